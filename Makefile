@@ -1,0 +1,170 @@
+# sandbox.h - build, checks and tests; `make help` lists what there is.
+# GNU make and a POSIX shell. CC, CXX, CLANG, ARMCC, BUILD and PREFIX may be set.
+
+CLANG ?= clang
+ARMCC ?= arm-none-eabi-gcc
+BUILD ?= build
+PREFIX ?= /usr/local
+GOLDEN ?=
+CALLS ?=
+
+export CC CXX CLANG ARMCC BUILD
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+WARN = -Wall -Wextra -Wconversion -Wshadow -Werror
+STRICT = -std=c99 -pedantic $(WARN)
+TLS_LIBS = -lmbedtls -lmbedx509 -lmbedcrypto
+IMPL = $(wildcard sandbox_impl/*.[ch] sandbox_impl/*/*.[ch])
+NEED = sh tests/tools/need.sh
+TALLY = sh tests/tools/tally.sh
+
+all: sandbox.h ## generate sandbox.h
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+# ---- the header -------------------------------------------------------------
+
+AMALGAMATE = LC_ALL=C awk -v dir=sandbox_impl -f sandbox_impl/amalgamate.awk \
+    sandbox_impl/sandbox_all.h
+
+sandbox.h: sandbox_impl/amalgamate.awk $(IMPL)
+	$(AMALGAMATE) >$@.tmp
+	mv $@.tmp $@
+
+check-header: ## fails if sandbox.h is not what sandbox_impl/ makes
+	@$(AMALGAMATE) | cmp - sandbox.h || \
+	    { echo "sandbox.h is stale: edit sandbox_impl/, then run make"; exit 1; }
+	@echo "check-header: ok"
+
+install: sandbox.h ## copy sandbox.h to $(DESTDIR)$(PREFIX)/include
+	mkdir -p $(DESTDIR)$(PREFIX)/include
+	cp sandbox.h $(DESTDIR)$(PREFIX)/include/sandbox.h
+	chmod 644 $(DESTDIR)$(PREFIX)/include/sandbox.h
+
+clean: ## remove everything that was built
+	rm -rf $(BUILD)
+
+# ---- checks of the source ---------------------------------------------------
+
+layers: ## fails if a module uses something below it in the manifest
+	@sh tests/compile/layers.sh
+
+exports: sandbox.h ## fails on any global symbol that is not sbx_*
+	@sh tests/compile/exports.sh
+
+public: ## fails if the public half is too long or not valid C99 and C++11
+	@sh tests/compile/public.sh
+
+lint: ## banned calls, long functions, deep nesting, columns, licence
+	@sh tests/tools/lint.sh
+
+# ---- programs ---------------------------------------------------------------
+
+# Sanitizers where the compiler has them; SAN= turns them off.
+SAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+$(BUILD)/san: tests/tools/sanitizers.sh
+	@mkdir -p $(@D)
+	@sh tests/tools/sanitizers.sh $(SAN_FLAGS) >$@
+ifndef SAN
+SAN = $$(cat $(BUILD)/san)
+endif
+
+TEST_CFLAGS = -std=gnu99 -g -O1 -Wall -Wextra -Wno-unused-function -I. -Itests $(SAN)
+UNIT = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
+LIVE = $(patsubst tests/live/%.c,$(BUILD)/live/%,$(sort $(wildcard tests/live/*_test.c)))
+EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard examples/*.c)))
+VERDICTS = $(patsubst tests/%_verdict.c,$(BUILD)/%-verdict,$(wildcard tests/*_verdict.c))
+
+# White-box tests: each takes the modules it needs straight from sandbox_impl/.
+$(BUILD)/unit/%: tests/unit/%.c tests/test.h $(IMPL) $(BUILD)/san
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) -o $@ $< $(TLS_LIBS) -lpthread
+
+$(BUILD)/live/%: tests/live/%.c tests/test.h $(wildcard tests/live/*.h) sandbox.h $(BUILD)/san
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) -o $@ $< $(TLS_LIBS) -lpthread
+
+$(BUILD)/golden: $(wildcard tests/golden/*.[ch]) sandbox.h $(BUILD)/san
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) -o $@ $(wildcard tests/golden/*.c) $(TLS_LIBS)
+
+# As a user would build them, with the warnings of a strict user.
+$(BUILD)/examples/%: examples/%.c sandbox.h
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -O2 $(WARN) -I. $(EXAMPLE_FLAGS) -o $@ $< $(TLS_LIBS)
+
+$(BUILD)/%-verdict: tests/%_verdict.c sandbox.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu99 -O2 -Wall -Wextra -Werror -I. -o $@ $< $(TLS_LIBS)
+
+HOST_FLAGS = -std=gnu11 -O2 -Wall -Wextra -Werror -I.
+$(BUILD)/sandboxd: $(wildcard examples/host/*.[ch]) sandbox.h
+	@mkdir -p $(@D)
+	$(CC) $(HOST_FLAGS) $(wildcard examples/host/*.c) -lmicrohttpd -lpthread -o $@
+
+sandboxd: need-host $(BUILD)/sandboxd ## build/sandboxd, the local host (Linux)
+examples: need-tls $(EXAMPLES) ## build/examples/*
+tools: need-tls $(VERDICTS) ## build/json-verdict, http-verdict, tls-verdict
+
+need-tls:
+	@$(NEED) mbedtls
+need-host:
+	@$(NEED) mbedtls microhttpd
+
+# ---- demo -------------------------------------------------------------------
+
+demo: ## the main job on a local host: upload, compile, run, fetch
+	@sh tests/tools/demo.sh
+
+# ---- tests ------------------------------------------------------------------
+
+SUITES = checks unit golden live compile budget
+
+need-test:
+	@$(NEED) mbedtls microhttpd openssl python3 'clang?' 'arm?'
+
+test: need-test ## the whole suite of a developer
+	@$(TALLY) $(foreach s,$(SUITES),"$(MAKE) -s test-$(s)")
+
+test-checks:
+	@$(TALLY) $(foreach t,check-header layers exports public lint,"$(MAKE) -s $(t)")
+
+test-unit: need-test
+	@$(MAKE) -s -j2 -k $(UNIT); $(TALLY) -t 300 $(UNIT)
+
+test-golden: need-test
+	@$(TALLY) -t 600 "$(MAKE) -s golden"
+
+test-live: need-test
+	@$(MAKE) -s -j2 -k $(BUILD)/sandboxd $(LIVE) $(EXAMPLES); sh tests/live/run.sh $(LIVE)
+
+test-compile: need-test sandbox.h
+	@sh tests/compile/run.sh
+
+test-budget: need-test
+	@$(TALLY) "$(MAKE) -s budget"
+
+golden: need-tls $(BUILD)/golden ## replay recorded exchanges [GOLDEN=f.jsonl CALLS=f.calls]
+	@sh tests/tools/golden.sh $(BUILD)/golden "$(GOLDEN)" "$(CALLS)"
+
+golden-ops: need-tls $(BUILD)/golden ## every op of a calls file with its arguments
+	@$(BUILD)/golden --ops
+
+budget: sandbox.h ## sizes, stack, memory and compile time against their limits
+	@sh tests/budget/budget.sh
+
+ci-targets: sandbox.h ## the cross and bare-metal builds that CI runs
+	@$(NEED) 'arm?'
+	@sh tests/compile/ci_targets.sh
+
+asan: need-test ## the whole suite with everything under ASan and UBSan
+	@$(MAKE) -s $(BUILD)/san
+	@$(TALLY) "$(MAKE) -s test BUILD=$(BUILD)/asan \
+	    EXAMPLE_FLAGS='-g $(SAN)' HOST_FLAGS='$(HOST_FLAGS) -g $(SAN)'"
+
+.PHONY: all help check-header install clean layers exports public lint sandboxd examples \
+    tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
+    golden-ops budget ci-targets asan

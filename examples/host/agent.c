@@ -1,0 +1,270 @@
+/* sandboxd: the agent, first process of a sandbox. It starts commands for the
+   host, forwards signals, reports exits, and takes everything with it when it
+   ends: as pid 1 of the namespace by the kernel, on rung 3 by its own sweep.
+   Single-threaded; it never touches files and never waits for anyone but the host. */
+#include "host.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define MAX_PAYLOAD (8u << 20)
+
+extern char **environ;
+
+typedef struct child { pid_t pid; uint64_t token; } child;
+
+typedef struct agent {
+    int sock, sigfd;
+    const make_msg *make;
+    child *children;
+    size_t count, room;
+} agent;
+
+/* ---- in the forked process, before exec ---- */
+static void __attribute__((noreturn)) fail(int answer, int stage)
+{
+    spawn_answer a = { 0, stage, errno };
+
+    msg_send(answer, &a, sizeof a, NULL, 0);
+    _exit(127);
+}
+
+static bool become(const spawn_msg *s)
+{
+    if (conf.rung == 2)
+        return !(s->flags & SPAWN_ROOT) || box_command_root() == 0;
+    if (conf.uid != 0)
+        return true; /* rung 3: everything runs as the host's own user */
+    if (setgroups(0, NULL) != 0 || setresgid(s->gid, s->gid, s->gid) != 0)
+        return false;
+    return setresuid(s->uid, s->uid, s->uid) == 0;
+}
+
+static void __attribute__((noreturn)) child_main(const agent *ag, const spawn_msg *s,
+                                                 const char *cwd, char **argv, char **envp,
+                                                 const int *fds)
+{
+    int answer = fds[0];
+    struct sigaction sa;
+    sigset_t none;
+    char root[400];
+
+    memset(&sa, 0, sizeof sa);
+    sa.sa_handler = SIG_DFL;
+    for (int sig = 1; sig < 32; sig++)
+        sigaction(sig, &sa, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setsid();
+    if (!become(s))
+        fail(answer, SPAWN_AT_USER);
+    /* As the user, so that it cannot enter what it may not. */
+    if (chdir(cwd) != 0)
+        fail(answer, SPAWN_AT_CWD);
+    for (int i = 0; i < 3; i++)
+        if (dup2(fds[2 + i], i) < 0)
+            fail(answer, SPAWN_AT_FORK);
+    if (conf.rung == 3) {
+        snprintf(root, sizeof root, "%s/boxes/%s/root", conf.state, ag->make->id);
+        if (confine_rung3(root, ag->make->flags & MAKE_NO_NET) != 0)
+            fail(answer, SPAWN_AT_USER);
+    }
+    environ = envp;
+    execvp(argv[0], argv);
+    fail(answer, SPAWN_AT_EXEC);
+}
+
+/* ---- requests ---- */
+
+/* Splits the payload into cwd, arguments and environment; false: malformed. */
+static bool split(char *p, size_t len, uint32_t argc, uint32_t envc, char ***argv, char ***envp)
+{
+    char *end = p + len, **list;
+
+    if (len == 0 || end[-1] != '\0' || argc == 0 || argc > 100000 || envc > 100000)
+        return false;
+    list = calloc((size_t)argc + envc + 2, sizeof *list);
+    if (!list)
+        return false;
+    *argv = list;
+    *envp = list + argc + 1;
+    p += strlen(p) + 1;
+    for (uint32_t i = 0; i < argc + envc; i++) {
+        if (p >= end) {
+            free(list);
+            return false;
+        }
+        list[i < argc ? i : i + 1] = p;
+        p += strlen(p) + 1;
+    }
+    return true;
+}
+
+static bool remember(agent *ag, pid_t pid, uint64_t token)
+{
+    if (ag->count == ag->room) {
+        size_t room = ag->room ? ag->room * 2 : 16;
+        child *grown = realloc(ag->children, room * sizeof *grown);
+
+        if (!grown)
+            return false;
+        ag->children = grown;
+        ag->room = room;
+    }
+    ag->children[ag->count++] = (child){ pid, token };
+    return true;
+}
+
+static void spawn(agent *ag, const spawn_msg *s, const int *fds)
+{
+    spawn_answer a = { 0, SPAWN_AT_FORK, EINVAL };
+    char **argv = NULL, **envp = NULL, *payload = NULL;
+    pid_t pid = -1;
+
+    if (s->payload > 0 && s->payload <= MAX_PAYLOAD)
+        payload = mmap(NULL, s->payload, PROT_READ | PROT_WRITE, MAP_PRIVATE, fds[1], 0);
+    if (payload == MAP_FAILED)
+        payload = NULL;
+    if (payload && split(payload, s->payload, s->argc, s->envc, &argv, &envp)) {
+        fflush(NULL);
+        pid = fork();
+        if (pid == 0)
+            child_main(ag, s, payload, argv, envp, fds);
+        a.err = errno;
+    }
+    if (pid > 0 && !remember(ag, pid, s->token)) {
+        kill(pid, SIGKILL);
+        a.err = ENOMEM;
+    } else if (pid > 0) {
+        a = (spawn_answer){ pid, 0, 0 };
+    }
+    /* The answer socket is shared with the child, which closes it by exec or
+       writes why it failed: the host reads until the end. */
+    msg_send(fds[0], &a, sizeof a, NULL, 0);
+    if (payload)
+        munmap(payload, s->payload);
+    free(argv);
+}
+
+static void reap(agent *ag)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (size_t i = 0; i < ag->count; i++) {
+            token_msg m;
+
+            if (ag->children[i].pid != pid)
+                continue;
+            m = (token_msg){ M_EXIT, status, ag->children[i].token };
+            ag->children[i] = ag->children[--ag->count];
+            msg_send(ag->sock, &m, sizeof m, NULL, 0);
+            break;
+        }
+    }
+}
+
+static void forward_signal(const agent *ag, const token_msg *m)
+{
+    for (size_t i = 0; i < ag->count; i++)
+        if (ag->children[i].token == m->token)
+            kill(ag->children[i].pid, m->value); /* not reaped yet: the pid is its own */
+}
+
+/* ---- the end ---- */
+
+/* Rung 3: kills children until none is left. Orphans of killed ones come to us
+   (subreaper), so the loop reaches every generation. */
+static void __attribute__((noreturn)) end_all(void)
+{
+    char list[65536], *at;
+    int rounds = 0;
+
+    if (conf.rung < 3)
+        _exit(0);
+    for (;;) {
+        ssize_t n = read_small(AT_FDCWD, "/proc/thread-self/children", list, sizeof list);
+        int status;
+        pid_t pid;
+
+        at = list;
+        while (n > 0 && *at) {
+            long p = strtol(at, &at, 10);
+
+            if (p <= 0)
+                break;
+            kill((pid_t)p, SIGKILL);
+            while (*at == ' ')
+                at++;
+        }
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+            ;
+        if ((pid < 0 && errno == ECHILD) || ++rounds > 20000)
+            _exit(0);
+        usleep(500);
+    }
+}
+
+static void serve_message(agent *ag)
+{
+    union { uint32_t type; spawn_msg spawn; token_msg token; } m;
+    int fds[5], nfds = 5;
+    ssize_t n = msg_recv(ag->sock, &m, sizeof m, fds, &nfds, MSG_DONTWAIT);
+
+    if (n == 0 || (n < 0 && errno != EAGAIN))
+        end_all(); /* the host is gone */
+    if (n == (ssize_t)sizeof m.spawn && m.type == M_SPAWN && nfds == 5)
+        spawn(ag, &m.spawn, fds);
+    else if (n == (ssize_t)sizeof m.token && m.type == M_SIGNAL)
+        forward_signal(ag, &m.token);
+    for (int i = 0; n > 0 && i < nfds; i++)
+        close(fds[i]);
+}
+
+void agent_run(int sock, const make_msg *make)
+{
+    ready_msg ready = { .type = M_READY };
+    agent ag = { .sock = 3, .make = make };
+    int rootfd = -1;
+    sigset_t mask;
+
+    prctl(PR_SET_NAME, "sandbox-agent");
+    prctl(PR_SET_PDEATHSIG, conf.rung < 3 ? SIGKILL : SIGTERM);
+    if (sock != 3)
+        dup3(sock, 3, O_CLOEXEC);
+    close_range(4, ~0u, 0);
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGCHLD);
+    sigaddset(&mask, SIGTERM);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    ag.sigfd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (conf.rung == 3)
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+    ready.err = box_enter(make, &rootfd, ready.why, sizeof ready.why);
+    if (msg_send(3, &ready, sizeof ready, &rootfd, ready.err ? 0 : 1) != 0 || ready.err)
+        _exit(1);
+    close(rootfd);
+    for (;;) {
+        struct pollfd p[2] = { { 3, POLLIN, 0 }, { ag.sigfd, POLLIN, 0 } };
+        struct signalfd_siginfo info;
+
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            end_all();
+        while (read(ag.sigfd, &info, sizeof info) > 0)
+            if (info.ssi_signo == SIGTERM)
+                end_all();
+        reap(&ag);
+        if (p[0].revents)
+            serve_message(&ag);
+    }
+}

@@ -1,0 +1,329 @@
+/* sandboxd: creation of sandboxes, and the memory of idempotency keys. */
+#include "api_e2b.h"
+
+#define MAX_LIFE_S 86400
+#define DEFAULT_LIFE_S 300
+#define DEFAULT_LIFE_OLD_S 15
+#define KEYS_MAX 1000
+#define KEY_LIFE_MS (24ll * 3600 * 1000)
+
+/* ---- idempotency ---- */
+typedef struct remembered {
+    char key[256];
+    unsigned char hash[32];     /* of the request body */
+    text answer;                /* empty: still being made */
+    int64_t until;
+    struct remembered *next;
+} remembered;
+
+static pthread_mutex_t keys_lock = PTHREAD_MUTEX_INITIALIZER;
+static remembered *keys;
+static int key_count;
+
+static void hash_body(const req *r, unsigned char out[32])
+{
+    sbx_sha256 s;
+
+    sbx_sha256_init(&s);
+    sbx_sha256_add(&s, r->body.p ? r->body.p : "", r->body.len);
+    sbx_sha256_end(&s, out);
+}
+
+/* Under lock: drops what is too old, or the oldest finished one if there are many. */
+static void forget_old(void)
+{
+    int64_t now = mono_ms();
+    remembered **at = &keys, **last_done = NULL, *gone;
+
+    while (*at) {
+        if ((*at)->answer.len && now >= (*at)->until) {
+            gone = *at;
+            *at = gone->next;
+            text_free(&gone->answer);
+            free(gone);
+            key_count--;
+            continue;
+        }
+        if ((*at)->answer.len)
+            last_done = at;
+        at = &(*at)->next;
+    }
+    if (key_count >= KEYS_MAX && last_done) {
+        gone = *last_done;
+        *last_done = gone->next;
+        text_free(&gone->answer);
+        free(gone);
+        key_count--;
+    }
+}
+
+/* True: go on and create. False: replied. */
+static bool key_begin(req *r, const char *key)
+{
+    unsigned char hash[32];
+    remembered *k;
+    text copy = { 0 };
+
+    if (!*key || strlen(key) > 255 ||
+        key[strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789-")]) {
+        reply_error(r, 400, "validation error: Idempotency-Key must be 1 to 255 of [a-z0-9-]");
+        return false;
+    }
+    hash_body(r, hash);
+    pthread_mutex_lock(&keys_lock);
+    forget_old();
+    for (k = keys; k && strcmp(k->key, key); k = k->next)
+        ;
+    if (!k) {
+        k = xalloc(sizeof *k);
+        snprintf(k->key, sizeof k->key, "%s", key);
+        memcpy(k->hash, hash, sizeof hash);
+        k->next = keys;
+        keys = k;
+        key_count++;
+        pthread_mutex_unlock(&keys_lock);
+        return true;
+    }
+    if (memcmp(k->hash, hash, sizeof hash))
+        reply_error_code(r, 422, "idempotency_request_mismatch",
+                         "the Idempotency-Key was used with another request body");
+    else if (!k->answer.len)
+        reply_error_code(r, 409, "idempotency_in_progress",
+                         "a request with this Idempotency-Key is still in progress");
+    else
+        text_add(&copy, k->answer.p, k->answer.len);
+    pthread_mutex_unlock(&keys_lock);
+    if (copy.len)
+        reply_text(r, 201, JSON_TYPE, &copy);
+    return false;
+}
+
+/* answer NULL: it failed, the key may be used again. */
+static void key_end(const char *key, const text *answer)
+{
+    remembered **at, *gone = NULL;
+
+    pthread_mutex_lock(&keys_lock);
+    for (at = &keys; *at && strcmp((*at)->key, key); at = &(*at)->next)
+        ;
+    if (*at && answer) {
+        text_add(&(*at)->answer, answer->p, answer->len);
+        (*at)->until = mono_ms() + KEY_LIFE_MS;
+    } else if (*at) {
+        gone = *at;
+        *at = gone->next;
+        key_count--;
+    }
+    pthread_mutex_unlock(&keys_lock);
+    free(gone);
+}
+
+void idempotency_free(void)
+{
+    while (keys) {
+        remembered *k = keys;
+
+        keys = k->next;
+        text_free(&k->answer);
+        free(k);
+    }
+}
+
+/* ---- the request ---- */
+
+/* id, alias, team/alias, each perhaps with a tag, of which there is one. */
+static const image *find_template(const char *name)
+{
+    char plain[256];
+    const char *slash = strrchr(name, '/');
+    char *colon;
+
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < conf.image_count; i++)
+            if (!strcmp(name, conf.images[i].name) || !strcmp(name, conf.images[i].template_id))
+                return &conf.images[i];
+        if (round > 0)
+            break;
+        snprintf(plain, sizeof plain, "%s", slash ? slash + 1 : name);
+        colon = strrchr(plain, ':');
+        if (colon && (!strcmp(colon, ":default") || !strcmp(colon, ":latest")))
+            *colon = '\0';
+        name = plain;
+    }
+    return NULL;
+}
+
+static void unknown_template(req *r, const char *name)
+{
+    text known = { 0 };
+    char shown[300];
+
+    for (int i = 0; i < conf.image_count; i++)
+        text_fmt(&known, "%s%s", i ? ", " : "", conf.images[i].name);
+    lossy_utf8(shown, sizeof shown, name);
+    reply_error(r, 404, "template '%s' not found; this host has: %s", shown, known.p);
+    text_free(&known);
+}
+
+static bool string_map(req *r, const jnode *body, const char *name, pair_list *out)
+{
+    const jnode *map = jget(body, name, NULL);
+
+    if (map && map->type != J_OBJECT) {
+        reply_error(r, 400, "validation error: '%s' must be an object of strings", name);
+        return false;
+    }
+    for (const jnode *n = map ? map->first : NULL; n; n = n->next) {
+        const char *value = jtext(n);
+
+        if (!value || !n->key[0]) {
+            reply_error(r, 400, "validation error: '%s' must be an object of strings", name);
+            return false;
+        }
+        if (!strcmp(name, "envVars") && strchr(n->key, '=')) {
+            reply_error(r, 400, "validation error: a name in 'envVars' holds '='");
+            return false;
+        }
+        pairs_add(out, n->key, value);
+    }
+    return true;
+}
+
+/* 1 yes, 0 no, -1 absent, -2 replied. */
+static int boolean(req *r, const jnode *body, const char *name)
+{
+    const jnode *n = jget(body, name, NULL);
+
+    if (!n)
+        return -1;
+    if (n->type != J_BOOL) {
+        reply_error(r, 400, "validation error: '%s' must be true or false", name);
+        return -2;
+    }
+    return n->num != 0;
+}
+
+/* Options that would change what the sandbox does, and that this host cannot do:
+   better refused than left out silently. */
+static bool only_what_is_offered(req *r, const jnode *body)
+{
+    static const char *const parts[] = { "network", "mcp", "iam", "volumeMounts" };
+    const jnode *resume = jget(body, "autoResume", NULL), *on = jget(resume, "enabled", NULL);
+    int pause = boolean(r, body, "autoPause");
+
+    if (pause == -2)
+        return false;
+    if (pause == 1 || (on && on->num)) {
+        reply_error(r, 501, "not implemented by this host: %s", pause == 1 ? "autoPause"
+                    : "autoResume");
+        return false;
+    }
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const jnode *n = jget(body, parts[i], NULL);
+
+        if (n && n->first) {
+            reply_error(r, 501, "not implemented by this host: '%s' of a sandbox", parts[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool read_options(req *r, const jnode *body, bool v2, box_options *o, pair_list *metadata,
+                         pair_list *env)
+{
+    const jnode *name = jget(body, "templateID", NULL);
+    int64_t seconds = v2 ? DEFAULT_LIFE_S : DEFAULT_LIFE_OLD_S;
+    int secure;
+
+    if (!jtext(name)) {
+        reply_error(r, 400, "validation error: 'templateID' must be a string");
+        return false;
+    }
+    if (api_int(r, body, "timeout", INT32_MIN, INT32_MAX, &seconds) < 0)
+        return false;
+    if (seconds <= 0) {
+        reply_error(r, 400, "Timeout must be greater than 0");
+        return false;
+    }
+    if (seconds > MAX_LIFE_S) {
+        reply_error(r, 400, "Timeout cannot be greater than %d hours", MAX_LIFE_S / 3600);
+        return false;
+    }
+    o->timeout_ms = seconds * 1000;
+    o->internet = boolean(r, body, "allow_internet_access");
+    secure = boolean(r, body, "secure");
+    o->secure = v2 || secure != 0;
+    if (o->internet == -2 || secure == -2 || !only_what_is_offered(r, body))
+        return false;
+    if (o->internet == 0 && conf.rung == 3 && !rung3_can_cut_net()) {
+        reply_error(r, 501, "not implemented by this host: allow_internet_access false");
+        return false;
+    }
+    if (!string_map(r, body, "metadata", metadata) || !string_map(r, body, "envVars", env))
+        return false;
+    o->metadata = metadata;
+    o->env = env;
+    o->im = find_template(jtext(name));
+    if (!o->im) {
+        unknown_template(r, jtext(name));
+        return false;
+    }
+    o->alias = o->im->name;
+    return true;
+}
+
+static void make(req *r, const box_options *o, const char *key)
+{
+    sbx_json_writer w;
+    char why[300];
+    text t = { 0 };
+    box *b;
+    int result = box_create(o, &b, why, sizeof why);
+
+    if (result == -EAGAIN) {
+        reply_error(r, 429, "this host runs %d sandboxes already, its limit (--max-sandboxes)",
+                    conf.max_sandboxes);
+    } else if (result != 0) {
+        log_at(0, "a sandbox could not be made: %s", why);
+        reply_error_code(r, 500, "sandbox_create_failed", why);
+    }
+    if (result != 0) {
+        if (key)
+            key_end(key, NULL);
+        return;
+    }
+    memcpy(r->box_id, b->id, sizeof r->box_id);
+    sbx_json_writer_init(&w, text_sink(&t));
+    api_sandbox_json(&w, b);
+    if (key)
+        key_end(key, &t);
+    reply_text(r, 201, JSON_TYPE, &t);
+    box_unref(b);
+}
+
+static void create(req *r, bool v2)
+{
+    const char *key = v2 ? req_header(r, "Idempotency-Key") : NULL;
+    pair_list metadata = { 0 }, env = { 0 };
+    box_options o = { .internet = -1 };
+    jtree t;
+
+    if (!api_body(r, &t, false))
+        return;
+    if (read_options(r, t.root, v2, &o, &metadata, &env) && (!key || key_begin(r, key)))
+        make(r, &o, key);
+    pairs_free(&metadata);
+    pairs_free(&env);
+    jtree_free(&t);
+}
+
+void api_create_v2(req *r)
+{
+    create(r, true);
+}
+
+void api_create_old(req *r)
+{
+    create(r, false);
+}

@@ -1,0 +1,365 @@
+/* sandboxd: E2B's control plane: routes, the key, single sandboxes. */
+#include "api_e2b.h"
+
+#include <sys/statvfs.h>
+
+#define DEFAULT_CONNECT_S 300
+#define MAX_LIFE_S 86400
+
+/* ---- shared ---- */
+bool api_body(req *r, jtree *t, bool may_be_empty)
+{
+    bool empty = r->body.len == 0 && may_be_empty;
+
+    if (!jtree_parse(t, empty ? "{}" : r->body.p, empty ? 2 : r->body.len)) {
+        reply_error(r, 400, "validation error: the body is not JSON: %s", t->error);
+        jtree_free(t);
+        return false;
+    }
+    if (t->root->type != J_OBJECT) {
+        reply_error(r, 400, "validation error: the body must be a JSON object");
+        jtree_free(t);
+        return false;
+    }
+    return true;
+}
+
+int api_int(req *r, const jnode *body, const char *name, int64_t min, int64_t max, int64_t *out)
+{
+    const jnode *n = jget(body, name, NULL);
+
+    if (!n)
+        return 0;
+    if (n->type != J_INT || n->num < min || n->num > max) {
+        reply_error(r, 400, "validation error: '%s' must be an integer from %lld to %lld", name,
+                    (long long)min, (long long)max);
+        return -1;
+    }
+    *out = n->num;
+    return 1;
+}
+
+static void not_found(req *r, const char *id)
+{
+    char shown[200];
+
+    lossy_utf8(shown, sizeof shown, id);
+    reply_error(r, 404, "Sandbox \"%s\" doesn't exist or you don't have access to it", shown);
+}
+
+box *api_box(req *r)
+{
+    /* /sandboxes/{id}... and /v2/sandboxes/{id}... */
+    const char *id = r->segments[!strcmp(r->segments[0], "v2") ? 2 : 1];
+    box *b = box_find(id);
+
+    if (!b)
+        not_found(r, id);
+    else
+        memcpy(r->box_id, b->id, sizeof r->box_id);
+    return b;
+}
+
+void api_sandbox_json(sbx_json_writer *w, box *b)
+{
+    sbx_json_begin_object(w);
+    if (b->alias[0])
+        json_str(w, "alias", b->alias);
+    json_str(w, "clientID", CLIENT_ID);
+    sbx_json_key(w, "domain");
+    sbx_json_null(w);
+    if (b->token[0])
+        json_str(w, "envdAccessToken", b->token);
+    json_str(w, "envdVersion", ENVD_VERSION);
+    json_str(w, "sandboxID", b->id);
+    json_str(w, "templateID", b->im->template_id);
+    sbx_json_end_object(w);
+}
+
+static int64_t disk_mib(void)
+{
+    struct statvfs st;
+
+    if (conf.disk_mib > 0)
+        return conf.disk_mib;
+    if (statvfs(conf.state, &st) != 0)
+        return 0;
+    return (int64_t)((uint64_t)st.f_blocks * st.f_frsize >> 20);
+}
+
+static int64_t memory_mib(void)
+{
+    if (conf.memory_mib > 0)
+        return conf.memory_mib;
+    return (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) >> 20;
+}
+
+static void time_field(sbx_json_writer *w, const char *key, int64_t ms)
+{
+    char s[40];
+
+    rfc3339(s, sizeof s, ms * 1000000, true);
+    json_str(w, key, s);
+}
+
+void api_listed_json(sbx_json_writer *w, box *b, bool detail)
+{
+    int64_t end_ms;
+
+    pthread_mutex_lock(&b->lock);
+    end_ms = b->end_ms;
+    pthread_mutex_unlock(&b->lock);
+    sbx_json_begin_object(w);
+    if (b->alias[0])
+        json_str(w, "alias", b->alias);
+    if (detail && b->internet_choice >= 0) {
+        sbx_json_key(w, "allowInternetAccess");
+        sbx_json_bool(w, b->internet);
+    }
+    json_str(w, "clientID", CLIENT_ID);
+    json_num(w, "cpuCount", sysconf(_SC_NPROCESSORS_ONLN));
+    json_num(w, "diskSizeMB", disk_mib());
+    if (detail) {
+        sbx_json_key(w, "domain");
+        sbx_json_null(w);
+    }
+    time_field(w, "endAt", end_ms);
+    if (detail && b->token[0])
+        json_str(w, "envdAccessToken", b->token);
+    json_str(w, "envdVersion", ENVD_VERSION);
+    if (detail) {
+        sbx_json_key(w, "lifecycle");
+        sbx_json_begin_object(w);
+        sbx_json_key(w, "autoResume");
+        sbx_json_bool(w, false);
+        json_str(w, "onTimeout", "kill");
+        sbx_json_end_object(w);
+    }
+    json_num(w, "memoryMB", memory_mib());
+    sbx_json_key(w, "metadata");
+    sbx_json_begin_object(w);
+    for (size_t i = 0; i < b->metadata.count; i++)
+        json_str(w, b->metadata.keys[i], b->metadata.values[i]);
+    sbx_json_end_object(w);
+    json_str(w, "sandboxID", b->id);
+    time_field(w, "startedAt", b->started_ms);
+    json_str(w, "state", "running");
+    json_str(w, "templateID", b->im->template_id);
+    sbx_json_key(w, "volumeMounts");
+    sbx_json_begin_array(w);
+    sbx_json_end_array(w);
+    sbx_json_end_object(w);
+}
+
+/* ---- single sandboxes ---- */
+static void get_info(req *r)
+{
+    sbx_json_writer w;
+    text t = { 0 };
+    box *b = api_box(r);
+
+    if (!b)
+        return;
+    sbx_json_writer_init(&w, text_sink(&t));
+    api_listed_json(&w, b, true);
+    reply_text(r, 200, JSON_TYPE, &t);
+    box_unref(b);
+}
+
+static void remove_box(req *r)
+{
+    box *b = api_box(r);
+
+    if (!b)
+        return;
+    if (box_kill(b, "deleted"))
+        reply_empty(r, 204);
+    else
+        not_found(r, b->id); /* another request was first */
+    box_unref(b);
+}
+
+static void set_timeout(req *r)
+{
+    int64_t seconds = 0;
+    box *b = api_box(r);
+    jtree t;
+    int got;
+
+    if (!b)
+        return;
+    if (api_body(r, &t, false)) {
+        got = api_int(r, t.root, "timeout", 0, MAX_LIFE_S, &seconds);
+        if (got == 0)
+            reply_error(r, 400, "validation error: 'timeout' is missing");
+        if (got > 0) {
+            box_set_end(b, seconds * 1000, false);
+            reply_empty(r, 204);
+        }
+        jtree_free(&t);
+    }
+    box_unref(b);
+}
+
+static void refresh(req *r)
+{
+    int64_t seconds = 15;
+    box *b = api_box(r);
+    jtree t;
+
+    if (!b)
+        return;
+    if (api_body(r, &t, true)) {
+        if (api_int(r, t.root, "duration", 0, 3600, &seconds) >= 0) {
+            box_set_end(b, seconds * 1000, true);
+            reply_empty(r, 204);
+        }
+        jtree_free(&t);
+    }
+    box_unref(b);
+}
+
+static void connect_box(req *r)
+{
+    int64_t seconds = DEFAULT_CONNECT_S;
+    box *b = api_box(r);
+    bool v2 = !strcmp(r->segments[0], "v2");
+    sbx_json_writer w;
+    text out = { 0 };
+    jtree t;
+    int got;
+
+    if (!b)
+        return;
+    if (api_body(r, &t, v2)) {
+        got = api_int(r, t.root, "timeout", 0, MAX_LIFE_S, &seconds);
+        if (got == 0 && !v2) {
+            reply_error(r, 400, "validation error: 'timeout' is missing");
+        } else if (got >= 0) {
+            box_set_end(b, seconds * 1000, true);
+            sbx_json_writer_init(&w, text_sink(&out));
+            api_sandbox_json(&w, b);
+            reply_text(r, 200, JSON_TYPE, &out);
+        }
+        jtree_free(&t);
+    }
+    box_unref(b);
+}
+
+static void resume_box(req *r)
+{
+    box *b = api_box(r);
+
+    if (b) {
+        reply_error(r, 409, "Sandbox ID is already running");
+        box_unref(b);
+    }
+}
+
+/* ---- the host itself ---- */
+static void health(req *r)
+{
+    reply_plain(r, 200, "Health check successful");
+}
+
+static void status(req *r)
+{
+    sbx_json_writer w;
+    text t = { 0 };
+
+    sbx_json_writer_init(&w, text_sink(&t));
+    sbx_json_begin_object(&w);
+    json_str(&w, "name", "sandboxd");
+    json_str(&w, "version", HOST_VERSION);
+    sbx_json_key(&w, "isolation");
+    sbx_json_begin_object(&w);
+    json_num(&w, "rung", conf.rung);
+    json_str(&w, "found", conf.rung_notes);
+    json_str(&w, "cgroups", cgroup_note());
+    sbx_json_end_object(&w);
+    json_num(&w, "sandboxes", boxes_count());
+    json_num(&w, "maxSandboxes", conf.max_sandboxes);
+    sbx_json_key(&w, "templates");
+    sbx_json_begin_array(&w);
+    for (int i = 0; i < conf.image_count; i++)
+        json_str(&w, NULL, conf.images[i].name);
+    sbx_json_end_array(&w);
+    sbx_json_end_object(&w);
+    text_add(&t, "\n", 1);
+    reply_text(r, 200, JSON_TYPE, &t);
+}
+
+static void not_offered(req *r)
+{
+    reply_error(r, 501, "not implemented by this host: %s %.200s", r->method, r->target);
+}
+
+static const handler routes[] = {
+    { "GET", "/health", health, NULL, NULL, true },
+    { "GET", "/status", status, NULL, NULL, true },
+    { "POST", "/v2/sandboxes", api_create_v2, NULL, NULL, false },
+    { "GET", "/v2/sandboxes", api_list_v2, NULL, NULL, false },
+    { "POST", "/sandboxes", api_create_old, NULL, NULL, false },
+    { "GET", "/sandboxes", api_list_old, NULL, NULL, false },
+    { "GET", "/sandboxes/*", get_info, NULL, NULL, false },
+    { "DELETE", "/sandboxes/*", remove_box, NULL, NULL, false },
+    { "POST", "/v2/sandboxes/*/connect", connect_box, NULL, NULL, false },
+    { "POST", "/sandboxes/*/connect", connect_box, NULL, NULL, false },
+    { "POST", "/sandboxes/*/timeout", set_timeout, NULL, NULL, false },
+    { "POST", "/sandboxes/*/refreshes", refresh, NULL, NULL, false },
+    { "POST", "/sandboxes/*/resume", resume_box, NULL, NULL, false },
+    /* Known to the provider, not to this host. */
+    { "POST", "/sandboxes/*/pause", not_offered, NULL, NULL, false },
+    { "POST", "/sandboxes/*/fork", not_offered, NULL, NULL, false },
+    { "POST", "/sandboxes/*/snapshots", not_offered, NULL, NULL, false },
+    { "PUT", "/sandboxes/*/network", not_offered, NULL, NULL, false },
+    { "GET", "/sandboxes/*/metrics", not_offered, NULL, NULL, false },
+    { "GET", "/sandboxes/*/logs", not_offered, NULL, NULL, false },
+    { "GET", "/v2/sandboxes/*/logs", not_offered, NULL, NULL, false },
+};
+
+/* Whole parts of the provider's surface that this host does not have. */
+static bool elsewhere(const req *r)
+{
+    static const char *const parts[] = { "templates", "snapshots", "volumes", "volumecontent",
+        "secrets", "teams", "events", "nodes", "access-tokens", "api-keys", "admin" };
+    size_t at = r->segment_count > 0 && (!strcmp(r->segments[0], "v2") ||
+                                         !strcmp(r->segments[0], "v3"));
+
+    for (size_t i = 0; r->segment_count > at && i < sizeof parts / sizeof *parts; i++)
+        if (!strcmp(r->segments[at], parts[i]))
+            return true;
+    return false;
+}
+
+static bool key_ok(req *r)
+{
+    const char *key = req_header(r, "X-API-Key");
+
+    if (!key)
+        reply_error(r, 401, "the API key is missing: send it in the X-API-Key header");
+    else if (same_secret(key, conf.api_key))
+        return true;
+    else if (strncmp(key, "e2b_", 4))
+        reply_error(r, 401, "Invalid API key format");
+    else
+        reply_error(r, 401, "Cannot get the team for the given API key");
+    return false;
+}
+
+void control_route(req *r)
+{
+    static const handler none = { "*", "", not_offered, NULL, NULL, false };
+    int found = route_in(r, routes, sizeof routes / sizeof *routes);
+
+    if (found > 0 && r->h->open)
+        return;
+    if (!key_ok(r))
+        return;
+    if (found == 0 && elsewhere(r))
+        r->h = &none;
+    else if (found == 0)
+        reply_error(r, 404, "no such endpoint: %s %.200s", r->method, r->target);
+    else if (found < 0)
+        reply_error(r, 405, "method not allowed: %s %.200s", r->method, r->target);
+}

@@ -1,0 +1,265 @@
+/* sandboxd: lists of sandboxes: filters, order, pages. A page token is the place
+   of the last entry seen: base64url of its start and id. */
+#include "api_e2b.h"
+
+#define PAGE_MAX 100
+#define MAX_FILTERS 32
+
+typedef struct query {
+    char *keys[MAX_FILTERS], *values[MAX_FILTERS];
+    size_t filters;
+    char *metadata;             /* holds the texts of the filters */
+    bool running, ascending;
+    int64_t limit, started_after_ms;
+    const image *im;            /* NULL: any */
+    bool im_unknown;
+    int64_t after_ns;           /* place, 0: from the start */
+    char after_id[ID_LEN + 3];
+} query;
+
+/* k=v&k=v, percent-encoded as a whole and then each part once more. */
+static bool read_metadata(query *q, const char *value)
+{
+    char *at;
+
+    q->metadata = xstrdup(value);
+    if (!percent_decode(q->metadata))
+        return false;
+    for (at = q->metadata; at && *at; ) {
+        char *next = strchr(at, '&'), *eq;
+
+        if (next)
+            *next++ = '\0';
+        eq = strchr(at, '=');
+        if (!eq || strchr(eq + 1, '=') || q->filters == MAX_FILTERS)
+            return false;
+        *eq++ = '\0';
+        if (!percent_decode(at) || !percent_decode(eq))
+            return false;
+        q->keys[q->filters] = at;
+        q->values[q->filters++] = eq;
+        at = next;
+    }
+    return true;
+}
+
+static bool read_states(query *q, const char *value)
+{
+    char list[64], *save = NULL;
+
+    if (strlen(value) >= sizeof list)
+        return false;
+    strcpy(list, value);
+    q->running = false;
+    for (char *s = strtok_r(list, ",", &save); s; s = strtok_r(NULL, ",", &save)) {
+        if (!strcmp(s, "running"))
+            q->running = true;
+        else if (strcmp(s, "paused"))
+            return false;
+    }
+    return true;
+}
+
+static void make_token(const box *b, bool ascending, char out[200])
+{
+    char plain[120], when[48];
+    size_t n;
+
+    rfc3339(when, sizeof when, b->started_ms * 1000000, false);
+    snprintf(plain, sizeof plain, "%s__%s%s", when, b->id, ascending ? "__asc" : "");
+    n = sbx_base64_encode(out, plain, strlen(plain));
+    out[n] = '\0';
+    for (char *c = out; *c; c++)
+        *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+}
+
+static bool read_token(query *q, const char *token)
+{
+    sbx_base64 state = { 0 };
+    char plain[256], *id, *order;
+    unsigned y, mo, d, h, mi, s, ms;
+    int64_t days;
+    size_t n;
+
+    if (strlen(token) > 200 ||
+        sbx_base64_decode(&state, token, strlen(token), plain, &n) != SBX_OK ||
+        sbx_base64_end(&state) != SBX_OK)
+        return false;
+    plain[n] = '\0';
+    id = strstr(plain, "__");
+    if (!id || strlen(plain) != n ||
+        sscanf(plain, "%4u-%2u-%2uT%2u:%2u:%2u.%3u", &y, &mo, &d, &h, &mi, &s, &ms) != 7)
+        return false;
+    *id = '\0';
+    id += 2;
+    order = strstr(id, "__");
+    if (order)
+        *order = '\0';
+    if ((order && strcmp(order + 2, "asc")) || (order != NULL) != q->ascending ||
+        strlen(id) > ID_LEN || mo < 1 || mo > 12)
+        return false;
+    /* days since 1970 of a civil date */
+    y -= mo <= 2;
+    days = (int64_t)(y / 400) * 146097 +
+           (int64_t)((y % 400) * 365 + (y % 400) / 4 - (y % 400) / 100 +
+                     (153 * (mo + (mo > 2 ? -3u : 9u)) + 2) / 5 + d - 1) - 719468;
+    q->after_ns = (((days * 24 + h) * 60 + mi) * 60 + s) * 1000 + ms;
+    strcpy(q->after_id, id);
+    return true;
+}
+
+static const image *image_named(const char *name)
+{
+    for (int i = 0; i < conf.image_count; i++)
+        if (!strcmp(name, conf.images[i].name) || !strcmp(name, conf.images[i].template_id))
+            return &conf.images[i];
+    return NULL;
+}
+
+static bool read_query(req *r, query *q)
+{
+    const char *v;
+    bool bad = false;
+    int64_t n;
+
+    q->running = true;
+    q->limit = PAGE_MAX;
+    if ((v = req_query(r, "metadata", &bad)) && (bad || !read_metadata(q, v))) {
+        reply_error(r, 400, "Invalid metadata query: pairs of key=value are expected");
+        return false;
+    }
+    if ((v = req_query(r, "state", &bad)) && *v && !read_states(q, v)) {
+        reply_error(r, 400, "validation error: 'state' is running, paused or both");
+        return false;
+    }
+    if ((v = req_query(r, "order", &bad)) && *v) {
+        if (strcmp(v, "asc") && strcmp(v, "desc")) {
+            reply_error(r, 400, "validation error: 'order' is asc or desc");
+            return false;
+        }
+        q->ascending = !strcmp(v, "asc");
+    }
+    if ((v = req_query(r, "limit", &bad)) && *v) {
+        n = req_number(v, 9);
+        if (n < 1) {
+            reply_error(r, 400, "validation error: 'limit' must be an integer of 1 or more");
+            return false;
+        }
+        q->limit = n > PAGE_MAX ? PAGE_MAX : n;
+    }
+    if ((v = req_query(r, "template", &bad)) && *v) {
+        q->im = image_named(v);
+        q->im_unknown = !q->im;
+    }
+    if ((v = req_query(r, "nextToken", &bad)) && *v && !read_token(q, v)) {
+        reply_error(r, 400, "Invalid next token");
+        return false;
+    }
+    return true;
+}
+
+static bool wanted(const query *q, const box *b)
+{
+    if (!q->running || q->im_unknown || (q->im && q->im != b->im))
+        return false;
+    for (size_t i = 0; i < q->filters; i++) {
+        bool same = false;
+
+        for (size_t k = 0; k < b->metadata.count; k++)
+            same |= !strcmp(b->metadata.keys[k], q->keys[i]) &&
+                    !strcmp(b->metadata.values[k], q->values[i]);
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const box *x = *(box *const *)a, *y = *(box *const *)b;
+
+    if (x->started_ms != y->started_ms)
+        return x->started_ms < y->started_ms ? 1 : -1;
+    return strcmp(x->id, y->id);
+}
+
+static int oldest_first(const void *a, const void *b)
+{
+    return newest_first(b, a);
+}
+
+/* Whether b comes after the place of the page token. */
+static bool behind(const query *q, box *b)
+{
+    box place = { .started_ms = q->after_ns }, *at = &place;
+
+    if (!q->after_id[0])
+        return true;
+    memcpy(place.id, q->after_id, sizeof place.id);
+    return (q->ascending ? oldest_first(&b, &at) : newest_first(&b, &at)) > 0;
+}
+
+static void list(req *r, query *q)
+{
+    sbx_json_writer w;
+    char token[200] = "", number[24];
+    text t = { 0 };
+    box **all;
+    size_t n = box_list(&all), total = 0;
+    int64_t shown = 0;
+    const box *last = NULL;
+    struct MHD_Response *m;
+
+    qsort(all, n, sizeof *all, q->ascending ? oldest_first : newest_first);
+    sbx_json_writer_init(&w, text_sink(&t));
+    sbx_json_begin_array(&w);
+    for (size_t i = 0; i < n; i++) {
+        if (!wanted(q, all[i]))
+            continue;
+        total++;
+        if (!behind(q, all[i]))
+            continue;
+        if (shown < q->limit) {
+            api_listed_json(&w, all[i], false);
+            last = all[i];
+        } else if (shown == q->limit) {
+            make_token(last, q->ascending, token);
+        }
+        shown++;
+    }
+    sbx_json_end_array(&w);
+    reply_text(r, 200, JSON_TYPE, &t);
+    m = r->response;
+    if (m && token[0])
+        add_header(m, "X-Next-Token", token);
+    if (m && q->running) {
+        snprintf(number, sizeof number, "%zu", total);
+        add_header(m, "X-Total-Running", number);
+    }
+    for (size_t i = 0; i < n; i++)
+        box_unref(all[i]);
+    free(all);
+}
+
+void api_list_v2(req *r)
+{
+    query q = { 0 };
+
+    if (read_query(r, &q))
+        list(r, &q);
+    free(q.metadata);
+}
+
+/* Running ones only, one page of all of them. */
+void api_list_old(req *r)
+{
+    query q = { .running = true, .limit = INT32_MAX };
+    const char *v;
+    bool bad = false;
+
+    if ((v = req_query(r, "metadata", &bad)) && (bad || !read_metadata(&q, v)))
+        reply_error(r, 400, "Invalid metadata query: pairs of key=value are expected");
+    else
+        list(r, &q);
+    free(q.metadata);
+}

@@ -1,0 +1,475 @@
+/* sandboxd: sandboxes, from their creation to the last trace of them. States go
+   STARTING, RUNNING, ENDING (told to end), DEAD (its processes are gone), GONE
+   (its directory and limits too, nobody finds it any more). */
+#include "box.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define BUCKETS 1024
+#define READY_WAIT_MS 30000
+
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t table_changed = PTHREAD_COND_INITIALIZER;
+static box *table[BUCKETS];
+static int count;
+static bool closing;
+static int zygote_sock = -1;
+static pid_t zygote_pid;
+
+static pthread_t janitor;
+static pthread_cond_t janitor_work = PTHREAD_COND_INITIALIZER;
+static box *janitor_queue;
+static bool janitor_stop;
+
+/* ---- pair lists ---- */
+void pairs_add(pair_list *l, const char *key, const char *value)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (!strcmp(l->keys[i], key)) {
+            free(l->values[i]);
+            l->values[i] = xstrdup(value);
+            return;
+        }
+    l->keys = realloc(l->keys, (l->count + 1) * sizeof *l->keys);
+    l->values = realloc(l->values, (l->count + 1) * sizeof *l->values);
+    if (!l->keys || !l->values)
+        die("out of memory");
+    l->keys[l->count] = xstrdup(key);
+    l->values[l->count++] = xstrdup(value);
+}
+
+void pairs_copy(pair_list *to, const pair_list *from)
+{
+    for (size_t i = 0; from && i < from->count; i++)
+        pairs_add(to, from->keys[i], from->values[i]);
+}
+
+void pairs_free(pair_list *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        free(l->keys[i]);
+        free(l->values[i]);
+    }
+    free(l->keys);
+    free(l->values);
+    memset(l, 0, sizeof *l);
+}
+
+/* ---- table ---- */
+static unsigned bucket(const char *id)
+{
+    unsigned h = 5381;
+
+    for (; *id; id++)
+        h = h * 33 + (unsigned char)*id;
+    return h % BUCKETS;
+}
+
+box *box_ref(box *b)
+{
+    __atomic_add_fetch(&b->refs, 1, __ATOMIC_RELAXED);
+    return b;
+}
+
+void box_unref(void *ptr)
+{
+    box *b = ptr;
+
+    if (__atomic_sub_fetch(&b->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    if (b->sock.fd >= 0)
+        close(b->sock.fd);
+    if (b->root.fd >= 0)
+        close(b->root.fd);
+    pairs_free(&b->metadata);
+    pairs_free(&b->env);
+    free(b->real);
+    pthread_mutex_destroy(&b->lock);
+    pthread_cond_destroy(&b->changed);
+    explicit_bzero(b->token, sizeof b->token);
+    free(b);
+}
+
+/* Any state; under table_lock. */
+static box *lookup(const char *id)
+{
+    box *b = table[bucket(id)];
+
+    while (b && strcmp(b->id, id))
+        b = b->next;
+    return b;
+}
+
+bool box_running(box *b)
+{
+    bool yes;
+
+    pthread_mutex_lock(&b->lock);
+    yes = b->state == BOX_RUNNING;
+    pthread_mutex_unlock(&b->lock);
+    return yes;
+}
+
+box *box_find(const char *id)
+{
+    box *b;
+
+    pthread_mutex_lock(&table_lock);
+    b = lookup(id);
+    if (b && box_running(b))
+        box_ref(b);
+    else
+        b = NULL;
+    pthread_mutex_unlock(&table_lock);
+    return b;
+}
+
+size_t box_list(box ***out)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&table_lock);
+    *out = xalloc(sizeof **out * (size_t)(count + 1));
+    for (int i = 0; i < BUCKETS; i++)
+        for (box *b = table[i]; b; b = b->next)
+            if (box_running(b)) {
+                box_ref(b);
+                (*out)[n++] = b;
+            }
+    pthread_mutex_unlock(&table_lock);
+    return n;
+}
+
+int boxes_count(void)
+{
+    int n;
+
+    pthread_mutex_lock(&table_lock);
+    n = count;
+    pthread_mutex_unlock(&table_lock);
+    return n;
+}
+
+/* ---- the end ---- */
+
+/* Hands a dead one to the janitor. Takes over no reference: the table's is used. */
+static void bury(box *b)
+{
+    pthread_mutex_lock(&table_lock);
+    b->queue = janitor_queue;
+    janitor_queue = b;
+    pthread_cond_signal(&janitor_work);
+    pthread_mutex_unlock(&table_lock);
+}
+
+static void clean_up(box *b)
+{
+    char path[400];
+    box **at;
+
+    snprintf(path, sizeof path, "%s/boxes/%s", conf.state, b->id);
+    for (int tries = 0; tries < 50 && !fs_remove_path(path); tries++)
+        usleep(10000); /* a mount may take a moment to go */
+    cgroup_remove(b->id);
+    pthread_mutex_lock(&b->lock);
+    b->state = BOX_GONE;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+    pthread_mutex_lock(&table_lock);
+    for (at = &table[bucket(b->id)]; *at != b; at = &(*at)->next)
+        ;
+    *at = b->next;
+    count--;
+    pthread_cond_broadcast(&table_changed);
+    pthread_mutex_unlock(&table_lock);
+    box_unref(b);
+}
+
+static void *janitor_main(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&table_lock);
+    while (janitor_queue || !janitor_stop) {
+        box *b = janitor_queue;
+
+        if (!b) {
+            pthread_cond_wait(&janitor_work, &table_lock);
+            continue;
+        }
+        janitor_queue = b->queue;
+        pthread_mutex_unlock(&table_lock);
+        clean_up(b);
+        pthread_mutex_lock(&table_lock);
+    }
+    pthread_mutex_unlock(&table_lock);
+    return NULL;
+}
+
+/* Under b->lock. */
+static bool begin_end(box *b, const char *reason)
+{
+    id_msg m = { .type = M_KILL };
+
+    if (b->state != BOX_RUNNING)
+        return false;
+    b->state = BOX_ENDING;
+    memcpy(m.id, b->id, sizeof m.id);
+    msg_send(zygote_sock, &m, sizeof m, NULL, 0);
+    log_at(2, "sandbox %s ends: %s", b->id, reason);
+    return true;
+}
+
+bool box_kill(box *b, const char *reason)
+{
+    bool ours;
+
+    pthread_mutex_lock(&b->lock);
+    ours = begin_end(b, reason);
+    while (b->state != BOX_GONE)
+        pthread_cond_wait(&b->changed, &b->lock);
+    pthread_mutex_unlock(&b->lock);
+    return ours;
+}
+
+void box_on_dead(const char *id, int status)
+{
+    box *b;
+
+    pthread_mutex_lock(&table_lock);
+    b = lookup(id);
+    if (b)
+        box_ref(b);
+    pthread_mutex_unlock(&table_lock);
+    if (!b)
+        return;
+    pthread_mutex_lock(&b->lock);
+    if (b->state == BOX_RUNNING)
+        log_at(0, "sandbox %s died by itself (status %d)", b->id, status);
+    b->state = BOX_DEAD;
+    procs_lost(b);
+    if (b->sock.on) {
+        reactor_drop(&b->sock);
+        reactor_later(box_unref, b); /* the one registering took */
+    }
+    pthread_mutex_unlock(&b->lock);
+    bury(b);
+    reactor_later(box_unref, b);
+}
+
+void box_on_message(box *b)
+{
+    token_msg m;
+    ssize_t n;
+
+    while ((n = msg_recv(b->sock.fd, &m, sizeof m, NULL, NULL, MSG_DONTWAIT)) > 0)
+        if (n == (ssize_t)sizeof m && m.type == M_EXIT)
+            proc_exited(b, m.token, m.value);
+    if (n == 0 || (n < 0 && errno != EAGAIN)) {
+        /* The agent is dead; the zygote will say so, be quiet until then. */
+        pthread_mutex_lock(&b->lock);
+        reactor_pause(&b->sock, true);
+        pthread_mutex_unlock(&b->lock);
+    }
+}
+
+void box_expire(int64_t now, int64_t *next)
+{
+    pthread_mutex_lock(&table_lock);
+    for (int i = 0; i < BUCKETS; i++)
+        for (box *b = table[i]; b; b = b->next) {
+            pthread_mutex_lock(&b->lock);
+            if (b->state == BOX_RUNNING) {
+                if (now >= b->end_mono) {
+                    if (begin_end(b, "timeout"))
+                        log_at(1, "sandbox %s: its time is over", b->id);
+                } else if (b->end_mono < *next) {
+                    *next = b->end_mono;
+                }
+                procs_expire(b, now, next);
+            }
+            pthread_mutex_unlock(&b->lock);
+        }
+    pthread_mutex_unlock(&table_lock);
+}
+
+void box_set_end(box *b, int64_t timeout_ms, bool only_extend)
+{
+    int64_t mono = mono_ms() + timeout_ms, end = unix_ms() + timeout_ms;
+
+    pthread_mutex_lock(&b->lock);
+    if (!only_extend || mono > b->end_mono) {
+        b->end_mono = mono;
+        b->end_ms = end;
+    }
+    pthread_mutex_unlock(&b->lock);
+    reactor_deadline(mono);
+}
+
+/* ---- the beginning ---- */
+static box *box_new(const box_options *o)
+{
+    box *b = xalloc(sizeof *b);
+
+    b->id[0] = 'i';
+    random_id(b->id + 1, ID_LEN - 1);
+    if (o->secure)
+        random_hex(b->token, 32);
+    b->im = o->im;
+    snprintf(b->alias, sizeof b->alias, "%s", o->alias);
+    pairs_add(&b->env, "E2B_SANDBOX", "true");
+    pairs_add(&b->env, "E2B_SANDBOX_ID", b->id);
+    pairs_add(&b->env, "E2B_TEMPLATE_ID", o->im->template_id);
+    pairs_copy(&b->env, o->env);
+    pairs_copy(&b->metadata, o->metadata);
+    b->internet_choice = o->internet;
+    b->internet = o->internet != 0;
+    b->sock = (watch){ .kind = W_BOX, .fd = -1, .owner = b };
+    b->root.fd = -1;
+    b->root.real = "";
+    if (conf.rung == 3) {
+        char at[400];
+
+        snprintf(at, sizeof at, "%s/boxes/%s/root", conf.state, b->id);
+        b->real = xstrdup(at);
+        b->root.real = b->real;
+    }
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->changed, NULL);
+    b->refs = 2; /* the caller's and the table's */
+    return b;
+}
+
+static bool enter_table(box *b)
+{
+    unsigned at = bucket(b->id);
+    bool ok;
+
+    pthread_mutex_lock(&table_lock);
+    ok = count < conf.max_sandboxes && !closing;
+    if (ok) {
+        b->next = table[at];
+        table[at] = b;
+        count++;
+    }
+    pthread_mutex_unlock(&table_lock);
+    return ok;
+}
+
+/* Asks the zygote and waits for the agent's first word. */
+static int bring_up(box *b, char *why, size_t cap, bool *asked)
+{
+    make_msg m = { .type = M_MAKE, .image = (uint32_t)(b->im - conf.images),
+                   .flags = b->internet ? 0 : MAKE_NO_NET };
+    ready_msg ready = { .err = -1 };
+    int pair[2], nfds = 1, rootfd = -1;
+    struct pollfd p;
+    char path[400];
+
+    snprintf(path, sizeof path, "%s/boxes/%s", conf.state, b->id);
+    memcpy(m.id, b->id, sizeof m.id);
+    if (mkdir(path, 0711) != 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+        snprintf(why, cap, "%s", strerror(errno));
+        return -EIO;
+    }
+    b->sock.fd = pair[0];
+    *asked = msg_send(zygote_sock, &m, sizeof m, &pair[1], 1) == 0;
+    close(pair[1]);
+    snprintf(why, cap, "no answer from the new sandbox");
+    p = (struct pollfd){ pair[0], POLLIN, 0 };
+    if (!*asked || poll(&p, 1, READY_WAIT_MS) != 1 ||
+        msg_recv(pair[0], &ready, sizeof ready, &rootfd, &nfds, 0) != (ssize_t)sizeof ready)
+        return -EIO;
+    ready.why[sizeof ready.why - 1] = '\0';
+    if (nfds == 1)
+        b->root.fd = rootfd;
+    if (ready.type != M_READY || ready.err != 0 || nfds != 1) {
+        snprintf(why, cap, "%.200s", ready.why);
+        return -EIO;
+    }
+    return 0;
+}
+
+int box_create(const box_options *o, box **out, char *why, size_t cap)
+{
+    box *b = box_new(o);
+    bool asked = false;
+    int result;
+
+    *out = NULL;
+    if (!enter_table(b)) {
+        box_unref(b);
+        box_unref(b);
+        return -EAGAIN;
+    }
+    result = bring_up(b, why, cap, &asked);
+    pthread_mutex_lock(&b->lock);
+    if (result == 0 && b->state == BOX_STARTING) {
+        b->started_ms = unix_ms();
+        b->end_ms = b->started_ms + o->timeout_ms;
+        b->end_mono = mono_ms() + o->timeout_ms;
+        b->state = BOX_RUNNING;
+        fcntl(b->sock.fd, F_SETFL, 0);
+        if (reactor_add(&b->sock) == 0)
+            box_ref(b);
+        else
+            result = -EMFILE;
+    } else {
+        result = -EIO;
+    }
+    if (result != 0 && b->state < BOX_DEAD) {
+        b->state = BOX_RUNNING; /* so that it can be ended the usual way */
+        begin_end(b, "it could not be made");
+    }
+    pthread_mutex_unlock(&b->lock);
+    if (result == 0) {
+        reactor_deadline(b->end_mono);
+        *out = b;
+        return 0;
+    }
+    if (!asked)
+        bury(b); /* nobody will report it dead */
+    box_unref(b);
+    return result;
+}
+
+/* ---- start and stop of all ---- */
+int boxes_start(int sock, pid_t zygote)
+{
+    zygote_sock = sock;
+    zygote_pid = zygote;
+    reactor_start(sock);
+    return pthread_create(&janitor, NULL, janitor_main, NULL) == 0 ? 0 : -1;
+}
+
+void boxes_stop(void)
+{
+    struct timespec until;
+    int status;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 30;
+    pthread_mutex_lock(&table_lock);
+    closing = true;
+    for (int i = 0; i < BUCKETS; i++)
+        for (box *b = table[i]; b; b = b->next) {
+            pthread_mutex_lock(&b->lock);
+            begin_end(b, "shutdown");
+            pthread_mutex_unlock(&b->lock);
+        }
+    while (count > 0 &&
+           pthread_cond_timedwait(&table_changed, &table_lock, &until) != ETIMEDOUT)
+        ;
+    if (count > 0)
+        log_at(0, "%d sandboxes did not end in time", count);
+    janitor_stop = true;
+    pthread_cond_signal(&janitor_work);
+    pthread_mutex_unlock(&table_lock);
+    pthread_join(janitor, NULL);
+    reactor_stop();
+    close(zygote_sock); /* the zygote cleans up what may be left, then ends */
+    while (waitpid(zygote_pid, &status, 0) < 0 && errno == EINTR)
+        ;
+}

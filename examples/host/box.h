@@ -1,0 +1,165 @@
+/* Sandboxes and their processes as the host sees them. box.c: life and death;
+   reactor.c: the thread that waits for everything; proc.c: processes and output.
+
+   Locks: table_lock (box.c) before box->lock. Every pointer held outside a lock
+   is counted: box_unref, proc_unref. */
+#ifndef SANDBOXD_BOX_H
+#define SANDBOXD_BOX_H
+
+#include "fs.h"
+
+#include <pthread.h>
+
+typedef struct pair_list { char **keys, **values; size_t count; } pair_list;
+void pairs_add(pair_list *l, const char *key, const char *value);
+void pairs_copy(pair_list *to, const pair_list *from);
+void pairs_free(pair_list *l);
+
+/* What the reactor waits on. */
+typedef enum watch_kind { W_WAKE, W_ZYGOTE, W_BOX, W_OUT, W_ERR } watch_kind;
+typedef struct watch { watch_kind kind; int fd; void *owner; bool on; } watch;
+
+typedef enum box_state { BOX_STARTING, BOX_RUNNING, BOX_ENDING, BOX_DEAD, BOX_GONE } box_state;
+
+struct proc;
+
+typedef struct box {
+    char id[ID_LEN + 3];
+    char token[72];             /* "": not secured */
+    const image *im;
+    char alias[64];
+    pair_list metadata, env;
+    bool internet;
+    int internet_choice;        /* as asked: -1 not said, 0, 1 */
+    int64_t started_ms, end_ms; /* wall clock, for people */
+    int64_t end_mono;           /* the clock that ends it */
+    char *real;                 /* rung 3: its root directory */
+    fs_root root;
+    watch sock;                 /* to the agent */
+    /* below: under lock */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    box_state state;
+    struct proc *procs;
+    uint64_t last_token;
+    int64_t cpu_ticks, cpu_at_ms; /* of the last metrics */
+    int refs;                   /* atomic */
+    /* below: under table_lock */
+    struct box *next;           /* in its bucket */
+    struct box *queue;          /* for the janitor */
+} box;
+
+typedef struct box_options {
+    const image *im;
+    const char *alias;
+    const pair_list *metadata, *env;
+    int internet;               /* -1, 0, 1 */
+    bool secure;
+    int64_t timeout_ms;
+} box_options;
+
+int boxes_start(int zygote_sock, pid_t zygote);
+void boxes_stop(void);
+/* 0, -EAGAIN: as many as allowed, or -EIO with why. One reference is yours. */
+int box_create(const box_options *o, box **out, char *why, size_t cap);
+box *box_find(const char *id);  /* a running one, with a reference, or NULL */
+box *box_ref(box *b);
+void box_unref(void *b);
+bool box_running(box *b);
+/* false: another one did it. Returns when processes and directory are gone. */
+bool box_kill(box *b, const char *reason);
+void box_set_end(box *b, int64_t timeout_ms, bool only_extend);
+size_t box_list(box ***out);    /* references to all running ones; free the list */
+int boxes_count(void);
+
+/* for the reactor */
+void box_expire(int64_t now, int64_t *next);
+void box_on_dead(const char *id, int status);
+void box_on_message(box *b);
+void reactor_start(int zygote_sock);
+void reactor_stop(void);
+int reactor_add(watch *w);
+void reactor_drop(watch *w);    /* reactor thread only; closes w->fd */
+void reactor_pause(watch *w, bool paused);  /* any thread */
+void reactor_deadline(int64_t mono);        /* any thread: look again by then */
+void reactor_later(void (*fn)(void *), void *p); /* reactor thread only: after this batch */
+
+/* ---- proc.c ---- */
+#define RING_BYTES (256u << 10)
+#define KEEP_ENDED_MS 30000
+
+typedef enum piece_kind { PIECE_OUT = 1, PIECE_ERR = 2, PIECE_PTY = 3 } piece_kind;
+
+/* A reader of a process's output. */
+typedef struct sub {
+    struct proc *p;
+    uint64_t at;                /* position in the ring, under box->lock */
+    size_t left;                /* of the present item */
+    piece_kind kind;
+    int event;                  /* eventfd, written when there is something new */
+    bool waiting;
+    bool owner;                 /* it started the process: its clock is the stream's */
+    struct sub *next;
+} sub;
+
+typedef struct proc {
+    box *b;                     /* holds a reference */
+    uint64_t token;
+    int32_t pid;
+    char *cmd, *cwd, *tag;      /* cwd, tag: NULL if not given */
+    char **args;
+    size_t argc;
+    pair_list envs;
+    watch out, err;             /* fd -1: at its end */
+    bool paused;                /* the ring is full: nothing is read */
+    int in;                     /* -1: none or closed */
+    bool pty;
+    bool has_in;
+    pthread_mutex_t in_lock;
+    /* below: under b->lock */
+    unsigned char *ring;        /* items: 1 byte kind, 3 bytes length, data */
+    uint64_t head;
+    sub *subs;
+    int refs;
+    bool listed, exited, ended, lost, signalled, deadline_hit;
+    int status;                 /* as wait() gave it */
+    uint64_t cutoff;            /* head when the deadline hit */
+    int64_t deadline;           /* of its life, 0: none */
+    int64_t ended_at;
+    struct proc *next;
+} proc;
+
+typedef struct proc_options {
+    const char *cmd, *cwd, *tag;
+    char **args;
+    size_t argc;
+    const pair_list *envs;
+    const char *user;           /* "": the default one */
+    bool want_stdin;
+    int64_t life_ms;            /* 0: no limit */
+} proc_options;
+
+/* Starts it with one reader attached. 0, or -errno with the stage in *stage
+   (SPAWN_AT_*) and, for a bad user, -ENOKEY. */
+int proc_start(box *b, const proc_options *o, proc **out, sub **reader, int *stage, char *cwd,
+               size_t cap);
+proc *proc_find(box *b, int64_t pid, const char *tag); /* also one that ended recently */
+void proc_unref(void *p);
+int proc_signal(proc *p, int sig);              /* -ESRCH: it ended */
+int proc_input(proc *p, const void *data, size_t len, int conn_fd); /* -errno */
+int proc_close_input(proc *p);
+sub *sub_attach(proc *p);       /* NULL: out of descriptors */
+void sub_detach(sub *s);
+
+/* One step of reading. */
+typedef enum sub_state { SUB_DATA, SUB_WAIT, SUB_END, SUB_LOST, SUB_DEADLINE } sub_state;
+typedef struct sub_piece { piece_kind kind; const unsigned char *data; size_t len; } sub_piece;
+sub_state sub_peek(sub *s, sub_piece *piece);   /* data stays valid until sub_take */
+void sub_take(sub *s, size_t len);
+
+void proc_readable(proc *p, watch *w);          /* reactor thread */
+void proc_exited(box *b, uint64_t token, int status);
+void procs_lost(box *b);                        /* the sandbox died */
+void procs_expire(box *b, int64_t now, int64_t *next); /* under b->lock */
+
+#endif

@@ -1,0 +1,53 @@
+/* Files inside a sandbox. Paths are the sandbox's; `root` is a descriptor of its
+   root directory, and no path leads outside of it. Functions return 0 or a
+   descriptor, or -errno. */
+#ifndef SANDBOXD_FS_H
+#define SANDBOXD_FS_H
+
+#include "host.h"
+
+#include <sys/stat.h>
+
+#define FS_PATH 4096
+
+typedef struct fs_user { char name[64]; uint32_t uid, gid; char home[256]; } fs_user;
+
+/* The sandbox's own passwd and group, read when needed. */
+typedef struct fs_names { char *passwd, *group; } fs_names;
+
+typedef struct fs_root {
+    int fd;
+    const char *real;       /* rung 3: where it really lies, else "" */
+} fs_root;
+
+int fs_open(const fs_root *r, const char *path, int flags, mode_t mode);
+int fs_find_user(const fs_root *r, const char *name, fs_user *out); /* -ENOENT */
+void fs_names_load(const fs_root *r, fs_names *n);
+void fs_names_free(fs_names *n);
+
+/* Makes an absolute path: "" and ~ are the home, relative ones start there.
+   Returns NULL or what is wrong with it. */
+const char *fs_resolve(const fs_root *r, const fs_user *u, const char *path, char out[FS_PATH]);
+
+/* The directory of the last component, and that component ("" for the root). */
+int fs_parent(const fs_root *r, const char *path, char name[256]);
+int fs_make_dirs(const fs_root *r, const fs_user *u, const char *path);
+int fs_move(const fs_root *r, const fs_user *u, const char *from, const char *to);
+int fs_open_regular(const fs_root *r, const char *path, struct stat *st); /* to read */
+
+/* One EntryInfo object. name "" with a dirfd is that directory itself. */
+int fs_entry(const fs_root *r, const fs_names *n, int dirfd, const char *name, const char *path,
+             sbx_json_writer *w);
+
+/* A file that is being received: under a temporary name until committed. */
+typedef struct fs_upload { char path[FS_PATH]; char target[FS_PATH]; char temp[48]; int fd; } fs_upload;
+int fs_upload_begin(const fs_root *r, const fs_user *u, const char *path, fs_upload *up);
+int fs_upload_commit(const fs_root *r, fs_upload *up);
+void fs_upload_abort(const fs_root *r, fs_upload *up);
+
+/* ---- fs_tree.c ---- */
+int fs_list(const fs_root *r, const fs_names *n, const char *path, int depth, sbx_json_writer *w);
+int fs_remove(const fs_root *r, const char *path);      /* whole tree */
+bool fs_remove_path(const char *path);                  /* of the host system */
+
+#endif

@@ -1,0 +1,8809 @@
+/* sandbox.h - v0.1.0 - cloud sandboxes from C: E2B and every E2B-compatible host
+
+   Generated from sandbox_impl/ by `make`. Do not edit sandbox.h; edit there.
+   Public domain or MIT-0, your choice: the text is at the end of the file.
+
+   DO THIS
+
+     In exactly one .c file:
+
+       #define SANDBOX_IMPLEMENTATION
+       #include "sandbox.h"
+
+     and everywhere else just #include "sandbox.h". Link mbedTLS (2.28, 3.6 or
+     4.x): cc app.c -lmbedtls -lmbedx509 -lmbedcrypto. Without TLS, define
+     SBX_NO_TLS in both places and link nothing.
+
+       sbx_client *client; sbx_sandbox *box; sbx_command_result res = {0};
+       sbx_command_options opt = {0};
+       if (sbx_open(&client, NULL) != SBX_OK) return 1;   // key: E2B_API_KEY
+       if (sbx_sandbox_create(client, NULL, &box, NULL) == SBX_OK) {
+           opt.out = sbx_sink_file(stdout);
+           if (sbx_command_run(box, "uname -a", &opt, &res, NULL) == SBX_OK)
+               printf("exit code %d\n", (int)res.exit_code);
+           sbx_sandbox_kill(box, NULL, NULL);
+           sbx_sandbox_release(box);
+       }
+       sbx_close(client);
+
+   CONTENTS (search for the number with its dot)
+
+      1. Configuration      6. Network           11. Commands
+      2. Status and errors  7. Client            12. Files
+      3. Memory             8. Calls and         13. JSON
+      4. Plain data            operations        14. HTTP responses
+      5. Streams            9. Providers         15. Small codecs
+                           10. Sandboxes
+
+   RULES
+
+     Memory     What comes out through a pointer-to-pointer is yours: give it to
+                its release function, or to sbx_free(). What a callback gets is
+                borrowed until it returns. Everything is taken from the
+                config.alloc of its client. mbedTLS allocates through its own
+                process-wide hook (mbedtls_platform_set_calloc_free).
+     Inputs     Strings are NUL-terminated UTF-8, data is (pointer, length). All
+                inputs are copied when a call starts. Sinks, sources, callbacks
+                and out-pointers must outlive the operation.
+     Zero       means default in every struct you fill in. Start with {0}.
+     Errors     Functions return SBX_OK, SBX_PENDING or a negative SBX_E_*, and
+                nothing else. Details are in sbx_error. A failed call leaves its
+                out-pointers NULL or zero.
+     Blocking   Every remote call ends in `const sbx_call *call`. NULL blocks.
+                With call->op set the call starts and returns SBX_PENDING;
+                sbx_poll() drives it. Blocking calls drive all others too, so
+                callbacks of a background operation run inside them.
+     Callbacks  run only inside sbx_poll() or a blocking call. Starting further
+                operations and releasing any operation there is allowed; a
+                blocking call or sbx_close() there is SBX_E_REENTRANT.
+     Threads    No globals, no threads inside: one client belongs to one thread
+                at a time, several clients may live in several threads.
+     Secrets    Keys and tokens are never logged and are wiped when freed. */
+
+#ifndef SANDBOX_H
+#define SANDBOX_H
+
+/* The implementation uses POSIX, which -std=c99 hides unless asked for. */
+#if defined(SANDBOX_IMPLEMENTATION) && !defined(SBX_NO_POSIX)
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+#endif
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE
+#endif
+#ifndef _DARWIN_C_SOURCE
+#define _DARWIN_C_SOURCE
+#endif
+#endif
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SBX_VERSION_MAJOR 0
+#define SBX_VERSION_MINOR 1
+#define SBX_VERSION_PATCH 0
+#define SBX_VERSION "0.1.0"
+
+/* ---- 1. Configuration ------------------------------------------------------
+
+   Define these before including the header. "all" = must be the same in every
+   file that includes it; "impl" = looked at only where SANDBOX_IMPLEMENTATION
+   is defined.
+
+   SANDBOX_STATIC   all   make every function static (one file uses it)
+   SBX_NO_POSIX     all   no sockets, files or clock of a host system: give
+                          config.net; sbx_sink_fd and friends are gone
+   SBX_NO_STDLIB    all   no stdlib.h and no stdio.h: give config.alloc; the
+                          environment is not read
+   SBX_NO_TLS       impl  no mbedTLS: https:// is SBX_E_UNSUPPORTED unless the
+                          transport does TLS inside (SBX_NET_TLS_INSIDE)
+   SBX_NO_SWAR      impl  smaller, slower text scanning (small targets)
+   SBX_NO_ERROR_TEXT impl no texts for people: sbx_strerror() and messages of
+                          our own are empty, codes and the service's words stay
+   SBX_NO_E2B       all   leave that provider out
+   SBX_SMALL        all   the small set of the limits below
+
+   Limits, "all" too; the second figure is that of SBX_SMALL. */
+
+#ifdef SBX_SMALL
+#define SBX_LIMIT_(normal, small) (small)
+#else
+#define SBX_LIMIT_(normal, small) (normal)
+#endif
+
+#ifndef SBX_IO_BYTES        /* buffer of one connection, 512 or more */
+#define SBX_IO_BYTES        SBX_LIMIT_(8192, 1536)
+#endif
+#ifndef SBX_PIECE_BYTES     /* decoded output handed to a sink at a time */
+#define SBX_PIECE_BYTES     SBX_LIMIT_(1024, 192)
+#endif
+#ifndef SBX_MAX_LINE        /* a header line kept whole; the rest is cut */
+#define SBX_MAX_LINE        SBX_LIMIT_(512, 320)
+#endif
+#ifndef SBX_MAX_HEAD        /* one response head with all its lines */
+#define SBX_MAX_HEAD        SBX_LIMIT_(65536, 8192)
+#endif
+#ifndef SBX_MAX_HEADERS     /* header lines of a response, trailers included */
+#define SBX_MAX_HEADERS     SBX_LIMIT_(128, 64)
+#endif
+#ifndef SBX_MAX_INTERIM     /* 1xx responses before the real one */
+#define SBX_MAX_INTERIM     8
+#endif
+#ifndef SBX_MAX_REQUEST     /* a request without its streamed body */
+#define SBX_MAX_REQUEST     SBX_LIMIT_(1048576, 8192)
+#endif
+#ifndef SBX_MAX_RESULT      /* one result, or one item of a list */
+#define SBX_MAX_RESULT      SBX_LIMIT_(262144, 4096)
+#endif
+#ifndef SBX_MAX_JSON_DEPTH  /* nesting of JSON, at most 512 */
+#define SBX_MAX_JSON_DEPTH  SBX_LIMIT_(128, 32)
+#endif
+#ifndef SBX_MAX_CONNS       /* idle connections kept for reuse */
+#define SBX_MAX_CONNS       SBX_LIMIT_(8, 1)
+#endif
+#ifndef SBX_MAX_TOKEN       /* a page token with its NUL */
+#define SBX_MAX_TOKEN       SBX_LIMIT_(256, 192)
+#endif
+
+#ifdef SANDBOX_STATIC
+#define SBX_API static SBX_UNUSED_
+#else
+#define SBX_API extern
+#endif
+
+#if (defined(__GNUC__) || defined(__clang__)) && defined(SANDBOX_STATIC)
+#define SBX_UNUSED_ __attribute__((unused))
+#else
+#define SBX_UNUSED_
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- 2. Status and errors --------------------------------------------------
+
+   One list gives the enum and the texts of sbx_strerror(). Every value a
+   function returns is SBX_OK, SBX_PENDING or one of these. */
+#define SBX_STATUSES(X) \
+    X(ARG, -1, "invalid argument: the message names it") \
+    X(NOMEM, -2, "out of memory: give the allocator more, or define SBX_SMALL") \
+    X(AGAIN, -3, "would block: call again when there is something to do") \
+    X(REENTRANT, -4, "not allowed inside a callback: start it with call.op, or do it after") \
+    X(CANCELLED, -5, "cancelled") \
+    X(TIMEOUT, -6, "timed out: error.clock names the clock; raise it in sbx_clocks or call.timeout_ms") \
+    X(UNSUPPORTED, -7, "not offered by this provider or left out of this build") \
+    X(UNSUPPORTED_HOST, -8, "this host is too old for the call: update its template or daemon") \
+    X(DNS, -9, "host name not found: check the domain or URL, and the network") \
+    X(CONNECT, -10, "cannot connect: check that the host is up and the port is right") \
+    X(NETWORK, -11, "connection lost: try again; error says what is known to live") \
+    X(TLS, -12, "TLS refused: error.tls names the check") \
+    X(NO_CA, -13, "no trusted certificates: give config.tls.ca_pem or ca_file") \
+    X(ENTROPY, -14, "no randomness: give config.net.entropy") \
+    X(PROTOCOL, -15, "the reply is not what the protocol allows: is this the right URL?") \
+    X(TOO_LARGE, -16, "larger than a limit: the message names the SBX_MAX_ to raise") \
+    X(AUTH, -17, "not authenticated: check the API key or the user") \
+    X(DENIED, -18, "not allowed for this account or token") \
+    X(NOT_FOUND, -19, "not found") \
+    X(CONFLICT, -20, "not possible in the present state: the message says why") \
+    X(REFUSED, -21, "the service refused the arguments: the message says why") \
+    X(RATE_LIMITED, -22, "too many requests: wait error.retry_after_ms") \
+    X(QUOTA, -23, "a limit of the account is reached: end sandboxes or raise the plan") \
+    X(BUSY, -24, "the service is busy or has no capacity: try again later") \
+    X(SERVER, -25, "the service failed: try again; report it if it stays") \
+    X(SANDBOX_GONE, -26, "the sandbox is not running: it was killed or its time is over") \
+    X(UNREACHABLE, -27, "the connection into the sandbox was lost: error.sandbox_alive says whether it still answers") \
+    X(NO_SPACE, -28, "no space left in the sandbox") \
+    X(NOT_A_FILE, -29, "the path is a directory or another kind than asked for") \
+    X(NO_END, -30, "the stream ended without its end message: reconnect by pid to go on") \
+    X(KILLED, -31, "the command was ended because its timeout ran out") \
+    X(SOURCE, -32, "the source failed, or gave more or less than its size") \
+    X(SINK, -33, "the sink failed") \
+    X(CHANGED, -34, "the file changed while it was read") \
+    X(NO_WAIT, -35, "blocking needs config.net.wait: use call.op and sbx_poll()") \
+    X(NO_PROVIDER, -36, "no provider: set config.provider, or an API key in the environment") \
+    X(BAD_JSON, -37, "not valid JSON")
+
+typedef enum sbx_status {
+    SBX_PENDING = 1,
+    SBX_OK = 0,
+#define SBX_STATUS_ENUM_(name, value, text) SBX_E_##name = value,
+    SBX_STATUSES(SBX_STATUS_ENUM_)
+#undef SBX_STATUS_ENUM_
+    SBX_STATUS_END_ = 2
+} sbx_status;
+
+/* A switch in an options struct: 0 leaves it to the provider. */
+typedef enum sbx_choice { SBX_DEFAULT = 0, SBX_YES = 1, SBX_NO = 2 } sbx_choice;
+
+#define SBX_NEVER (-1) /* in a *_ms or *_s field: no limit */
+
+/* Which clock ran out (SBX_E_TIMEOUT). */
+typedef enum sbx_clock {
+    SBX_CLOCK_NONE, SBX_CLOCK_CONNECT, SBX_CLOCK_FIRST_BYTE, SBX_CLOCK_IDLE,
+    SBX_CLOCK_TOTAL
+} sbx_clock;
+
+/* Which check of TLS failed (SBX_E_TLS). */
+typedef enum sbx_tls_check {
+    SBX_TLS_NONE,
+    SBX_TLS_UNTRUSTED,      /* not signed by a trusted authority */
+    SBX_TLS_WRONG_HOST,     /* the certificate is for other names */
+    SBX_TLS_WRONG_IP,       /* connected by address, which it does not name */
+    SBX_TLS_EXPIRED,        /* no longer valid */
+    SBX_TLS_NOT_YET_VALID,
+    SBX_TLS_REVOKED,
+    SBX_TLS_NO_CLOCK,       /* validity cannot be judged: no unix_ms */
+    SBX_TLS_BAD_CERT,       /* weak or malformed */
+    SBX_TLS_BAD_CONFIG,     /* the CA text or file cannot be read */
+    SBX_TLS_HANDSHAKE       /* no agreement with the peer, or it gave up */
+} sbx_tls_check;
+
+/* What is known after a failure. Nothing in it needs freeing. */
+typedef struct sbx_error {
+    int status;             /* SBX_OK or SBX_E_* */
+    int http_status;        /* of the reply, 0: there was none */
+    sbx_clock clock;
+    sbx_tls_check tls;
+    int32_t retry_after_ms; /* asked for by the service, -1: it did not say */
+    sbx_choice sandbox_alive, process_alive; /* 0: not known */
+    sbx_choice may_exist;   /* SBX_YES: a cut create may have made a sandbox */
+    uint32_t pid;           /* of the command concerned, 0: none */
+    char code[48];          /* the provider's own word, "" if it gave none */
+    char message[208];      /* one line for a person, cut if longer */
+} sbx_error;
+
+/* The text of a status, never NULL: what happened and what to do. */
+SBX_API const char *sbx_strerror(int status);
+/* "SBX_E_TIMEOUT" for SBX_E_TIMEOUT, "SBX_OK", ..., never NULL. */
+SBX_API const char *sbx_status_name(int status);
+/* SBX_VERSION of the compiled implementation. */
+SBX_API const char *sbx_version(void);
+
+/* ---- 3. Memory -------------------------------------------------------------
+
+   resize() is malloc, realloc and free in one: ptr NULL allocates, new_size 0
+   frees (and returns NULL), else it moves. old_size is what was asked for
+   before. NULL means failure and leaves the old block alone. Blocks must be
+   aligned for any type. A zeroed sbx_alloc is the malloc family, which is
+   absent with SBX_NO_STDLIB. */
+typedef struct sbx_alloc {
+    void *(*resize)(void *ctx, void *ptr, size_t old_size, size_t new_size);
+    void *ctx;
+} sbx_alloc;
+
+/* A heap in one caller buffer: first fit, neighbours merged, no other memory.
+   `peak` is the highest end of use so far, in bytes of the buffer, its own
+   block headers included: a buffer of that size would have sufficed. */
+typedef struct sbx_fixed {
+    unsigned char *base_;
+    size_t size_;
+    size_t used;            /* bytes in use now, headers included */
+    size_t peak;
+} sbx_fixed;
+
+/* Serves everything from memory[0..size). `state` and `memory` must outlive
+   all blocks. Any alignment of `memory` will do. */
+SBX_API sbx_alloc sbx_alloc_fixed(sbx_fixed *state, void *memory, size_t size);
+
+/* Frees a result a function handed out through a pointer-to-pointer: infos,
+   read buffers, texts. NULL is fine. Handles have their own release function.
+   Must be called before the client's allocator goes away; the client itself
+   may be closed already. */
+SBX_API void sbx_free(void *result);
+
+/* ---- 4. Plain data --------------------------------------------------------- */
+typedef struct sbx_bytes { const void *data; size_t len; } sbx_bytes;
+typedef struct sbx_pair { const char *key, *value; } sbx_pair;
+
+/* Lists: items NULL is absent, items with count 0 is sent as an empty list. */
+typedef struct sbx_pairs { const sbx_pair *items; size_t count; } sbx_pairs;
+typedef struct sbx_strings { const char *const *items; size_t count; } sbx_strings;
+
+/* Position in a paged list. Zeroed = the first page. */
+typedef struct sbx_page {
+    int32_t limit;          /* items a page, 0: the provider's default */
+    bool has_next;          /* set by each call */
+    bool ended_;
+    char next_token[SBX_MAX_TOKEN]; /* may be filled in to start elsewhere */
+} sbx_page;
+
+/* ---- 5. Streams ------------------------------------------------------------
+
+   put() takes all of data and returns SBX_OK; or takes nothing and returns
+   SBX_E_AGAIN: the same bytes come again after sbx_op_wake(), and meanwhile the
+   peer is slowed down by its TCP window; any other negative status ends the
+   operation with it. A sink with put NULL drops everything. */
+typedef struct sbx_sink {
+    int (*put)(void *ctx, const void *data, size_t len);
+    void *ctx;
+} sbx_sink;
+
+/* get() writes up to cap bytes to buf, sets *got and returns SBX_OK; *got 0 is
+   the end; SBX_E_AGAIN: nothing now, after sbx_op_wake(). rewind() starts over
+   so that a request can be repeated; NULL: it can be sent only once. */
+typedef struct sbx_source {
+    int (*get)(void *ctx, void *buf, size_t cap, size_t *got);
+    int (*rewind)(void *ctx);
+    void *ctx;
+    int64_t size;           /* exact bytes that will come, -1: not known */
+} sbx_source;
+
+/* Memory as a sink: bytes over cap are counted in `cut`, not kept. */
+typedef struct sbx_memory { void *data; size_t cap, len; uint64_t cut; } sbx_memory;
+SBX_API sbx_sink sbx_sink_memory(sbx_memory *memory);
+
+/* Memory as a source: data[0..len), pos must start at 0. */
+typedef struct sbx_reading { const void *data; size_t len, pos; } sbx_reading;
+SBX_API sbx_source sbx_source_memory(sbx_reading *reading);
+
+#ifndef SBX_NO_STDLIB
+/* A FILE * as a sink or source, passed as void * so that stdio.h is not needed
+   here. The source's size is found by seeking, -1 for a pipe. The file stays
+   yours: it is neither flushed nor closed. */
+SBX_API sbx_sink sbx_sink_file(void *file);
+SBX_API sbx_source sbx_source_file(void *file);
+#endif
+#ifndef SBX_NO_POSIX
+/* A blocking file descriptor; reads start at its present offset. */
+SBX_API sbx_sink sbx_sink_fd(int fd);
+SBX_API sbx_source sbx_source_fd(int fd);
+#endif
+
+/* ---- 6. Network ------------------------------------------------------------
+
+   The ways out of the library. A zeroed sbx_net is sockets with mbedTLS over
+   them (absent with SBX_NO_POSIX). Give your own for another IP stack, a modem,
+   or a test. Every function gets `ctx`. now_ms is required when open is given;
+   fill in what else you use. Nothing may block except wait(); the built-in
+   open() blocks while it looks a name up (getaddrinfo), a custom one need not. */
+typedef struct sbx_wait {
+    void *conn;             /* as open() made it */
+    int want;               /* SBX_WANT_READ | SBX_WANT_WRITE */
+} sbx_wait;
+#define SBX_WANT_READ 1
+#define SBX_WANT_WRITE 2
+
+typedef struct sbx_net {
+    /* Starts or continues a connection. SBX_OK: connected. SBX_E_AGAIN: not yet,
+       will be called again with the same *conn. Else a status such as SBX_E_DNS
+       or SBX_E_CONNECT, with *conn freed and NULL. *conn is NULL at first. */
+    int (*open)(void *ctx, void **conn, const char *host, uint16_t port, bool tls);
+    /* SBX_OK and *sent > 0, SBX_E_AGAIN, or SBX_E_NETWORK. */
+    int (*send)(void *ctx, void *conn, const void *buf, size_t len, size_t *sent);
+    /* SBX_OK with *got > 0, SBX_OK with *got 0 at the end, SBX_E_AGAIN, or
+       SBX_E_NETWORK. */
+    int (*recv)(void *ctx, void *conn, void *buf, size_t cap, size_t *got);
+    void (*close)(void *ctx, void *conn);
+    /* Sleeps until one of the n waits is ready or timeout_ms is over; n may be
+       0. NULL: only polling is possible, blocking calls are SBX_E_NO_WAIT. */
+    int (*wait)(void *ctx, const sbx_wait *waits, size_t n, uint32_t timeout_ms);
+    uint64_t (*now_ms)(void *ctx);                 /* monotonic */
+    int64_t (*unix_ms)(void *ctx);                 /* NULL: no clock */
+    int (*entropy)(void *ctx, void *buf, size_t len); /* NULL: none */
+    void *ctx;
+    unsigned flags;
+} sbx_net;
+
+#define SBX_NET_TLS_INSIDE 1u /* open() does TLS itself when asked for it */
+
+/* Whom to trust. Verification is on, always, and includes the host name. */
+typedef struct sbx_tls {
+    const char *ca_pem;     /* trusted authorities as PEM text, or */
+    const char *ca_file;    /* a file with them (not with SBX_NO_STDLIB); both
+                               NULL: $SSL_CERT_FILE, then the system's store */
+    sbx_choice no_clock;    /* without unix_ms the validity period cannot be
+                               judged: default SBX_NO fails, SBX_YES skips it */
+} sbx_tls;
+
+/* The four clocks, in ms; 0: default, SBX_NEVER: none. */
+typedef struct sbx_clocks {
+    int32_t connect_ms;     /* 15,000: name, TCP and TLS of one connection */
+    int32_t first_byte_ms;  /* 60,000: from the last byte sent to the reply */
+    int32_t idle_ms;        /* 120,000: between two pieces of a transfer */
+    int32_t total_ms;       /* 60,000: a whole unary call with its retries;
+                               transfers and streams have none unless the
+                               call sets it */
+} sbx_clocks;
+
+/* ---- 7. Client ------------------------------------------------------------- */
+typedef struct sbx_client sbx_client;
+typedef struct sbx_provider sbx_provider;
+typedef struct sbx_op sbx_op;
+typedef struct sbx_sandbox sbx_sandbox;
+
+typedef struct sbx_config {
+    const sbx_provider *provider; /* &sbx_e2b; NULL: the one whose key is in the
+                               environment */
+    const char *api_key;    /* NULL: E2B_API_KEY */
+    const char *domain;     /* NULL: E2B_DOMAIN, then "e2b.app" */
+    const char *api_url;    /* control plane; NULL: E2B_API_URL, then
+                               "https://api.{domain}". A template: {domain} */
+    const char *sandbox_url; /* sandboxes; NULL: E2B_SANDBOX_URL, then the rule of
+                               the provider. A template: {id} {port} {domain} */
+    const char *dialect;    /* an older form of the provider's API, NULL: newest */
+    sbx_choice environment; /* SBX_NO: read no environment variables */
+    sbx_choice debug;       /* E2B: a sandbox on this host, http://localhost */
+    sbx_pairs headers;      /* added to every control plane request */
+    const char *user_agent; /* added after "sandbox.h/0.1.0 " */
+    sbx_tls tls;
+    sbx_clocks clocks;
+    int32_t retries;        /* of one request after the first try; 0: 3,
+                               SBX_NEVER: none */
+    sbx_alloc alloc;
+    sbx_net net;
+    sbx_error *error;       /* filled when sbx_open() fails */
+} sbx_config;
+
+/* Opens a client; sends nothing. config may be NULL. SBX_E_NO_PROVIDER: no key
+   found; SBX_E_ARG: also keys of two providers in the environment (the message
+   names both), a bad URL template, or an unknown dialect. */
+SBX_API int sbx_open(sbx_client **out, const sbx_config *config);
+
+/* Cancels what still runs and frees the client. All handles of it become
+   invalid except results for sbx_free(). NULL is SBX_OK. SBX_E_REENTRANT inside
+   a callback. Sandboxes are left running: kill them first if that is meant. */
+SBX_API int sbx_close(sbx_client *client);
+
+/* Drives all operations, waiting up to timeout_ms for something to do (0: not
+   at all). *running (may be NULL) is how many still run. */
+SBX_API int sbx_poll(sbx_client *client, uint32_t timeout_ms, size_t *running);
+
+/* For an event loop of your own: what the client waits for (up to cap entries
+   in out, *n is how many there are) and after how many ms sbx_poll() must be
+   called even if nothing happens (*next_ms, UINT32_MAX: never). */
+SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap,
+                      size_t *n, uint32_t *next_ms);
+
+#ifndef SBX_NO_POSIX
+/* The file descriptor behind sbx_wait.conn of the built-in transport. */
+SBX_API int sbx_wait_fd(const sbx_wait *wait);
+#endif
+
+/* Details of the last failed call of this client that had no call->error;
+   valid until its next call. Never NULL. */
+SBX_API const sbx_error *sbx_client_error(const sbx_client *client);
+
+/* ---- 8. Calls and operations -----------------------------------------------
+
+   Every remote function takes `const sbx_call *call`; NULL or zeroed blocks. */
+typedef struct sbx_call {
+    sbx_op **op;            /* set: start, store the operation here, and return
+                               SBX_PENDING; release it with sbx_op_release() */
+    sbx_error *error;       /* filled when it fails; must outlive the operation */
+    int32_t timeout_ms;     /* total time; 0: clocks.total_ms, SBX_NEVER: none */
+    void (*done)(void *user, sbx_op *op, int status); /* at the end, if op is set */
+    void *user;
+    const char *api_key;    /* instead of the client's */
+    const char *domain;     /* instead of the client's */
+} sbx_call;
+
+/* SBX_PENDING while it runs, then its result. */
+SBX_API int sbx_op_status(const sbx_op *op);
+
+/* Ends a running operation with SBX_E_CANCELLED. Before the first byte was sent
+   nothing has happened; a create that was sent is followed up in the
+   background: its sandbox is killed as soon as its id is known. */
+SBX_API void sbx_op_cancel(sbx_op *op);
+
+/* Continues an operation whose sink or source answered SBX_E_AGAIN. */
+SBX_API void sbx_op_wake(sbx_op *op);
+
+/* Forgets the operation, cancelling it if it runs. NULL is fine. Allowed inside
+   callbacks, its own too. */
+SBX_API void sbx_op_release(sbx_op *op);
+
+/* ---- 9. Providers ---------------------------------------------------------- */
+#ifdef SBX_NO_E2B
+#define SBX_PROVIDER_E2B_(X)
+#else
+#define SBX_PROVIDER_E2B_(X) X(e2b)
+#endif
+#define SBX_PROVIDERS(X) SBX_PROVIDER_E2B_(X)
+
+#ifndef SANDBOX_STATIC
+#define SBX_PROVIDER_DECLARE_(name) SBX_API const sbx_provider sbx_##name;
+SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
+#undef SBX_PROVIDER_DECLARE_
+#endif
+
+/* What a provider may offer: one row a public function, sbx_<text>(). */
+#define SBX_FEATURES(X) \
+    X(SANDBOX_CREATE, "sandbox_create") \
+    X(SANDBOX_CONNECT, "sandbox_connect") \
+    X(SANDBOX_GET_INFO, "sandbox_get_info") \
+    X(SANDBOX_LIST, "sandbox_list") \
+    X(SANDBOX_SET_TIMEOUT, "sandbox_set_timeout") \
+    X(SANDBOX_KILL, "sandbox_kill") \
+    X(SANDBOX_IS_RUNNING, "sandbox_is_running") \
+    X(SANDBOX_HOST, "sandbox_host") \
+    X(COMMAND_RUN, "command_run") \
+    X(COMMAND_LIST, "command_list") \
+    X(COMMAND_KILL, "command_kill") \
+    X(FILES_READ, "files_read") \
+    X(FILES_WRITE, "files_write") \
+    X(FILES_WRITE_MANY, "files_write_many") \
+    X(FILES_LIST, "files_list") \
+    X(FILES_STAT, "files_stat") \
+    X(FILES_EXISTS, "files_exists") \
+    X(FILES_REMOVE, "files_remove") \
+    X(FILES_RENAME, "files_rename") \
+    X(FILES_MAKE_DIR, "files_make_dir")
+
+typedef enum sbx_feature {
+#define SBX_FEATURE_ENUM_(name, text) SBX_FEATURE_##name,
+    SBX_FEATURES(SBX_FEATURE_ENUM_)
+#undef SBX_FEATURE_ENUM_
+    SBX_FEATURE_END_
+} sbx_feature;
+
+SBX_API bool sbx_supports(const sbx_client *client, sbx_feature feature);
+SBX_API const char *sbx_provider_name(const sbx_client *client);
+
+/* ---- 10. Sandboxes --------------------------------------------------------- */
+typedef enum sbx_on_timeout { SBX_ON_TIMEOUT_DEFAULT, SBX_ON_TIMEOUT_KILL,
+    SBX_ON_TIMEOUT_PAUSE } sbx_on_timeout;
+
+typedef struct sbx_sandbox_options {
+    const char *template_id; /* id, alias, team/alias, each with :tag; E2B
+                               default "base" */
+    int32_t timeout_s;      /* life from now; 0: the provider's (E2B 300 s) */
+    sbx_pairs metadata;     /* shown by info and list, searchable */
+    sbx_pairs envs;         /* environment of every process */
+    sbx_choice internet;    /* SBX_NO: no network out */
+    sbx_on_timeout on_timeout; /* E2B lifecycle.on_timeout */
+    sbx_choice pause_memory; /* E2B, with pause: SBX_NO keeps files only */
+    sbx_choice auto_resume; /* E2B, with pause: wake on traffic */
+    const char *idempotency_key; /* E2B: 1-255 of [a-z0-9-]; makes create safe to
+                               repeat */
+    sbx_choice idempotent;  /* SBX_YES: make such a key (needs entropy) */
+} sbx_sandbox_options;
+
+/* Creates a sandbox. *out is yours: sbx_sandbox_release(). Without an
+   idempotency key it is repeated only when the service certainly made nothing
+   (429, 503, no connection); a cut reply is SBX_E_NETWORK with error.may_exist.
+   SBX_E_REFUSED or SBX_E_NOT_FOUND: no such template. E2B: wire POST
+   /v2/sandboxes; a daemon older than 0.1.0 is killed again and is
+   SBX_E_UNSUPPORTED_HOST. */
+SBX_API int sbx_sandbox_create(sbx_client *client,
+    const sbx_sandbox_options *options, sbx_sandbox **out, const sbx_call *call);
+
+/* Credentials of a sandbox, to store and to attach with later. */
+typedef struct sbx_sandbox_access {
+    const char *access_token;   /* NULL: none needed, or fetched when needed */
+    const char *traffic_token;  /* for user ports, NULL: none */
+    const char *domain;         /* NULL: the client's */
+    const char *data_url;       /* base of the sandbox's own API, NULL: by rule */
+    const char *daemon_version; /* "0.6.4"; NULL: fetched when needed */
+} sbx_sandbox_access;
+
+/* A handle for an id; local, sends nothing, wakes nothing. With access NULL the
+   first call into the sandbox fetches what it needs. */
+SBX_API int sbx_sandbox_attach(sbx_client *client, const char *id,
+    const sbx_sandbox_access *access, sbx_sandbox **out);
+
+/* What a later attach needs; borrowed from the handle. */
+SBX_API int sbx_sandbox_get_access(const sbx_sandbox *sandbox,
+    sbx_sandbox_access *out);
+
+/* Makes sure it runs, resuming it if it is paused, and refreshes the handle's
+   credentials. timeout_s: a running sandbox keeps its end if that is later, 0:
+   it is not shortened (E2B: the service then gives at least 300 s). *resumed
+   (may be NULL): it was paused before. */
+SBX_API int sbx_sandbox_connect(sbx_sandbox *sandbox, int32_t timeout_s,
+    bool *resumed, const sbx_call *call);
+
+typedef enum sbx_sandbox_state { SBX_SANDBOX_UNKNOWN, SBX_SANDBOX_RUNNING,
+    SBX_SANDBOX_PAUSED } sbx_sandbox_state;
+
+typedef struct sbx_sandbox_info {
+    const char *id, *template_id;
+    const char *alias;      /* name of the template, may be NULL */
+    const char *domain;     /* may be NULL */
+    const char *daemon_version;
+    const char *access_token; /* only from get_info, may be NULL */
+    sbx_sandbox_state state;
+    int64_t started_unix_ms, end_unix_ms;
+    int32_t cpu_count, memory_mib, disk_mib;
+    sbx_pairs metadata;
+    sbx_choice internet;    /* 0: not said */
+    sbx_on_timeout on_timeout;
+    sbx_choice auto_resume;
+} sbx_sandbox_info;
+
+/* *out is yours: sbx_free(). SBX_E_NOT_FOUND: no such sandbox. */
+SBX_API int sbx_sandbox_get_info(sbx_sandbox *sandbox, sbx_sandbox_info **out,
+    const sbx_call *call);
+
+typedef struct sbx_sandbox_query {
+    sbx_pairs metadata;     /* all must match */
+    sbx_choice running, paused; /* both default: both; else those set to YES */
+    const char *template_id; /* only of this template */
+    int64_t started_after_unix_ms; /* 0: any */
+    sbx_choice oldest_first; /* default SBX_NO: newest first */
+} sbx_sandbox_query;
+
+/* Calls each() for every sandbox; a negative return of it ends
+   the call with that status. page NULL: all pages; else one page, and
+   page->has_next says whether to call again (past the end is SBX_E_ARG). */
+typedef int (*sbx_sandbox_each)(void *ctx, const sbx_sandbox_info *info);
+SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query,
+    sbx_page *page, sbx_sandbox_each each, void *ctx, const sbx_call *call);
+
+/* Ends the sandbox timeout_s from now; this may shorten its life. */
+SBX_API int sbx_sandbox_set_timeout(sbx_sandbox *sandbox, int32_t timeout_s,
+    const sbx_call *call);
+
+/* Ends it now; a paused one loses its snapshot. *existed (may be NULL): false if
+   it was gone already, which is no error. */
+SBX_API int sbx_sandbox_kill(sbx_sandbox *sandbox, bool *existed,
+    const sbx_call *call);
+
+/* Asks the sandbox itself; never wakes a paused one. */
+SBX_API int sbx_sandbox_is_running(sbx_sandbox *sandbox, bool *running,
+    const sbx_call *call);
+
+/* Host name (and port if needed) under which a port of the sandbox is reachable
+   from outside, without scheme. NUL-terminated; SBX_E_TOO_LARGE: cap too small. */
+SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port,
+    char *out, size_t cap);
+
+/* The id, as long as the handle lives. */
+SBX_API const char *sbx_sandbox_id(const sbx_sandbox *sandbox);
+
+/* Frees the handle, never kills. Running operations keep what they need. */
+SBX_API void sbx_sandbox_release(sbx_sandbox *sandbox);
+
+/* ---- 11. Commands ---------------------------------------------------------- */
+typedef struct sbx_command_options {
+    sbx_pairs envs;
+    const char *cwd;        /* NULL: the sandbox's default or the home */
+    const char *user;       /* NULL: the sandbox's default user */
+    int32_t timeout_ms;     /* life of the command; 0: provider's (E2B 60,000),
+                               SBX_NEVER: none. call->timeout_ms is apart from
+                               it: it bounds the call, not the process */
+    sbx_choice keep_stdin;  /* SBX_YES: leave standard input open */
+    const char *tag;        /* a name for the process (E2B) */
+    sbx_sink out, err;      /* output as it comes, byte for byte */
+    size_t capture_limit;   /* > 0: also keep up to so many bytes of each stream
+                               in the result; used where no sink is set */
+    void (*started)(void *ctx, uint32_t pid); /* may be NULL */
+    void *started_ctx;
+} sbx_command_options;
+
+typedef struct sbx_command_result {
+    int32_t exit_code;      /* -1: ended by a signal */
+    uint32_t pid;
+    char *out, *err;        /* captured, NUL-terminated, yours: sbx_free(); NULL
+                               unless capture_limit was set and no sink */
+    size_t out_len, err_len;
+    uint64_t out_cut, err_cut; /* bytes that did not fit capture_limit */
+    char reason[48];        /* "exit status 3", "signal: killed", "" if not said */
+} sbx_command_result;
+
+/* Runs cmd with the sandbox's shell (E2B: /bin/bash -l -c) and waits for its
+   end. A non-zero exit code is SBX_OK. result may be NULL. Special errors:
+   SBX_E_KILLED (its timeout), SBX_E_NO_END, SBX_E_SANDBOX_GONE,
+   SBX_E_UNREACHABLE; error.pid and error.process_alive say what is left. */
+SBX_API int sbx_command_run(sbx_sandbox *sandbox, const char *cmd,
+    const sbx_command_options *options, sbx_command_result *result,
+    const sbx_call *call);
+
+typedef struct sbx_process_info {
+    uint32_t pid;
+    const char *cmd;        /* the program */
+    sbx_strings args;
+    sbx_pairs envs;
+    const char *cwd, *tag;  /* may be NULL */
+} sbx_process_info;
+
+typedef int (*sbx_process_each)(void *ctx, const sbx_process_info *info);
+SBX_API int sbx_command_list(sbx_sandbox *sandbox, sbx_process_each each,
+    void *ctx, const sbx_call *call);
+
+/* SIGKILL to one process. *existed (may be NULL): false if there was none. */
+SBX_API int sbx_command_kill(sbx_sandbox *sandbox, uint32_t pid, bool *existed,
+    const sbx_call *call);
+
+/* ---- 12. Files -------------------------------------------------------------
+
+   Paths are taken from the user's home when relative; `user` NULL is the
+   sandbox's default. Names are bytes and pass through untouched as far as the
+   protocol can say them (E2B: UTF-8). */
+typedef enum sbx_file_type { SBX_FILE_UNKNOWN, SBX_FILE_REGULAR, SBX_FILE_DIR,
+    SBX_FILE_SYMLINK } sbx_file_type;
+
+typedef struct sbx_file_info {
+    const char *name, *path;
+    sbx_file_type type;     /* E2B: of a link's target, unless the daemon knows
+                               links (is_symlink) */
+    bool is_symlink;        /* told by newer daemons; see also symlink_target */
+    int64_t size;           /* bytes */
+    uint32_t mode;          /* permission bits */
+    const char *permissions; /* "-rw-r--r--" */
+    const char *owner, *group;
+    int64_t modified_unix_ms;
+    const char *symlink_target; /* NULL: not a link */
+    sbx_pairs metadata;
+} sbx_file_info;
+
+typedef struct sbx_files_options {
+    const char *user;
+    int32_t depth;          /* list: levels below the directory, 0: 1 */
+    sbx_choice octet_stream; /* write: raw body instead of multipart; default:
+                               raw for sources, multipart for bytes; hosts before
+                               0.5.7 always get multipart */
+} sbx_files_options;
+
+/* Streams a file to `to`, which gets bytes only after the service agreed.
+   SBX_E_NOT_FOUND, SBX_E_NOT_A_FILE (a directory), SBX_E_AUTH (no such user).
+   The file passes through a fixed buffer, whatever its size. */
+SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, sbx_sink to, const sbx_call *call);
+
+/* Writes a file, making its directories. SBX_E_NO_SPACE, SBX_E_NOT_A_FILE;
+   SBX_E_SOURCE if the source ends early or has more than its size. *info (may
+   be NULL) gets the entry (name, path, type), yours: sbx_free(). */
+SBX_API int sbx_files_write(sbx_sandbox *sandbox, const char *path,
+    sbx_source from, const sbx_files_options *options, sbx_file_info **info,
+    const sbx_call *call);
+
+/* The same for bytes in memory, which are copied only if call->op is set. */
+SBX_API int sbx_files_write_bytes(sbx_sandbox *sandbox, const char *path,
+    const void *data, size_t len, const sbx_files_options *options,
+    sbx_file_info **info, const sbx_call *call);
+
+typedef struct sbx_file_write { const char *path; sbx_source from; } sbx_file_write;
+typedef int (*sbx_file_each)(void *ctx, const sbx_file_info *info);
+
+/* Several files in one request. each (may be NULL) gets what was written. With
+   count 0 nothing is sent. Every source needs a known size (E2B). */
+SBX_API int sbx_files_write_many(sbx_sandbox *sandbox,
+    const sbx_file_write *files, size_t count, const sbx_files_options *options,
+    sbx_file_each each, void *ctx, const sbx_call *call);
+
+/* Entries of a directory, depth first, by name within one directory. */
+SBX_API int sbx_files_list(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, sbx_file_each each, void *ctx,
+    const sbx_call *call);
+
+/* One entry; a link is not followed. *out is yours: sbx_free(). */
+SBX_API int sbx_files_stat(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, sbx_file_info **out, const sbx_call *call);
+
+SBX_API int sbx_files_exists(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, bool *exists, const sbx_call *call);
+
+/* Removes a file or a whole tree; a missing path is no error. */
+SBX_API int sbx_files_remove(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, const sbx_call *call);
+
+/* Moves; *info as in sbx_files_write. */
+SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from,
+    const char *to, const sbx_files_options *options, sbx_file_info **info,
+    const sbx_call *call);
+
+/* Makes a directory and its parents. *created (may be NULL): false if it was
+   there already, which is no error. SBX_E_NOT_A_FILE: something else is there. */
+SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, bool *created, const sbx_call *call);
+
+/* ---- 13. JSON --------------------------------------------------------------
+
+   A push reader (RFC 8259, strict): feed it any split of the text, it calls back
+   with events. It allocates nothing, does not recurse, and keeps its whole state
+   in the struct. Keys and numbers come whole; longer than SBX_JSON_TOKEN bytes
+   they are cut there and flagged CUT. Strings come in pieces: all but the last
+   with MORE. UTF-8 is validated; a piece may end inside a character. Escapes
+   are decoded; a lone surrogate escape becomes U+FFFD and is flagged LONE. */
+#define SBX_JSON_TOKEN 64
+
+typedef enum sbx_json_type {
+    SBX_JSON_OBJECT, SBX_JSON_OBJECT_END, SBX_JSON_ARRAY, SBX_JSON_ARRAY_END,
+    SBX_JSON_KEY, SBX_JSON_STRING, SBX_JSON_NUMBER, SBX_JSON_TRUE,
+    SBX_JSON_FALSE, SBX_JSON_NULL
+} sbx_json_type;
+
+#define SBX_JSON_MORE 1u /* STRING: further pieces follow */
+#define SBX_JSON_CUT 2u  /* KEY, NUMBER: text is only the beginning */
+#define SBX_JSON_LONE 4u /* KEY, STRING: held a lone surrogate escape */
+
+typedef struct sbx_json_event {
+    sbx_json_type type;
+    unsigned flags;
+    unsigned depth;         /* containers around it, 0 at the top */
+    const char *text;       /* KEY, STRING, NUMBER; not NUL-terminated */
+    size_t len;
+} sbx_json_event;
+
+/* SBX_OK: go on. SBX_PENDING: taken, now pause. Negative: stop with it. */
+typedef int (*sbx_json_fn)(void *ctx, const sbx_json_event *event);
+
+typedef struct sbx_json_reader {
+    sbx_json_fn fn_;
+    void *ctx_;
+    uint32_t stack_[(SBX_MAX_JSON_DEPTH + 31) / 32]; /* 1: object, 0: array */
+    uint16_t depth_, code_, high_; /* high_: first half of a surrogate pair */
+    uint8_t state_, sub_, flags_, len_, utf8_[3];
+    int status_;            /* sticky when negative */
+    char token_[SBX_JSON_TOKEN];
+} sbx_json_reader;
+
+SBX_API void sbx_json_init(sbx_json_reader *reader, sbx_json_fn fn, void *ctx);
+
+/* Feeds len bytes. SBX_OK: all taken; SBX_PENDING: the callback paused, *used
+   bytes are taken, feed the rest later; SBX_E_BAD_JSON, or what the callback
+   returned, with *used the offset of the offender: sticky. used may be NULL
+   unless the callback pauses. */
+SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
+    size_t *used);
+
+/* At the end of input: SBX_OK if it was exactly one complete value. */
+SBX_API int sbx_json_end(sbx_json_reader *reader);
+
+/* A writer into a sink's put(), one call a piece; commas, quotes and escapes
+   are its work. The first error sticks in `status` and stops all output.
+   Invalid UTF-8 in strings is SBX_E_ARG. */
+typedef struct sbx_json_writer {
+    sbx_sink sink;
+    int status;
+    uint8_t comma_, after_key_;
+} sbx_json_writer;
+
+SBX_API void sbx_json_writer_init(sbx_json_writer *w, sbx_sink sink);
+SBX_API void sbx_json_begin_object(sbx_json_writer *w);
+SBX_API void sbx_json_end_object(sbx_json_writer *w);
+SBX_API void sbx_json_begin_array(sbx_json_writer *w);
+SBX_API void sbx_json_end_array(sbx_json_writer *w);
+SBX_API void sbx_json_key(sbx_json_writer *w, const char *key);
+SBX_API void sbx_json_string(sbx_json_writer *w, const char *text, size_t len);
+SBX_API void sbx_json_text(sbx_json_writer *w, const char *text); /* NUL-terminated */
+SBX_API void sbx_json_int(sbx_json_writer *w, int64_t value);
+SBX_API void sbx_json_bool(sbx_json_writer *w, bool value);
+SBX_API void sbx_json_null(sbx_json_writer *w);
+SBX_API void sbx_json_base64(sbx_json_writer *w, const void *data, size_t len);
+SBX_API void sbx_json_raw(sbx_json_writer *w, const char *json, size_t len);
+
+/* ---- 14. HTTP responses ----------------------------------------------------
+
+   A push reader of one HTTP/1.x response: head, header lines, body with its
+   framing removed. Strict: what a proxy could read otherwise (two lengths,
+   length with chunks, bare LF, folded lines, odd chunk sizes) is an error. */
+typedef struct sbx_http_head {
+    int status;             /* 200..., 1xx are passed over */
+    int minor;              /* HTTP/1.minor */
+    int64_t length;         /* of the body; -1: chunked or until close */
+    bool chunked;
+    bool keep_alive;        /* the connection may be used again afterwards */
+    bool gzip;              /* Content-Encoding: gzip; others are refused */
+} sbx_http_head;
+
+typedef struct sbx_http_events {
+    /* All may be NULL. A negative return stops with it. Header names come in
+       lower case; cut lines are flagged. head() comes after all header lines. */
+    int (*header)(void *ctx, const char *name, const char *value, bool cut);
+    int (*head)(void *ctx, const sbx_http_head *head);
+    /* SBX_OK: took all; SBX_E_AGAIN: took *used, pause. */
+    int (*body)(void *ctx, const char *data, size_t len, size_t *used);
+} sbx_http_events;
+
+typedef struct sbx_http_reader {
+    const sbx_http_events *events_;
+    void *ctx_;
+    char *line_;            /* caller's, SBX_MAX_LINE bytes */
+    size_t line_cap_, line_len_;
+    int64_t left_;          /* of the body or chunk */
+    uint32_t head_bytes_;
+    uint16_t headers_;
+    uint8_t state_, interims_, flags_, seen_;
+    int status_;            /* sticky */
+    sbx_http_head head_;
+} sbx_http_reader;
+
+/* line[0..cap) is scratch for header lines until the response is complete.
+   to_head: the request was HEAD, so no body follows. */
+SBX_API void sbx_http_init(sbx_http_reader *reader, char *line, size_t cap,
+    bool to_head, const sbx_http_events *events, void *ctx);
+
+/* SBX_OK: the response is complete, *used says where (bytes after it belong to
+   the next one); SBX_PENDING: all taken, more is needed; SBX_E_AGAIN: body()
+   paused, *used bytes are taken; SBX_E_PROTOCOL, SBX_E_TOO_LARGE, or what a
+   callback returned: sticky. */
+SBX_API int sbx_http_feed(sbx_http_reader *reader, const char *data, size_t len,
+    size_t *used);
+
+/* The peer closed: SBX_OK if that completes the response, else SBX_E_NETWORK. */
+SBX_API int sbx_http_end(sbx_http_reader *reader);
+
+/* ---- 15. Small codecs ------------------------------------------------------ */
+
+/* Standard base64 with padding. out needs SBX_BASE64_LEN(len) bytes; returns
+   the length written, no NUL. */
+#define SBX_BASE64_LEN(len) (((len) + 2) / 3 * 4)
+SBX_API size_t sbx_base64_encode(char *out, const void *data, size_t len);
+
+/* Streaming decoder: any split of the text; padding optional, URL-safe letters
+   accepted. out needs len / 4 * 3 + 3 bytes. */
+typedef struct sbx_base64 { uint32_t bits_; uint8_t count_, ended_; } sbx_base64;
+SBX_API int sbx_base64_decode(sbx_base64 *state, const char *text, size_t len,
+    void *out, size_t *out_len);    /* SBX_E_PROTOCOL: not base64 */
+SBX_API int sbx_base64_end(sbx_base64 *state); /* SBX_E_PROTOCOL: cut short */
+
+typedef struct sbx_sha256 { uint32_t h_[8]; uint64_t len_; uint8_t buf_[64]; } sbx_sha256;
+SBX_API void sbx_sha256_init(sbx_sha256 *s);
+SBX_API void sbx_sha256_add(sbx_sha256 *s, const void *data, size_t len);
+SBX_API void sbx_sha256_end(sbx_sha256 *s, unsigned char out[32]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* SANDBOX_H */
+
+#ifdef SANDBOX_IMPLEMENTATION
+
+/* The manifest (sandbox_impl/sandbox_all.h): the one ordered list of modules. A
+   module uses only what stands above it (make layers). The manifest is itself a
+   valid header, for debugging with true file names and lines. */
+
+#ifdef __cplusplus
+#error "Compile the file with SANDBOX_IMPLEMENTATION as C99; include sandbox.h from C++ elsewhere."
+#endif
+
+/* base - the few things every module needs: checked sizes, ASCII, numbers,
+   spans, wiping. No locale, no stdio, no errno. Everything here is pure. */
+
+#include <string.h>
+
+#define SBXI_LEN(array) (sizeof(array) / sizeof((array)[0]))
+#define SBXI_MIN(a, b) ((a) < (b) ? (a) : (b))
+
+/* Marks functions that some switch leaves without a caller. */
+#if defined(__GNUC__) || defined(__clang__)
+#define SBXI_MAYBE __attribute__((unused))
+#else
+#define SBXI_MAYBE
+#endif
+
+typedef struct sbxi_span { const char *ptr; size_t len; } sbxi_span;
+
+static sbxi_span sbxi_span_of(const char *text)
+{
+    sbxi_span s = { text, text ? strlen(text) : 0 };
+    return s;
+}
+
+static bool sbxi_is_digit(char c) { return c >= '0' && c <= '9'; }
+
+static bool sbxi_is_alnum(char c)
+{
+    return sbxi_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static char sbxi_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+/* Value of a hex digit, -1 if it is none. */
+static int sbxi_hex_value(char c)
+{
+    if (sbxi_is_digit(c)) return c - '0';
+    c = sbxi_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool sbxi_span_is(sbxi_span s, const char *text)
+{
+    size_t n = strlen(text);
+    return s.len == n && memcmp(s.ptr, text, n) == 0;
+}
+
+/* ASCII case does not matter. */
+static SBXI_MAYBE bool sbxi_span_is_nocase(sbxi_span s, const char *text)
+{
+    size_t i;
+    if (s.len != strlen(text)) return false;
+    for (i = 0; i < s.len; i++)
+        if (sbxi_lower(s.ptr[i]) != sbxi_lower(text[i])) return false;
+    return true;
+}
+
+/* First place of `needle` in `hay`, or NULL. Bounded by both lengths. */
+static SBXI_MAYBE const char *sbxi_find(sbxi_span hay, const char *needle)
+{
+    size_t n = strlen(needle), i;
+    for (i = 0; n <= hay.len && i <= hay.len - n; i++)
+        if (memcmp(hay.ptr + i, needle, n) == 0) return hay.ptr + i;
+    return NULL;
+}
+
+/* out = a + b unless that overflows. */
+static bool sbxi_size_add(size_t *out, size_t a, size_t b)
+{
+    if (b > SIZE_MAX - a) return false;
+    *out = a + b;
+    return true;
+}
+
+/* All of s as a decimal number 0..max, digits only. No 64-bit division: the
+   check is by multiplication steps, one digit at a time. */
+static bool sbxi_parse_u64(sbxi_span s, uint64_t max, uint64_t *out)
+{
+    uint64_t v = 0;
+    size_t i;
+    if (s.len == 0 || s.len > 20) return false;
+    for (i = 0; i < s.len; i++) {
+        uint64_t d, t;
+        if (!sbxi_is_digit(s.ptr[i])) return false;
+        d = (uint64_t)(s.ptr[i] - '0');
+        if (v > (UINT64_MAX >> 3)) return false;
+        t = (v << 3) + (v << 1);
+        if (t < (v << 3) || t > UINT64_MAX - d) return false;
+        v = t + d;
+    }
+    if (v > max) return false;
+    *out = v;
+    return true;
+}
+
+#define SBXI_DECIMAL_MAX 20 /* digits of the largest uint64_t */
+
+/* Decimal digits of v into out (SBXI_DECIMAL_MAX bytes), returns their number.
+   Subtracts powers of ten: a 64-bit division costs 400 bytes on a small CPU. */
+static size_t sbxi_print_u64(char *out, uint64_t v)
+{
+    static const uint32_t low[9] = { 1000000000u, 100000000u, 10000000u, 1000000u,
+        100000u, 10000u, 1000u, 100u, 10u };
+    size_t n = 0, i;
+    uint64_t power = 10000000000000000000u;
+    static const uint64_t high[9] = { 1000000000000000000u, 100000000000000000u,
+        10000000000000000u, 1000000000000000u, 100000000000000u, 10000000000000u,
+        1000000000000u, 100000000000u, 10000000000u };
+    for (i = 0; i < 19; i++) {
+        char digit = '0';
+        while (v >= power) { v -= power; digit++; }
+        if (n || digit != '0') out[n++] = digit;
+        power = i < 9 ? high[i] : i < 18 ? low[i - 9] : 1;
+    }
+    out[n++] = (char)('0' + (int)v);
+    return n;
+}
+
+/* Overwrites a secret in a way the compiler may not drop. */
+static void sbxi_wipe(void *p, size_t n)
+{
+    volatile unsigned char *b = (volatile unsigned char *)p;
+    while (n--) *b++ = 0;
+}
+
+/* Copies text into a fixed array, cut to fit, NUL-terminated. A cut never
+   leaves half a UTF-8 character. Control characters become spaces: these texts
+   are shown to people. */
+static void sbxi_put_text(char *out, size_t cap, const char *text, size_t len)
+{
+    size_t i, n = SBXI_MIN(len, cap - 1);
+    if (n < len)
+        while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80) n--;
+    for (i = 0; i < n; i++)
+        out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? ' ' : text[i];
+    out[n] = 0;
+}
+
+/* Appends text to a NUL-terminated fixed array, cut to fit. */
+static SBXI_MAYBE void sbxi_add_text(char *out, size_t cap, const char *text)
+{
+    size_t n = strlen(out);
+    if (n + 1 < cap) sbxi_put_text(out + n, cap - n, text, strlen(text));
+}
+/* alloc - calls of the caller's allocator, the malloc default, the allocator
+   over one fixed buffer, and blocks that know their own allocator so that
+   sbx_free() needs nothing else. */
+
+#ifndef SBX_NO_STDLIB
+#include <stdlib.h>
+
+static void *sbxi_std_resize(void *ctx, void *ptr, size_t old_size, size_t new_size)
+{
+    (void)ctx;
+    (void)old_size;
+    if (new_size == 0) {
+        free(ptr);
+        return NULL;
+    }
+    return realloc(ptr, new_size);
+}
+#endif
+
+static void *sbxi_alloc_get(const sbx_alloc *a, size_t size)
+{
+    void *p = a->resize(a->ctx, NULL, 0, size);
+    if (p) memset(p, 0, size);
+    return p;
+}
+
+static void sbxi_alloc_free(const sbx_alloc *a, void *ptr, size_t size)
+{
+    if (ptr) a->resize(a->ctx, ptr, size, 0);
+}
+
+/* For what held secrets. */
+static void sbxi_alloc_wipe(const sbx_alloc *a, void *ptr, size_t size)
+{
+    if (!ptr) return;
+    sbxi_wipe(ptr, size);
+    sbxi_alloc_free(a, ptr, size);
+}
+
+/* A block handed to the user starts behind this. */
+typedef union sbxi_owned {
+    struct { sbx_alloc alloc; size_t size; } of;
+    long double align_;
+    void *align2_;
+    int64_t align3_;
+} sbxi_owned;
+
+SBX_API void sbx_free(void *result)
+{
+    if (result) {
+        sbxi_owned *o = (sbxi_owned *)result - 1;
+        sbx_alloc a = o->of.alloc;
+        sbxi_alloc_wipe(&a, o, o->of.size);
+    }
+}
+
+/* ---- one caller buffer -----------------------------------------------------
+   The buffer is a row of blocks, each behind a header that gives its length and
+   whether it is free; free neighbours are merged when a block is freed. First
+   fit. Blocks are few (tens), so walking the row is cheaper than any list. */
+
+typedef union sbxi_cell {
+    struct { size_t len; bool used; } of; /* len: with this header */
+    long double align_;
+    void *align2_;
+    int64_t align3_;
+} sbxi_cell;
+
+static size_t sbxi_fixed_round(size_t n)
+{
+    return (n + sizeof(sbxi_cell) - 1) / sizeof(sbxi_cell) * sizeof(sbxi_cell);
+}
+
+static sbxi_cell *sbxi_fixed_next(sbxi_cell *c)
+{
+    return (sbxi_cell *)((unsigned char *)c + c->of.len);
+}
+
+static void sbxi_fixed_merge(sbx_fixed *f)
+{
+    unsigned char *end = f->base_ + f->size_;
+    sbxi_cell *c = (sbxi_cell *)f->base_;
+    while ((unsigned char *)c < end) {
+        sbxi_cell *n = sbxi_fixed_next(c);
+        if ((unsigned char *)n < end && !c->of.used && !n->of.used)
+            c->of.len += n->of.len;
+        else
+            c = n;
+    }
+}
+
+/* Splits c after `need` bytes if the rest can be a block of its own. */
+static void sbxi_fixed_split(sbxi_cell *c, size_t need)
+{
+    if (c->of.len - need >= 2 * sizeof(sbxi_cell)) {
+        sbxi_cell *rest = (sbxi_cell *)((unsigned char *)c + need);
+        rest->of.len = c->of.len - need;
+        rest->of.used = false;
+        c->of.len = need;
+    }
+}
+
+static void sbxi_fixed_note(sbx_fixed *f, sbxi_cell *c)
+{
+    size_t end = (size_t)((unsigned char *)sbxi_fixed_next(c) - f->base_);
+    f->used += c->of.len;
+    if (end > f->peak) f->peak = end;
+}
+
+static void *sbxi_fixed_get(sbx_fixed *f, size_t size)
+{
+    unsigned char *end;
+    sbxi_cell *c = (sbxi_cell *)f->base_;
+    size_t need;
+    if (size > f->size_) return NULL;
+    end = f->base_ + f->size_;
+    need = sbxi_fixed_round(size) + sizeof(sbxi_cell);
+    for (; (unsigned char *)c < end; c = sbxi_fixed_next(c)) {
+        if (c->of.used || c->of.len < need) continue;
+        sbxi_fixed_split(c, need);
+        c->of.used = true;
+        sbxi_fixed_note(f, c);
+        return c + 1;
+    }
+    return NULL;
+}
+
+/* Grows or shrinks where it stands, if the neighbour allows. */
+static bool sbxi_fixed_stretch(sbx_fixed *f, sbxi_cell *c, size_t need)
+{
+    unsigned char *end = f->base_ + f->size_;
+    sbxi_cell *n = sbxi_fixed_next(c);
+    size_t before = c->of.len;
+    if (c->of.len < need) {
+        if ((unsigned char *)n >= end || n->of.used || c->of.len + n->of.len < need)
+            return false;
+        c->of.len += n->of.len;
+    }
+    sbxi_fixed_split(c, need);
+    f->used -= before;
+    sbxi_fixed_note(f, c);
+    sbxi_fixed_merge(f);
+    return true;
+}
+
+static void *sbxi_fixed_resize(void *ctx, void *ptr, size_t old_size, size_t new_size)
+{
+    sbx_fixed *f = (sbx_fixed *)ctx;
+    sbxi_cell *c;
+    void *moved;
+    if (!ptr) return new_size ? sbxi_fixed_get(f, new_size) : NULL;
+    c = (sbxi_cell *)ptr - 1;
+    if (new_size == 0) {
+        f->used -= c->of.len;
+        c->of.used = false;
+        sbxi_fixed_merge(f);
+        return NULL;
+    }
+    if (new_size > f->size_) return NULL;
+    if (sbxi_fixed_stretch(f, c, sbxi_fixed_round(new_size) + sizeof(sbxi_cell)))
+        return ptr;
+    moved = sbxi_fixed_get(f, new_size);
+    if (!moved) return NULL;
+    memcpy(moved, ptr, SBXI_MIN(old_size, new_size));
+    sbxi_fixed_resize(ctx, ptr, old_size, 0);
+    return moved;
+}
+
+SBX_API sbx_alloc sbx_alloc_fixed(sbx_fixed *state, void *memory, size_t size)
+{
+    sbx_alloc a;
+    size_t skew = (size_t)((uintptr_t)memory % sizeof(sbxi_cell));
+    size_t skip = skew ? sizeof(sbxi_cell) - skew : 0;
+    memset(state, 0, sizeof *state);
+    if (size >= skip + 2 * sizeof(sbxi_cell)) {
+        sbxi_cell *c = (sbxi_cell *)((unsigned char *)memory + skip);
+        state->base_ = (unsigned char *)c;
+        state->size_ = (size - skip) / sizeof(sbxi_cell) * sizeof(sbxi_cell);
+        c->of.len = state->size_;
+        c->of.used = false;
+    }
+    a.resize = sbxi_fixed_resize;
+    a.ctx = state;
+    return a;
+}
+/* buf - a byte buffer that grows by the caller's allocator up to a hard limit.
+   Invariant: len <= cap <= max. After a failed append nothing has changed, and
+   `status` keeps the first failure, so a row of appends needs one check. */
+
+typedef struct sbxi_buf {
+    char *data;
+    size_t len, cap, max;
+    const sbx_alloc *alloc;
+    int status;
+} sbxi_buf;
+
+static void sbxi_buf_init(sbxi_buf *b, const sbx_alloc *alloc, size_t max)
+{
+    memset(b, 0, sizeof *b);
+    b->alloc = alloc;
+    b->max = max;
+}
+
+/* Room for n more bytes: SBX_OK, SBX_E_NOMEM, or SBX_E_TOO_LARGE. */
+static int sbxi_buf_reserve(sbxi_buf *b, size_t n)
+{
+    size_t need, cap;
+    char *p;
+    if (b->status) return b->status;
+    if (!sbxi_size_add(&need, b->len, n) || need > b->max)
+        return b->status = SBX_E_TOO_LARGE;
+    if (need <= b->cap) return SBX_OK;
+    cap = b->cap ? b->cap : SBXI_MIN(b->max, 64);
+    while (cap < need) cap = cap > b->max / 2 ? b->max : cap * 2;
+    p = (char *)b->alloc->resize(b->alloc->ctx, b->data, b->cap, cap);
+    if (!p && cap > need) { /* tight heap: take exactly what is needed */
+        cap = need;
+        p = (char *)b->alloc->resize(b->alloc->ctx, b->data, b->cap, cap);
+    }
+    if (!p) return b->status = SBX_E_NOMEM;
+    b->data = p;
+    b->cap = cap;
+    return SBX_OK;
+}
+
+static int sbxi_buf_add(sbxi_buf *b, const void *data, size_t n)
+{
+    int rc = sbxi_buf_reserve(b, n);
+    if (rc == SBX_OK && n) {
+        memcpy(b->data + b->len, data, n);
+        b->len += n;
+    }
+    return rc;
+}
+
+static int sbxi_buf_text(sbxi_buf *b, const char *text)
+{
+    return sbxi_buf_add(b, text, strlen(text));
+}
+
+static SBXI_MAYBE int sbxi_buf_u64(sbxi_buf *b, uint64_t v)
+{
+    char digits[SBXI_DECIMAL_MAX];
+    return sbxi_buf_add(b, digits, sbxi_print_u64(digits, v));
+}
+
+/* n zeroed bytes, aligned to `align` (a power of two); *at gets their offset. */
+static SBXI_MAYBE int sbxi_buf_room(sbxi_buf *b, size_t n, size_t align, size_t *at)
+{
+    size_t pad = (align - (b->len & (align - 1))) & (align - 1), total;
+    int rc;
+    if (!sbxi_size_add(&total, n, pad)) return b->status = SBX_E_TOO_LARGE;
+    rc = sbxi_buf_reserve(b, total);
+    if (rc != SBX_OK) return rc;
+    memset(b->data + b->len, 0, total);
+    *at = b->len + pad;
+    b->len += total;
+    return SBX_OK;
+}
+
+/* As an sbx_sink of the JSON writer. */
+static int sbxi_buf_put(void *ctx, const void *data, size_t len)
+{
+    return sbxi_buf_add((sbxi_buf *)ctx, data, len);
+}
+
+/* Empties it but keeps its memory. */
+static SBXI_MAYBE void sbxi_buf_clear(sbxi_buf *b)
+{
+    b->len = 0;
+    b->status = SBX_OK;
+}
+
+/* Frees and wipes: requests hold keys, results hold tokens. */
+static void sbxi_buf_free(sbxi_buf *b)
+{
+    sbxi_alloc_wipe(b->alloc, b->data, b->cap);
+    b->data = NULL;
+    b->len = b->cap = 0;
+    b->status = SBX_OK;
+}
+/* error - texts of the statuses, and filling sbx_error. */
+
+/* A message for people; SBX_NO_ERROR_TEXT leaves them all out. */
+#ifdef SBX_NO_ERROR_TEXT
+#define SBXI_TEXT(text) NULL
+#else
+#define SBXI_TEXT(text) text
+#endif
+
+/* The statuses count down from -1 without a gap, so a row is found by index. */
+#ifndef SBX_NO_ERROR_TEXT
+typedef struct sbxi_status_text { const char *name, *text; } sbxi_status_text;
+
+static const sbxi_status_text *sbxi_status_find(int status)
+{
+    static const sbxi_status_text texts[] = {
+        { "SBX_PENDING", "still running: call sbx_poll()" }, { "SBX_OK", "success" },
+#define SBXI_ROW(name, value, text) { "SBX_E_" #name, text },
+        SBX_STATUSES(SBXI_ROW)
+#undef SBXI_ROW
+        { "SBX_E_?", "unknown status" }
+    };
+    size_t i = status > SBX_PENDING ? SBXI_LEN(texts) : (size_t)(SBX_PENDING - status);
+    return &texts[SBXI_MIN(i, SBXI_LEN(texts) - 1)];
+}
+
+SBX_API const char *sbx_strerror(int status) { return sbxi_status_find(status)->text; }
+SBX_API const char *sbx_status_name(int status) { return sbxi_status_find(status)->name; }
+#else
+SBX_API const char *sbx_strerror(int status) { (void)status; return ""; }
+SBX_API const char *sbx_status_name(int status) { (void)status; return ""; }
+#endif
+SBX_API const char *sbx_version(void) { return SBX_VERSION; }
+
+static void sbxi_error_clear(sbx_error *e)
+{
+    memset(e, 0, sizeof *e);
+    e->retry_after_ms = -1;
+}
+
+/* Sets the status and, if there is none yet, the message. Returns status. */
+static int sbxi_error_set(sbx_error *e, int status, const char *message)
+{
+    e->status = status;
+    if (!e->message[0]) {
+        if (!message) message = sbx_strerror(status);
+        sbxi_put_text(e->message, sizeof e->message, message, strlen(message));
+    }
+    return status;
+}
+
+/* codec/base64 - both ways (public: section 15). Used by the JSON writer, by the
+   binder's streamed members and by programs. Bytes come out as soon as they are
+   known, so the decoder keeps at most 6 bits and may write over its own input. */
+
+static const char sbxi_base64_letters[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+SBX_API size_t sbx_base64_encode(char *out, const void *data, size_t len)
+{
+    const unsigned char *in = (const unsigned char *)data;
+    char *o = out;
+    while (len > 0) {
+        size_t n = SBXI_MIN(len, 3), i;
+        uint32_t v = (uint32_t)in[0] << 16;
+        if (n > 1) v |= (uint32_t)in[1] << 8;
+        if (n > 2) v |= in[2];
+        for (i = 0; i < 4; i++, v <<= 6)
+            *o++ = i <= n ? sbxi_base64_letters[v >> 18 & 63] : '=';
+        in += n;
+        len -= n;
+    }
+    return (size_t)(o - out);
+}
+
+/* Value of a letter, 64 if it is none. */
+static unsigned sbxi_base64_value(unsigned char c)
+{
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26u;
+    if (c >= 'A' && c <= 'Z') return (unsigned)(c - 'A');
+    if (c >= '0' && c <= '9') return c - '0' + 52u;
+    if (c == '+' || c == '-') return 62;
+    return c == '/' || c == '_' ? 63 : 64;
+}
+
+#ifndef SBX_NO_SWAR
+/* Whole groups of four letters, stopping at the first that is not one. */
+static size_t sbxi_base64_quads(const unsigned char *in, size_t len, unsigned char **out)
+{
+#define SBXI_X8 64, 64, 64, 64, 64, 64, 64, 64
+    static const uint8_t value[256] = {
+        SBXI_X8, SBXI_X8, SBXI_X8, SBXI_X8, SBXI_X8,
+        64, 64, 64, 62, 64, 62, 64, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61,
+        64, 64, 64, 64, 64, 64, 64, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
+        14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 64, 64, 64, 64, 63, 64,
+        26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44,
+        45, 46, 47, 48, 49, 50, 51, 64, 64, 64, 64, 64,
+        SBXI_X8, SBXI_X8, SBXI_X8, SBXI_X8, SBXI_X8, SBXI_X8, SBXI_X8, SBXI_X8,
+        SBXI_X8, SBXI_X8, SBXI_X8, SBXI_X8, SBXI_X8, SBXI_X8, SBXI_X8, SBXI_X8
+    };
+#undef SBXI_X8
+    unsigned char *o = *out;
+    size_t i;
+    for (i = 0; i + 4 <= len; i += 4, o += 3) {
+        unsigned a = value[in[i]], b = value[in[i + 1]], c = value[in[i + 2]],
+            d = value[in[i + 3]];
+        if ((a | b | c | d) > 63) break;
+        o[0] = (unsigned char)(a << 2 | b >> 4);
+        o[1] = (unsigned char)(b << 4 | c >> 2);
+        o[2] = (unsigned char)(c << 6 | d);
+    }
+    *out = o;
+    return i;
+}
+#endif
+
+/* ended_: 0 letters come, 2 one more '=' must come, 1 nothing may come. */
+SBX_API int sbx_base64_decode(sbx_base64 *state, const char *text, size_t len,
+    void *out, size_t *out_len)
+{
+    const unsigned char *in = (const unsigned char *)text;
+    unsigned char *o = (unsigned char *)out;
+    size_t i = 0;
+    int rc = SBX_OK;
+    while (i < len) {
+        unsigned v;
+#ifndef SBX_NO_SWAR
+        if (state->count_ == 0 && !state->ended_) {
+            i += sbxi_base64_quads(in + i, len - i, &o);
+            if (i == len) break;
+        }
+#endif
+        v = sbxi_base64_value(in[i]);
+        if (v < 64 && !state->ended_) {
+            state->bits_ = (state->bits_ << 6 | v) & 0xFFFF;
+            if (state->count_) *o++ = (unsigned char)(state->bits_ >> (6 - 2 * state->count_));
+            state->count_ = (uint8_t)((state->count_ + 1) & 3);
+        } else if (in[i] == '=' && state->count_ >= 2 && state->ended_ != 1) {
+            state->ended_ = (uint8_t)(state->count_ == 2 && !state->ended_ ? 2 : 1);
+        } else {
+            rc = SBX_E_PROTOCOL;
+            break;
+        }
+        i++;
+    }
+    *out_len = (size_t)(o - (unsigned char *)out);
+    return rc;
+}
+
+SBX_API int sbx_base64_end(sbx_base64 *state)
+{
+    return state->count_ == 1 || state->ended_ == 2 ? SBX_E_PROTOCOL : SBX_OK;
+}
+/* percent - percent-encoding, and the checks that keep a name or a value from
+   becoming more than that: host names, tokens, header values, base URLs. Pure.
+   Nothing reaches a request line or a header without passing one of these. */
+
+/* A set of ASCII characters, one bit each. */
+static bool sbxi_in_set(const uint32_t set[4], char c)
+{
+    unsigned u = (unsigned char)c;
+    return u < 128 && (set[u >> 5] >> (u & 31) & 1);
+}
+
+enum { SBXI_PERCENT_SEGMENT, SBXI_PERCENT_FORM, SBXI_PERCENT_KEEP_SLASH };
+
+/* Appends s, all but A-Z a-z 0-9 - . _ ~ as %XX. FORM: a space becomes '+'.
+   KEEP_SLASH: '/' stays. SEGMENT: "." and ".." are encoded too, or a proxy
+   would take them for path steps. */
+static SBXI_MAYBE int sbxi_percent(sbxi_buf *out, sbxi_span s, unsigned mode)
+{
+    static const uint32_t plain[4] = { 0, 0x03ff6000u, 0x87fffffeu, 0x47fffffeu };
+    static const char hex[] = "0123456789ABCDEF";
+    bool dots = mode == SBXI_PERCENT_SEGMENT
+        && (sbxi_span_is(s, ".") || sbxi_span_is(s, ".."));
+    size_t i;
+    for (i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        char text[3];
+        size_t n = 1;
+        text[0] = (char)c;
+        if (c == ' ' && mode == SBXI_PERCENT_FORM) {
+            text[0] = '+';
+        } else if (dots || !(sbxi_in_set(plain, (char)c)
+                             || (c == '/' && mode == SBXI_PERCENT_KEEP_SLASH))) {
+            text[0] = '%';
+            text[1] = hex[c >> 4];
+            text[2] = hex[c & 15];
+            n = 3;
+        }
+        if (sbxi_buf_add(out, text, n) != SBX_OK) break;
+    }
+    return out->status;
+}
+
+/* tchar of RFC 9110: what header names and methods are made of. */
+static const uint32_t sbxi_tchar[4] = { 0, 0x03ff6cfau, 0xc7fffffeu, 0x57ffffffu };
+
+static SBXI_MAYBE bool sbxi_is_token(sbxi_span s)
+{
+    size_t i = 0;
+    while (i < s.len && sbxi_in_set(sbxi_tchar, s.ptr[i])) i++;
+    return i > 0 && i == s.len;
+}
+
+/* What may stand in a header line: all but the control characters; HTAB may. */
+static bool sbxi_is_text(char c)
+{
+    unsigned char u = (unsigned char)c;
+    return (u >= 0x20 && u != 0x7F) || u == '\t';
+}
+
+/* A header value as a caller may give it; empty is fine. */
+static SBXI_MAYBE bool sbxi_is_field_value(sbxi_span s)
+{
+    size_t i = 0;
+    while (i < s.len && sbxi_is_text(s.ptr[i])) i++;
+    return i == s.len;
+}
+
+#define SBXI_MAX_HOST 253 /* of DNS */
+
+/* [IPv6] without a zone; the resolver judges the digits. */
+static bool sbxi_is_ipv6(sbxi_span s)
+{
+    size_t i, colons = 0;
+    if (s.len < 4 || s.ptr[s.len - 1] != ']') return false;
+    for (i = 1; i + 1 < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == ':') colons++;
+        else if (c != '.' && sbxi_hex_value(c) < 0) return false;
+    }
+    return colons >= 2;
+}
+
+/* A name of letters, digits, '-', '_' in labels, an IPv4 address, or [IPv6].
+   Letters beyond ASCII must come in their xn-- form. */
+static SBXI_MAYBE bool sbxi_is_host(sbxi_span s)
+{
+    char before = '.';
+    size_t i;
+    if (s.len == 0 || s.len > SBXI_MAX_HOST) return false;
+    if (s.ptr[0] == '[') return sbxi_is_ipv6(s);
+    for (i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == '.' || c == '-') {
+            if (before == '.') return false; /* empty label, or begins with '-' */
+        } else if (!sbxi_is_alnum(c) && c != '_') {
+            return false;
+        }
+        before = c;
+    }
+    return before != '.' && before != '-';
+}
+
+typedef struct sbxi_url {
+    bool tls;
+    sbxi_span host;         /* without the brackets of [IPv6] */
+    uint16_t port;
+    sbxi_span path;         /* as given, without trailing '/'; often empty */
+} sbxi_url;
+
+/* host[:port], without user names: those are how URLs lie about the host. */
+static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
+{
+    uint64_t port = out->tls ? 443 : 80;
+    size_t n = s.len;
+    while (n > 0 && sbxi_is_digit(s.ptr[n - 1])) n--;
+    if (n > 0 && s.ptr[n - 1] == ':') {
+        sbxi_span digits = { s.ptr + n, s.len - n };
+        if (!sbxi_parse_u64(digits, 65535, &port) || port == 0) return false;
+        s.len = n - 1;
+    }
+    if (!sbxi_is_host(s)) return false;
+    if (s.ptr[0] == '[') {
+        s.ptr++;
+        s.len -= 2;
+    }
+    out->host = s;
+    out->port = (uint16_t)port;
+    return true;
+}
+
+static bool sbxi_is_url_path(sbxi_span s)
+{
+    size_t i;
+    for (i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (c <= ' ' || c >= 0x7F || c == '?' || c == '#' || c == '\\') return false;
+    }
+    return true;
+}
+
+/* Splits http://host[:port][/path] or https://...; no user, query or fragment,
+   no byte that a request line cannot carry. */
+static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
+{
+    sbxi_span scheme = { text.ptr, 7 }, rest;
+    size_t skip = 7, i;
+    memset(out, 0, sizeof *out);
+    if (text.len < 7) return false;
+    if (!sbxi_span_is_nocase(scheme, "http://")) {
+        scheme.len = skip = 8;
+        out->tls = true;
+        if (text.len < 8 || !sbxi_span_is_nocase(scheme, "https://")) return false;
+    }
+    rest.ptr = text.ptr + skip;
+    rest.len = text.len - skip;
+    for (i = 0; i < rest.len && rest.ptr[i] != '/'; i++) { }
+    out->path.ptr = rest.ptr + i;
+    out->path.len = rest.len - i;
+    rest.len = i;
+    if (!sbxi_is_url_path(out->path)) return false;
+    while (out->path.len && out->path.ptr[out->path.len - 1] == '/') out->path.len--;
+    return sbxi_url_authority(rest, out);
+}
+/* codec/sha256 - SHA-256 (FIPS 180-4; public: section 15). Small rather than
+   fast: it sees file hashes and signatures, not streams of gigabytes. */
+
+static uint32_t sbxi_rotr32(uint32_t v, unsigned n) { return v >> n | v << (32 - n); }
+
+static void sbxi_sha256_block(uint32_t h[8], const uint8_t *in)
+{
+    static const uint32_t k[64] = {
+        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4,
+        0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe,
+        0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f,
+        0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7,
+        0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc,
+        0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b,
+        0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116,
+        0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+        0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
+        0xc67178f2
+    };
+    uint32_t w[16], s[8];
+    unsigned i, j;
+    memcpy(s, h, sizeof s);
+    for (i = 0; i < 64; i++) {
+        uint32_t t, a, b;
+        if (i < 16) {
+            w[i] = (uint32_t)in[4 * i] << 24 | (uint32_t)in[4 * i + 1] << 16
+                | (uint32_t)in[4 * i + 2] << 8 | in[4 * i + 3];
+        } else { /* the schedule, kept as a ring of 16 words */
+            a = w[(i + 1) & 15];
+            b = w[(i + 14) & 15];
+            w[i & 15] += w[(i + 9) & 15]
+                + (sbxi_rotr32(a, 7) ^ sbxi_rotr32(a, 18) ^ a >> 3)
+                + (sbxi_rotr32(b, 17) ^ sbxi_rotr32(b, 19) ^ b >> 10);
+        }
+        t = s[7] + (sbxi_rotr32(s[4], 6) ^ sbxi_rotr32(s[4], 11) ^ sbxi_rotr32(s[4], 25))
+            + (s[6] ^ (s[4] & (s[5] ^ s[6]))) + k[i] + w[i & 15];
+        a = t + (sbxi_rotr32(s[0], 2) ^ sbxi_rotr32(s[0], 13) ^ sbxi_rotr32(s[0], 22))
+            + ((s[0] & s[1]) | (s[2] & (s[0] | s[1])));
+        for (j = 7; j > 0; j--) s[j] = s[j - 1];
+        s[4] += t;
+        s[0] = a;
+    }
+    for (i = 0; i < 8; i++) h[i] += s[i];
+}
+
+SBX_API void sbx_sha256_init(sbx_sha256 *s)
+{
+    static const uint32_t first[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+        0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+    memcpy(s->h_, first, sizeof first);
+    s->len_ = 0;
+}
+
+SBX_API void sbx_sha256_add(sbx_sha256 *s, const void *data, size_t len)
+{
+    const uint8_t *in = (const uint8_t *)data;
+    while (len > 0) {
+        size_t at = (size_t)(s->len_ & 63), n = SBXI_MIN(len, 64 - at);
+        memcpy(s->buf_ + at, in, n);
+        s->len_ += n;
+        in += n;
+        len -= n;
+        if (at + n == 64) sbxi_sha256_block(s->h_, s->buf_);
+    }
+}
+
+SBX_API void sbx_sha256_end(sbx_sha256 *s, unsigned char out[32])
+{
+    static const uint8_t pad[64] = { 0x80 };
+    uint64_t bits = s->len_ << 3;
+    uint8_t length[8];
+    unsigned i;
+    for (i = 0; i < 8; i++) length[i] = (uint8_t)(bits >> (56 - 8 * i));
+    sbx_sha256_add(s, pad, 1 + (size_t)((55 - s->len_) & 63));
+    sbx_sha256_add(s, length, 8);
+    for (i = 0; i < 32; i++) out[i] = (uint8_t)(s->h_[i / 4] >> (24 - 8 * (i % 4)));
+    sbxi_wipe(s, sizeof *s);
+}
+/* codec/time - dates of replies as Unix milliseconds. Used by the binder (RFC
+   3339) and by retries (HTTP dates). Pure; years 1970 to 9999; no 64-bit division. */
+
+/* Exactly n digits at *p, moved behind them; -1 if there are not. */
+static int32_t sbxi_take_digits(sbxi_span *s, unsigned n)
+{
+    int32_t v = 0;
+    if (s->len < n) return -1;
+    s->len -= n;
+    for (; n > 0; n--, s->ptr++) {
+        if (!sbxi_is_digit(*s->ptr)) return -1;
+        v = v * 10 + (*s->ptr - '0');
+    }
+    return v;
+}
+
+static bool sbxi_take_char(sbxi_span *s, char c)
+{
+    if (s->len == 0 || sbxi_lower(*s->ptr) != sbxi_lower(c)) return false;
+    s->ptr++;
+    s->len--;
+    return true;
+}
+
+/* Days since 1970-01-01 of a date that is checked here, -1 if there is none. */
+static int32_t sbxi_days(int32_t year, int32_t month, int32_t day)
+{
+    static const uint16_t before[13] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304,
+        334, 365 };
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    int32_t past = year - 1;
+    if (year < 1970 || month < 1 || month > 12 || day < 1
+        || day > before[month] - before[month - 1] + (leap && month == 2)) return -1;
+    return year * 365 + past / 4 - past / 100 + past / 400 - 719527
+        + before[month - 1] + (leap && month > 2) + day - 1;
+}
+
+/* hh:mm:ss as seconds, -1 if it is none. A leap second counts as the next. */
+static int32_t sbxi_take_clock(sbxi_span *s, bool seconds)
+{
+    int32_t h, m, sec = 0;
+    h = sbxi_take_digits(s, 2);
+    if (!sbxi_take_char(s, ':')) return -1;
+    m = sbxi_take_digits(s, 2);
+    if (seconds) {
+        if (!sbxi_take_char(s, ':')) return -1;
+        sec = sbxi_take_digits(s, 2);
+    }
+    if (h < 0 || h > 23 || m < 0 || m > 59 || sec < 0 || sec > 60) return -1;
+    return (h * 60 + m) * 60 + sec;
+}
+
+static int64_t sbxi_unix_ms(int32_t days, int32_t seconds)
+{
+    return ((int64_t)days * 86400 + seconds) * 1000;
+}
+
+/* RFC 3339: 2024-05-06T07:08:09.123456789Z, offset Z or +-hh:mm; a fraction is
+   cut to milliseconds. */
+static SBXI_MAYBE bool sbxi_parse_time(sbxi_span s, int64_t *unix_ms)
+{
+    int32_t year, month, days, seconds, offset = 0, ms = 0, scale = 100;
+    bool minus;
+    year = sbxi_take_digits(&s, 4);
+    if (!sbxi_take_char(&s, '-')) return false;
+    month = sbxi_take_digits(&s, 2);
+    if (!sbxi_take_char(&s, '-')) return false;
+    days = sbxi_days(year, month, sbxi_take_digits(&s, 2));
+    if (!sbxi_take_char(&s, 'T') && !sbxi_take_char(&s, ' ')) return false;
+    seconds = sbxi_take_clock(&s, true);
+    if (days < 0 || seconds < 0) return false;
+    if (sbxi_take_char(&s, '.')) {
+        int32_t d = sbxi_take_digits(&s, 1);
+        for (; d >= 0; d = s.len && sbxi_is_digit(*s.ptr) ? sbxi_take_digits(&s, 1) : -1) {
+            ms += d * scale;
+            scale /= 10;
+        }
+        if (!sbxi_is_digit(s.ptr[-1])) return false;
+    }
+    if (!sbxi_take_char(&s, 'Z')) {
+        minus = sbxi_take_char(&s, '-');
+        if (!minus && !sbxi_take_char(&s, '+')) return false;
+        offset = sbxi_take_clock(&s, false);
+        if (offset < 0) return false;
+        if (minus) offset = -offset;
+    }
+    if (s.len) return false;
+    *unix_ms = sbxi_unix_ms(days, seconds - offset) + ms;
+    return true;
+}
+
+/* The date of HTTP (IMF-fixdate): Sun, 06 Nov 1994 08:49:37 GMT. The name of
+   the day is not looked at. */
+static SBXI_MAYBE bool sbxi_parse_http_date(sbxi_span s, int64_t *unix_ms)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    int32_t day, month, days, seconds;
+    if (s.len != 29 || memcmp(s.ptr + 3, ", ", 2) != 0 || s.ptr[7] != ' '
+        || s.ptr[11] != ' ' || memcmp(s.ptr + 25, " GMT", 4) != 0) return false;
+    for (month = 0; month < 12; month++)
+        if (memcmp(months + 3 * month, s.ptr + 8, 3) == 0) break;
+    s.ptr += 5;
+    day = sbxi_take_digits(&s, 2);
+    s.ptr += 5;
+    days = sbxi_days(sbxi_take_digits(&s, 4), month + 1, day);
+    if (!sbxi_take_char(&s, ' ')) return false;
+    seconds = sbxi_take_clock(&s, true);
+    if (days < 0 || seconds < 0) return false;
+    *unix_ms = sbxi_unix_ms(days, seconds);
+    return true;
+}
+
+/* json/read - the push tokenizer (public: section 13). Used by the binder and by
+   programs.
+
+   Invariants: every byte is looked at once and never again; `start` is the first
+   byte of the run that has not been handed out or copied yet; len_ bytes of
+   token_ come before that run. A token goes to token_ only when it cannot be
+   pointed at: split over two pieces, or holding escapes. Containers are bits of
+   stack_, so nesting costs neither recursion nor memory. */
+
+/* States below STRING expect structure and skip white space. */
+enum {
+    SBXI_J_VALUE, SBXI_J_FIRST_VALUE, SBXI_J_KEY, SBXI_J_FIRST_KEY, SBXI_J_COLON,
+    SBXI_J_AFTER, SBXI_J_STRING, SBXI_J_UTF8, SBXI_J_NUMBER, SBXI_J_ESCAPE,
+    SBXI_J_HEX, SBXI_J_LITERAL
+};
+
+#define SBXI_J_IS_KEY 0x80u /* in flags_: the string being read is a key */
+
+/* Wide loops read 8 bytes at a time; the first byte must be the lowest one. */
+#if !defined(SBX_NO_SWAR) && defined(__GNUC__) && defined(__BYTE_ORDER__) \
+    && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && SIZE_MAX > 0xFFFFFFFFu
+#define SBXI_WIDE 1
+#define SBXI_ONES 0x0101010101010101u
+#define SBXI_HIGHS 0x8080808080808080u
+#else
+#define SBXI_WIDE 0
+#endif
+
+/* One byte of UTF-8. u: bytes still needed, bounds of the next one. False: not
+   UTF-8 (overlong, surrogate, above U+10FFFF, or out of place). */
+static bool sbxi_utf8_step(uint8_t u[3], unsigned char c)
+{
+    if (u[0]) {
+        if (c < u[1] || c > u[2]) return false;
+        u[0]--;
+    } else if (c < 0x80) {
+        return true;
+    } else {
+        if (c < 0xC2 || c > 0xF4) return false;
+        u[0] = (uint8_t)(1 + (c >= 0xE0) + (c >= 0xF0));
+    }
+    u[1] = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
+    u[2] = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
+    return true;
+}
+
+/* UTF-8 of a code point, which is no surrogate. Returns 1 to 4. */
+static size_t sbxi_utf8_put(char out[4], uint32_t code)
+{
+    size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4, i = n;
+    static const uint8_t lead[4] = { 0, 0xC0, 0xE0, 0xF0 };
+    while (--i > 0) {
+        out[i] = (char)(0x80 | (code & 0x3F));
+        code >>= 6;
+    }
+    out[0] = (char)(lead[n - 1] | code);
+    return n;
+}
+
+#if SBXI_WIDE
+static uint64_t sbxi_load8(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, 8);
+    return w;
+}
+
+/* High bit of each byte of w that equals the byte repeated in `all`; exact up
+   to the first such byte, which is all that is asked for. */
+static uint64_t sbxi_equal8(uint64_t w, uint64_t all)
+{
+    w ^= all;
+    return (w - SBXI_ONES) & ~w & SBXI_HIGHS;
+}
+
+/* Passes the plain ASCII of a string. */
+static const char *sbxi_json_plain8(const char *p, const char *end)
+{
+    while (end - p >= 8) {
+        uint64_t w = sbxi_load8(p);
+        uint64_t stop = (w | (w - SBXI_ONES * 0x20)) & SBXI_HIGHS;
+        stop |= sbxi_equal8(w, SBXI_ONES * '"') | sbxi_equal8(w, SBXI_ONES * '\\');
+        if (stop) return p + (__builtin_ctzll(stop) >> 3);
+        p += 8;
+    }
+    return p;
+}
+
+static const char *sbxi_json_digits8(const char *p, const char *end)
+{
+    while (end - p >= 8) {
+        uint64_t w = sbxi_load8(p) ^ (SBXI_ONES * '0');
+        uint64_t stop = (w | (w + SBXI_ONES * (0x80 - 10))) & SBXI_HIGHS;
+        if (stop) return p + (__builtin_ctzll(stop) >> 3);
+        p += 8;
+    }
+    return p;
+}
+
+static const char *sbxi_json_spaces8(const char *p, const char *end)
+{
+    while (end - p >= 8) {
+        uint64_t w = sbxi_load8(p) ^ (SBXI_ONES * ' ');
+        if (w) return p + (__builtin_ctzll(w) >> 3);
+        p += 8;
+    }
+    return p;
+}
+#endif
+
+static void sbxi_json_emit(sbx_json_reader *r, unsigned type, const char *text,
+    size_t len, unsigned flags)
+{
+    sbx_json_event ev;
+    ev.type = (sbx_json_type)type;
+    ev.flags = flags & ~SBXI_J_IS_KEY;
+    ev.depth = r->depth_;
+    ev.text = text;
+    ev.len = len;
+    r->status_ = r->fn_(r->ctx_, &ev);
+}
+
+/* Keeps n bytes in token_, cut at its end. */
+static void sbxi_json_keep(sbx_json_reader *r, const char *text, size_t n)
+{
+    size_t room = SBX_JSON_TOKEN - (size_t)r->len_;
+    if (n > room) {
+        n = room;
+        r->flags_ |= SBX_JSON_CUT;
+    }
+    memcpy(r->token_ + r->len_, text, n);
+    r->len_ = (uint8_t)(r->len_ + n);
+}
+
+static void sbxi_json_keep_code(sbx_json_reader *r, uint32_t code)
+{
+    char utf8[4];
+    sbxi_json_keep(r, utf8, sbxi_utf8_put(utf8, code));
+}
+
+/* Half a surrogate pair stood alone. */
+static void sbxi_json_lone(sbx_json_reader *r)
+{
+    r->high_ = 0;
+    r->flags_ |= SBX_JSON_LONE;
+    sbxi_json_keep_code(r, 0xFFFD);
+}
+
+/* A \uXXXX is complete. */
+static void sbxi_json_unit(sbx_json_reader *r, uint32_t code)
+{
+    unsigned half = (unsigned)code >> 10;
+    if (r->high_ && half == 0xDC00u >> 10) {
+        code = 0x10000 + (((uint32_t)r->high_ & 0x3FF) << 10) + (code & 0x3FF);
+        r->high_ = 0;
+        sbxi_json_keep_code(r, code);
+        return;
+    }
+    if (r->high_) sbxi_json_lone(r);
+    if (half == 0xD800u >> 10) r->high_ = (uint16_t)code;
+    else if (half == 0xDC00u >> 10) sbxi_json_lone(r);
+    else sbxi_json_keep_code(r, code);
+}
+
+/* Hands out a whole token, or the last piece of a string. */
+static void sbxi_json_token(sbx_json_reader *r, unsigned type, const char *start,
+    size_t n)
+{
+    if (r->len_) {
+        sbxi_json_keep(r, start, n);
+        start = r->token_;
+        n = r->len_;
+    } else if (type != SBX_JSON_STRING && n > SBX_JSON_TOKEN) {
+        n = SBX_JSON_TOKEN;
+        r->flags_ |= SBX_JSON_CUT;
+    }
+    r->len_ = 0;
+    sbxi_json_emit(r, type, start, n, r->flags_);
+}
+
+/* The run ends without the token being complete: keys and numbers are kept, a
+   piece of a string is handed out. A string never has both kept and run. */
+static void sbxi_json_run(sbx_json_reader *r, unsigned state, const char *start,
+    size_t n)
+{
+    if (state == SBXI_J_NUMBER || (r->flags_ & SBXI_J_IS_KEY)) {
+        sbxi_json_keep(r, start, n);
+        return;
+    }
+    if (r->len_) {
+        start = r->token_;
+        n = r->len_;
+        r->len_ = 0;
+    }
+    if (n) sbxi_json_emit(r, SBX_JSON_STRING, start, n, r->flags_ | SBX_JSON_MORE);
+}
+
+/* Next state of a number: 8 it ended before c, 9 it is none. Rows: after the
+   sign, after 0, in the integer, after the point, in the fraction, after e,
+   after its sign, in the exponent. Columns: 0, 1-9, point, e, sign, others. */
+static unsigned sbxi_json_number(unsigned state, char c)
+{
+    static const uint8_t next[8][6] = {
+        { 1, 2, 9, 9, 9, 9 }, { 8, 8, 3, 5, 8, 8 }, { 2, 2, 3, 5, 8, 8 },
+        { 4, 4, 9, 9, 9, 9 }, { 4, 4, 8, 5, 8, 8 }, { 7, 7, 9, 9, 6, 9 },
+        { 7, 7, 9, 9, 9, 9 }, { 7, 7, 8, 8, 8, 8 }
+    };
+    return next[state][c == '0' ? 0 : sbxi_is_digit(c) ? 1 : c == '.' ? 2 :
+        sbxi_lower(c) == 'e' ? 3 : c == '-' || c == '+' ? 4 : 5];
+}
+
+static bool sbxi_json_in_object(const sbx_json_reader *r)
+{
+    unsigned d = r->depth_ - 1u;
+    return r->depth_ && (r->stack_[d >> 5] >> (d & 31) & 1);
+}
+
+/* c opens a container. */
+static unsigned sbxi_json_open(sbx_json_reader *r, unsigned char c)
+{
+    unsigned d = r->depth_;
+    uint32_t bit = (uint32_t)1 << (d & 31);
+    if (d >= SBX_MAX_JSON_DEPTH) {
+        r->status_ = SBX_E_TOO_LARGE;
+        return SBXI_J_VALUE;
+    }
+    r->stack_[d >> 5] &= ~bit;
+    if (c == '{') r->stack_[d >> 5] |= bit;
+    sbxi_json_emit(r, c == '{' ? SBX_JSON_OBJECT : SBX_JSON_ARRAY, NULL, 0, 0);
+    r->depth_++;
+    return c == '{' ? SBXI_J_FIRST_KEY : SBXI_J_FIRST_VALUE;
+}
+
+static const char sbxi_json_words[] = "true\0false\0null";
+
+SBX_API void sbx_json_init(sbx_json_reader *reader, sbx_json_fn fn, void *ctx)
+{
+    memset(reader, 0, sizeof *reader);
+    reader->fn_ = fn;
+    reader->ctx_ = ctx;
+}
+
+/* The state machine: long on purpose, one state a case. Leaving by `bad` keeps
+   p on the offender. */
+SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
+    size_t *used)
+{
+    sbx_json_reader *r = reader;
+    const char *p = data, *start = data, *end;
+    unsigned state = r->state_, next;
+    int digit;
+    if (r->status_ > 0) r->status_ = SBX_OK;
+    if (r->status_ < 0 || len == 0) {
+        if (used) *used = 0;
+        return r->status_;
+    }
+    end = data + len;
+    while (p != end && r->status_ == SBX_OK) {
+        unsigned char c = (unsigned char)*p;
+        if (state < SBXI_J_STRING && (c == ' ' || c == '\n' || c == '\r' || c == '\t')) {
+            p++;
+#if SBXI_WIDE
+            if (c == '\n') p = sbxi_json_spaces8(p, end);
+#endif
+            continue;
+        }
+        switch (state) {
+        case SBXI_J_FIRST_VALUE:
+            if (c == ']') goto close;
+            /* fall through */
+        case SBXI_J_VALUE:
+            r->flags_ = 0;
+            start = p++;
+            if (c == '"') {
+                start = p;
+                state = SBXI_J_STRING;
+            } else if (c == '{' || c == '[') {
+                state = sbxi_json_open(r, c);
+            } else if (c == '-' || sbxi_is_digit((char)c)) {
+                r->sub_ = c == '-' ? 0 : c == '0' ? 1 : 2;
+                state = SBXI_J_NUMBER;
+            } else {
+                r->sub_ = c == 't' ? 1 : c == 'f' ? 6 : 12;
+                if (c != sbxi_json_words[r->sub_ - 1]) goto bad_before;
+                state = SBXI_J_LITERAL;
+            }
+            break;
+        case SBXI_J_FIRST_KEY:
+            if (c == '}') goto close;
+            /* fall through */
+        case SBXI_J_KEY:
+            if (c != '"') goto bad;
+            r->flags_ = SBXI_J_IS_KEY;
+            start = ++p;
+            state = SBXI_J_STRING;
+            break;
+        case SBXI_J_COLON:
+            if (c != ':') goto bad;
+            p++;
+            state = SBXI_J_VALUE;
+            break;
+        case SBXI_J_AFTER:
+            if (r->depth_ == 0) goto bad;
+            if (c != ',') {
+                if (c != (sbxi_json_in_object(r) ? '}' : ']')) goto bad;
+                goto close;
+            }
+            p++;
+            state = sbxi_json_in_object(r) ? SBXI_J_KEY : SBXI_J_VALUE;
+            break;
+        close:
+            r->depth_--;
+            sbxi_json_emit(r, c == '}' ? SBX_JSON_OBJECT_END : SBX_JSON_ARRAY_END, NULL, 0, 0);
+            p++;
+            state = SBXI_J_AFTER;
+            break;
+        case SBXI_J_STRING:
+            if (r->high_ && c != '\\') sbxi_json_lone(r);
+            /* Room for the longest growth by one escape must stay: 6 bytes. */
+            if (r->len_ && c != '"' && !(r->flags_ & SBXI_J_IS_KEY)
+                && (c != '\\' || r->len_ > SBX_JSON_TOKEN - 8)) {
+                sbxi_json_run(r, state, p, 0);
+                break;
+            }
+#if SBXI_WIDE
+            p = sbxi_json_plain8(p, end);
+#endif
+            for (; p != end; p++) {
+                c = (unsigned char)*p;
+                if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') break;
+            }
+            if (p == end) break;
+            if (c == '"') {
+                next = r->flags_ & SBXI_J_IS_KEY;
+                state = next ? SBXI_J_COLON : SBXI_J_AFTER;
+                sbxi_json_token(r, next ? SBX_JSON_KEY : SBX_JSON_STRING, start,
+                    (size_t)(p - start));
+                p++;
+            } else if (c == '\\') {
+                if (p != start) {
+                    sbxi_json_run(r, state, start, (size_t)(p - start));
+                    start = p;
+                } else {
+                    start = ++p;
+                    state = SBXI_J_ESCAPE;
+                }
+            } else {
+                if (c < 0x20) goto bad;
+                state = SBXI_J_UTF8;
+            }
+            break;
+        case SBXI_J_UTF8:
+            if (!sbxi_utf8_step(r->utf8_, c)) goto bad;
+            p++;
+            if (!r->utf8_[0]) state = SBXI_J_STRING;
+            break;
+        case SBXI_J_NUMBER:
+            next = sbxi_json_number(r->sub_, (char)c);
+            if (next == 9) goto bad;
+            if (next == 8) {
+                state = SBXI_J_AFTER;
+                sbxi_json_token(r, SBX_JSON_NUMBER, start, (size_t)(p - start));
+                break;
+            }
+            r->sub_ = (uint8_t)next;
+            p++;
+#if SBXI_WIDE
+            if (next == 2 || next == 4) p = sbxi_json_digits8(p, end);
+#endif
+            break;
+        case SBXI_J_ESCAPE:
+            p++;
+            state = SBXI_J_STRING;
+            start = p;
+            if (c == 'u') {
+                r->sub_ = 4;
+                state = SBXI_J_HEX;
+            } else {
+                static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+                const char *at = (const char *)memchr(from, c, 8);
+                if (!at) goto bad_before;
+                if (r->high_) sbxi_json_lone(r);
+                sbxi_json_keep(r, to + (at - from), 1);
+            }
+            break;
+        case SBXI_J_HEX:
+            digit = sbxi_hex_value((char)c);
+            if (digit < 0) goto bad;
+            start = ++p;
+            r->code_ = (uint16_t)((unsigned)r->code_ << 4 | (unsigned)digit);
+            if (--r->sub_ == 0) {
+                state = SBXI_J_STRING;
+                sbxi_json_unit(r, r->code_);
+            }
+            break;
+        default: /* SBXI_J_LITERAL */
+            if (c != (unsigned char)sbxi_json_words[r->sub_]) goto bad;
+            p++;
+            if (sbxi_json_words[++r->sub_] == 0) {
+                state = SBXI_J_AFTER;
+                sbxi_json_emit(r, r->sub_ == 4 ? SBX_JSON_TRUE : r->sub_ == 10 ?
+                    SBX_JSON_FALSE : SBX_JSON_NULL, NULL, 0, 0);
+            }
+            break;
+        }
+    }
+    r->state_ = (uint8_t)state;
+    if (r->status_ == SBX_OK && state >= SBXI_J_STRING && state != SBXI_J_LITERAL)
+        sbxi_json_run(r, state, start, (size_t)(p - start));
+    goto done;
+bad_before:
+    p--;
+bad:
+    r->status_ = SBX_E_BAD_JSON;
+done:
+    if (used) *used = (size_t)(p - data);
+    return r->status_;
+}
+
+SBX_API int sbx_json_end(sbx_json_reader *reader)
+{
+    sbx_json_reader *r = reader;
+    if (r->status_ < 0) return r->status_;
+    r->status_ = SBX_OK;
+    if (r->state_ == SBXI_J_NUMBER && sbxi_json_number(r->sub_, ' ') == 8) {
+        r->state_ = SBXI_J_AFTER;
+        sbxi_json_token(r, SBX_JSON_NUMBER, r->token_, 0);
+        if (r->status_ == SBX_PENDING) r->status_ = SBX_OK; /* nothing is left to pause */
+    }
+    if (r->status_ == SBX_OK && (r->state_ != SBXI_J_AFTER || r->depth_))
+        r->status_ = SBX_E_BAD_JSON;
+    return r->status_;
+}
+/* json/write - the writer (public: section 13). Used by the binder, by operations
+   that write bodies, and by programs. It keeps no stack: whether a comma is due
+   follows from the last thing written, and balance is the caller's. */
+
+static void sbxi_json_out(sbx_json_writer *w, const char *text, size_t len)
+{
+    if (w->status == SBX_OK && len && w->sink.put)
+        w->status = w->sink.put(w->sink.ctx, text, len);
+}
+
+/* Before each value and key. */
+static void sbxi_json_comma(sbx_json_writer *w)
+{
+    if (w->comma_ && !w->after_key_) sbxi_json_out(w, ",", 1);
+    w->comma_ = 1;
+    w->after_key_ = 0;
+}
+
+SBX_API void sbx_json_raw(sbx_json_writer *w, const char *json, size_t len)
+{
+    sbxi_json_comma(w);
+    sbxi_json_out(w, json, len);
+}
+
+static void sbxi_json_begin(sbx_json_writer *w, const char *bracket)
+{
+    sbx_json_raw(w, bracket, 1);
+    w->comma_ = 0;
+}
+
+static void sbxi_json_close(sbx_json_writer *w, const char *bracket)
+{
+    sbxi_json_out(w, bracket, 1);
+    w->comma_ = 1;
+}
+
+SBX_API void sbx_json_writer_init(sbx_json_writer *w, sbx_sink sink)
+{
+    memset(w, 0, sizeof *w);
+    w->sink = sink;
+}
+
+SBX_API void sbx_json_begin_object(sbx_json_writer *w) { sbxi_json_begin(w, "{"); }
+SBX_API void sbx_json_end_object(sbx_json_writer *w) { sbxi_json_close(w, "}"); }
+SBX_API void sbx_json_begin_array(sbx_json_writer *w) { sbxi_json_begin(w, "["); }
+SBX_API void sbx_json_end_array(sbx_json_writer *w) { sbxi_json_close(w, "]"); }
+
+/* The escape of c into out[6]. */
+static size_t sbxi_json_escape(char *out, unsigned char c)
+{
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt", hex[] = "0123456789abcdef";
+    const char *at = (const char *)memchr(from, c, 7);
+    out[0] = '\\';
+    out[1] = at ? to[at - from] : 'u';
+    out[2] = out[3] = '0';
+    out[4] = hex[c >> 4];
+    out[5] = hex[c & 15];
+    return at ? 2 : 6;
+}
+
+SBX_API void sbx_json_string(sbx_json_writer *w, const char *text, size_t len)
+{
+    uint8_t utf8[3] = { 0, 0, 0 };
+    char escape[6];
+    size_t i, start = 0;
+    sbx_json_raw(w, "\"", 1);
+    for (i = 0; i < len && w->status == SBX_OK; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (!sbxi_utf8_step(utf8, c)) {
+            w->status = SBX_E_ARG;
+        } else if (c < 0x20 || c == '"' || c == '\\') {
+            sbxi_json_out(w, text + start, i - start);
+            sbxi_json_out(w, escape, sbxi_json_escape(escape, c));
+            start = i + 1;
+        }
+    }
+    if (utf8[0] && w->status == SBX_OK) w->status = SBX_E_ARG;
+    if (i > start) sbxi_json_out(w, text + start, i - start);
+    sbxi_json_out(w, "\"", 1);
+}
+
+SBX_API void sbx_json_text(sbx_json_writer *w, const char *text)
+{
+    sbx_json_string(w, text, strlen(text));
+}
+
+SBX_API void sbx_json_key(sbx_json_writer *w, const char *key)
+{
+    sbx_json_text(w, key);
+    sbxi_json_out(w, ":", 1);
+    w->after_key_ = 1;
+}
+
+SBX_API void sbx_json_int(sbx_json_writer *w, int64_t value)
+{
+    char digits[SBXI_DECIMAL_MAX + 1];
+    size_t n = value < 0;
+    digits[0] = '-';
+    n += sbxi_print_u64(digits + n, n ? 0 - (uint64_t)value : (uint64_t)value);
+    sbx_json_raw(w, digits, n);
+}
+
+SBX_API void sbx_json_bool(sbx_json_writer *w, bool value)
+{
+    sbx_json_raw(w, value ? "true" : "false", value ? 4 : 5);
+}
+
+SBX_API void sbx_json_null(sbx_json_writer *w) { sbx_json_raw(w, "null", 4); }
+
+SBX_API void sbx_json_base64(sbx_json_writer *w, const void *data, size_t len)
+{
+    const unsigned char *in = (const unsigned char *)data;
+    char quads[64];
+    sbx_json_raw(w, "\"", 1);
+    while (len > 0) {
+        size_t n = SBXI_MIN(len, sizeof quads / 4 * 3);
+        sbxi_json_out(w, quads, sbx_base64_encode(quads, in, n));
+        in += n;
+        len -= n;
+    }
+    sbxi_json_out(w, "\"", 1);
+}
+/* json/bind - field tables: a row binds one JSON member to one struct member, in
+   both directions. Used by operations (requests, replies, items, events) and by
+   provider tables.
+
+   Reading is an sbx_json_fn. The result struct is the first thing in a block that
+   grows; texts follow behind it, each behind a note that says which member it is
+   for. As the block may move, pointers are set at the end, by going through the
+   notes: a later one wins. Each item of an array (EACH) is bound into the end of
+   the block, handed to a hook, and its place is used again. With `fixed` memory
+   for the struct, members that need the block stay empty; items still use it.
+   A member of another kind than its row, an unknown key, and a key or number cut
+   by the reader are skipped: replies grow, and that must not break old clients.
+   Rows of one name stand next to each other, SEEN first; all are applied, so that
+   an object can be noted and bound, or "code" be a number in one row and a word
+   in the next. Of such rows at most one may be a STRING. */
+
+enum sbxi_type {
+    SBXI_T_STRING,          /* const char * */
+    SBXI_T_TEXT,            /* char[size], cut to fit; read only */
+    SBXI_T_INT, SBXI_T_UINT, SBXI_T_INT64, /* int32_t, uint32_t, int64_t; a string
+                               holding an integer is read too; clamped */
+    SBXI_T_INT64S,          /* int64_t, written as a string */
+    SBXI_T_MILLI,           /* int64_t, a decimal number times 1000; one with an
+                               exponent is left out: it is tiny or absurd */
+    SBXI_T_BOOL,
+    SBXI_T_CHOICE,          /* sbx_choice: true, false, null */
+    SBXI_T_ENUM,            /* an enum; sub: const char *const names[], NULL at the
+                               end; names[i] is i + 1, anything else 0 */
+    SBXI_T_TIME,            /* int64_t Unix ms, RFC 3339; read only */
+    SBXI_T_PAIRS, SBXI_T_STRINGS,
+    SBXI_T_OBJECT,          /* members of the same struct, offset added; sub: shape */
+    SBXI_T_OBJPTR,          /* pointer to a struct, sub: its shape; write only */
+    SBXI_T_LIST,            /* sbxi_items, sub: shape of one; write only */
+    SBXI_T_EACH,            /* array of objects to the item hook, sub: shape of one */
+    SBXI_T_LITERAL,         /* sub: text of a constant string; write only */
+    SBXI_T_RAWJSON,         /* const char *, copied as it is; write only */
+    SBXI_T_BYTES,           /* read: text to the piece hook with id `size`;
+                               write: sbx_bytes as base64 */
+    SBXI_T_SEEN             /* bool: the key was there and not null; read only */
+};
+
+#define SBXI_F_ALWAYS 1     /* write it also when it is empty or zero */
+#define SBXI_F_NULL 2       /* write null when it is empty or zero */
+
+typedef struct sbxi_field {
+    const char *name;
+    const void *sub;
+    uint16_t offset, size;
+    uint8_t type, flags;
+} sbxi_field;
+
+typedef struct sbxi_shape {
+    const sbxi_field *fields;
+    uint16_t count, size;   /* of rows; of the struct */
+} sbxi_shape;
+
+#define SBXI_SHAPE(fields_array, struct_type) \
+    { fields_array, (uint16_t)SBXI_LEN(fields_array), (uint16_t)sizeof(struct_type) }
+
+/* Also what sbx_pairs and sbx_strings look like, so one code serves all three. */
+typedef struct sbxi_items { const void *items; size_t count; } sbxi_items;
+
+static sbxi_items sbxi_items_of(const char *member)
+{
+    sbxi_items list;
+    memcpy(&list, member, sizeof list);
+    return list;
+}
+
+#define SBXI_LEVELS 8       /* of bound objects inside each other */
+#define SBXI_EACH SIZE_MAX  /* base of a level that is an array of items */
+#define SBXI_ALIGN sizeof(union { int64_t i; void *p; })
+
+/* Stands before the texts of a member, unaligned. */
+typedef struct sbxi_note {
+    size_t texts;           /* how many follow, each with its NUL */
+    uint16_t member;        /* offset in the outermost struct */
+    uint8_t type;           /* of the row */
+} sbxi_note;
+
+/* What is being read: its members, a list of texts, or a map. The value is also
+   how many texts an entry has. */
+enum { SBXI_BIND_OBJECT, SBXI_BIND_TEXTS, SBXI_BIND_MAP };
+
+typedef struct sbxi_level {
+    const sbxi_shape *shape;
+    size_t base;            /* offset of the struct, or SBXI_EACH */
+    const sbxi_field *hint; /* row to look at first */
+} sbxi_level;
+
+typedef struct sbxi_bind {
+    int (*item)(void *ctx, void *item);
+    int (*piece)(void *ctx, unsigned id, const char *text, size_t len, bool more);
+    void *ctx;
+    sbxi_buf *block;        /* NULL: only fixed */
+    char *fixed;            /* NULL: the result is in the block */
+    sbxi_level *top, level[SBXI_LEVELS];
+    const sbxi_field *field; /* first row of the key whose value comes, or NULL */
+    size_t total;           /* bytes of the string before this piece */
+    size_t note;            /* offset of the note of the map or list */
+    size_t mark;            /* end of its last whole entry */
+    size_t need;            /* bytes of the arrays to be made at the end */
+    size_t root_need;       /* the same of the root, while an item is read */
+    size_t item_start, item_base;
+    unsigned skip;          /* depth + 1 of a container being skipped, 0: none */
+    uint8_t mode;
+    bool started, more, drop, in_item;
+    char text[40];          /* strings that become numbers, times and enums */
+} sbxi_bind;
+
+/* ---- reading --------------------------------------------------------------- */
+
+static void sbxi_bind_start(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block, size_t base)
+{
+    memset(b, 0, sizeof *b);
+    b->block = block;
+    b->top = b->level;
+    b->top->shape = shape;
+    b->top->base = base;
+    b->top->hint = shape->fields;
+}
+
+static void sbxi_bind_init(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block,
+    void *fixed)
+{
+    sbxi_bind_start(b, shape, block, 0);
+    b->fixed = (char *)fixed;
+    if (!fixed) sbxi_buf_room(block, shape->size, SBXI_ALIGN, &b->top->base);
+}
+
+/* The root is an array of objects; each goes to the item hook. */
+static SBXI_MAYBE void sbxi_bind_each(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block)
+{
+    sbxi_bind_start(b, shape, block, SBXI_EACH);
+}
+
+static bool sbxi_bind_in_block(const sbxi_bind *b) { return !b->fixed || b->in_item; }
+
+/* The member of a row in the object being read. */
+static char *sbxi_bind_member(const sbxi_bind *b, const sbxi_field *f)
+{
+    return (sbxi_bind_in_block(b) ? b->block->data : b->fixed)
+        + b->top->base + f->offset;
+}
+
+/* The next row with the same name, or NULL. */
+static const sbxi_field *sbxi_bind_next(const sbxi_bind *b, const sbxi_field *f)
+{
+    const sbxi_shape *s = b->top->shape;
+    const char *name = f->name;
+    return ++f < s->fields + s->count && strcmp(f->name, name) == 0 ? f : NULL;
+}
+
+/* Appends to the block; U+0000 becomes U+FFFD, so that C strings stay honest. */
+static void sbxi_bind_text(sbxi_bind *b, const char *text, size_t len, bool last)
+{
+    size_t i, start = 0;
+    for (i = 0; i < len; i++) {
+        if (text[i]) continue;
+        sbxi_buf_add(b->block, text + start, i - start);
+        sbxi_buf_add(b->block, "\xEF\xBF\xBD", 3);
+        start = i + 1;
+    }
+    sbxi_buf_add(b->block, text + start, len - start);
+    if (last) sbxi_buf_add(b->block, "", 1);
+}
+
+/* Puts a piece behind the `before` bytes that came earlier, as far as it fits. */
+static void sbxi_bind_gather(char *out, size_t cap, size_t before, const char *text,
+    size_t len)
+{
+    if (before < cap) memcpy(out + before, text, SBXI_MIN(len, cap - before));
+}
+
+/* A decimal number for a row. Plain integers only, but for MILLI; clamped, and
+   left out beyond 64 bits. */
+static void sbxi_bind_number(const sbxi_field *f, char *member, sbxi_span s)
+{
+    char digits[SBXI_DECIMAL_MAX + 3];
+    bool minus = s.len && *s.ptr == '-';
+    unsigned taken = 0; /* digits after the point, and the point */
+    uint64_t v, limit = (uint64_t)INT64_MAX + minus;
+    size_t i;
+    sbxi_span d = { digits, 0 };
+    for (i = minus; i < s.len; i++) {
+        if (s.ptr[i] == '.' && f->type == SBXI_T_MILLI && !taken) {
+            taken = 1;
+            continue;
+        }
+        if (!sbxi_is_digit(s.ptr[i]) || d.len == SBXI_DECIMAL_MAX) return;
+        if (taken && taken++ > 3) continue;
+        digits[d.len++] = s.ptr[i];
+    }
+    for (; f->type == SBXI_T_MILLI && taken < 4; taken += 1 + !taken) digits[d.len++] = '0';
+    if (!sbxi_parse_u64(d, UINT64_MAX, &v)) return;
+    if (f->type == SBXI_T_INT) limit = (uint64_t)INT32_MAX + minus;
+    if (f->type == SBXI_T_UINT) limit = minus ? 0 : UINT32_MAX;
+    if (v > limit) v = limit;
+    if (minus) v = 0 - v;
+    if (f->type == SBXI_T_INT || f->type == SBXI_T_UINT) {
+        uint32_t v32 = (uint32_t)v;
+        memcpy(member, &v32, sizeof v32);
+    } else {
+        memcpy(member, &v, sizeof v);
+    }
+}
+
+/* A whole text for a row that is neither text nor number. */
+static void sbxi_bind_word(const sbxi_field *f, char *member, sbxi_span s)
+{
+    int64_t ms;
+    if (f->type == SBXI_T_ENUM) {
+        const char *const *names = (const char *const *)f->sub;
+        unsigned i = 0;
+        sbx_choice value; /* stands for any small enum: all have its size */
+        while (names[i] && !sbxi_span_is(s, names[i])) i++;
+        value = (sbx_choice)(names[i] ? i + 1 : 0);
+        memcpy(member, &value, sizeof value);
+    } else if (f->type == SBXI_T_TIME && sbxi_parse_time(s, &ms)) {
+        memcpy(member, &ms, sizeof ms);
+    }
+}
+
+/* Begins the texts of a member. */
+static void sbxi_bind_note(sbxi_bind *b, const sbxi_field *f)
+{
+    sbxi_note n;
+    size_t outermost = b->in_item ? b->item_base : b->level[0].base;
+    n.texts = f->type == SBXI_T_STRING;
+    n.member = (uint16_t)(b->top->base - outermost + f->offset);
+    n.type = f->type;
+    b->note = b->block->len;
+    sbxi_buf_add(b->block, &n, sizeof n);
+    b->mark = b->block->len;
+    b->need += 2 * SBXI_ALIGN;
+}
+
+/* A string, or a piece of it, for one row. */
+static int sbxi_bind_string(sbxi_bind *b, const sbxi_field *f, const sbx_json_event *ev,
+    bool first)
+{
+    char *member = sbxi_bind_member(b, f);
+    bool last = !b->more;
+    sbxi_span s;
+    s.ptr = b->text;
+    s.len = b->total + ev->len;
+    if (f->type == SBXI_T_BYTES) {
+        if (b->piece) return b->piece(b->ctx, f->size, ev->text, ev->len, !last);
+    } else if (f->type == SBXI_T_TEXT) {
+        sbxi_bind_gather(member, f->size, b->total, ev->text, ev->len);
+        if (last) sbxi_put_text(member, f->size, member, SBXI_MIN(s.len, f->size));
+    } else if (f->type == SBXI_T_STRING) {
+        if (!sbxi_bind_in_block(b)) return SBX_OK;
+        if (first) sbxi_bind_note(b, f);
+        sbxi_bind_text(b, ev->text, ev->len, last);
+    } else {
+        sbxi_bind_gather(b->text, sizeof b->text, b->total, ev->text, ev->len);
+        if (!last || s.len > sizeof b->text) return SBX_OK;
+        if (f->type >= SBXI_T_INT && f->type <= SBXI_T_MILLI) sbxi_bind_number(f, member, s);
+        else sbxi_bind_word(f, member, s);
+    }
+    return SBX_OK;
+}
+
+/* A value that is no string, for one row. */
+static void sbxi_bind_plain(sbxi_bind *b, const sbxi_field *f, const sbx_json_event *ev)
+{
+    char *member = sbxi_bind_member(b, f);
+    if (ev->type == SBX_JSON_NUMBER) {
+        sbxi_span s;
+        s.ptr = ev->text;
+        s.len = ev->len;
+        if (f->type >= SBXI_T_INT && f->type <= SBXI_T_MILLI && !(ev->flags & SBX_JSON_CUT))
+            sbxi_bind_number(f, member, s);
+    } else if (f->type == SBXI_T_CHOICE) {
+        sbx_choice c = ev->type == SBX_JSON_TRUE ? SBX_YES :
+            ev->type == SBX_JSON_FALSE ? SBX_NO : SBX_DEFAULT;
+        memcpy(member, &c, sizeof c);
+    } else if (f->type == SBXI_T_BOOL && ev->type != SBX_JSON_NULL) {
+        *(bool *)member = ev->type == SBX_JSON_TRUE;
+    }
+}
+
+/* A value inside a map or list of texts. */
+static void sbxi_bind_entry(sbxi_bind *b, const sbx_json_event *ev)
+{
+    const char *text = ev->text;
+    size_t len = ev->len, texts;
+    if (!text) { /* true, false, null */
+        text = ev->type == SBX_JSON_TRUE ? "true" : ev->type == SBX_JSON_FALSE ? "false" : "";
+        len = strlen(text);
+    }
+    if (b->drop || (ev->flags & SBX_JSON_CUT)) {
+        b->block->len = b->mark;
+        return;
+    }
+    sbxi_bind_text(b, text, len, !b->more);
+    if (b->more || b->block->status) return;
+    memcpy(&texts, b->block->data + b->note, sizeof texts); /* the note's first member */
+    texts += b->mode;
+    memcpy(b->block->data + b->note, &texts, sizeof texts);
+    b->need += b->mode * sizeof text;
+    b->mark = b->block->len;
+}
+
+static int sbxi_bind_value(sbxi_bind *b, const sbx_json_event *ev)
+{
+    const sbxi_field *f = b->field;
+    bool first = !b->more;
+    int rc = SBX_OK;
+    if (!b->started) return SBX_E_PROTOCOL;
+    b->more = (ev->flags & SBX_JSON_MORE) != 0;
+    if (b->mode) {
+        sbxi_bind_entry(b, ev);
+        return SBX_OK;
+    }
+    if (first) b->total = 0;
+    for (; f && rc == SBX_OK; f = sbxi_bind_next(b, f)) {
+        if (ev->type == SBX_JSON_STRING) rc = sbxi_bind_string(b, f, ev, first);
+        else sbxi_bind_plain(b, f, ev);
+    }
+    b->total += ev->len;
+    return rc;
+}
+
+static void sbxi_bind_key(sbxi_bind *b, const sbx_json_event *ev)
+{
+    const sbxi_field *first = b->top->shape->fields, *end = first + b->top->shape->count;
+    const sbxi_field *f = b->top->hint;
+    uint16_t left;
+    b->drop = (ev->flags & SBX_JSON_CUT) != 0;
+    b->field = NULL;
+    if (b->drop) return;
+    if (b->mode) {
+        sbxi_bind_text(b, ev->text, ev->len, true);
+        return;
+    }
+    for (left = b->top->shape->count; left > 0; left--, f++) {
+        if (f == end) f = first;
+        if (strncmp(f->name, ev->text, ev->len) == 0 && !f->name[ev->len]) {
+            b->field = f;
+            while (sbxi_bind_next(b, f)) f++;
+            b->top->hint = f + 1;
+            return;
+        }
+    }
+}
+
+static void sbxi_bind_push(sbxi_bind *b, const void *shape, size_t base)
+{
+    sbxi_level *top = ++b->top;
+    top->shape = (const sbxi_shape *)shape;
+    top->base = base;
+    top->hint = top->shape->fields;
+    b->field = NULL;
+    b->skip = 0;
+}
+
+/* A member that is a container, for one row. */
+static void sbxi_bind_descend(sbxi_bind *b, const sbxi_field *f, bool object)
+{
+    bool room = b->top < b->level + SBXI_LEVELS - 1;
+    if (f->type == SBXI_T_OBJECT && object && room) {
+        sbxi_bind_push(b, f->sub, b->top->base + f->offset);
+    } else if (f->type == SBXI_T_EACH && !object && room && b->block && !b->in_item) {
+        sbxi_bind_push(b, f->sub, SBXI_EACH);
+    } else if (f->type == (object ? SBXI_T_PAIRS : SBXI_T_STRINGS) && sbxi_bind_in_block(b)) {
+        sbxi_bind_note(b, f);
+        b->mode = object ? SBXI_BIND_MAP : SBXI_BIND_TEXTS;
+        b->drop = false;
+        b->skip = 0;
+    }
+}
+
+static int sbxi_bind_open(sbxi_bind *b, bool object, unsigned depth)
+{
+    const sbxi_field *f, *next;
+    if (!b->started) {
+        b->started = true;
+        return object == (b->top->base != SBXI_EACH) ? SBX_OK : SBX_E_PROTOCOL;
+    }
+    b->skip = depth + 1;
+    if (b->mode) {
+        b->block->len = b->mark;
+    } else if (b->top->base != SBXI_EACH) {
+        for (f = b->field; f && b->skip; f = next) {
+            next = sbxi_bind_next(b, f);
+            sbxi_bind_descend(b, f, object);
+        }
+    } else if (object && b->top < b->level + SBXI_LEVELS - 1) {
+        const sbxi_shape *shape = b->top->shape;
+        b->item_start = b->block->len;
+        b->in_item = true;
+        b->root_need = b->need;
+        b->need = 0;
+        if (sbxi_buf_room(b->block, shape->size, SBXI_ALIGN, &b->item_base) == SBX_OK)
+            sbxi_bind_push(b, shape, b->item_base);
+    }
+    return SBX_OK;
+}
+
+/* Sets the pointers of the struct at base, whose notes reach to the block's end. */
+static int sbxi_bind_fix(sbxi_bind *b, const sbxi_shape *shape, size_t base)
+{
+    sbxi_buf *block = b->block;
+    size_t at = base + shape->size, end = block->len, array = 0, i;
+    if (sbxi_buf_reserve(block, b->need) != SBX_OK) return block->status; /* moves for the last time */
+    while (at < end) {
+        sbxi_note n;
+        sbxi_items list;
+        const char *text = block->data + at + sizeof n;
+        memcpy(&n, block->data + at, sizeof n);
+        list.items = text;
+        list.count = n.type == SBXI_T_PAIRS ? n.texts / 2 : n.texts;
+        if (n.type != SBXI_T_STRING) {
+            sbxi_buf_room(block, n.texts * sizeof text, SBXI_ALIGN, &array);
+            list.items = block->data + array;
+        }
+        memcpy(block->data + base + n.member, &list,
+            n.type == SBXI_T_STRING ? sizeof text : sizeof list);
+        for (i = 0; i < n.texts; i++, text += strlen(text) + 1)
+            if (n.type != SBXI_T_STRING)
+                memcpy(block->data + array + i * sizeof text, &text, sizeof text);
+        at = (size_t)(text - block->data);
+    }
+    return SBX_OK;
+}
+
+static int sbxi_bind_close(sbxi_bind *b)
+{
+    const sbxi_shape *shape = b->top->shape;
+    int rc;
+    b->field = NULL;
+    if (b->mode) {
+        b->mode = SBXI_BIND_OBJECT;
+        return SBX_OK;
+    }
+    if (b->top == b->level) return SBX_OK;
+    b->top--;
+    if (b->top->base != SBXI_EACH) return SBX_OK;
+    rc = sbxi_bind_fix(b, shape, b->item_base);
+    if (rc == SBX_OK && b->item) rc = b->item(b->ctx, b->block->data + b->item_base);
+    b->block->len = b->item_start;
+    b->in_item = false;
+    b->need = b->root_need;
+    return rc;
+}
+
+/* The sbx_json_fn of a bind. */
+static int sbxi_bind_event(void *bind, const sbx_json_event *ev)
+{
+    sbxi_bind *b = (sbxi_bind *)bind;
+    bool object = ev->type == SBX_JSON_OBJECT;
+    bool end = ev->type == SBX_JSON_OBJECT_END || ev->type == SBX_JSON_ARRAY_END;
+    int rc = SBX_OK;
+    if (b->skip) {
+        if (end && ev->depth + 1 == b->skip) b->skip = 0;
+        return SBX_OK;
+    }
+    if (b->block && b->block->status) return b->block->status;
+    if (end) {
+        rc = sbxi_bind_close(b);
+    } else if (ev->type == SBX_JSON_KEY) {
+        sbxi_bind_key(b, ev);
+    } else {
+        while (b->field && b->field->type == SBXI_T_SEEN) {
+            if (ev->type != SBX_JSON_NULL) *(bool *)sbxi_bind_member(b, b->field) = true;
+            b->field = sbxi_bind_next(b, b->field);
+        }
+        if (object || ev->type == SBX_JSON_ARRAY) rc = sbxi_bind_open(b, object, ev->depth);
+        else rc = sbxi_bind_value(b, ev);
+    }
+    return b->block && b->block->status ? b->block->status : rc;
+}
+
+/* After the last event: SBX_OK, SBX_E_NOMEM or SBX_E_TOO_LARGE. */
+static SBXI_MAYBE int sbxi_bind_finish(sbxi_bind *b)
+{
+    if (b->block && b->block->status) return b->block->status;
+    if (b->fixed || b->level[0].base == SBXI_EACH) return SBX_OK;
+    return sbxi_bind_fix(b, b->level[0].shape, b->level[0].base);
+}
+
+/* The finished struct; of a root array NULL. */
+static SBXI_MAYBE void *sbxi_bind_result(sbxi_bind *b)
+{
+    if (b->level[0].base == SBXI_EACH) return NULL;
+    return b->fixed ? b->fixed : b->block->data + b->level[0].base;
+}
+
+/* ---- writing --------------------------------------------------------------- */
+
+typedef struct sbxi_put_level {
+    const sbxi_shape *shape;
+    const sbxi_field *f, *end;
+    const char *name, *base;
+    size_t left;            /* items of a list, this one included; 0: no list */
+} sbxi_put_level;
+
+/* Objects that are being written. One is opened when its first member is, so an
+   empty one leaves no trace: those below `opened` are begun. */
+typedef struct sbxi_put {
+    sbx_json_writer *w;
+    sbxi_put_level *top, *opened, level[SBXI_LEVELS + 1];
+} sbxi_put;
+
+static void sbxi_put_key(sbxi_put *s, const char *name)
+{
+    for (; s->opened <= s->top; s->opened++) {
+        if (s->opened->name) sbx_json_key(s->w, s->opened->name);
+        sbx_json_begin_object(s->w);
+    }
+    if (name) sbx_json_key(s->w, name);
+}
+
+static void sbxi_put_rows(sbxi_put_level *l)
+{
+    l->f = l->shape->fields;
+    l->end = l->f + l->shape->count;
+}
+
+static void sbxi_put_push(sbxi_put *s, const sbxi_field *f, const void *base, size_t left)
+{
+    sbxi_put_level *l = s->top + 1;
+    if (l == s->level + SBXI_LEVELS + 1) {
+        s->w->status = SBX_E_ARG;
+        return;
+    }
+    l->shape = (const sbxi_shape *)f->sub;
+    l->name = left ? NULL : f->name;
+    l->base = (const char *)base;
+    l->left = left;
+    sbxi_put_rows(l);
+    s->top = l;
+}
+
+/* An int64 times 1000 as a decimal number: the point goes before 3 digits. */
+static void sbxi_put_milli(sbx_json_writer *w, int64_t value)
+{
+    char out[SBXI_DECIMAL_MAX + 6] = "-000";
+    char *digits = out + 4;
+    size_t n = sbxi_print_u64(digits, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+    for (; n < 4; n++) digits--;
+    memmove(digits + n - 2, digits + n - 3, 3);
+    digits[n - 3] = '.';
+    for (n++; digits[n - 1] == '0'; ) n--;
+    if (digits[n - 1] == '.') n--;
+    if (value < 0) *--digits = '-', n++;
+    sbx_json_raw(w, digits, n);
+}
+
+/* The number of a row that holds one. */
+static int64_t sbxi_put_number(const sbxi_field *f, const char *member)
+{
+    int64_t v;
+    sbx_choice c;
+    switch (f->type) {
+    case SBXI_T_INT: return *(const int32_t *)(const void *)member;
+    case SBXI_T_UINT: return *(const uint32_t *)(const void *)member;
+    case SBXI_T_BOOL: return *(const bool *)member;
+    case SBXI_T_ENUM:
+    case SBXI_T_CHOICE: memcpy(&c, member, sizeof c); return (int64_t)c;
+    default: memcpy(&v, member, sizeof v); return v;
+    }
+}
+
+static void sbxi_put_list(sbx_json_writer *w, const sbxi_field *f, const char *member)
+{
+    sbxi_items list = sbxi_items_of(member);
+    const char *const *text = (const char *const *)list.items;
+    bool map = f->type == SBXI_T_PAIRS;
+    size_t i;
+    if (map) sbx_json_begin_object(w);
+    else sbx_json_begin_array(w);
+    for (i = 0; text && i < list.count; i++) {
+        if (map) sbx_json_key(w, *text++);
+        sbx_json_text(w, *text++);
+    }
+    if (map) sbx_json_end_object(w);
+    else sbx_json_end_array(w);
+}
+
+/* The word of an enum's value, NULL if it has none. */
+static const char *sbxi_put_word(const sbxi_field *f, int64_t value)
+{
+    const char *const *names = (const char *const *)f->sub;
+    while (*names && value > 1) {
+        names++;
+        value--;
+    }
+    return value == 1 ? *names : NULL;
+}
+
+/* A value that is not empty, or whose empty form is wanted. */
+static void sbxi_put_value(sbx_json_writer *w, const sbxi_field *f, const char *member,
+    const void *ptr, int64_t number)
+{
+    char digits[SBXI_DECIMAL_MAX + 1];
+    switch (f->type) {
+    case SBXI_T_INT64S:
+        digits[0] = '-';
+        sbx_json_string(w, digits + (number >= 0), 1 + sbxi_print_u64(digits + 1,
+            number < 0 ? 0 - (uint64_t)number : (uint64_t)number) - (number >= 0));
+        break;
+    case SBXI_T_MILLI: sbxi_put_milli(w, number); break;
+    case SBXI_T_BOOL: sbx_json_bool(w, number != 0); break;
+    case SBXI_T_CHOICE: sbx_json_bool(w, number == SBX_YES); break;
+    case SBXI_T_PAIRS:
+    case SBXI_T_STRINGS: sbxi_put_list(w, f, member); break;
+    case SBXI_T_BYTES: sbx_json_base64(w, ptr, sbxi_items_of(member).count); break;
+    case SBXI_T_RAWJSON: sbx_json_raw(w, (const char *)ptr, strlen((const char *)ptr)); break;
+    case SBXI_T_INT:
+    case SBXI_T_UINT:
+    case SBXI_T_INT64: sbx_json_int(w, number); break;
+    default: sbx_json_text(w, ptr ? (const char *)ptr : ""); break;
+    }
+}
+
+static void sbxi_put_leaf(sbxi_put *s, const sbxi_field *f, const char *member)
+{
+    const void *ptr = NULL;
+    int64_t number = 0;
+    bool empty, no_zero = f->type == SBXI_T_CHOICE || f->type == SBXI_T_RAWJSON
+        || f->type == SBXI_T_ENUM;
+    if (f->type >= SBXI_T_INT && f->type <= SBXI_T_ENUM) {
+        number = sbxi_put_number(f, member);
+        if (f->type == SBXI_T_ENUM) ptr = sbxi_put_word(f, number);
+        empty = f->type == SBXI_T_ENUM ? !ptr : number == 0;
+    } else if (f->type == SBXI_T_LITERAL) {
+        ptr = f->sub;
+        empty = false;
+    } else if (f->type == SBXI_T_TEXT || f->type == SBXI_T_TIME || f->type == SBXI_T_EACH
+        || f->type == SBXI_T_SEEN) {
+        return;
+    } else {
+        memcpy(&ptr, member, sizeof ptr);
+        empty = !ptr;
+    }
+    if (empty && !f->flags) return;
+    sbxi_put_key(s, f->name);
+    if (empty && (no_zero || (f->flags & SBXI_F_NULL))) sbx_json_null(s->w);
+    else sbxi_put_value(s->w, f, member, ptr, number);
+}
+
+/* An object, or a list of them. */
+static void sbxi_put_enter(sbxi_put *s, const sbxi_field *f, const char *member)
+{
+    sbxi_items list;
+    const void *ptr = member;
+    if (f->type != SBXI_T_OBJECT) memcpy(&ptr, member, sizeof ptr);
+    if (!ptr && !f->flags) return;
+    if (!ptr && (f->type == SBXI_T_OBJPTR || (f->flags & SBXI_F_NULL))) {
+        sbxi_put_key(s, f->name);
+        sbx_json_null(s->w);
+        return;
+    }
+    if (f->type != SBXI_T_LIST) {
+        sbxi_put_push(s, f, ptr, 0);
+        if (f->type == SBXI_T_OBJPTR || (f->flags & SBXI_F_ALWAYS)) sbxi_put_key(s, NULL);
+        return;
+    }
+    list = sbxi_items_of(member);
+    sbxi_put_key(s, f->name);
+    sbx_json_begin_array(s->w);
+    if (ptr && list.count) {
+        sbxi_put_push(s, f, ptr, list.count);
+        sbxi_put_key(s, NULL);
+    } else {
+        sbx_json_end_array(s->w);
+    }
+}
+
+/* All rows of the innermost object are done. */
+static void sbxi_put_leave(sbxi_put *s)
+{
+    sbxi_put_level *l = s->top;
+    if (s->opened > l) {
+        sbx_json_end_object(s->w);
+        s->opened = l;
+        if (l->left > 1) {
+            l->left--;
+            l->base += l->shape->size;
+            sbxi_put_rows(l);
+            sbxi_put_key(s, NULL);
+            return;
+        }
+        if (l->left) sbx_json_end_array(s->w);
+    }
+    s->top--;
+}
+
+/* Writes the struct at base as an object, members in the order of the rows. */
+static SBXI_MAYBE void sbxi_bind_write(sbx_json_writer *w, const sbxi_shape *shape,
+    const void *base)
+{
+    sbxi_put s;
+    sbxi_field root = { NULL, NULL, 0, 0, SBXI_T_OBJECT, 0 };
+    root.sub = shape;
+    s.w = w;
+    s.opened = s.level + 1; /* the level below the root stands for the outside */
+    s.top = s.level;
+    sbxi_put_push(&s, &root, base, 0);
+    sbxi_put_key(&s, NULL);
+    while (s.top > s.level) {
+        const sbxi_field *f = s.top->f;
+        if (f == s.top->end) {
+            sbxi_put_leave(&s);
+            continue;
+        }
+        s.top->f++;
+        if (f->type >= SBXI_T_OBJECT && f->type <= SBXI_T_LIST)
+            sbxi_put_enter(&s, f, s.top->base + f->offset);
+        else
+            sbxi_put_leaf(&s, f, s.top->base + f->offset);
+    }
+}
+
+/* response - push reader of one HTTP/1.x response. Strict: what another reader
+   on the way could read differently is refused, never guessed.
+   Everything but body bytes is a line: the status line, header lines, chunk
+   sizes, the empty line behind a chunk, trailers. A line is collected once in
+   the caller's buffer, then judged whole; a header line that does not fit is cut
+   there and its rest only checked. So no state lies inside a line's syntax.
+   Invariants: line_len_ < line_cap_; in BODY left_ > 0; status_ <= 0. */
+
+enum { /* state_; the first three are lines that count into SBX_MAX_HEAD */
+    SBXI_HTTP_STATUS, SBXI_HTTP_HEADER, SBXI_HTTP_TRAILER,
+    SBXI_HTTP_CHUNK, SBXI_HTTP_CHUNK_END, SBXI_HTTP_BODY, SBXI_HTTP_DONE
+};
+
+/* flags_: about the line and the request */
+#define SBXI_HTTP_CUT 1u     /* the line did not fit */
+#define SBXI_HTTP_CR 2u      /* its CR has come */
+#define SBXI_HTTP_TO_HEAD 4u
+
+/* seen_: the framing headers, bits in the order of the names below */
+#define SBXI_HTTP_LENGTH 1u
+#define SBXI_HTTP_TE 2u
+#define SBXI_HTTP_CODING 4u
+#define SBXI_HTTP_CONNECTION 8u /* only to say which; never set */
+#define SBXI_HTTP_CLOSE 16u
+#define SBXI_HTTP_KEEP 32u
+
+#define SBXI_HTTP_CHUNK_LINE 272 /* 16 digits and 256 bytes of extensions */
+
+SBX_API void sbx_http_init(sbx_http_reader *reader, char *line, size_t cap,
+    bool to_head, const sbx_http_events *events, void *ctx)
+{
+    memset(reader, 0, sizeof *reader);
+    reader->events_ = events;
+    reader->ctx_ = ctx;
+    reader->line_ = line;
+    reader->line_cap_ = cap;
+    reader->flags_ = to_head ? SBXI_HTTP_TO_HEAD : 0;
+    reader->status_ = cap ? SBX_OK : SBX_E_ARG;
+}
+
+/* Keeps n bytes of line text, as far as they are wanted. */
+static int sbxi_http_keep(sbx_http_reader *r, const char *text, size_t n)
+{
+    size_t room = r->line_cap_ - 1;
+    if (r->state_ <= SBXI_HTTP_TRAILER) {
+        if (n > SBX_MAX_HEAD - r->head_bytes_) return SBX_E_TOO_LARGE;
+        r->head_bytes_ += (uint32_t)n;
+    } else {
+        size_t most = r->state_ == SBXI_HTTP_CHUNK ? SBXI_HTTP_CHUNK_LINE : 0;
+        room = SBXI_MIN(room, most);
+        if (n > room - r->line_len_) return SBX_E_PROTOCOL;
+    }
+    room -= r->line_len_;
+    if (n > room) {
+        r->flags_ |= SBXI_HTTP_CUT;
+        n = room;
+    }
+    memcpy(r->line_ + r->line_len_, text, n);
+    r->line_len_ += n;
+    return SBX_OK;
+}
+
+/* Collects a line up to CR LF. SBX_OK: there it is, NUL-terminated. */
+static int sbxi_http_collect(sbx_http_reader *r, const char *data, size_t len,
+    size_t *pos)
+{
+    size_t i = *pos;
+    if (i < len && !(r->flags_ & SBXI_HTTP_CR)) {
+        int rc;
+        while (i < len && sbxi_is_text(data[i])) i++;
+        rc = sbxi_http_keep(r, data + *pos, i - *pos);
+        *pos = i;
+        if (rc != SBX_OK) return rc;
+        if (i < len) {
+            if (data[i] != '\r') return SBX_E_PROTOCOL;
+            r->flags_ |= SBXI_HTTP_CR;
+            *pos = ++i;
+        }
+    }
+    if (i == len) return SBX_PENDING;
+    if (data[i] != '\n') return SBX_E_PROTOCOL;
+    *pos = i + 1;
+    r->line_[r->line_len_] = 0;
+    return SBX_OK;
+}
+
+/* HTTP/1.x SP 3 digits [SP reason]. 101 is an answer to what we never ask. */
+static int sbxi_http_status_line(sbx_http_reader *r)
+{
+    const char *p = r->line_;
+    sbx_http_head *h = &r->head_;
+    int i;
+    memset(h, 0, sizeof *h);
+    h->length = -1;
+    r->seen_ = 0;
+    if ((r->flags_ & SBXI_HTTP_CUT) || strncmp(p, "HTTP/1.", 7) != 0
+        || (p[7] != '0' && p[7] != '1') || p[8] != ' ')
+        return SBX_E_PROTOCOL;
+    for (i = 9; i < 12; i++) { /* stops at the NUL of a short line */
+        if (!sbxi_is_digit(p[i])) return SBX_E_PROTOCOL;
+        h->status = h->status * 10 + (p[i] - '0');
+    }
+    if (h->status < 100 || h->status == 101 || (p[12] && p[12] != ' '))
+        return SBX_E_PROTOCOL;
+    h->minor = p[7] - '0';
+    r->state_ = SBXI_HTTP_HEADER;
+    return SBX_OK;
+}
+
+/* SP or HTAB, not NUL: no other control character is left in a line. */
+static bool sbxi_http_is_blank(char c) { return (unsigned char)(c - 1) < 0x20; }
+
+/* The words of a Connection header; others than these two say nothing to us. */
+static bool sbxi_http_connection(sbx_http_reader *r, const char *p)
+{
+    while (*p) {
+        sbxi_span word = { p, 0 };
+        for (; *p && *p != ',' && !sbxi_http_is_blank(*p); p++) word.len++;
+        if (sbxi_span_is_nocase(word, "close")) r->seen_ |= SBXI_HTTP_CLOSE;
+        if (sbxi_span_is_nocase(word, "keep-alive")) r->seen_ |= SBXI_HTTP_KEEP;
+        if (*p) p++;
+    }
+    return true;
+}
+
+static bool sbxi_http_coding(sbx_http_reader *r, sbxi_span value)
+{
+    if (sbxi_span_is_nocase(value, "identity")) return true;
+    r->head_.gzip = true;
+    return sbxi_span_is_nocase(value, "gzip") || sbxi_span_is_nocase(value, "x-gzip");
+}
+
+/* A header that decides how the body is read: whole, once, and understood. */
+static bool sbxi_http_framing(sbx_http_reader *r, const char *name, const char *text)
+{
+    static const char *const names[] = { "content-length", "transfer-encoding",
+        "content-encoding", "connection" };
+    sbxi_span value = sbxi_span_of(text);
+    sbx_http_head *h = &r->head_;
+    uint64_t length;
+    unsigned i = 0, bit;
+    while (i < SBXI_LEN(names) && strcmp(name, names[i]) != 0) i++;
+    if (i == SBXI_LEN(names)) return true;
+    bit = 1u << i;
+    if (r->flags_ & SBXI_HTTP_CUT) return false;
+    if (bit == SBXI_HTTP_CONNECTION) return sbxi_http_connection(r, text);
+    if (r->seen_ & bit) return false;
+    r->seen_ |= (uint8_t)bit;
+    if (bit == SBXI_HTTP_LENGTH) {
+        if (!sbxi_parse_u64(value, INT64_MAX, &length)) return false;
+        h->length = (int64_t)length;
+        return true;
+    }
+    if (bit == SBXI_HTTP_TE) {
+        h->chunked = true;
+        return h->minor == 1 && sbxi_span_is_nocase(value, "chunked");
+    }
+    return sbxi_http_coding(r, value);
+}
+
+/* One header or trailer line: token ':' value. A folded line has no name, so
+   it is refused here too. Trailers are checked and dropped. */
+static int sbxi_http_field(sbx_http_reader *r)
+{
+    char *name = r->line_, *end = name + r->line_len_, *p = name;
+    if (++r->headers_ > SBX_MAX_HEADERS) return SBX_E_TOO_LARGE;
+    for (; sbxi_in_set(sbxi_tchar, *p); p++) *p = sbxi_lower(*p);
+    if (p == name || *p != ':') return SBX_E_PROTOCOL;
+    if (r->state_ == SBXI_HTTP_TRAILER) return SBX_OK;
+    *p++ = 0;
+    while (sbxi_http_is_blank(*p)) p++;
+    while (end > p && sbxi_http_is_blank(end[-1])) end--;
+    *end = 0;
+    if (!sbxi_http_framing(r, name, p)) return SBX_E_PROTOCOL;
+    if (r->head_.status < 200 || !r->events_->header) return SBX_OK;
+    return r->events_->header(r->ctx_, name, p, (r->flags_ & SBXI_HTTP_CUT) != 0);
+}
+
+static int sbxi_http_interim(sbx_http_reader *r)
+{
+    if (++r->interims_ > SBX_MAX_INTERIM) return SBX_E_TOO_LARGE;
+    r->state_ = SBXI_HTTP_STATUS;
+    return SBX_OK;
+}
+
+/* The empty line behind the headers: what follows? */
+static int sbxi_http_head_end(sbx_http_reader *r)
+{
+    sbx_http_head *h = &r->head_;
+    unsigned seen = r->seen_;
+    if (h->chunked && h->length >= 0) return SBX_E_PROTOCOL;
+    if (h->status < 200) return sbxi_http_interim(r);
+    if (h->minor) seen |= SBXI_HTTP_KEEP; /* what 1.1 means unless told otherwise */
+    h->keep_alive = (seen & (SBXI_HTTP_CLOSE | SBXI_HTTP_KEEP)) == SBXI_HTTP_KEEP;
+    if ((r->flags_ & SBXI_HTTP_TO_HEAD) || h->status == 204 || h->status == 304) {
+        h->length = 0;
+        h->chunked = h->gzip = false;
+    }
+    r->left_ = h->length;
+    r->state_ = h->length ? SBXI_HTTP_BODY : SBXI_HTTP_DONE;
+    if (h->chunked) {
+        r->state_ = SBXI_HTTP_CHUNK;
+    } else if (h->length < 0) {
+        h->keep_alive = false;
+        r->left_ = INT64_MAX; /* nobody reaches that before the close */
+    }
+    return r->events_->head ? r->events_->head(r->ctx_, h) : SBX_OK;
+}
+
+/* Extensions of a chunk: (;name[=value])*, quotes closed; nothing in them is
+   for us. Their characters were checked with the line. */
+static bool sbxi_http_extensions(const char *p)
+{
+    bool quoted = false;
+    for (; *p; p++) {
+        if (quoted && *p == '\\' && p[1]) p++;
+        else if (*p == '"') quoted = !quoted;
+        else if (*p == ';' && !quoted && (p[1] == ';' || !p[1])) return false;
+    }
+    return !quoted;
+}
+
+/* 1-16 hex digits; no sign, prefix or space, nothing a strtol would forgive. */
+static int sbxi_http_chunk(sbx_http_reader *r)
+{
+    const char *p = r->line_;
+    uint64_t size = 0;
+    int digit;
+    for (; (digit = sbxi_hex_value(*p)) >= 0; p++) {
+        if (p - r->line_ == 16 || size >> 59) return SBX_E_PROTOCOL;
+        size = size << 4 | (unsigned)digit;
+    }
+    if (p == r->line_ || (*p && *p != ';') || !sbxi_http_extensions(p))
+        return SBX_E_PROTOCOL;
+    r->left_ = (int64_t)size;
+    r->state_ = size ? SBXI_HTTP_BODY : SBXI_HTTP_TRAILER;
+    return SBX_OK;
+}
+
+static int sbxi_http_line(sbx_http_reader *r)
+{
+    switch (r->state_) {
+    case SBXI_HTTP_STATUS:
+        return sbxi_http_status_line(r);
+    case SBXI_HTTP_CHUNK:
+        return sbxi_http_chunk(r);
+    case SBXI_HTTP_CHUNK_END: /* empty: nothing else was let in */
+        r->state_ = SBXI_HTTP_CHUNK;
+        return SBX_OK;
+    default:
+        if (r->line_len_) return sbxi_http_field(r);
+        if (r->state_ == SBXI_HTTP_HEADER) return sbxi_http_head_end(r);
+        r->state_ = SBXI_HTTP_DONE;
+        return SBX_OK;
+    }
+}
+
+static int sbxi_http_body(sbx_http_reader *r, const char *data, size_t len, size_t *pos)
+{
+    size_t n = len - *pos, took;
+    int rc = SBX_OK;
+    if (n == 0) return SBX_PENDING;
+    if ((uint64_t)r->left_ < n) n = (size_t)r->left_;
+    took = n;
+    if (r->events_->body) rc = r->events_->body(r->ctx_, data + *pos, n, &took);
+    if (rc != SBX_E_AGAIN || took > n) took = n;
+    *pos += took;
+    r->left_ -= (int64_t)took;
+    if (r->left_ == 0)
+        r->state_ = r->head_.chunked ? SBXI_HTTP_CHUNK_END : SBXI_HTTP_DONE;
+    return rc;
+}
+
+SBX_API int sbx_http_feed(sbx_http_reader *reader, const char *data, size_t len,
+    size_t *used)
+{
+    size_t pos = 0;
+    int rc = reader->status_;
+    while (rc == SBX_OK && reader->state_ != SBXI_HTTP_DONE) {
+        if (reader->state_ == SBXI_HTTP_BODY) {
+            rc = sbxi_http_body(reader, data, len, &pos);
+            continue;
+        }
+        rc = sbxi_http_collect(reader, data, len, &pos);
+        if (rc != SBX_OK) break;
+        rc = sbxi_http_line(reader);
+        reader->line_len_ = 0;
+        reader->flags_ &= SBXI_HTTP_TO_HEAD;
+    }
+    if (rc < 0 && rc != SBX_E_AGAIN) reader->status_ = rc;
+    *used = pos;
+    return rc;
+}
+
+SBX_API int sbx_http_end(sbx_http_reader *reader)
+{
+    if (reader->status_ == SBX_OK && reader->state_ == SBXI_HTTP_BODY
+        && reader->head_.length < 0 && !reader->head_.chunked)
+        reader->state_ = SBXI_HTTP_DONE;
+    if (reader->status_ == SBX_OK && reader->state_ != SBXI_HTTP_DONE)
+        reader->status_ = SBX_E_NETWORK;
+    return reader->status_;
+}
+/* multipart - the parts of a multipart/form-data body, byte for byte as E2B's
+   Python SDK (httpx) writes them. The data between two parts is the caller's. */
+
+/* A type, then the file name extensions that mean it: what Python's mimetypes
+   says of the files people put into sandboxes. Servers ignore it. */
+static const char *const sbxi_multipart_types[] = {
+    "text/plain txt c h bat ksh pl srt",
+    "text/x-python py",
+    "text/html html htm",
+    "text/css css",
+    "text/csv csv",
+    "text/javascript js mjs",
+    "text/markdown md markdown",
+    "text/xml xml",
+    "application/json json",
+    "application/pdf pdf",
+    "application/wasm wasm",
+    "application/x-sh sh",
+    "application/x-tar tar",
+    "application/zip zip",
+    "image/gif gif",
+    "image/jpeg jpg jpeg jpe",
+    "image/png png",
+    "image/svg+xml svg",
+    "image/webp webp",
+    "audio/mpeg mp3 mp2",
+    "video/mp4 mp4"
+};
+
+/* The words after the first one of a row. */
+static bool sbxi_multipart_has(const char *row, sbxi_span ext)
+{
+    while ((row = strchr(row, ' ')) != NULL) {
+        sbxi_span word = { ++row, 0 };
+        while (word.ptr[word.len] && word.ptr[word.len] != ' ') word.len++;
+        if (word.len == ext.len) {
+            size_t i = 0;
+            while (i < ext.len && sbxi_lower(ext.ptr[i]) == word.ptr[i]) i++;
+            if (i == ext.len) return true;
+        }
+    }
+    return false;
+}
+
+/* Cuts the extension off *name; its dots in front do not begin one. */
+static sbxi_span sbxi_multipart_ext(sbxi_span *name)
+{
+    sbxi_span ext = { NULL, 0 };
+    size_t i = 0, dot;
+    while (i < name->len && name->ptr[i] == '.') i++;
+    for (dot = name->len; dot > i; dot--)
+        if (name->ptr[dot - 1] == '.') {
+            ext.ptr = name->ptr + dot;
+            ext.len = name->len - dot;
+            name->len = dot - 1;
+            break;
+        }
+    return ext;
+}
+
+static sbxi_span sbxi_multipart_type(const char *filename)
+{
+    const char *slash = strrchr(filename, '/');
+    sbxi_span name = sbxi_span_of(slash ? slash + 1 : filename);
+    sbxi_span ext = sbxi_multipart_ext(&name), type;
+    size_t i;
+    if (sbxi_multipart_has(" tgz taz tz tbz2 txz", ext)) ext = sbxi_span_of("tar");
+    if (sbxi_multipart_has(" svgz", ext)) ext = sbxi_span_of("svg");
+    if (sbxi_multipart_has(" gz bz2 xz br", ext)) ext = sbxi_multipart_ext(&name);
+    for (i = 0; i < SBXI_LEN(sbxi_multipart_types); i++)
+        if (sbxi_multipart_has(sbxi_multipart_types[i], ext)) {
+            type.ptr = sbxi_multipart_types[i];
+            type.len = (size_t)(strchr(type.ptr, ' ') - type.ptr);
+            return type;
+        }
+    return sbxi_span_of("application/octet-stream");
+}
+
+/* `; key="value"`; value stays UTF-8, what would end or split it is replaced. */
+static void sbxi_multipart_param(sbxi_buf *b, const char *key, const char *value)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    sbxi_buf_text(b, "; ");
+    sbxi_buf_text(b, key);
+    sbxi_buf_text(b, "=\"");
+    for (; *value; value++) {
+        unsigned char c = (unsigned char)*value;
+        if (c == '\\') {
+            sbxi_buf_text(b, "\\\\");
+        } else if (c < 0x20 || c == '"') {
+            char text[3] = { '%', 0, 0 };
+            text[1] = hex[c >> 4];
+            text[2] = hex[c & 15];
+            sbxi_buf_add(b, text, 3);
+        } else {
+            sbxi_buf_add(b, value, 1);
+        }
+    }
+    sbxi_buf_text(b, "\"");
+}
+
+/* Appends the head of a part; its data follows it directly. */
+static SBXI_MAYBE int sbxi_multipart_part(sbxi_buf *b, const char *boundary, bool first,
+    const char *field, const char *filename)
+{
+    sbxi_span type = sbxi_multipart_type(filename);
+    sbxi_buf_text(b, first ? "--" : "\r\n--");
+    sbxi_buf_text(b, boundary);
+    sbxi_buf_text(b, "\r\nContent-Disposition: form-data");
+    sbxi_multipart_param(b, "name", field);
+    sbxi_multipart_param(b, "filename", filename);
+    sbxi_buf_text(b, "\r\nContent-Type: ");
+    sbxi_buf_add(b, type.ptr, type.len);
+    return sbxi_buf_text(b, "\r\n\r\n");
+}
+
+/* Appends what follows the data of the last part. */
+static SBXI_MAYBE int sbxi_multipart_end(sbxi_buf *b, const char *boundary)
+{
+    sbxi_buf_text(b, "\r\n--");
+    sbxi_buf_text(b, boundary);
+    return sbxi_buf_text(b, "--\r\n");
+}
+
+/* connect - the envelopes of Connect streams: a flag byte, a length in big
+   endian, so many bytes. Push reader, resumable at every byte; it holds nothing
+   of a message, so lengths up to 2^32 - 1 cost no memory.
+   Invariant: head counts the bytes of a head, is _DATA while its data is read and
+   _DONE behind the last message. */
+
+#define SBXI_CONNECT_END 2u /* flag of the last message; 1, compressed, is never
+                               asked for and refused like the unknown ones */
+
+enum { SBXI_CONNECT_DATA = 5, SBXI_CONNECT_DONE };
+
+typedef struct sbxi_connect_events {
+    /* A negative return stops with it. data() may pause with SBX_E_AGAIN and
+       what it took in *used. */
+    int (*begin)(void *ctx, unsigned flags, uint32_t len);
+    int (*data)(void *ctx, const char *data, size_t len, size_t *used);
+    int (*end)(void *ctx);
+} sbxi_connect_events;
+
+typedef struct sbxi_connect {
+    const sbxi_connect_events *events;
+    void *ctx;
+    uint32_t left;          /* of the length while reading it, then of the data */
+    uint8_t head, flags;
+    int status;             /* sticky */
+} sbxi_connect;
+
+static SBXI_MAYBE void sbxi_connect_init(sbxi_connect *c,
+    const sbxi_connect_events *events, void *ctx)
+{
+    memset(c, 0, sizeof *c);
+    c->events = events;
+    c->ctx = ctx;
+}
+
+static int sbxi_connect_head_byte(sbxi_connect *c, unsigned char byte)
+{
+    if (c->head == SBXI_CONNECT_DONE) return SBX_E_PROTOCOL;
+    if (c->head == 0) {
+        if (byte & ~SBXI_CONNECT_END) return SBX_E_PROTOCOL;
+        c->flags = byte;
+    } else {
+        c->left = c->left << 8 | byte;
+    }
+    if (++c->head < SBXI_CONNECT_DATA) return SBX_OK;
+    return c->events->begin(c->ctx, c->flags, c->left);
+}
+
+/* SBX_OK: all taken. SBX_E_AGAIN: data() paused, go on after *used. Else sticky. */
+static SBXI_MAYBE int sbxi_connect_feed(sbxi_connect *c, const char *data, size_t len,
+    size_t *used)
+{
+    size_t pos = 0;
+    int rc = c->status;
+    while (rc == SBX_OK) {
+        if (c->head == SBXI_CONNECT_DATA && c->left == 0) {
+            c->head = c->flags ? SBXI_CONNECT_DONE : 0;
+            rc = c->events->end(c->ctx);
+        } else if (pos == len) {
+            break;
+        } else if (c->head != SBXI_CONNECT_DATA) {
+            rc = sbxi_connect_head_byte(c, (unsigned char)data[pos++]);
+        } else {
+            size_t n = c->left < len - pos ? (size_t)c->left : len - pos, took = n;
+            rc = c->events->data(c->ctx, data + pos, n, &took);
+            if (rc != SBX_E_AGAIN || took > n) took = n;
+            pos += took;
+            c->left -= (uint32_t)took;
+        }
+    }
+    if (rc != SBX_E_AGAIN) c->status = rc;
+    *used = pos;
+    return rc;
+}
+
+/* The stream ended as it must: its last message has come, whole. */
+static SBXI_MAYBE bool sbxi_connect_complete(const sbxi_connect *c)
+{
+    return c->head == SBXI_CONNECT_DONE && c->status == SBX_OK;
+}
+
+static SBXI_MAYBE void sbxi_connect_head(unsigned char out[5], unsigned flags,
+    uint32_t len)
+{
+    out[0] = (unsigned char)flags;
+    out[1] = (unsigned char)(len >> 24);
+    out[2] = (unsigned char)(len >> 16);
+    out[3] = (unsigned char)(len >> 8);
+    out[4] = (unsigned char)len;
+}
+
+/* stream - ready-made sinks and sources: memory, FILE *, file descriptor. Made
+   by the user, called by the exchange and by api/. Each takes or gives all it
+   says; a full disk is SBX_E_SINK like any other failure.
+
+   A source can be sent again only if it stood at its beginning: its one word of
+   context has no room to remember another place. Descriptors are the user's: a
+   closed pipe raises SIGPIPE there as it does for any write of the program. */
+
+#ifndef SBX_NO_STDLIB
+#include <stdio.h>
+#endif
+#ifndef SBX_NO_POSIX
+#include <errno.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#if defined(__GLIBC__) && !defined(__USE_XOPEN2K8)
+#error "Include sandbox.h before all other headers in this file, or compile with -std=gnu99."
+#endif
+#endif
+
+/* ---- memory --------------------------------------------------------------- */
+
+static int sbxi_memory_put(void *ctx, const void *data, size_t len)
+{
+    sbx_memory *m = (sbx_memory *)ctx;
+    size_t n = SBXI_MIN(len, m->cap - m->len);
+    if (n) memcpy((char *)m->data + m->len, data, n);
+    m->len += n;
+    m->cut += len - n;
+    return SBX_OK;
+}
+
+SBX_API sbx_sink sbx_sink_memory(sbx_memory *memory)
+{
+    sbx_sink s = { sbxi_memory_put, NULL };
+    s.ctx = memory;
+    return s;
+}
+
+static int sbxi_memory_get(void *ctx, void *buf, size_t cap, size_t *got)
+{
+    sbx_reading *r = (sbx_reading *)ctx;
+    *got = SBXI_MIN(cap, r->len - r->pos);
+    if (*got) memcpy(buf, (const char *)r->data + r->pos, *got);
+    r->pos += *got;
+    return SBX_OK;
+}
+
+static int sbxi_memory_rewind(void *ctx)
+{
+    ((sbx_reading *)ctx)->pos = 0;
+    return SBX_OK;
+}
+
+SBX_API sbx_source sbx_source_memory(sbx_reading *reading)
+{
+    sbx_source s = { sbxi_memory_get, sbxi_memory_rewind, NULL, 0 };
+    s.ctx = reading;
+    s.size = (int64_t)(reading->len - reading->pos);
+    return s;
+}
+
+/* ---- FILE * ---------------------------------------------------------------
+   Positions beyond 2 GiB need ftello, which plain C does not have. */
+#ifndef SBX_NO_STDLIB
+
+static int64_t sbxi_file_tell(FILE *f)
+{
+#ifdef SBX_NO_POSIX
+    return ftell(f);
+#else
+    return (int64_t)ftello(f);
+#endif
+}
+
+static bool sbxi_file_seek(FILE *f, int64_t at, int whence)
+{
+#ifdef SBX_NO_POSIX
+    return fseek(f, (long)at, whence) == 0;
+#else
+    return fseeko(f, (off_t)at, whence) == 0;
+#endif
+}
+
+static int sbxi_file_put(void *ctx, const void *data, size_t len)
+{
+    return fwrite(data, 1, len, (FILE *)ctx) == len ? SBX_OK : SBX_E_SINK;
+}
+
+SBX_API sbx_sink sbx_sink_file(void *file)
+{
+    sbx_sink s = { sbxi_file_put, NULL };
+    s.ctx = file;
+    return s;
+}
+
+static int sbxi_file_get(void *ctx, void *buf, size_t cap, size_t *got)
+{
+    *got = fread(buf, 1, cap, (FILE *)ctx);
+    return ferror((FILE *)ctx) ? SBX_E_SOURCE : SBX_OK;
+}
+
+static int sbxi_file_rewind(void *ctx)
+{
+    if (!sbxi_file_seek((FILE *)ctx, 0, SEEK_SET)) return SBX_E_SOURCE;
+    clearerr((FILE *)ctx);
+    return SBX_OK;
+}
+
+/* Devices and /proc say 0 and have more: a byte tried tells them from an empty
+   file. */
+static int64_t sbxi_file_size(FILE *f, int64_t at)
+{
+    int64_t end = -1;
+    int c;
+    if (at < 0 || !sbxi_file_seek(f, 0, SEEK_END)) return -1;
+    end = sbxi_file_tell(f);
+    if (!sbxi_file_seek(f, at, SEEK_SET) || end < 0) return -1;
+    if (end > at) return end - at;
+    c = getc(f);
+    if (c == EOF) return 0;
+    ungetc(c, f);
+    return -1;
+}
+
+SBX_API sbx_source sbx_source_file(void *file)
+{
+    sbx_source s = { sbxi_file_get, NULL, NULL, -1 };
+    int64_t at = sbxi_file_tell((FILE *)file);
+    s.ctx = file;
+    s.size = sbxi_file_size((FILE *)file, at);
+    if (at == 0 && s.size >= 0) s.rewind = sbxi_file_rewind;
+    return s;
+}
+#endif
+
+/* ---- file descriptor ------------------------------------------------------ */
+#ifndef SBX_NO_POSIX
+
+#define SBXI_FD_MOST ((size_t)1 << 30) /* of one read or write: fits any ssize_t */
+
+static int sbxi_fd_of(void *ctx) { return (int)(intptr_t)ctx; }
+
+/* After a failed call: true if it is to be tried again. A descriptor that
+   someone else made non-blocking is waited for, as blocking was promised. */
+static bool sbxi_fd_retry(int fd, short events)
+{
+    struct pollfd p;
+    if (errno == EINTR) return true;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
+    p.fd = fd;
+    p.events = events;
+    p.revents = 0;
+    return poll(&p, 1, -1) > 0 || errno == EINTR;
+}
+
+static int sbxi_fd_put(void *ctx, const void *data, size_t len)
+{
+    const char *p = (const char *)data;
+    while (len > 0) {
+        ssize_t n = write(sbxi_fd_of(ctx), p, SBXI_MIN(len, SBXI_FD_MOST));
+        if (n < 0 && sbxi_fd_retry(sbxi_fd_of(ctx), POLLOUT)) continue;
+        if (n <= 0) return SBX_E_SINK;
+        p += n;
+        len -= (size_t)n;
+    }
+    return SBX_OK;
+}
+
+SBX_API sbx_sink sbx_sink_fd(int fd)
+{
+    sbx_sink s = { sbxi_fd_put, NULL };
+    s.ctx = (void *)(intptr_t)fd;
+    return s;
+}
+
+static int sbxi_fd_get(void *ctx, void *buf, size_t cap, size_t *got)
+{
+    ssize_t n;
+    do n = read(sbxi_fd_of(ctx), buf, SBXI_MIN(cap, SBXI_FD_MOST));
+    while (n < 0 && sbxi_fd_retry(sbxi_fd_of(ctx), POLLIN));
+    *got = n > 0 ? (size_t)n : 0;
+    return n < 0 ? SBX_E_SOURCE : SBX_OK;
+}
+
+static int sbxi_fd_rewind(void *ctx)
+{
+    return lseek(sbxi_fd_of(ctx), 0, SEEK_SET) == 0 ? SBX_OK : SBX_E_SOURCE;
+}
+
+SBX_API sbx_source sbx_source_fd(int fd)
+{
+    sbx_source s = { sbxi_fd_get, NULL, NULL, -1 };
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    struct stat st;
+    char byte;
+    s.ctx = (void *)(intptr_t)fd;
+    if (at < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) return s;
+    if (st.st_size > at)
+        s.size = (int64_t)(st.st_size - at);
+    else if (pread(fd, &byte, 1, at) <= 0) /* /proc says 0 and has more */
+        s.size = 0;
+    if (at == 0 && s.size >= 0) s.rewind = sbxi_fd_rewind;
+    return s;
+}
+#endif
+/* posix - the built-in transport: non-blocking TCP sockets, poll, the clocks and
+   the randomness of a POSIX system. Used through sbx_net only, by the exchange.
+
+   open() looks the name up with getaddrinfo, which blocks, then tries the
+   addresses one after another in the resolver's order (IPv6 and IPv4 as they
+   come) without blocking. A silent address loses its turn after a while if there
+   is another. The context of the transport is the client's allocator. */
+#ifndef SBX_NO_POSIX
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#if defined(__has_include)
+#if __has_include(<sys/random.h>)
+#include <sys/random.h>
+#if defined(__linux__)
+#define SBXI_RANDOM(buf, n) getrandom(buf, n, 0)
+#elif defined(__APPLE__) || defined(__FreeBSD__)
+#define SBXI_RANDOM(buf, n) (getentropy(buf, n) == 0 ? (ssize_t)(n) : -1)
+#endif
+#endif
+#endif
+
+#ifdef MSG_NOSIGNAL
+#define SBXI_NO_SIGNAL MSG_NOSIGNAL
+#else
+#define SBXI_NO_SIGNAL 0 /* SO_NOSIGPIPE does it there */
+#endif
+
+#define SBXI_TURN_MS 3000u /* for one address while there are others */
+#define SBXI_POLL_STACK 64
+
+typedef struct sbxi_socket {
+    int fd;                 /* -1: none */
+    struct addrinfo *all;   /* NULL once connected */
+    struct addrinfo *next;  /* to try when fd fails */
+    uint64_t since;         /* the try at fd began */
+} sbxi_socket;
+
+static uint64_t sbxi_posix_clock(clockid_t id)
+{
+    struct timespec t;
+    if (clock_gettime(id, &t) != 0) return 0;
+    return (uint64_t)t.tv_sec * 1000 + (uint32_t)t.tv_nsec / 1000000;
+}
+
+static uint64_t sbxi_posix_now(void *ctx)
+{
+    (void)ctx;
+    return sbxi_posix_clock(CLOCK_MONOTONIC);
+}
+
+static int64_t sbxi_posix_unix(void *ctx)
+{
+    (void)ctx;
+    return (int64_t)sbxi_posix_clock(CLOCK_REALTIME);
+}
+
+/* ---- entropy -------------------------------------------------------------- */
+
+static bool sbxi_posix_device(unsigned char *p, size_t len)
+{
+    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    size_t got = 0;
+    int rc = SBX_OK;
+    if (fd < 0) return false;
+    while (len > 0 && rc == SBX_OK) {
+        rc = sbxi_fd_get((void *)(intptr_t)fd, p, len, &got);
+        if (got == 0) break;
+        p += got;
+        len -= got;
+    }
+    close(fd);
+    return len == 0;
+}
+
+static int sbxi_posix_entropy(void *ctx, void *buf, size_t len)
+{
+    unsigned char *p = (unsigned char *)buf;
+    (void)ctx;
+#ifdef SBXI_RANDOM
+    while (len > 0) {
+        ssize_t n = SBXI_RANDOM(p, SBXI_MIN(len, (size_t)256));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        p += n;
+        len -= (size_t)n;
+    }
+#endif
+    return len == 0 || sbxi_posix_device(p, len) ? SBX_OK : SBX_E_ENTROPY;
+}
+
+/* ---- connecting ----------------------------------------------------------- */
+
+static void sbxi_socket_drop(sbxi_socket *s)
+{
+    if (s->fd >= 0) close(s->fd);
+    s->fd = -1;
+}
+
+static void sbxi_socket_forget(sbxi_socket *s)
+{
+    if (s->all) freeaddrinfo(s->all);
+    s->all = s->next = NULL;
+}
+
+static void sbxi_posix_close(void *ctx, void *conn)
+{
+    sbxi_socket *s = (sbxi_socket *)conn;
+    sbxi_socket_drop(s);
+    sbxi_socket_forget(s);
+    sbxi_alloc_free((const sbx_alloc *)ctx, s, sizeof *s);
+}
+
+static int sbxi_socket_lookup(sbxi_socket *s, const char *host, uint16_t port)
+{
+    struct addrinfo hints;
+    char service[SBXI_DECIMAL_MAX + 1];
+    int rc;
+    service[sbxi_print_u64(service, port)] = 0;
+    memset(&hints, 0, sizeof hints);
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV;
+    rc = getaddrinfo(host, service, &hints, &s->all);
+    if (rc != 0) {
+        s->all = NULL;
+        return rc == EAI_MEMORY ? SBX_E_NOMEM : SBX_E_DNS;
+    }
+    s->next = s->all;
+    return SBX_OK;
+}
+
+/* A socket that never blocks, never signals and is not inherited, or -1. */
+static int sbxi_socket_make(const struct addrinfo *a)
+{
+    int on = 1, flags, fd;
+#ifdef SOCK_CLOEXEC
+    fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
+#else
+    fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
+    if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
+#endif
+    if (fd < 0) return -1;
+    flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+        close(fd);
+        return -1;
+    }
+    /* Without it a small request waits for the answer to the last one. Where it
+       does not exist the connection is slower, not wrong. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+#ifdef SO_NOSIGPIPE
+    setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#endif
+    return fd;
+}
+
+/* Starts with the next address that can be started with: SBX_OK, SBX_E_AGAIN, or
+   SBX_E_CONNECT when none is left. */
+static int sbxi_socket_next(sbxi_socket *s)
+{
+    while (s->next) {
+        const struct addrinfo *a = s->next;
+        s->next = a->ai_next;
+        s->fd = sbxi_socket_make(a);
+        if (s->fd < 0) continue;
+        s->since = sbxi_posix_now(NULL);
+        if (connect(s->fd, a->ai_addr, a->ai_addrlen) == 0) return SBX_OK;
+        if (errno == EINPROGRESS || errno == EINTR) return SBX_E_AGAIN;
+        sbxi_socket_drop(s);
+    }
+    return SBX_E_CONNECT;
+}
+
+/* Has the try that runs come to an end? SBX_E_CONNECT: it failed. */
+static int sbxi_socket_check(const sbxi_socket *s)
+{
+    struct pollfd p;
+    int error = 0;
+    socklen_t len = sizeof error;
+    p.fd = s->fd;
+    p.events = POLLOUT;
+    p.revents = 0;
+    if (poll(&p, 1, 0) <= 0) {
+        bool over = s->next && sbxi_posix_now(NULL) - s->since >= SBXI_TURN_MS;
+        return over ? SBX_E_CONNECT : SBX_E_AGAIN;
+    }
+    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) return SBX_E_CONNECT;
+    return error == 0 ? SBX_OK : SBX_E_CONNECT;
+}
+
+static int sbxi_socket_go_on(sbxi_socket *s)
+{
+    int rc = s->fd >= 0 ? sbxi_socket_check(s) : SBX_E_CONNECT;
+    if (rc == SBX_E_CONNECT) {
+        sbxi_socket_drop(s);
+        rc = sbxi_socket_next(s);
+    }
+    return rc;
+}
+
+static int sbxi_posix_open(void *ctx, void **conn, const char *host, uint16_t port, bool tls)
+{
+    sbxi_socket *s = (sbxi_socket *)*conn;
+    int rc = SBX_OK;
+    (void)tls;
+    if (!s) {
+        s = (sbxi_socket *)sbxi_alloc_get((const sbx_alloc *)ctx, sizeof *s);
+        if (!s) return SBX_E_NOMEM;
+        s->fd = -1;
+        *conn = s;
+        rc = sbxi_socket_lookup(s, host, port);
+    }
+    if (rc == SBX_OK) rc = sbxi_socket_go_on(s);
+    if (rc == SBX_OK) sbxi_socket_forget(s);
+    if (rc != SBX_OK && rc != SBX_E_AGAIN) {
+        sbxi_posix_close(ctx, s);
+        *conn = NULL;
+    }
+    return rc;
+}
+
+/* ---- bytes ---------------------------------------------------------------- */
+
+/* The status of a failed send or recv; SBX_OK: try again at once. */
+static int sbxi_posix_failed(void)
+{
+    if (errno == EINTR) return SBX_OK;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? SBX_E_AGAIN : SBX_E_NETWORK;
+}
+
+static int sbxi_posix_send(void *ctx, void *conn, const void *buf, size_t len, size_t *sent)
+{
+    (void)ctx;
+    *sent = 0;
+    for (;;) {
+        ssize_t n = send(((sbxi_socket *)conn)->fd, buf, SBXI_MIN(len, SBXI_FD_MOST),
+                         SBXI_NO_SIGNAL);
+        int rc = n < 0 ? sbxi_posix_failed() : SBX_OK;
+        if (n >= 0) *sent = (size_t)n;
+        if (n >= 0 || rc != SBX_OK) return rc;
+    }
+}
+
+static int sbxi_posix_recv(void *ctx, void *conn, void *buf, size_t cap, size_t *got)
+{
+    (void)ctx;
+    *got = 0;
+    for (;;) {
+        ssize_t n = recv(((sbxi_socket *)conn)->fd, buf, SBXI_MIN(cap, SBXI_FD_MOST), 0);
+        int rc = n < 0 ? sbxi_posix_failed() : SBX_OK;
+        if (n >= 0) *got = (size_t)n;
+        if (n >= 0 || rc != SBX_OK) return rc;
+    }
+}
+
+/* ---- waiting -------------------------------------------------------------- */
+
+/* Fills the array; returns the wait cut to the end of the first turn. */
+static uint32_t sbxi_posix_list(struct pollfd *p, const sbx_wait *waits, size_t n, uint32_t ms)
+{
+    uint64_t now = sbxi_posix_now(NULL);
+    size_t i;
+    for (i = 0; i < n; i++) {
+        const sbxi_socket *s = (const sbxi_socket *)waits[i].conn;
+        p[i].fd = s->fd;
+        p[i].events = (short)((waits[i].want & SBX_WANT_READ ? POLLIN : 0)
+                              | (waits[i].want & SBX_WANT_WRITE ? POLLOUT : 0));
+        p[i].revents = 0;
+        if (s->all && s->next) {
+            uint64_t used = now - s->since;
+            uint32_t left = used < SBXI_TURN_MS ? SBXI_TURN_MS - (uint32_t)used : 0;
+            ms = SBXI_MIN(ms, left);
+        }
+    }
+    return SBXI_MIN(ms, (uint32_t)INT32_MAX);
+}
+
+static int sbxi_posix_poll(struct pollfd *p, size_t n, uint32_t ms)
+{
+    uint64_t end = sbxi_posix_now(NULL) + ms;
+    for (;;) {
+        uint64_t now;
+        if (poll(p, (nfds_t)n, (int)ms) >= 0) return SBX_OK;
+        if (errno != EINTR) return SBX_E_NETWORK;
+        now = sbxi_posix_now(NULL);
+        ms = now < end ? (uint32_t)(end - now) : 0;
+    }
+}
+
+static int sbxi_posix_wait(void *ctx, const sbx_wait *waits, size_t n, uint32_t timeout_ms)
+{
+    const sbx_alloc *alloc = (const sbx_alloc *)ctx;
+    struct pollfd few[SBXI_POLL_STACK], *p = few;
+    size_t size = 0;
+    int rc;
+    if (n > SBXI_POLL_STACK) {
+        if (n > SIZE_MAX / sizeof *p) return SBX_E_NOMEM;
+        size = n * sizeof *p;
+        p = (struct pollfd *)sbxi_alloc_get(alloc, size);
+        if (!p) return SBX_E_NOMEM;
+    }
+    timeout_ms = sbxi_posix_list(p, waits, n, timeout_ms);
+    rc = sbxi_posix_poll(p, n, timeout_ms);
+    if (size) sbxi_alloc_free(alloc, p, size);
+    return rc;
+}
+
+SBX_API int sbx_wait_fd(const sbx_wait *wait)
+{
+    return wait->conn ? ((const sbxi_socket *)wait->conn)->fd : -1;
+}
+
+/* Fills *out. The allocator must live as long as the transport. */
+static SBXI_MAYBE int sbxi_net_posix_init(sbx_net *out, const sbx_alloc *alloc)
+{
+    memset(out, 0, sizeof *out);
+    out->open = sbxi_posix_open;
+    out->send = sbxi_posix_send;
+    out->recv = sbxi_posix_recv;
+    out->close = sbxi_posix_close;
+    out->wait = sbxi_posix_wait;
+    out->now_ms = sbxi_posix_now;
+    out->unix_ms = sbxi_posix_unix;
+    out->entropy = sbxi_posix_entropy;
+    /* Nothing behind this pointer is written through it but by resize(). */
+    out->ctx = (void *)(uintptr_t)alloc;
+    return SBX_OK;
+}
+#endif
+/* tls - TLS client connections by mbedTLS 2.28, 3.6 or 4.x over any transport.
+   The only module that sees mbedTLS. Called by the exchange: one trust for a
+   client, made at its first https connection, one conn for each connection.
+
+   Invariants: a certificate chain is always verified, with the host name or the
+   address; the validity period is judged here against the client's clock, never
+   by mbedTLS against the system's; what a failed handshake had against the peer
+   becomes one sbx_tls_check, the gravest. AGAIN always means that the transport
+   will wake up: it said so itself, or has more; nothing decrypted is left lying
+   inside mbedTLS. */
+
+typedef struct sbxi_tls_trust sbxi_tls_trust;
+typedef struct sbxi_tls_conn sbxi_tls_conn;
+
+#ifdef SBX_NO_TLS
+
+static int sbxi_tls_trust_open(sbxi_tls_trust **out, const sbx_alloc *alloc, const sbx_net *net,
+                               const sbx_tls *options, const char *env_ca_file, sbx_error *error)
+{
+    (void)alloc;
+    (void)net;
+    (void)options;
+    (void)env_ca_file;
+    *out = NULL;
+    return sbxi_error_set(error, SBX_E_UNSUPPORTED, "TLS is compiled out (SBX_NO_TLS)");
+}
+
+static void sbxi_tls_trust_close(sbxi_tls_trust *t)
+{
+    (void)t;
+}
+
+static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn,
+                          const char *host, sbx_error *error)
+{
+    (void)t;
+    (void)net_conn;
+    (void)host;
+    *out = NULL;
+    return sbxi_error_set(error, SBX_E_UNSUPPORTED, "TLS is compiled out (SBX_NO_TLS)");
+}
+
+static int sbxi_tls_handshake(sbxi_tls_conn *c, int *want, sbx_error *error)
+{
+    (void)c;
+    *want = 0;
+    return sbxi_error_set(error, SBX_E_UNSUPPORTED, "TLS is compiled out (SBX_NO_TLS)");
+}
+
+static int sbxi_tls_send(sbxi_tls_conn *c, const void *buf, size_t len, size_t *sent, int *want)
+{
+    (void)c;
+    (void)buf;
+    (void)len;
+    *sent = 0;
+    *want = 0;
+    return SBX_E_UNSUPPORTED;
+}
+
+static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, int *want)
+{
+    (void)c;
+    (void)buf;
+    (void)cap;
+    *got = 0;
+    *want = 0;
+    return SBX_E_UNSUPPORTED;
+}
+
+static SBXI_MAYBE size_t sbxi_tls_pending(const sbxi_tls_conn *c)
+{
+    (void)c;
+    return 0;
+}
+
+static void sbxi_tls_end(sbxi_tls_conn *c)
+{
+    (void)c;
+}
+
+#else
+
+#include <mbedtls/version.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/x509_crt.h>
+
+/* Up to 3.x randomness is ours to give, by ctr_drbg; from 4.0 on it is PSA's. */
+#if MBEDTLS_VERSION_NUMBER < 0x04000000
+#define SBXI_TLS_DRBG
+#include <mbedtls/ctr_drbg.h>
+#endif
+#if MBEDTLS_VERSION_NUMBER >= 0x04000000 || (defined(MBEDTLS_PSA_CRYPTO_C) \
+    && (defined(MBEDTLS_USE_PSA_CRYPTO) || defined(MBEDTLS_SSL_PROTO_TLS1_3)))
+#define SBXI_TLS_PSA
+#include <psa/crypto.h>
+#endif
+
+/* Of one call: bytes taken from the transport before the caller gets to look at its
+   clock, and rounds (a restartable computation of mbedTLS needs many). */
+#define SBXI_TLS_BURST 65536
+#define SBXI_TLS_TURNS 1000000
+#define SBXI_TLS_NO_RESULT 0xFFFFFFFFu /* mbedtls_ssl_get_verify_result() has none */
+
+struct sbxi_tls_trust {
+    const sbx_alloc *alloc;
+    const sbx_net *net;
+    const char *alpn[2];    /* mbedTLS keeps the pointer */
+    bool skip_clock;
+    mbedtls_ssl_config conf;
+    mbedtls_x509_crt ca;
+#ifdef SBXI_TLS_DRBG
+    mbedtls_ctr_drbg_context drbg;
+#endif
+};
+
+struct sbxi_tls_conn {
+    sbxi_tls_trust *trust;
+    void *raw;              /* the transport's connection */
+    mbedtls_ssl_context ssl;
+    int64_t now_ms;         /* the validity period is judged at, 0: it is not */
+    uint32_t flags;         /* MBEDTLS_X509_BADCERT_* of the chain */
+    int blocked;            /* SBX_WANT_*: this call ended at the transport */
+    size_t burst;           /* bytes this call may still receive */
+    bool judged;            /* the peer's own certificate was looked at */
+    bool up;                /* the handshake is done */
+    bool lost;              /* the transport failed or ended */
+    bool ended;             /* close_notify came */
+    size_t size;            /* of this struct with the host name */
+    size_t ip_len;          /* 4 or 16: the host is an address, 0: a name */
+    unsigned char ip[16];
+    char host[1];           /* NUL-terminated, allocated to its length */
+};
+
+/* ---- messages ------------------------------------------------------------- */
+
+static int sbxi_tls_fail(sbx_error *e, sbx_tls_check check, const char *text, const char *detail)
+{
+    char message[sizeof e->message];
+    message[0] = 0;
+    sbxi_add_text(message, sizeof message, text);
+    sbxi_add_text(message, sizeof message, detail);
+    e->tls = check;
+    return sbxi_error_set(e, SBX_E_TLS, message);
+}
+
+/* As above, with the code of mbedTLS for those who look it up. */
+static int sbxi_tls_fail_code(sbx_error *e, sbx_tls_check check, const char *text, int code)
+{
+    char detail[] = " (mbedTLS -0x0000)";
+    unsigned v = 0u - (unsigned)code;
+    size_t i;
+    for (i = 0; i < 4; i++) {
+        detail[sizeof detail - 3 - i] = "0123456789ABCDEF"[v & 15];
+        v >>= 4;
+    }
+    return sbxi_tls_fail(e, check, text, detail);
+}
+
+/* Codes up to 3.x are a module's code plus one of a lower module: those of ASN.1
+   and big numbers say it too. From 4.0 on they are all one code of PSA. */
+static bool sbxi_tls_no_memory(int rc)
+{
+#if MBEDTLS_VERSION_NUMBER < 0x04000000
+    int low = -rc & 0x7F;
+    if (low == 0x6A || low == 0x10) return true;
+    if (rc == MBEDTLS_ERR_PK_ALLOC_FAILED) return true;
+#endif
+#ifdef SBXI_TLS_PSA
+    if (rc == PSA_ERROR_INSUFFICIENT_MEMORY) return true;
+#endif
+    return rc == MBEDTLS_ERR_SSL_ALLOC_FAILED || rc == MBEDTLS_ERR_X509_ALLOC_FAILED;
+}
+
+/* ---- addresses as text ---------------------------------------------------- */
+
+/* Four decimal numbers. Leading zeros are refused: some read them as octal. */
+static bool sbxi_ip4_parse(const char *s, size_t len, unsigned char *out)
+{
+    size_t i = 0, part;
+    for (part = 0; part < 4; part++) {
+        unsigned v = 0;
+        size_t start;
+        if (part > 0 && (i >= len || s[i++] != '.')) return false;
+        start = i;
+        for (; i < len && sbxi_is_digit(s[i]) && i - start < 3; i++)
+            v = v * 10 + (unsigned)(s[i] - '0');
+        if (i == start || v > 255 || (s[start] == '0' && i - start > 1)) return false;
+        out[part] = (unsigned char)v;
+    }
+    return i == len;
+}
+
+/* One group of an IPv6 address to out[0..2); its length in text, 0: none. */
+static size_t sbxi_ip6_group(const char *s, size_t len, unsigned char *out)
+{
+    unsigned v = 0;
+    size_t i;
+    for (i = 0; i < len && i < 4 && sbxi_hex_value(s[i]) >= 0; i++)
+        v = v * 16 + (unsigned)sbxi_hex_value(s[i]);
+    out[0] = (unsigned char)(v >> 8);
+    out[1] = (unsigned char)(v & 255);
+    return i;
+}
+
+/* out is zeroed by the caller. n counts its bytes, gap is where "::" stood. */
+static bool sbxi_ip6_parse(const char *s, size_t len, unsigned char *out)
+{
+    size_t i = 0, n = 0, gap = SIZE_MAX;
+    if (len >= 2 && s[0] == ':' && s[1] == ':') {
+        gap = 0;
+        i = 2;
+    }
+    while (i < len) {
+        size_t g;
+        if (n == 16) return false;
+        if (n <= 12 && sbxi_ip4_parse(s + i, len - i, out + n)) {
+            n += 4;
+            break;
+        }
+        g = sbxi_ip6_group(s + i, len - i, out + n);
+        if (g == 0) return false;
+        i += g;
+        n += 2;
+        if (i == len) break;
+        if (s[i++] != ':' || i == len) return false;
+        if (s[i] != ':') continue;
+        if (gap != SIZE_MAX) return false;
+        gap = n;
+        i++;
+    }
+    if (gap == SIZE_MAX) return n == 16;
+    if (n > 14) return false;
+    memmove(out + 16 - (n - gap), out + gap, n - gap);
+    memset(out + gap, 0, 16 - n);
+    return true;
+}
+
+/* 4 or 16: text is an address, now in out; 0: it is a name. A zone (%eth0) says
+   which way to go, not who is there: it does not count. */
+static size_t sbxi_ip_parse(const char *text, unsigned char out[16])
+{
+    const char *zone = strchr(text, '%');
+    size_t len = zone ? (size_t)(zone - text) : strlen(text);
+    memset(out, 0, 16);
+    if (!zone && sbxi_ip4_parse(text, len, out)) return 4;
+    return sbxi_ip6_parse(text, len, out) ? 16 : 0;
+}
+
+/* ---- judging the peer ----------------------------------------------------- */
+
+/* mbedTLS 2.28 does not compare addresses, so none of them is asked to. */
+static bool sbxi_tls_names_ip(const mbedtls_x509_crt *crt, const unsigned char *ip, size_t len)
+{
+    const mbedtls_x509_sequence *san;
+    for (san = &crt->subject_alt_names; san; san = san->next) {
+        bool is_ip = (san->buf.tag & 0x1F) == 7; /* iPAddress */
+        if (is_ip && san->buf.len == len && memcmp(san->buf.p, ip, len) == 0) return true;
+    }
+    return false;
+}
+
+static int64_t sbxi_tls_time(const mbedtls_x509_time *t)
+{
+    return sbxi_unix_ms(sbxi_days(t->year, t->mon, t->day),
+                        (t->hour * 60 + t->min) * 60 + t->sec);
+}
+
+/* mbedTLS calls this for every certificate of the chain, the peer's own (depth
+   0) last. Clearing a flag accepts, setting one refuses. */
+static int sbxi_tls_judge(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
+{
+    sbxi_tls_conn *c = (sbxi_tls_conn *)ctx;
+    *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE);
+    if (c->now_ms) {
+        if (c->now_ms < sbxi_tls_time(&crt->valid_from))
+            *flags |= MBEDTLS_X509_BADCERT_FUTURE;
+        if (c->now_ms >= sbxi_tls_time(&crt->valid_to) + 1000) /* it includes its last second */
+            *flags |= MBEDTLS_X509_BADCERT_EXPIRED;
+    }
+    if (depth == 0) {
+        c->judged = true;
+        if (c->ip_len && !sbxi_tls_names_ip(crt, c->ip, c->ip_len))
+            *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+    }
+    c->flags |= *flags;
+    return 0;
+}
+
+/* The gravest of what is wrong, most important first. Only what mbedTLS has flags
+   for and the last row, which takes all others. */
+static int sbxi_tls_verdict(const sbxi_tls_conn *c, uint32_t flags, sbx_error *e)
+{
+    static const struct {
+        uint32_t flags;
+        sbx_tls_check check;
+        const char *text;
+    } rows[] = {
+        { MBEDTLS_X509_BADCERT_NOT_TRUSTED | MBEDTLS_X509_BADCERT_MISSING, SBX_TLS_UNTRUSTED,
+          "not signed by a trusted authority (give its CA in config.tls): " },
+        { MBEDTLS_X509_BADCERT_REVOKED, SBX_TLS_REVOKED,
+          "the certificate has been revoked: " },
+        { ~(uint32_t)(MBEDTLS_X509_BADCERT_CN_MISMATCH | MBEDTLS_X509_BADCERT_EXPIRED
+                      | MBEDTLS_X509_BADCERT_FUTURE), SBX_TLS_BAD_CERT,
+          "the certificate is weak or not made for a server: " },
+        { MBEDTLS_X509_BADCERT_CN_MISMATCH, SBX_TLS_WRONG_HOST,
+          "the certificate does not name this host (check the URL): " },
+        { MBEDTLS_X509_BADCERT_EXPIRED, SBX_TLS_EXPIRED,
+          "the certificate has expired (renew it, or set this clock right): " },
+        { MBEDTLS_X509_BADCERT_FUTURE, SBX_TLS_NOT_YET_VALID,
+          "the certificate is not valid yet (set this clock right): " }
+    };
+    size_t i = 0;
+    while (i < SBXI_LEN(rows) - 1 && !(rows[i].flags & flags)) i++;
+    if (rows[i].check == SBX_TLS_WRONG_HOST && c->ip_len)
+        return sbxi_tls_fail(e, SBX_TLS_WRONG_IP, "the certificate does not name this "
+                             "address (use the host name, or add an IP SAN): ", c->host);
+    return sbxi_tls_fail(e, rows[i].check, rows[i].text, c->host);
+}
+
+/* ---- trust ---------------------------------------------------------------- */
+
+static void sbxi_tls_trust_close(sbxi_tls_trust *t)
+{
+    mbedtls_ssl_config_free(&t->conf);
+    mbedtls_x509_crt_free(&t->ca);
+#ifdef SBXI_TLS_DRBG
+    mbedtls_ctr_drbg_free(&t->drbg);
+#endif
+    sbxi_alloc_wipe(t->alloc, t, sizeof *t);
+}
+
+/* A positive answer of mbedTLS counts certificates it cannot read: stores have
+   such, one good is enough. */
+static int sbxi_tls_load_done(sbxi_tls_trust *t, int rc)
+{
+    if (rc >= 0 && t->ca.raw.p) return SBX_OK;
+    mbedtls_x509_crt_free(&t->ca);
+    mbedtls_x509_crt_init(&t->ca);
+    return rc < 0 && sbxi_tls_no_memory(rc) ? SBX_E_NOMEM : SBX_E_TLS;
+}
+
+static int sbxi_tls_load_pem(sbxi_tls_trust *t, const char *pem, sbx_error *e)
+{
+    /* mbedTLS takes text for PEM only if its NUL is counted. */
+    int code = mbedtls_x509_crt_parse(&t->ca, (const unsigned char *)pem, strlen(pem) + 1);
+    int rc = sbxi_tls_load_done(t, code);
+    if (rc == SBX_E_TLS)
+        return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG,
+                                  "config.tls.ca_pem holds no certificate", code);
+    return rc;
+}
+
+#if defined(MBEDTLS_FS_IO) && !defined(SBX_NO_STDLIB)
+
+static int sbxi_tls_load_path(sbxi_tls_trust *t, const char *path)
+{
+    int code = mbedtls_x509_crt_parse_file(&t->ca, path);
+    /* What cannot be sized, as a directory, is "no memory" to mbedTLS. */
+#if MBEDTLS_VERSION_NUMBER < 0x04000000
+    if (code == MBEDTLS_ERR_PK_ALLOC_FAILED) code = MBEDTLS_ERR_PK_FILE_IO_ERROR;
+#endif
+    return sbxi_tls_load_done(t, code);
+}
+
+static int sbxi_tls_load_file(sbxi_tls_trust *t, const char *path, const char *text, sbx_error *e)
+{
+    int rc = sbxi_tls_load_path(t, path);
+    return rc == SBX_E_TLS ? sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, text, path) : rc;
+}
+
+/* The first of the paths that holds a certificate. */
+static int sbxi_tls_load_first(sbxi_tls_trust *t, const char *const *paths, size_t n, sbx_error *e)
+{
+    char message[sizeof e->message] = "no CA certificates; give config.tls.ca_file; tried";
+    size_t i;
+    for (i = 0; i < n; i++) {
+        int rc = sbxi_tls_load_path(t, paths[i]);
+        if (rc != SBX_E_TLS) return rc;
+        sbxi_add_text(message, sizeof message, " ");
+        sbxi_add_text(message, sizeof message, paths[i]);
+    }
+    return sbxi_error_set(e, SBX_E_NO_CA, message);
+}
+
+static int sbxi_tls_load(sbxi_tls_trust *t, const sbx_tls *o, const char *env, sbx_error *e)
+{
+    static const char *const system[] = {
+        "/etc/ssl/certs/ca-certificates.crt",  /* Debian, Ubuntu, Alpine, Arch, Gentoo */
+        "/etc/pki/tls/certs/ca-bundle.crt",    /* Fedora, RHEL */
+        "/etc/ssl/ca-bundle.pem",              /* openSUSE */
+        "/etc/ssl/cert.pem",                   /* macOS, the BSDs, Alpine */
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        "/usr/local/share/certs/ca-root-nss.crt"
+    };
+    if (o && o->ca_pem) return sbxi_tls_load_pem(t, o->ca_pem, e);
+    if (o && o->ca_file)
+        return sbxi_tls_load_file(t, o->ca_file, "config.tls.ca_file cannot be read as PEM: ", e);
+    if (env && env[0])
+        return sbxi_tls_load_file(t, env, "SSL_CERT_FILE cannot be read as PEM: ", e);
+    return sbxi_tls_load_first(t, system, SBXI_LEN(system), e);
+}
+
+#else
+
+static int sbxi_tls_load(sbxi_tls_trust *t, const sbx_tls *o, const char *env, sbx_error *e)
+{
+    (void)env;
+    if (o && o->ca_pem) return sbxi_tls_load_pem(t, o->ca_pem, e);
+    if (o && o->ca_file)
+        return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG,
+                             "this build reads no files: give config.tls.ca_pem, not ca_file", "");
+    return sbxi_error_set(e, SBX_E_NO_CA, "this build reads no files: give config.tls.ca_pem");
+}
+
+#endif
+
+#ifdef SBXI_TLS_DRBG
+
+static int sbxi_tls_entropy(void *ctx, unsigned char *out, size_t len)
+{
+    const sbx_net *net = (const sbx_net *)ctx;
+    bool ok = net->entropy && net->entropy(net->ctx, out, len) == SBX_OK;
+    return ok ? 0 : MBEDTLS_ERR_CTR_DRBG_ENTROPY_SOURCE_FAILED;
+}
+
+static int sbxi_tls_seed(sbxi_tls_trust *t, sbx_error *e)
+{
+    static const unsigned char label[] = "sandbox.h";
+    void *net = (void *)(uintptr_t)t->net; /* only read through it */
+    int code = mbedtls_ctr_drbg_seed(&t->drbg, sbxi_tls_entropy, net, label, sizeof label - 1);
+    if (code != 0)
+        return sbxi_tls_no_memory(code) ? SBX_E_NOMEM : sbxi_error_set(e, SBX_E_ENTROPY, NULL);
+    mbedtls_ssl_conf_rng(&t->conf, mbedtls_ctr_drbg_random, &t->drbg);
+    return SBX_OK;
+}
+
+#else
+
+static int sbxi_tls_seed(sbxi_tls_trust *t, sbx_error *e)
+{
+    (void)t;
+    (void)e;
+    return SBX_OK;
+}
+
+#endif
+
+/* mbedTLS's own state, process-wide; before anything else is parsed. */
+static int sbxi_tls_psa(sbx_error *e)
+{
+#ifdef SBXI_TLS_PSA
+    psa_status_t code = psa_crypto_init();
+    if (code == PSA_ERROR_INSUFFICIENT_MEMORY) return SBX_E_NOMEM;
+    if (code == PSA_ERROR_INSUFFICIENT_ENTROPY) return sbxi_error_set(e, SBX_E_ENTROPY, NULL);
+    if (code != PSA_SUCCESS)
+        return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG, "psa_crypto_init() failed", (int)code);
+#endif
+    (void)e;
+    return SBX_OK;
+}
+
+static int sbxi_tls_configure(sbxi_tls_trust *t, sbx_error *e)
+{
+    int code = mbedtls_ssl_config_defaults(&t->conf, MBEDTLS_SSL_IS_CLIENT,
+        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+    mbedtls_ssl_conf_authmode(&t->conf, MBEDTLS_SSL_VERIFY_REQUIRED);
+    mbedtls_ssl_conf_ca_chain(&t->conf, &t->ca, NULL);
+#if MBEDTLS_VERSION_NUMBER >= 0x03020000
+    mbedtls_ssl_conf_min_tls_version(&t->conf, MBEDTLS_SSL_VERSION_TLS1_2);
+#else
+    mbedtls_ssl_conf_min_version(&t->conf, MBEDTLS_SSL_MAJOR_VERSION_3,
+                                 MBEDTLS_SSL_MINOR_VERSION_3);
+#endif
+#ifdef MBEDTLS_SSL_SESSION_TICKETS
+    /* Sessions are not resumed, so the ticket is not asked for. */
+    mbedtls_ssl_conf_session_tickets(&t->conf, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+#endif
+#ifdef MBEDTLS_SSL_ALPN
+    t->alpn[0] = "http/1.1";
+    if (code == 0) code = mbedtls_ssl_conf_alpn_protocols(&t->conf, t->alpn);
+#endif
+    if (code == 0) return SBX_OK;
+    if (sbxi_tls_no_memory(code)) return SBX_E_NOMEM;
+    return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG, "mbedTLS refused its settings", code);
+}
+
+static int sbxi_tls_trust_open(sbxi_tls_trust **out, const sbx_alloc *alloc, const sbx_net *net,
+                               const sbx_tls *options, const char *env_ca_file, sbx_error *error)
+{
+    sbxi_tls_trust *t = (sbxi_tls_trust *)sbxi_alloc_get(alloc, sizeof *t);
+    int rc;
+    *out = NULL;
+    if (!t) return sbxi_error_set(error, SBX_E_NOMEM, NULL);
+    t->alloc = alloc;
+    t->net = net;
+    t->skip_clock = options && options->no_clock == SBX_YES;
+    mbedtls_ssl_config_init(&t->conf);
+    mbedtls_x509_crt_init(&t->ca);
+#ifdef SBXI_TLS_DRBG
+    mbedtls_ctr_drbg_init(&t->drbg);
+#endif
+    rc = sbxi_tls_psa(error);
+    if (rc == SBX_OK) rc = sbxi_tls_seed(t, error);
+    if (rc == SBX_OK) rc = sbxi_tls_load(t, options, env_ca_file, error);
+    if (rc == SBX_OK) rc = sbxi_tls_configure(t, error);
+    if (rc != SBX_OK) {
+        sbxi_tls_trust_close(t);
+        return sbxi_error_set(error, rc, NULL);
+    }
+    *out = t;
+    return SBX_OK;
+}
+
+/* ---- one connection ------------------------------------------------------- */
+
+/* The transport as mbedTLS wants it. Failures are remembered in the connection:
+   what mbedTLS makes of the code differs between versions. */
+static int sbxi_tls_bio(sbxi_tls_conn *c, int rc, size_t n, int want)
+{
+    if (rc == SBX_E_AGAIN) {
+        c->blocked = want;
+        return want == SBX_WANT_READ ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_SSL_WANT_WRITE;
+    }
+    if (rc == SBX_OK && n > 0) return (int)n;
+    c->lost = true;
+    return MBEDTLS_ERR_SSL_CONN_EOF;
+}
+
+static int sbxi_tls_bio_send(void *ctx, const unsigned char *buf, size_t len)
+{
+    sbxi_tls_conn *c = (sbxi_tls_conn *)ctx;
+    const sbx_net *net = c->trust->net;
+    size_t n = 0;
+    int rc = net->send(net->ctx, c->raw, buf, len, &n);
+    return sbxi_tls_bio(c, rc, n, SBX_WANT_WRITE);
+}
+
+static int sbxi_tls_bio_recv(void *ctx, unsigned char *buf, size_t cap)
+{
+    sbxi_tls_conn *c = (sbxi_tls_conn *)ctx;
+    const sbx_net *net = c->trust->net;
+    size_t n = 0;
+    int rc = SBX_E_AGAIN; /* of a peer that sends warnings without end: it waits */
+    if (c->burst > 0) rc = net->recv(net->ctx, c->raw, buf, cap, &n);
+    c->burst -= SBXI_MIN(n, c->burst);
+    return sbxi_tls_bio(c, rc, n, SBX_WANT_READ);
+}
+
+/* Best effort, never blocks. */
+static void sbxi_tls_end(sbxi_tls_conn *c)
+{
+    if (c->up && !c->lost) (void)mbedtls_ssl_close_notify(&c->ssl);
+    mbedtls_ssl_free(&c->ssl);
+    sbxi_alloc_free(c->trust->alloc, c, c->size);
+}
+
+static int sbxi_tls_clock(sbxi_tls_conn *c, sbx_error *e)
+{
+    const sbx_net *net = c->trust->net;
+    c->now_ms = net->unix_ms ? net->unix_ms(net->ctx) : 0;
+    if (c->now_ms > 0) return SBX_OK;
+    c->now_ms = 0;
+    if (c->trust->skip_clock) return SBX_OK;
+    return sbxi_tls_fail(e, SBX_TLS_NO_CLOCK, "no clock to judge certificates by: give "
+                         "config.net.unix_ms, or set config.tls.no_clock to SBX_YES", "");
+}
+
+/* An address is not sent as server name (RFC 6066), and a name without its final
+   dot, which certificates do not have either. */
+static int sbxi_tls_name(sbxi_tls_conn *c)
+{
+    size_t len = strlen(c->host);
+    c->ip_len = sbxi_ip_parse(c->host, c->ip);
+    if (c->ip_len) return mbedtls_ssl_set_hostname(&c->ssl, NULL);
+    if (len > 1 && c->host[len - 1] == '.') c->host[len - 1] = 0;
+    return mbedtls_ssl_set_hostname(&c->ssl, c->host);
+}
+
+static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn,
+                          const char *host, sbx_error *error)
+{
+    size_t size = sizeof(sbxi_tls_conn) + strlen(host);
+    sbxi_tls_conn *c = (sbxi_tls_conn *)sbxi_alloc_get(t->alloc, size);
+    int code, rc;
+    *out = NULL;
+    if (!c) return sbxi_error_set(error, SBX_E_NOMEM, NULL);
+    c->trust = t;
+    c->raw = net_conn;
+    c->size = size;
+    memcpy(c->host, host, strlen(host) + 1);
+    mbedtls_ssl_init(&c->ssl);
+    rc = sbxi_tls_clock(c, error);
+    code = rc == SBX_OK ? mbedtls_ssl_setup(&c->ssl, &t->conf) : 0;
+    if (rc == SBX_OK && code == 0) code = sbxi_tls_name(c);
+    if (code != 0 && sbxi_tls_no_memory(code))
+        rc = sbxi_error_set(error, SBX_E_NOMEM, NULL);
+    else if (code != 0)
+        rc = sbxi_tls_fail_code(error, SBX_TLS_BAD_CONFIG, "mbedTLS refused the host name", code);
+    if (rc != SBX_OK) {
+        sbxi_tls_end(c);
+        return rc;
+    }
+    mbedtls_ssl_set_verify(&c->ssl, sbxi_tls_judge, c);
+    mbedtls_ssl_set_bio(&c->ssl, c, sbxi_tls_bio_send, sbxi_tls_bio_recv, NULL);
+    *out = c;
+    return SBX_OK;
+}
+
+/* mbedTLS stopped, but not for the transport: it took a session ticket or some
+   other message without data, or pauses a long computation. */
+static bool sbxi_tls_go_on(const sbxi_tls_conn *c, int code)
+{
+#ifdef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
+    if (code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) return true;
+#endif
+#ifdef MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS
+    if (code == MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS) return true;
+#endif
+    return (code == MBEDTLS_ERR_SSL_WANT_READ || code == MBEDTLS_ERR_SSL_WANT_WRITE)
+        && !c->blocked;
+}
+
+static bool sbxi_tls_would_block(const sbxi_tls_conn *c, int code, int *want)
+{
+    *want = c->blocked;
+    return c->blocked
+        && (code == MBEDTLS_ERR_SSL_WANT_READ || code == MBEDTLS_ERR_SSL_WANT_WRITE);
+}
+
+static bool sbxi_tls_is_version(int code)
+{
+#ifdef MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION
+    return code == MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION;
+#else
+    return code == MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION;
+#endif
+}
+
+static bool sbxi_tls_is_certificate(int code)
+{
+    int high = -code & 0x7F80;
+#ifdef MBEDTLS_ERR_SSL_BAD_CERTIFICATE
+    if (code == MBEDTLS_ERR_SSL_BAD_CERTIFICATE) return true;
+#else
+    if (code == MBEDTLS_ERR_SSL_BAD_HS_CERTIFICATE) return true;
+#endif
+    return high >= 0x2080 && high <= 0x2F80; /* the X.509 module */
+}
+
+static int sbxi_tls_refused(const sbxi_tls_conn *c, int code, sbx_error *e)
+{
+    uint32_t flags = mbedtls_ssl_get_verify_result(&c->ssl);
+    flags = (flags == SBXI_TLS_NO_RESULT ? 0 : flags) | c->flags;
+    if (flags) return sbxi_tls_verdict(c, flags, e);
+    if (c->lost)
+        return sbxi_error_set(e, SBX_E_NETWORK, "the peer closed the connection in the TLS "
+                              "handshake: is this its https port?");
+    if (sbxi_tls_no_memory(code)) return sbxi_error_set(e, SBX_E_NOMEM, NULL);
+    if (sbxi_tls_is_certificate(code))
+        return sbxi_tls_fail_code(e, SBX_TLS_BAD_CERT, "the certificate cannot be read", code);
+    if (sbxi_tls_is_version(code))
+        return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer is too old: it has neither "
+                                  "TLS 1.2 nor what this mbedTLS has above it", code);
+    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
+        return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer refused the TLS handshake: "
+                                  "no version or cipher in common, or it does not know the host",
+                                  code);
+    return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "no agreement with the peer: is this its "
+                              "https port?", code);
+}
+
+static int sbxi_tls_handshake(sbxi_tls_conn *c, int *want, sbx_error *error)
+{
+    int code, turns = 0;
+    c->burst = SBXI_TLS_BURST;
+    do {
+        c->blocked = 0;
+        code = mbedtls_ssl_handshake(&c->ssl);
+    } while (sbxi_tls_go_on(c, code) && ++turns < SBXI_TLS_TURNS);
+    if (sbxi_tls_would_block(c, code, want)) return SBX_E_AGAIN;
+    if (code != 0) return sbxi_tls_refused(c, code, error);
+    /* Cannot be as this is configured. If it ever were, nobody was verified. */
+    if (!c->judged || c->flags)
+        return sbxi_tls_verdict(c, c->flags | MBEDTLS_X509_BADCERT_MISSING, error);
+    c->up = true;
+    return SBX_OK;
+}
+
+static int sbxi_tls_send(sbxi_tls_conn *c, const void *buf, size_t len, size_t *sent, int *want)
+{
+    int code, turns = 0;
+    *sent = 0;
+    *want = 0;
+    if (len == 0) return SBX_OK;
+    c->burst = SBXI_TLS_BURST;
+    do {
+        c->blocked = 0;
+        code = mbedtls_ssl_write(&c->ssl, (const unsigned char *)buf, len);
+    } while (sbxi_tls_go_on(c, code) && ++turns < SBXI_TLS_TURNS);
+    if (sbxi_tls_would_block(c, code, want)) return SBX_E_AGAIN;
+    if (code > 0) {
+        *sent = (size_t)code;
+        return SBX_OK;
+    }
+    c->lost = true;
+    return SBX_E_NETWORK;
+}
+
+static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, int *want)
+{
+    int code, turns = 0;
+    *got = 0;
+    *want = 0;
+    if (c->ended || cap == 0) return SBX_OK;
+    c->burst = SBXI_TLS_BURST;
+    do {
+        c->blocked = 0;
+        code = mbedtls_ssl_read(&c->ssl, (unsigned char *)buf, cap);
+    } while (sbxi_tls_go_on(c, code) && ++turns < SBXI_TLS_TURNS);
+    if (sbxi_tls_would_block(c, code, want)) return SBX_E_AGAIN;
+    if (code > 0) {
+        *got = (size_t)code;
+        return SBX_OK;
+    }
+    c->ended = code == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY;
+    if (c->ended) return SBX_OK;
+    c->lost = true; /* code 0: it ended without close_notify, a truncation */
+    return SBX_E_NETWORK;
+}
+
+/* Bytes already decrypted. */
+static SBXI_MAYBE size_t sbxi_tls_pending(const sbxi_tls_conn *c)
+{
+    return mbedtls_ssl_get_bytes_avail(&c->ssl);
+}
+
+#endif /* SBX_NO_TLS */
+/* exchange - one HTTP request and its response over a pooled connection: open,
+   TLS, send, receive, give back. The only code that meets "would block": it
+   turns that into `want` and is run again. Called by op/; hands response bytes
+   to the sbx_http_events it was given and knows nothing of their meaning.
+
+   Invariants: what is being sent (stable, stable_len) stays put until all of it
+   is gone, as TLS demands; a connection goes back to the pool only after a
+   response that ended where it should, with nothing left over on either side. */
+
+/* A connection. Its buffer stays with it while it is kept: a buffer that came
+   and went would tear a small heap to pieces. */
+typedef struct sbxi_conn {
+    struct sbxi_conn *next;
+    void *raw;              /* the transport's */
+    sbxi_tls_conn *tls;     /* NULL: clear text, or TLS inside the transport */
+    char *io;               /* SBX_IO_BYTES */
+    size_t size;            /* of this struct with the host name */
+    uint16_t port;
+    bool secure;
+    char host[1];           /* NUL-terminated, allocated to its length */
+} sbxi_conn;
+
+/* What all exchanges of a client share. */
+typedef struct sbxi_link {
+    sbx_alloc alloc;
+    sbx_net net;
+    sbx_tls tls;
+    const char *env_ca;
+    sbxi_tls_trust *trust;  /* made at the first https connection */
+    sbx_clocks clocks;
+    sbxi_conn *idle;        /* most recently used first */
+    unsigned idle_count;
+} sbxi_link;
+
+/* A body part that comes from a source, after the text before it. */
+typedef struct sbxi_part {
+    size_t text_end;        /* bytes of text that go before it */
+    sbx_source source;
+} sbxi_part;
+
+typedef struct sbxi_outgoing {
+    sbxi_buf text;          /* head, and all of the body that is not a part */
+    sbxi_part *parts;
+    size_t part_count;
+    bool chunked;           /* one part of unknown size */
+} sbxi_outgoing;
+
+enum { SBXI_X_IDLE, SBXI_X_OPEN, SBXI_X_TLS, SBXI_X_SEND, SBXI_X_RECV, SBXI_X_DONE };
+
+typedef struct sbxi_exchange {
+    sbxi_link *link;
+    sbxi_conn *conn;
+    const sbxi_outgoing *out;
+    uint64_t since;         /* start of the clock that runs */
+    const char *stable;     /* being sent */
+    size_t stable_len;
+    size_t text_pos, part;
+    int64_t part_sent;
+    size_t rx_pos, rx_len;  /* received, not yet taken */
+    int want;               /* SBX_WANT_*, 0: waits for the caller (paused) */
+    uint8_t state;
+    bool reused;            /* the connection served before */
+    bool sent;              /* a byte may have left */
+    bool answered;          /* a byte came back */
+    bool broken;            /* the connection cannot be kept */
+    bool last_chunk;
+    sbx_http_reader http;
+} sbxi_exchange;
+
+/* ---- connections ---------------------------------------------------------- */
+
+static void sbxi_conn_close(sbxi_link *link, sbxi_conn *c)
+{
+    if (c->tls) sbxi_tls_end(c->tls);
+    if (c->raw) link->net.close(link->net.ctx, c->raw);
+    sbxi_alloc_wipe(&link->alloc, c->io, SBX_IO_BYTES);
+    sbxi_alloc_free(&link->alloc, c, c->size);
+}
+
+static int sbxi_conn_recv(sbxi_link *link, sbxi_conn *c, void *buf, size_t cap,
+                          size_t *got, int *want)
+{
+    *want = SBX_WANT_READ;
+    *got = 0;
+    if (c->tls) return sbxi_tls_recv(c->tls, buf, cap, got, want);
+    return link->net.recv(link->net.ctx, c->raw, buf, cap, got);
+}
+
+static int sbxi_conn_send(sbxi_link *link, sbxi_conn *c, const void *buf, size_t len,
+                          size_t *sent, int *want)
+{
+    *want = SBX_WANT_WRITE;
+    *sent = 0;
+    if (c->tls) return sbxi_tls_send(c->tls, buf, len, sent, want);
+    return link->net.send(link->net.ctx, c->raw, buf, len, sent);
+}
+
+/* A kept connection that has something to say before it was asked is dead. */
+static bool sbxi_conn_alive(sbxi_link *link, sbxi_conn *c)
+{
+    char byte;
+    size_t got;
+    int want;
+    return sbxi_conn_recv(link, c, &byte, 1, &got, &want) == SBX_E_AGAIN;
+}
+
+static sbxi_conn *sbxi_link_take(sbxi_link *link, sbxi_span host, uint16_t port, bool secure)
+{
+    sbxi_conn **at = &link->idle;
+    while (*at) {
+        sbxi_conn *c = *at;
+        if (c->port != port || c->secure != secure || !sbxi_span_is(host, c->host)) {
+            at = &c->next;
+            continue;
+        }
+        *at = c->next;
+        link->idle_count--;
+        if (sbxi_conn_alive(link, c)) return c;
+        sbxi_conn_close(link, c);
+    }
+    return NULL;
+}
+
+/* Keeps a connection for later, dropping the longest unused beyond the limit. */
+static void sbxi_link_give(sbxi_link *link, sbxi_conn *c)
+{
+    sbxi_wipe(c->io, SBX_IO_BYTES);
+    c->next = link->idle;
+    link->idle = c;
+    if (++link->idle_count > SBX_MAX_CONNS) {
+        sbxi_conn **at = &link->idle;
+        while ((*at)->next) at = &(*at)->next;
+        sbxi_conn_close(link, *at);
+        *at = NULL;
+        link->idle_count--;
+    }
+}
+
+static sbxi_conn *sbxi_conn_new(sbxi_link *link, sbxi_span host, uint16_t port, bool secure)
+{
+    size_t size;
+    sbxi_conn *c;
+    if (!sbxi_size_add(&size, sizeof *c, host.len)) return NULL;
+    c = (sbxi_conn *)sbxi_alloc_get(&link->alloc, size);
+    if (!c) return NULL;
+    c->size = size;
+    c->port = port;
+    c->secure = secure;
+    memcpy(c->host, host.ptr, host.len);
+    c->io = (char *)sbxi_alloc_get(&link->alloc, SBX_IO_BYTES);
+    if (c->io) return c;
+    sbxi_conn_close(link, c);
+    return NULL;
+}
+
+static void sbxi_link_drop_idle(sbxi_link *link)
+{
+    while (link->idle) {
+        sbxi_conn *c = link->idle;
+        link->idle = c->next;
+        sbxi_conn_close(link, c);
+    }
+    link->idle_count = 0;
+}
+
+static void sbxi_link_close(sbxi_link *link)
+{
+    sbxi_link_drop_idle(link);
+    if (link->trust) sbxi_tls_trust_close(link->trust);
+    link->trust = NULL;
+}
+
+/* ---- life of an exchange -------------------------------------------------- */
+
+/* Begins: takes a kept connection unless `fresh`, or makes a new one. `line` is
+   SBX_MAX_LINE bytes of scratch until the response is complete. */
+static int sbxi_exchange_start(sbxi_exchange *x, sbxi_link *link, const sbxi_url *url,
+    const sbxi_outgoing *out, bool fresh, char *line, const sbx_http_events *events, void *ctx)
+{
+    memset(x, 0, sizeof *x);
+    x->link = link;
+    x->out = out;
+    x->since = link->net.now_ms(link->net.ctx);
+    sbx_http_init(&x->http, line, SBX_MAX_LINE, false, events, ctx);
+    x->conn = fresh ? NULL : sbxi_link_take(link, url->host, url->port, url->tls);
+    x->reused = x->conn != NULL;
+    x->state = x->reused ? SBXI_X_SEND : SBXI_X_OPEN;
+    if (!x->conn) x->conn = sbxi_conn_new(link, url->host, url->port, url->tls);
+    if (!x->conn && link->idle) { /* kept connections are a luxury */
+        sbxi_link_drop_idle(link);
+        x->conn = sbxi_conn_new(link, url->host, url->port, url->tls);
+    }
+    return x->conn ? SBX_OK : SBX_E_NOMEM;
+}
+
+/* Ends it in any state; the connection is kept if it can be. */
+static void sbxi_exchange_end(sbxi_exchange *x)
+{
+    sbxi_conn *c = x->conn;
+    if (c) {
+        bool keep = x->state == SBXI_X_DONE && !x->broken && x->rx_pos == x->rx_len
+            && x->http.head_.keep_alive;
+        if (keep)
+            sbxi_link_give(x->link, c);
+        else
+            sbxi_conn_close(x->link, c);
+    }
+    x->conn = NULL;
+    x->state = SBXI_X_IDLE;
+}
+
+static int sbxi_exchange_open(sbxi_exchange *x, sbx_error *e)
+{
+    sbxi_link *link = x->link;
+    sbxi_conn *c = x->conn;
+    bool inside = (link->net.flags & SBX_NET_TLS_INSIDE) != 0;
+    int rc = link->net.open(link->net.ctx, &c->raw, c->host, c->port, c->secure && inside);
+    if (rc == SBX_E_AGAIN) x->want = SBX_WANT_WRITE;
+    if (rc != SBX_OK) return rc;
+    x->state = SBXI_X_SEND;
+    if (!c->secure || inside) return SBX_OK;
+    if (!link->trust)
+        rc = sbxi_tls_trust_open(&link->trust, &link->alloc, &link->net, &link->tls,
+                                 link->env_ca, e);
+    if (rc == SBX_OK) rc = sbxi_tls_start(&c->tls, link->trust, c->raw, c->host, e);
+    x->state = SBXI_X_TLS;
+    return rc;
+}
+
+/* ---- sending -------------------------------------------------------------- */
+
+/* The reply may come while the request is still going out; the lower quarter of
+   the buffer is kept for that, the rest stages what sources give. */
+#define SBXI_EARLY_BYTES (SBX_IO_BYTES / 4)
+#define SBXI_CHUNK_HEAD 10  /* eight hex digits, CR LF */
+
+/* Puts a chunk's frame around the len bytes that stand at data. */
+static void sbxi_exchange_chunk(sbxi_exchange *x, char *data, size_t len)
+{
+    size_t i;
+    for (i = 0; i < 8; i++)
+        data[(ptrdiff_t)i - SBXI_CHUNK_HEAD] =
+            "0123456789abcdef"[((uint32_t)len >> (28 - 4 * i)) & 15];
+    memcpy(data - 2, "\r\n", 2);
+    memcpy(data + len, "\r\n", 2);
+    x->stable = data - SBXI_CHUNK_HEAD;
+    x->stable_len = len + SBXI_CHUNK_HEAD + 2;
+}
+
+/* A source that announced its size must end exactly there. */
+static int sbxi_source_ended(const sbx_source *source)
+{
+    char byte;
+    size_t got = 0;
+    int rc = source->get(source->ctx, &byte, 1, &got);
+    if (rc != SBX_OK && rc != SBX_E_AGAIN) return rc;
+    return rc == SBX_OK && got ? SBX_E_SOURCE : SBX_OK;
+}
+
+/* Takes the next bytes of the present part into the staging area. */
+static int sbxi_exchange_pull(sbxi_exchange *x)
+{
+    const sbx_source *s = &x->out->parts[x->part].source;
+    char *stage = x->conn->io + SBXI_EARLY_BYTES + SBXI_CHUNK_HEAD;
+    size_t cap = SBX_IO_BYTES - SBXI_EARLY_BYTES - SBXI_CHUNK_HEAD - 2, got = 0;
+    int rc = SBX_OK;
+    if (s->size >= 0 && (int64_t)cap > s->size - x->part_sent)
+        cap = (size_t)(s->size - x->part_sent);
+    if (cap) rc = s->get(s->ctx, stage, cap, &got);
+    if (rc != SBX_OK) return rc;
+    if (got > cap || (s->size >= 0 && got == 0 && cap)) return SBX_E_SOURCE;
+    x->part_sent += (int64_t)got;
+    if (s->size >= 0 && x->part_sent == s->size) {
+        rc = sbxi_source_ended(s);
+        if (rc != SBX_OK) return rc;
+    }
+    if (got == 0 || x->part_sent == s->size) {
+        x->part++;
+        x->part_sent = 0;
+    }
+    x->stable = stage;
+    x->stable_len = got;
+    if (x->out->chunked && got) sbxi_exchange_chunk(x, stage, got);
+    return SBX_OK;
+}
+
+/* Finds what goes out next; stable_len stays 0 when all is sent. */
+static int sbxi_exchange_next(sbxi_exchange *x)
+{
+    const sbxi_outgoing *o = x->out;
+    while (!x->stable_len) {
+        size_t end = x->part < o->part_count ? o->parts[x->part].text_end : o->text.len;
+        int rc;
+        if (x->text_pos < end) {
+            x->stable = o->text.data + x->text_pos;
+            x->stable_len = end - x->text_pos;
+            x->text_pos = end;
+        } else if (x->part < o->part_count) {
+            rc = sbxi_exchange_pull(x);
+            if (rc != SBX_OK) return rc;
+        } else if (o->chunked && !x->last_chunk) {
+            x->stable = "0\r\n\r\n";
+            x->stable_len = 5;
+            x->last_chunk = true;
+        } else {
+            break;
+        }
+    }
+    return SBX_OK;
+}
+
+/* Feeds what was received. SBX_OK: response complete; SBX_PENDING: go on. */
+static int sbxi_exchange_feed(sbxi_exchange *x)
+{
+    size_t used = 0;
+    int rc = sbx_http_feed(&x->http, x->conn->io + x->rx_pos, x->rx_len - x->rx_pos, &used);
+    x->rx_pos += used;
+    if (rc == SBX_E_AGAIN) x->want = 0;
+    return rc;
+}
+
+/* Sending stalls: has the peer answered already, or gone? A final answer ends
+   the sending, and the connection is of no use afterwards. */
+static int sbxi_exchange_early(sbxi_exchange *x, uint64_t now)
+{
+    size_t got;
+    int want, rc = sbxi_conn_recv(x->link, x->conn, x->conn->io, SBXI_EARLY_BYTES, &got, &want);
+    if (rc == SBX_E_AGAIN) {
+        x->want |= SBX_WANT_READ;
+        return rc;
+    }
+    if (rc != SBX_OK || got == 0) return SBX_E_NETWORK;
+    x->answered = true;
+    x->since = now;
+    x->rx_pos = 0;
+    x->rx_len = got;
+    rc = sbxi_exchange_feed(x);
+    if (rc == SBX_PENDING && x->http.state_ <= SBXI_HTTP_HEADER) {
+        x->want |= SBX_WANT_READ;
+        return SBX_E_AGAIN; /* an interim answer: go on sending */
+    }
+    x->broken = true;
+    x->state = rc == SBX_OK ? SBXI_X_DONE : SBXI_X_RECV;
+    return rc == SBX_PENDING ? SBX_OK : rc;
+}
+
+static int sbxi_exchange_send(sbxi_exchange *x, uint64_t now)
+{
+    for (;;) {
+        size_t n;
+        int want, rc = sbxi_exchange_next(x);
+        if (rc == SBX_E_AGAIN) x->want = 0;
+        if (rc != SBX_OK) return rc;
+        if (!x->stable_len) break;
+        x->sent = true;
+        rc = sbxi_conn_send(x->link, x->conn, x->stable, x->stable_len, &n, &want);
+        x->want = want;
+        if (rc == SBX_E_AGAIN) return sbxi_exchange_early(x, now);
+        if (rc != SBX_OK) { /* refused while sending: the reason may be waiting */
+            x->broken = true;
+            break;
+        }
+        x->since = now;
+        x->stable += n;
+        x->stable_len -= n;
+    }
+    x->since = now;
+    x->state = SBXI_X_RECV;
+    x->want = SBX_WANT_READ;
+    return x->broken ? SBX_OK : SBX_E_AGAIN; /* no reply can be there yet */
+}
+
+/* ---- receiving ------------------------------------------------------------ */
+
+#define SBXI_READS_A_RUN 32 /* then other operations get their turn */
+
+static int sbxi_exchange_recv(sbxi_exchange *x, uint64_t now)
+{
+    unsigned i;
+    for (i = 0; i < SBXI_READS_A_RUN; i++) {
+        size_t got;
+        int rc = SBX_PENDING;
+        if (x->rx_pos < x->rx_len) rc = sbxi_exchange_feed(x);
+        if (rc == SBX_OK) x->state = SBXI_X_DONE;
+        if (rc != SBX_PENDING) return rc;
+        rc = sbxi_conn_recv(x->link, x->conn, x->conn->io, SBX_IO_BYTES, &got, &x->want);
+        if (rc != SBX_OK) return rc;
+        x->since = now;
+        x->rx_pos = 0;
+        x->rx_len = got;
+        if (got == 0) {
+            rc = sbx_http_end(&x->http);
+            if (rc == SBX_OK) x->state = SBXI_X_DONE;
+            return rc;
+        }
+        x->answered = true;
+    }
+    return SBX_E_AGAIN;
+}
+
+/* When the clock that runs now ends, and which one it is. */
+static uint64_t sbxi_exchange_due(const sbxi_exchange *x, sbx_clock *clock)
+{
+    const sbx_clocks *c = &x->link->clocks;
+    int32_t ms = c->idle_ms;
+    *clock = SBX_CLOCK_IDLE;
+    if (x->state <= SBXI_X_TLS) {
+        *clock = SBX_CLOCK_CONNECT;
+        ms = c->connect_ms;
+    } else if (x->state == SBXI_X_RECV && !x->answered) {
+        *clock = SBX_CLOCK_FIRST_BYTE;
+        ms = c->first_byte_ms;
+    }
+    return ms < 0 || x->want == 0 ? UINT64_MAX : x->since + (uint64_t)ms;
+}
+
+/* Runs until done (SBX_OK), blocked (SBX_E_AGAIN, see want), or failed. */
+static int sbxi_exchange_run(sbxi_exchange *x, uint64_t now, sbx_error *e)
+{
+    int rc = SBX_OK;
+    while (rc == SBX_OK && x->state != SBXI_X_DONE) {
+        switch (x->state) {
+        case SBXI_X_OPEN:
+            rc = sbxi_exchange_open(x, e);
+            break;
+        case SBXI_X_TLS:
+            rc = sbxi_tls_handshake(x->conn->tls, &x->want, e);
+            if (rc == SBX_OK) x->state = SBXI_X_SEND;
+            break;
+        case SBXI_X_SEND:
+            rc = sbxi_exchange_send(x, now);
+            break;
+        default:
+            rc = sbxi_exchange_recv(x, now);
+        }
+    }
+    if (rc == SBX_E_AGAIN && now >= sbxi_exchange_due(x, &e->clock)) return SBX_E_TIMEOUT;
+    if (rc == SBX_E_AGAIN) e->clock = SBX_CLOCK_NONE;
+    return rc;
+}
+
+/* route - what the table of a provider says, and nothing else. A provider is one
+   constant struct: an entry for every public function it offers, each with its
+   route (method, path, host, authorization, retry class, fields both ways,
+   meaning of statuses) and, where no table can say it, a step function.
+   Filled in by provider files, read by op/. */
+
+/* Which base URL a route is joined to. */
+enum { SBXI_HOST_CONTROL, SBXI_HOST_SANDBOX };
+
+/* When a request may be sent again. Whatever the class: a connection that could
+   not be made, and a kept one that died before a byte came back. */
+enum {
+    SBXI_RETRY_NEVER,       /* nothing more */
+    SBXI_RETRY_REJECTED,    /* also when the service certainly did nothing */
+    SBXI_RETRY_SAFE         /* also after any passing failure */
+};
+
+/* What the request body is, and what the reply body is. */
+enum { SBXI_SEND_NOTHING, SBXI_SEND_JSON, SBXI_SEND_ENVELOPE, SBXI_SEND_RAW,
+    SBXI_SEND_MULTIPART };
+enum { SBXI_RECV_NOTHING, SBXI_RECV_RESULT, SBXI_RECV_EACH, SBXI_RECV_SINK,
+    SBXI_RECV_EVENTS };
+
+/* A rule gives the meaning of an unhappy reply. The first that fits wins. */
+typedef struct sbxi_rule {
+    const char *text;       /* the provider's word; NULL: any */
+    int16_t http;           /* HTTP status, 0: any */
+    int8_t status;          /* SBX_E_*, or SBXI_MEANS_NO; 0 ends the list */
+    uint8_t when;           /* SBXI_ON_* and SBXI_HAS */
+} sbxi_rule;
+
+#define SBXI_ON_CONTROL 1u  /* only for routes to that host */
+#define SBXI_ON_SANDBOX 2u
+#define SBXI_HAS 4u         /* text is to be found in the message instead */
+
+/* The reply is a plain "no": a success whose result is false. */
+#define SBXI_MEANS_NO 2
+
+typedef struct sbxi_route {
+    const char *method;
+    const char *path;       /* {id} is the sandbox's */
+    const sbxi_shape *query;   /* over the arguments, NULL: none */
+    const sbxi_shape *body;    /* over the arguments, NULL: {} */
+    const sbxi_shape *reply;   /* over the result, item or event */
+    const sbxi_rule *rules;    /* before the provider's; ends with status 0 */
+    uint8_t host, retry, send, recv;
+    bool unary;             /* under clocks.total_ms; else only a call's own */
+    bool each_in_object;    /* the list is a member of an object, not the root */
+    const char *page_header; /* header with the next page's token, NULL: none */
+} sbxi_route;
+
+/* Details of an unhappy reply, from its body. */
+typedef struct sbxi_fault {
+    int32_t number;         /* "code" as a number, 0: none */
+    char word[48];          /* "code" as a word */
+    char message[208];
+} sbxi_fault;
+
+typedef struct sbxi_entry {
+    const sbxi_route *route;        /* NULL and step NULL: not offered */
+    int (*step)(sbx_op *op);        /* NULL: just the route */
+    bool needs_access;              /* credentials of the sandbox come first */
+} sbxi_entry;
+
+/* Values of request headers; what stays NULL or 0 is not sent. The provider's
+   table gives them their names. */
+typedef struct sbxi_heads {
+    const char *key;                /* API key */
+    const char *idempotency_key;
+    const char *id, *port, *token;  /* of the sandbox */
+    const char *protocol;
+    int32_t timeout_ms, ping_s;
+    const char *user;               /* Basic authorization without password */
+} sbxi_heads;
+
+/* One environment variable and the config field it stands in for. */
+typedef struct sbxi_env { const char *name; uint16_t offset; } sbxi_env;
+
+struct sbx_provider {
+    const char *name;
+    const char *domain;             /* default of config.domain */
+    const char *port;               /* {port} of base URLs: the daemon's */
+    const char *const *dialects;    /* accepted config.dialect, newest first */
+    const sbxi_env *env;            /* ends with name NULL; the first is the key */
+    const char *debug_env;          /* "true" there is config.debug */
+    const sbxi_shape *fault;        /* over sbxi_fault */
+    const sbxi_rule *rules;         /* of every route */
+    const char *(*base)(sbx_op *op, uint8_t host);  /* URL template */
+    void (*headers)(sbx_op *op, const sbxi_route *route, sbxi_heads *h); /* fills in */
+    const sbxi_field *heads;        /* rows over sbxi_heads: header names; ends with name NULL */
+    int (*host)(const sbx_sandbox *sandbox, uint16_t port, sbxi_buf *out);
+    int (*event)(sbx_op *op);       /* one message of SBXI_RECV_EVENTS is bound */
+    const sbxi_route *access;       /* asks for a sandbox's credentials */
+    const sbxi_route *health;       /* asks the sandbox whether it lives */
+    sbxi_entry entries[SBX_FEATURE_END_];
+};
+
+/* ---- arguments and results of the public functions -------------------------
+   One struct a function; tables name their members. Strings point to the
+   caller's until sbxi_args_keep() copies them. */
+
+typedef struct sbxi_access {        /* what a create or connect reply tells */
+    const char *id;
+    const char *access_token, *traffic_token, *domain, *data_url, *daemon_version;
+} sbxi_access;
+
+typedef struct sbxi_create_args {
+    sbx_sandbox_options o;
+    const char *key;                /* idempotency key in use */
+    sbx_choice auto_pause, auto_pause_memory;
+    sbx_choice auto_resume;
+    char made_key[37];
+    sbx_sandbox **out;
+} sbxi_create_args;
+
+typedef struct sbxi_time_args { int32_t timeout_s; bool *resumed; } sbxi_time_args;
+
+typedef struct sbxi_list_args {
+    sbx_sandbox_query q;
+    const char *metadata, *state, *order, *after; /* as the query says them */
+    const char *token;
+    int32_t limit;
+    sbx_page *page;
+    sbx_sandbox_each each;
+    void *ctx;
+} sbxi_list_args;
+
+typedef struct sbxi_command_args {
+    const char *cmd;
+    sbx_command_options o;
+    const char *words[3];           /* the shell's arguments */
+    sbx_strings argv;               /* over words */
+    sbx_choice stdin_open;
+    sbx_command_result *result;
+} sbxi_command_args;
+
+typedef struct sbxi_pid_args {
+    uint32_t pid;
+    sbx_process_each each;
+    void *ctx;
+} sbxi_pid_args;
+
+typedef struct sbxi_files_args {
+    const char *path, *to;
+    sbx_files_options o;
+    const sbx_file_write *files;    /* write: count of them */
+    size_t count, at;               /* at: the one a raw body is made of */
+    sbx_file_write one;
+    sbx_bytes bytes;                /* write_bytes */
+    sbx_reading reading;
+    bool from_bytes;
+    sbx_sink sink;
+    sbx_file_info **info;
+    sbx_file_each each;
+    void *ctx;
+} sbxi_files_args;
+
+typedef struct sbxi_args {
+    union {
+        sbxi_create_args create;
+        sbxi_time_args time;
+        sbxi_list_args list;
+        sbxi_command_args command;
+        sbxi_pid_args pid;
+        sbxi_files_args files;
+        sbx_sandbox_info **info;
+    } of;
+    bool *answer;                   /* a yes or no result, may be NULL */
+} sbxi_args;
+
+#define SBXI_ARG(member) (uint16_t)offsetof(sbxi_args, of.member)
+
+#ifdef SANDBOX_STATIC
+#define SBXI_ROW(name) static const sbx_provider sbx_##name;
+SBX_PROVIDERS(SBXI_ROW)
+#undef SBXI_ROW
+#endif
+/* client - the client struct, and opening it: configuration, environment,
+   provider. Sends nothing. Called by the user; read by everything below. */
+
+/* Texts of a struct, copied into one block that is wiped when freed. */
+typedef struct sbxi_texts { char *block; size_t size; } sbxi_texts;
+
+/* Replaces each of the n pointers by a copy of its text; NULL stays NULL. */
+static int sbxi_texts_keep(sbxi_texts *t, const sbx_alloc *alloc, const char **slots[], size_t n)
+{
+    size_t total = 1, at = 0, i;
+    for (i = 0; i < n; i++)
+        if (*slots[i] && !sbxi_size_add(&total, total, strlen(*slots[i]) + 1))
+            return SBX_E_NOMEM;
+    t->block = (char *)sbxi_alloc_get(alloc, total);
+    if (!t->block) return SBX_E_NOMEM;
+    t->size = total;
+    for (i = 0; i < n; i++) {
+        size_t len;
+        if (!*slots[i]) continue;
+        len = strlen(*slots[i]) + 1;
+        memcpy(t->block + at, *slots[i], len);
+        *slots[i] = t->block + at;
+        at += len;
+    }
+    return SBX_OK;
+}
+
+struct sbx_client {
+    sbxi_link link;
+    const sbx_provider *provider;
+    sbx_config config;      /* its texts are copies; headers are in extra */
+    sbxi_texts texts;
+    sbxi_buf extra;         /* config.headers as lines */
+    sbx_op *ops;            /* oldest first */
+    unsigned callbacks;     /* depth of user callbacks that run now */
+    uint32_t jitter;        /* state of the backoff's small generator */
+    uint8_t dialect;        /* index in the provider's list */
+    bool debug;
+    sbx_error error;
+};
+
+/* ---- environment ---------------------------------------------------------- */
+
+#ifndef SBX_NO_STDLIB
+static const char *sbxi_getenv(const char *name)
+{
+    const char *v = getenv(name);
+    return v && v[0] ? v : NULL; /* empty counts as not set */
+}
+#else
+static const char *sbxi_getenv(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+#endif
+
+static const sbx_provider *const *sbxi_providers(size_t *n)
+{
+#define SBXI_ROW(name) &sbx_##name,
+    static const sbx_provider *const all[] = { SBX_PROVIDERS(SBXI_ROW) NULL };
+#undef SBXI_ROW
+    *n = SBXI_LEN(all) - 1;
+    return all;
+}
+
+/* Chooses by the API key that stands in the environment. */
+static int sbxi_choose_provider(sbx_client *c, sbx_error *e)
+{
+    size_t n, i;
+    const sbx_provider *const *all = sbxi_providers(&n);
+    for (i = 0; i < n && c->config.environment != SBX_NO; i++) {
+        if (!sbxi_getenv(all[i]->env[0].name)) continue;
+        if (c->provider) {
+            sbxi_put_text(e->message, sizeof e->message, "both set, choose config.provider: ", 34);
+            sbxi_add_text(e->message, sizeof e->message, c->provider->env[0].name);
+            sbxi_add_text(e->message, sizeof e->message, " and ");
+            sbxi_add_text(e->message, sizeof e->message, all[i]->env[0].name);
+            return SBX_E_ARG;
+        }
+        c->provider = all[i];
+    }
+    if (!c->provider && c->config.api_key && n == 1) c->provider = all[0];
+    return c->provider ? SBX_OK : sbxi_error_set(e, SBX_E_NO_PROVIDER, NULL);
+}
+
+/* Fills what the configuration leaves open from the environment. */
+static void sbxi_read_environment(sbx_client *c)
+{
+    const sbxi_env *row;
+    if (c->config.environment == SBX_NO) return;
+    for (row = c->provider->env; row->name; row++) {
+        const char **slot = (const char **)(void *)((char *)&c->config + row->offset);
+        if (!*slot) *slot = sbxi_getenv(row->name);
+    }
+    if (c->config.debug == SBX_DEFAULT && c->provider->debug_env) {
+        const char *v = sbxi_getenv(c->provider->debug_env);
+        if (v && sbxi_span_is_nocase(sbxi_span_of(v), "true")) c->config.debug = SBX_YES;
+    }
+    c->link.env_ca = sbxi_getenv("SSL_CERT_FILE");
+}
+
+/* ---- checks --------------------------------------------------------------- */
+
+static int sbxi_header_line(sbxi_buf *b, const char *name, const char *value)
+{
+    if (!sbxi_is_token(sbxi_span_of(name)) || !sbxi_is_field_value(sbxi_span_of(value)))
+        return b->status = SBX_E_ARG;
+    sbxi_buf_text(b, name);
+    sbxi_buf_text(b, ": ");
+    sbxi_buf_text(b, value);
+    return sbxi_buf_text(b, "\r\n");
+}
+
+static int sbxi_check_config(sbx_client *c, sbx_error *e)
+{
+    const sbx_config *g = &c->config;
+    const char *const *d = c->provider->dialects;
+    const char *const texts[] = { g->api_key, g->domain, g->api_url, g->sandbox_url, g->user_agent };
+    size_t i;
+    for (i = 0; i < SBXI_LEN(texts); i++)
+        if (texts[i] && !sbxi_is_field_value(sbxi_span_of(texts[i])))
+            return sbxi_error_set(e, SBX_E_ARG,
+                SBXI_TEXT("api_key, domain, URLs and user_agent may not hold control characters"));
+    if (g->domain && !sbxi_is_host(sbxi_span_of(g->domain)))
+        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("domain is not a host name"));
+    for (i = 0; i < g->headers.count; i++)
+        if (sbxi_header_line(&c->extra, g->headers.items[i].key, g->headers.items[i].value))
+            return sbxi_error_set(e, c->extra.status, SBXI_TEXT("headers: a name or value is not allowed"));
+    for (i = 0; g->dialect && d[i]; i++)
+        if (strcmp(d[i], g->dialect) == 0) {
+            c->dialect = (uint8_t)i;
+            return SBX_OK;
+        }
+    return g->dialect ? sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("dialect is not one of this provider's"))
+                      : SBX_OK;
+}
+
+static void sbxi_default_ms(int32_t *value, int32_t ms)
+{
+    if (*value == 0) *value = ms;
+}
+
+static int sbxi_open_transport(sbx_client *c, sbx_error *e)
+{
+    sbx_clocks *k = &c->link.clocks;
+    *k = c->config.clocks;
+    sbxi_default_ms(&k->connect_ms, 15000);
+    sbxi_default_ms(&k->first_byte_ms, 60000);
+    sbxi_default_ms(&k->idle_ms, 120000);
+    sbxi_default_ms(&k->total_ms, 60000);
+    c->link.net = c->config.net;
+    if (!c->link.net.open) {
+#ifdef SBX_NO_POSIX
+        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("SBX_NO_POSIX: give config.net"));
+#else
+        int rc = sbxi_net_posix_init(&c->link.net, &c->link.alloc);
+        if (rc != SBX_OK) return sbxi_error_set(e, rc, NULL);
+#endif
+    }
+    if (!c->link.net.send || !c->link.net.recv || !c->link.net.close || !c->link.net.now_ms)
+        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("net needs open, send, recv, close and now_ms"));
+    return SBX_OK;
+}
+
+/* ---- open ----------------------------------------------------------------- */
+
+static int sbxi_client_fill(sbx_client *c, sbx_error *e)
+{
+    const char **slots[8];
+    int rc = SBX_OK;
+    if (!c->provider) rc = sbxi_choose_provider(c, e);
+    if (rc != SBX_OK) return rc;
+    sbxi_read_environment(c);
+    if (!c->config.domain) c->config.domain = c->provider->domain;
+    c->debug = c->config.debug == SBX_YES;
+    rc = sbxi_check_config(c, e);
+    if (rc == SBX_OK) rc = sbxi_open_transport(c, e);
+    if (rc != SBX_OK) return rc;
+    slots[0] = &c->config.api_key;
+    slots[1] = &c->config.domain;
+    slots[2] = &c->config.api_url;
+    slots[3] = &c->config.sandbox_url;
+    slots[4] = &c->config.user_agent;
+    slots[5] = &c->config.tls.ca_pem;
+    slots[6] = &c->config.tls.ca_file;
+    slots[7] = &c->link.env_ca;
+    rc = sbxi_texts_keep(&c->texts, &c->link.alloc, slots, SBXI_LEN(slots));
+    c->link.tls = c->config.tls;
+    return rc;
+}
+
+/* Frees what a client holds; nothing runs any more. */
+static void sbxi_client_free(sbx_client *c)
+{
+    sbx_alloc alloc = c->link.alloc;
+    sbxi_link_close(&c->link);
+    sbxi_buf_free(&c->extra);
+    sbxi_alloc_wipe(&alloc, c->texts.block, c->texts.size);
+    sbxi_alloc_wipe(&alloc, c, sizeof *c);
+}
+
+static int sbxi_client_alloc(sbx_client **out, const sbx_config *config, sbx_error *e)
+{
+    sbx_alloc alloc = config->alloc;
+    sbx_client *c;
+    if (!alloc.resize) {
+#ifdef SBX_NO_STDLIB
+        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("SBX_NO_STDLIB: give config.alloc"));
+#else
+        alloc.resize = sbxi_std_resize;
+#endif
+    }
+    c = (sbx_client *)sbxi_alloc_get(&alloc, sizeof *c);
+    if (!c) return sbxi_error_set(e, SBX_E_NOMEM, NULL);
+    c->link.alloc = alloc;
+    c->config = *config;
+    c->provider = config->provider;
+    sbxi_buf_init(&c->extra, &c->link.alloc, SBX_MAX_REQUEST / 2);
+    sbxi_error_clear(&c->error);
+    *out = c;
+    return SBX_OK;
+}
+
+SBX_API int sbx_open(sbx_client **out, const sbx_config *config)
+{
+    sbx_config none;
+    sbx_error error;
+    sbx_client *c = NULL;
+    int rc;
+    memset(&none, 0, sizeof none);
+    if (!config) config = &none;
+    sbxi_error_clear(&error);
+    if (out) *out = NULL;
+    if (out)
+        rc = sbxi_client_alloc(&c, config, &error);
+    else
+        rc = sbxi_error_set(&error, SBX_E_ARG, SBXI_TEXT("out is NULL"));
+    if (rc == SBX_OK) rc = sbxi_client_fill(c, &error);
+    if (rc != SBX_OK && c) sbxi_client_free(c);
+    if (rc == SBX_OK) *out = c;
+    if (rc != SBX_OK) sbxi_error_set(&error, rc, NULL);
+    if (config->error) *config->error = error;
+    return rc;
+}
+
+SBX_API const sbx_error *sbx_client_error(const sbx_client *client)
+{
+    return &client->error;
+}
+
+SBX_API const char *sbx_provider_name(const sbx_client *client)
+{
+    return client->provider->name;
+}
+
+SBX_API bool sbx_supports(const sbx_client *client, sbx_feature feature)
+{
+    const sbxi_entry *e;
+    if ((unsigned)feature >= (unsigned)SBX_FEATURE_END_) return false;
+    if (feature == SBX_FEATURE_SANDBOX_HOST) return client->provider->host != NULL;
+    e = &client->provider->entries[feature];
+    return e->route || e->step;
+}
+/* op - the structs of operations and sandbox handles, shared by the modules of
+   op/, the providers and api/.
+
+   An operation goes round: step() decides what to do and asks for an exchange
+   or a nap; when that is over, step() is called again with what it named. The
+   driver (op.c) owns all waiting, deadlines, retries and cancelling. */
+
+struct sbx_sandbox {
+    sbx_client *client;
+    unsigned refs;          /* the user's, and one of every operation */
+    size_t size;            /* of this struct with the id */
+    void *block;            /* result the access points into, or NULL */
+    sbxi_access access;
+    bool known;             /* access is filled in */
+    char id[1];             /* NUL-terminated, allocated to its length */
+};
+
+enum { SBXI_PHASE_STEP, SBXI_PHASE_EXCHANGE, SBXI_PHASE_NAP, SBXI_PHASE_END };
+
+/* Steps that every operation shares; providers count from SBXI_STEP_OWN. */
+enum { SBXI_STEP_START, SBXI_STEP_ACCESS, SBXI_STEP_DONE, SBXI_STEP_HEALTH, SBXI_STEP_OWN };
+
+/* One message of a process stream. Cleared for each. */
+typedef struct sbxi_event {
+    bool start, data, end, alive, failed;
+    uint32_t pid;
+    int32_t exit_code;
+    char reason[48];
+    sbxi_fault fault;
+} sbxi_event;
+
+/* Captured output of one stream. */
+typedef struct sbxi_capture { sbxi_buf buf; uint64_t cut; } sbxi_capture;
+
+/* What is done with a body that is not the error of an unhappy reply. */
+typedef struct sbxi_reply {
+    int http;               /* status, 0: no head yet */
+    int32_t retry_after_ms;
+    bool happy;             /* 2xx, or 200 for streams */
+    bool no;                /* a rule said SBXI_MEANS_NO */
+    bool json_started;
+    uint8_t should_retry;   /* sbx_choice */
+    uint8_t raw_len;
+    sbx_json_reader json;
+    sbxi_bind bind;
+    union {
+        sbxi_event event;
+        sbxi_fault fault;
+    } of;
+    char raw[160];          /* beginning of an error body that is not JSON */
+    char token[SBX_MAX_TOKEN]; /* of the next page */
+} sbxi_reply;
+
+/* Small and often used members first: they cost the shortest instructions on
+   small CPUs. */
+struct sbx_op {
+    sbx_op *next;
+    sbx_client *client;
+    sbx_sandbox *sandbox;   /* a reference, or NULL */
+    const sbxi_route *route;
+    void *result;           /* finished, for sbx_free() until delivered */
+    int (*deliver)(sbx_op *op); /* hands the result out, NULL: nothing to hand */
+    uint64_t deadline, nap_until;
+    sbx_feature feature;
+    int status;             /* what the user sees */
+    uint32_t pid;
+    uint8_t phase, step, tries;
+    bool released;          /* the user let go of it */
+    bool detached;          /* a cancelled create that is followed up */
+    bool fresh;             /* the next exchange wants a new connection */
+    bool cancelled;         /* inside a callback: ends when that returns */
+    bool woken;
+    bool asleep;            /* a sink or source answered AGAIN */
+    bool mid_stream;        /* a byte of the reply was handed to the user */
+    bool repeatable;        /* this create carries an idempotency key */
+    bool probing;           /* the exchange asks whether the sandbox lives */
+    bool started, ended;    /* the command whose stream comes in */
+    size_t held_len;        /* of held.piece: decoded, not yet taken */
+    unsigned held_id;       /* its stream */
+    sbx_base64 base64;
+    sbxi_connect frame;     /* streams of envelopes */
+
+    sbxi_exchange x;
+    sbxi_reply reply;
+    sbxi_outgoing out;
+    sbxi_part part;         /* out.parts when there is just one */
+    sbxi_buf url;           /* base URL of the exchange, expanded */
+    sbxi_buf block;         /* the result that is being bound */
+    sbxi_buf scratch;       /* texts a provider composes for its tables */
+    sbxi_capture captured[2];
+    sbxi_texts kept, kept_files, kept_call; /* copies that args point into */
+    sbx_call call;
+    sbxi_args args;
+    sbx_error error;
+    char line[SBX_MAX_LINE];
+    union {
+        unsigned char piece[SBX_PIECE_BYTES];
+        char token[SBX_MAX_TOKEN]; /* of the page a list is asking for */
+    } held;
+};
+
+/* Credentials for this call: the call's own, else the client's. */
+static SBXI_MAYBE const char *sbxi_op_key(const sbx_op *op)
+{
+    return op->call.api_key ? op->call.api_key : op->client->config.api_key;
+}
+
+static const char *sbxi_op_domain(const sbx_op *op)
+{
+    return op->call.domain ? op->call.domain : op->client->config.domain;
+}
+
+/* Fails the step: keeps the first message. Returns status. */
+static int sbxi_op_fail(sbx_op *op, int status, const char *message)
+{
+    return sbxi_error_set(&op->error, status, message);
+}
+/* request - builds the bytes of a request from a route and the operation's
+   arguments: base URL, head, query, body. Everything lands in op->out.text, so
+   that a retry sends the same again. Called by op.c before an exchange. */
+
+/* ---- URL ------------------------------------------------------------------ */
+
+/* Expands {id} {port} {domain} of a base URL template. Names in braces that are
+   none of these are an error: a typo must not become a host name. */
+static int sbxi_expand(sbxi_buf *out, const char *t, const char *id, const char *port,
+                       const char *domain)
+{
+    const char *const names[] = { "id", "port", "domain" };
+    const char *const values[] = { id, port, domain };
+    while (*t) {
+        const char *open = strchr(t, '{'), *end = open ? strchr(open, '}') : NULL;
+        size_t i = 0;
+        if (!end) return sbxi_buf_text(out, t);
+        sbxi_buf_add(out, t, (size_t)(open - t));
+        for (; i < SBXI_LEN(names); i++) {
+            sbxi_span name = { open + 1, (size_t)(end - open - 1) };
+            if (sbxi_span_is(name, names[i])) break;
+        }
+        if (i == SBXI_LEN(names) || !values[i]) return out->status = SBX_E_ARG;
+        sbxi_buf_text(out, values[i]);
+        t = end + 1;
+    }
+    return out->status;
+}
+
+/* The base URL of a route into op->url, and its parts. */
+static int sbxi_op_url(sbx_op *op, const sbxi_route *route, sbxi_url *url)
+{
+    const sbx_sandbox *s = op->sandbox;
+    const char *domain = s && s->access.domain ? s->access.domain : sbxi_op_domain(op);
+    const char *t = op->client->provider->base(op, route->host);
+    sbxi_span text;
+    int rc;
+    sbxi_buf_clear(&op->url);
+    rc = sbxi_expand(&op->url, t, s ? s->id : NULL, op->client->provider->port,
+                     route->host == SBXI_HOST_SANDBOX ? domain : sbxi_op_domain(op));
+    text.ptr = op->url.data;
+    text.len = op->url.len;
+    if (rc == SBX_OK && !sbxi_url_split(text, url)) rc = SBX_E_ARG;
+    if (rc == SBX_E_ARG)
+        sbxi_op_fail(op, rc, SBXI_TEXT("the base URL is not http(s)://host[:port][/path]; it may hold "
+                             "{id} {port} {domain}"));
+    return rc;
+}
+
+/* ---- head ----------------------------------------------------------------- */
+
+static int sbxi_op_header(sbx_op *op, const char *name, const char *value)
+{
+    int rc = sbxi_header_line(&op->out.text, name, value);
+    if (rc == SBX_E_ARG) sbxi_op_fail(op, rc, SBXI_TEXT("a header value holds a control character"));
+    return rc;
+}
+
+/* A STRING or INT member of a table row: its text, or a number above 0, or
+   nothing. Digits are written to `digits`. */
+static const char *sbxi_op_member(const sbxi_field *f, const void *base,
+                                  char digits[SBXI_DECIMAL_MAX + 1])
+{
+    const char *text = NULL;
+    int32_t number = 0;
+    if (f->type == SBXI_T_STRING) {
+        memcpy(&text, (const char *)base + f->offset, sizeof text);
+    } else {
+        memcpy(&number, (const char *)base + f->offset, sizeof number);
+        digits[sbxi_print_u64(digits, number > 0 ? (uint64_t)number : 0)] = 0;
+        text = number > 0 ? digits : NULL;
+    }
+    return text;
+}
+
+/* One query parameter per member that is set, in table order. */
+static void sbxi_op_query(sbx_op *op, const sbxi_shape *shape)
+{
+    sbxi_buf *b = &op->out.text;
+    const char *mark = "?";
+    uint16_t i;
+    for (i = 0; shape && i < shape->count; i++) {
+        char digits[SBXI_DECIMAL_MAX + 1];
+        const char *text = sbxi_op_member(&shape->fields[i], &op->args, digits);
+        if (!text) continue;
+        sbxi_buf_text(b, mark);
+        sbxi_buf_text(b, shape->fields[i].name);
+        sbxi_buf_text(b, "=");
+        sbxi_percent(b, sbxi_span_of(text), SBXI_PERCENT_FORM);
+        mark = "&";
+    }
+}
+
+/* "Authorization: Basic" for a user without password. */
+static int sbxi_op_user(sbx_op *op, const char *user)
+{
+    sbxi_buf *b = &op->out.text;
+    size_t len = strlen(user);
+    char *plain;
+    if (len > 255 || strchr(user, ':'))
+        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("user is longer than 255 bytes or holds a colon"));
+    sbxi_buf_text(b, "Authorization: Basic ");
+    if (sbxi_buf_reserve(b, SBX_BASE64_LEN(len + 1) + len + 1) != SBX_OK) return b->status;
+    plain = b->data + b->len + SBX_BASE64_LEN(len + 1);
+    memcpy(plain, user, len);
+    plain[len] = ':';
+    b->len += sbx_base64_encode(b->data + b->len, plain, len + 1);
+    return sbxi_buf_text(b, "\r\n");
+}
+
+/* The provider's headers, by its table. */
+static int sbxi_op_heads(sbx_op *op, const sbxi_route *route)
+{
+    const sbxi_field *row = op->client->provider->heads;
+    sbxi_heads h;
+    memset(&h, 0, sizeof h);
+    op->client->provider->headers(op, route, &h);
+    for (; row->name; row++) {
+        char digits[SBXI_DECIMAL_MAX + 1];
+        const char *text = sbxi_op_member(row, &h, digits);
+        int rc = text ? sbxi_op_header(op, row->name, text) : SBX_OK;
+        if (rc != SBX_OK) return rc;
+    }
+    if (route->host == SBXI_HOST_CONTROL)
+        sbxi_buf_add(&op->out.text, op->client->extra.data, op->client->extra.len);
+    return h.user ? sbxi_op_user(op, h.user) : SBX_OK;
+}
+
+/* The path pattern with {id} as an encoded segment. */
+static void sbxi_op_path(sbx_op *op, const char *pattern)
+{
+    const char *id = strstr(pattern, "{id}");
+    if (!id) {
+        sbxi_buf_text(&op->out.text, pattern);
+        return;
+    }
+    sbxi_buf_add(&op->out.text, pattern, (size_t)(id - pattern));
+    sbxi_percent(&op->out.text, sbxi_span_of(op->sandbox->id), SBXI_PERCENT_SEGMENT);
+    sbxi_buf_text(&op->out.text, id + 4);
+}
+
+static void sbxi_op_host(sbx_op *op, const sbxi_url *url)
+{
+    sbxi_buf *b = &op->out.text;
+    bool v6 = memchr(url->host.ptr, ':', url->host.len) != NULL;
+    sbxi_buf_text(b, v6 ? "Host: [" : "Host: ");
+    sbxi_buf_add(b, url->host.ptr, url->host.len);
+    if (v6) sbxi_buf_text(b, "]");
+    if (url->port != (url->tls ? 443 : 80)) {
+        sbxi_buf_text(b, ":");
+        sbxi_buf_u64(b, url->port);
+    }
+    sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
+    if (op->client->config.user_agent) {
+        sbxi_buf_text(b, " ");
+        sbxi_buf_text(b, op->client->config.user_agent);
+    }
+    sbxi_buf_text(b, "\r\nAccept: */*\r\nAccept-Encoding: identity\r\n");
+}
+
+static int sbxi_op_head(sbx_op *op, const sbxi_route *route, const sbxi_url *url)
+{
+    sbxi_buf *b = &op->out.text;
+    sbxi_buf_text(b, route->method);
+    sbxi_buf_text(b, " ");
+    sbxi_buf_add(b, url->path.ptr, url->path.len);
+    sbxi_op_path(op, route->path);
+    sbxi_op_query(op, route->query);
+    sbxi_buf_text(b, " HTTP/1.1\r\n");
+    sbxi_op_host(op, url);
+    return sbxi_op_heads(op, route);
+}
+
+/* ---- body ----------------------------------------------------------------- */
+
+/* Inserts text at an earlier place of a buffer. */
+static int sbxi_buf_insert(sbxi_buf *b, size_t at, const void *text, size_t n)
+{
+    int rc = sbxi_buf_reserve(b, n);
+    if (rc != SBX_OK) return rc;
+    memmove(b->data + at + n, b->data + at, b->len - at);
+    memcpy(b->data + at, text, n);
+    b->len += n;
+    return SBX_OK;
+}
+
+/* Ends the head at `head`, the body following it: its length is known now. */
+static int sbxi_op_length(sbx_op *op, size_t head, uint64_t extra)
+{
+    static const char name[] = "Content-Length: ", end[] = "\r\n\r\n";
+    char line[sizeof name + SBXI_DECIMAL_MAX + sizeof end];
+    size_t n = sizeof name - 1;
+    memcpy(line, name, n);
+    n += sbxi_print_u64(line + n, op->out.text.len - head + extra);
+    memcpy(line + n, end, sizeof end - 1);
+    return sbxi_buf_insert(&op->out.text, head, line, n + sizeof end - 1);
+}
+
+static int sbxi_op_json(sbx_op *op, const sbxi_route *route)
+{
+    sbxi_buf *b = &op->out.text;
+    bool frame = route->send == SBXI_SEND_ENVELOPE;
+    sbx_json_writer w;
+    sbx_sink sink;
+    size_t head;
+    sbxi_op_header(op, "Content-Type", frame ? "application/connect+json" : "application/json");
+    head = b->len;
+    if (frame) sbxi_buf_add(b, "\0\0\0\0\0", 5);
+    sink.put = sbxi_buf_put;
+    sink.ctx = b;
+    sbx_json_writer_init(&w, sink);
+    if (route->body)
+        sbxi_bind_write(&w, route->body, &op->args);
+    else
+        sbxi_buf_text(b, "{}");
+    if (w.status != SBX_OK) {
+        if (w.status == SBX_E_ARG) sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a text is not valid UTF-8"));
+        return w.status;
+    }
+    if (b->status == SBX_OK && frame)
+        sbxi_connect_head((unsigned char *)b->data + head, 0, (uint32_t)(b->len - head - 5));
+    return sbxi_op_length(op, head, 0);
+}
+
+/* One file as the whole body; of unknown size: in chunks. */
+static int sbxi_op_raw(sbx_op *op)
+{
+    const sbx_source *s = &op->args.of.files.files[op->args.of.files.at].from;
+    int rc;
+    sbxi_op_header(op, "Content-Type", "application/octet-stream");
+    op->out.chunked = s->size < 0;
+    if (op->out.chunked) {
+        sbxi_op_header(op, "Transfer-Encoding", "chunked");
+        rc = sbxi_buf_text(&op->out.text, "\r\n");
+    } else {
+        rc = sbxi_op_length(op, op->out.text.len, (uint64_t)s->size);
+    }
+    op->part.text_end = op->out.text.len;
+    op->part.source = *s;
+    op->out.parts = &op->part;
+    op->out.part_count = 1;
+    return rc;
+}
+
+static int sbxi_hex_boundary(sbx_op *op, char out[33])
+{
+    unsigned char raw[16];
+    size_t i;
+    int rc = SBX_E_ENTROPY;
+    const sbx_net *n = &op->client->link.net;
+    if (n->entropy) rc = n->entropy(n->ctx, raw, sizeof raw);
+    if (rc != SBX_OK) return sbxi_op_fail(op, SBX_E_ENTROPY, NULL);
+    for (i = 0; i < 16; i++) {
+        out[2 * i] = "0123456789abcdef"[raw[i] >> 4];
+        out[2 * i + 1] = "0123456789abcdef"[raw[i] & 15];
+    }
+    out[32] = 0;
+    return SBX_OK;
+}
+
+static int sbxi_op_parts(sbx_op *op, size_t count)
+{
+    sbxi_part *parts = &op->part;
+    if (count > 1) {
+        if (count > SIZE_MAX / sizeof *parts) return SBX_E_NOMEM;
+        parts = (sbxi_part *)sbxi_alloc_get(&op->client->link.alloc, count * sizeof *parts);
+        if (!parts) return SBX_E_NOMEM;
+    }
+    op->out.parts = parts;
+    op->out.part_count = count;
+    return SBX_OK;
+}
+
+static void sbxi_op_drop_parts(sbx_op *op)
+{
+    if (op->out.parts && op->out.parts != &op->part)
+        sbxi_alloc_free(&op->client->link.alloc, op->out.parts,
+                        op->out.part_count * sizeof *op->out.parts);
+    op->out.parts = NULL;
+    op->out.part_count = 0;
+}
+
+/* Every file is a part named "file". The text between the files is known, so
+   the length is too; a file of unknown size makes the whole body chunked only
+   if it is the last: not done, such a file goes as a raw body. */
+static int sbxi_op_multipart(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    sbxi_buf *b = &op->out.text;
+    char boundary[33], type[64] = "multipart/form-data; boundary=";
+    size_t head, i, before = 0;
+    uint64_t total = 0;
+    int rc = sbxi_hex_boundary(op, boundary);
+    if (rc == SBX_OK) rc = sbxi_op_parts(op, a->count);
+    if (rc != SBX_OK) return rc;
+    sbxi_add_text(type, sizeof type, boundary);
+    sbxi_op_header(op, "Content-Type", type);
+    head = b->len;
+    for (i = 0; i < a->count; i++) {
+        const sbx_file_write *f = &a->files[i];
+        if (f->from.size < 0)
+            return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("this host needs the size of every source"));
+        sbxi_multipart_part(b, boundary, i == 0, "file", f->path);
+        op->out.parts[i].text_end = b->len;
+        op->out.parts[i].source = f->from;
+        total += (uint64_t)f->from.size;
+    }
+    sbxi_multipart_end(b, boundary);
+    before = b->len;
+    rc = sbxi_op_length(op, head, total);
+    for (i = 0; i < a->count; i++) op->out.parts[i].text_end += b->len - before;
+    return rc;
+}
+
+/* Sources start over for a repeated request. False: one cannot. */
+static bool sbxi_op_rewind(sbx_op *op)
+{
+    size_t i;
+    for (i = 0; i < op->out.part_count; i++) {
+        const sbx_source *s = &op->out.parts[i].source;
+        if (!s->rewind || s->rewind(s->ctx) != SBX_OK) return false;
+    }
+    return true;
+}
+
+/* Builds the whole request. `url` points into op->url afterwards. */
+static int sbxi_op_build(sbx_op *op, const sbxi_route *route, sbxi_url *url)
+{
+    sbxi_buf *b = &op->out.text;
+    int rc = sbxi_op_url(op, route, url);
+    if (rc != SBX_OK) return rc;
+    sbxi_op_drop_parts(op);
+    op->out.chunked = false;
+    sbxi_buf_clear(b);
+    sbxi_buf_reserve(b, SBX_LIMIT_(1000, 480)); /* most fit: no growing in steps */
+    rc = sbxi_op_head(op, route, url);
+    if (rc != SBX_OK) return rc;
+    switch (route->send) {
+    case SBXI_SEND_NOTHING:
+        if (route->method[0] == 'P') rc = sbxi_op_length(op, b->len, 0);
+        else rc = sbxi_buf_text(b, "\r\n");
+        break;
+    case SBXI_SEND_RAW: rc = sbxi_op_raw(op); break;
+    case SBXI_SEND_MULTIPART: rc = sbxi_op_multipart(op); break;
+    default: rc = sbxi_op_json(op, route);
+    }
+    if (rc == SBX_OK) rc = b->status;
+    if (rc == SBX_E_TOO_LARGE) sbxi_op_fail(op, rc, SBXI_TEXT("the request is larger than SBX_MAX_REQUEST"));
+    return rc;
+}
+/* keep - deep copies of plain structs by their field tables: arguments of calls
+   that go on after they returned, and infos handed to the user. One block holds
+   the struct and all it points to. Called by op.c and reply.c. */
+
+/* Writes behind each other into a block; without one it only counts. */
+typedef struct sbxi_cursor { char *data; size_t at; bool overflow; } sbxi_cursor;
+
+static void *sbxi_cursor_put(sbxi_cursor *c, const void *data, size_t n, size_t align)
+{
+    size_t at = (c->at + align - 1) & ~(align - 1);
+    void *to = c->data ? c->data + at : NULL;
+    if (at < c->at || !sbxi_size_add(&c->at, at, n)) {
+        c->overflow = true;
+        return NULL;
+    }
+    if (to && n) memcpy(to, data, n);
+    return to;
+}
+
+static const char *sbxi_cursor_text(sbxi_cursor *c, const char *text)
+{
+    return text ? (const char *)sbxi_cursor_put(c, text, strlen(text) + 1, 1) : NULL;
+}
+
+static void sbxi_keep_texts(sbxi_cursor *c, const char **texts, size_t count)
+{
+    const char **copy = (const char **)sbxi_cursor_put(c, texts, count * sizeof *texts,
+                                                       sizeof(void *));
+    size_t i;
+    for (i = 0; i < count; i++) {
+        const char *t = sbxi_cursor_text(c, texts[i]);
+        if (copy) copy[i] = t;
+    }
+}
+
+/* Copies what one member points to and lets the member point to the copy. A
+   list of pairs is two texts an item, one behind the other. */
+static void sbxi_keep_member(sbxi_cursor *c, uint8_t type, void *member)
+{
+    sbxi_cursor start = *c;
+    if (type == SBXI_T_STRING) {
+        const char **text = (const char **)member;
+        const char *copy = sbxi_cursor_text(c, *text);
+        if (c->data) *text = copy;
+    } else if (type == SBXI_T_PAIRS) {
+        sbx_pairs *p = (sbx_pairs *)member;
+        sbxi_keep_texts(c, (const char **)(void *)(uintptr_t)p->items, p->count * 2);
+        if (c->data && p->items)
+            p->items = (const sbx_pair *)sbxi_cursor_put(&start, NULL, 0, sizeof(void *));
+    } else if (type == SBXI_T_STRINGS) {
+        sbx_strings *s = (sbx_strings *)member;
+        sbxi_keep_texts(c, (const char **)(void *)(uintptr_t)s->items, s->count);
+        if (c->data && s->items)
+            s->items = (const char *const *)sbxi_cursor_put(&start, NULL, 0, sizeof(void *));
+    } else if (type == SBXI_T_BYTES) {
+        sbx_bytes *b = (sbx_bytes *)member;
+        void *copy = sbxi_cursor_put(c, b->data, b->len, 1);
+        if (c->data) b->data = copy;
+    }
+}
+
+static void sbxi_keep_fields(sbxi_cursor *c, const sbxi_shape *shape, void *base)
+{
+    uint16_t i;
+    for (i = 0; i < shape->count; i++)
+        sbxi_keep_member(c, shape->fields[i].type, (char *)base + shape->fields[i].offset);
+}
+
+/* Copies everything `base` points to into one new block, in place. Pairs must be
+   few enough for their sizes to be counted. */
+static int sbxi_keep(sbxi_texts *out, const sbx_alloc *alloc, const sbxi_shape *shape, void *base)
+{
+    sbxi_cursor c = { NULL, 0, false };
+    sbxi_keep_fields(&c, shape, base);
+    if (c.overflow) return SBX_E_NOMEM;
+    out->size = c.at ? c.at : 1;
+    out->block = (char *)sbxi_alloc_get(alloc, out->size);
+    if (!out->block) return SBX_E_NOMEM;
+    c.data = out->block;
+    c.at = 0;
+    sbxi_keep_fields(&c, shape, base);
+    return SBX_OK;
+}
+
+/* A copy of a struct as a block for sbx_free(); NULL: no memory. */
+static void *sbxi_keep_result(const sbx_alloc *alloc, const sbxi_shape *shape, const void *base)
+{
+    sbxi_cursor c = { NULL, 0, false };
+    sbxi_owned *o;
+    void *copy;
+    sbxi_cursor_put(&c, base, shape->size, 1);
+    sbxi_keep_fields(&c, shape, (void *)(uintptr_t)base);
+    if (c.overflow || c.at > SIZE_MAX - sizeof *o) return NULL;
+    o = (sbxi_owned *)sbxi_alloc_get(alloc, c.at + sizeof *o);
+    if (!o) return NULL;
+    o->of.alloc = *alloc;
+    o->of.size = c.at + sizeof *o;
+    c.data = (char *)(o + 1);
+    c.at = 0;
+    copy = sbxi_cursor_put(&c, base, shape->size, 1);
+    sbxi_keep_fields(&c, shape, copy);
+    return copy;
+}
+
+/* ---- results that are bound into a growing block --------------------------- */
+
+/* Starts a block that sbx_free() will understand. */
+static int sbxi_block_start(sbxi_buf *b)
+{
+    size_t at;
+    sbxi_buf_clear(b);
+    return sbxi_buf_room(b, sizeof(sbxi_owned), 1, &at);
+}
+
+/* Hands the block over: it is no longer the buffer's. */
+static void sbxi_block_take(sbxi_buf *b)
+{
+    sbxi_owned *o = (sbxi_owned *)(void *)b->data;
+    o->of.alloc = *b->alloc;
+    o->of.size = b->cap;
+    sbxi_buf_init(b, b->alloc, b->max);
+}
+
+/* ---- which members of the arguments point to the caller's memory ----------- */
+
+#define SBXI_KEEP(type_, member) { NULL, NULL, SBXI_ARG(member), 0, SBXI_T_##type_, 0 }
+
+static const sbxi_field sbxi_keep_create[] = {
+    SBXI_KEEP(STRING, create.o.template_id), SBXI_KEEP(PAIRS, create.o.metadata),
+    SBXI_KEEP(PAIRS, create.o.envs), SBXI_KEEP(STRING, create.o.idempotency_key)
+};
+static const sbxi_field sbxi_keep_list[] = {
+    SBXI_KEEP(PAIRS, list.q.metadata), SBXI_KEEP(STRING, list.q.template_id)
+};
+static const sbxi_field sbxi_keep_command[] = {
+    SBXI_KEEP(STRING, command.cmd), SBXI_KEEP(PAIRS, command.o.envs),
+    SBXI_KEEP(STRING, command.o.cwd), SBXI_KEEP(STRING, command.o.user),
+    SBXI_KEEP(STRING, command.o.tag)
+};
+static const sbxi_field sbxi_keep_files[] = {
+    SBXI_KEEP(STRING, files.path), SBXI_KEEP(STRING, files.to),
+    SBXI_KEEP(STRING, files.o.user), SBXI_KEEP(BYTES, files.bytes)
+};
+
+#undef SBXI_KEEP
+
+static const sbxi_field sbxi_keep_file[] = {
+#define SBXI_ROW(type_, member) \
+    { NULL, NULL, (uint16_t)offsetof(sbx_file_info, member), 0, SBXI_T_##type_, 0 }
+    SBXI_ROW(STRING, name), SBXI_ROW(STRING, path), SBXI_ROW(STRING, permissions),
+    SBXI_ROW(STRING, owner), SBXI_ROW(STRING, group), SBXI_ROW(STRING, symlink_target),
+    SBXI_ROW(PAIRS, metadata)
+#undef SBXI_ROW
+};
+static const sbxi_shape sbxi_keep_file_shape = SBXI_SHAPE(sbxi_keep_file, sbx_file_info);
+
+static sbxi_shape sbxi_keep_shape(sbx_feature feature)
+{
+    sbxi_shape s = SBXI_SHAPE(sbxi_keep_files, sbxi_args);
+    if (feature == SBX_FEATURE_SANDBOX_CREATE) {
+        s.fields = sbxi_keep_create;
+        s.count = (uint16_t)SBXI_LEN(sbxi_keep_create);
+    } else if (feature == SBX_FEATURE_SANDBOX_LIST) {
+        s.fields = sbxi_keep_list;
+        s.count = (uint16_t)SBXI_LEN(sbxi_keep_list);
+    } else if (feature == SBX_FEATURE_COMMAND_RUN) {
+        s.fields = sbxi_keep_command;
+        s.count = (uint16_t)SBXI_LEN(sbxi_keep_command);
+    } else if (feature < SBX_FEATURE_FILES_READ) {
+        s.count = 0;
+    }
+    return s;
+}
+/* reply - what becomes of the bytes of a response: headers, then by the route a
+   bound result, items for a callback, a sink, or a stream of events; or, for an
+   unhappy status, the fault that explains it. Events of the HTTP reader come
+   in, the user's sinks and callbacks are called; nothing is collected on the
+   way. Called by op.c. */
+
+/* ---- the user's side ------------------------------------------------------ */
+
+static const sbx_sink *sbxi_op_sink(const sbx_op *op, unsigned id)
+{
+    if (op->route->recv == SBXI_RECV_SINK) return &op->args.of.files.sink;
+    return id == 2 ? &op->args.of.command.o.err : &op->args.of.command.o.out;
+}
+
+/* Keeps output that has no sink, up to the limit. */
+static int sbxi_op_capture(sbx_op *op, unsigned id, const void *data, size_t len)
+{
+    sbxi_capture *c = &op->captured[id == 2];
+    size_t limit = op->args.of.command.o.capture_limit, room = 0;
+    int rc = SBX_OK;
+    if (limit == 0) return SBX_OK;
+    if (!c->buf.data) rc = sbxi_block_start(&c->buf);
+    if (rc == SBX_OK) {
+        room = limit - (c->buf.len - sizeof(sbxi_owned));
+        rc = sbxi_buf_add(&c->buf, data, SBXI_MIN(room, len));
+    }
+    if (rc != SBX_OK) return rc;
+    if (len > room) c->cut += len - room;
+    return SBX_OK;
+}
+
+/* Gives bytes to the sink of a stream. SBX_E_AGAIN: it took nothing. */
+static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
+{
+    const sbx_sink *s = sbxi_op_sink(op, id);
+    int rc;
+    if (len == 0) return SBX_OK;
+    op->mid_stream = true;
+    if (!s->put)
+        return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
+    op->client->callbacks++;
+    rc = s->put(s->ctx, data, len);
+    op->client->callbacks--;
+    if (op->cancelled) return SBX_E_CANCELLED;
+    if (rc == SBX_E_AGAIN) op->asleep = true;
+    return rc > 0 ? SBX_E_SINK : rc;
+}
+
+/* A daemon that knows links says so beside the type of their target. */
+static void sbxi_file_fix(sbx_file_info *info)
+{
+    if (info->is_symlink) info->type = SBX_FILE_SYMLINK;
+}
+
+static int sbxi_op_item(void *ctx, void *item)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_args *a = &op->args;
+    int rc = SBX_OK;
+    op->mid_stream = true;
+    op->client->callbacks++;
+    switch (op->feature) {
+    case SBX_FEATURE_SANDBOX_LIST:
+        rc = a->of.list.each(a->of.list.ctx, (const sbx_sandbox_info *)item);
+        break;
+    case SBX_FEATURE_COMMAND_LIST:
+        rc = a->of.pid.each(a->of.pid.ctx, (const sbx_process_info *)item);
+        break;
+    default:
+        sbxi_file_fix((sbx_file_info *)item);
+        if (a->of.files.each)
+            rc = a->of.files.each(a->of.files.ctx, (const sbx_file_info *)item);
+        if (!op->result)
+            op->result = sbxi_keep_result(&op->client->link.alloc, &sbxi_keep_file_shape, item);
+        if (!op->result) rc = SBX_E_NOMEM;
+    }
+    op->client->callbacks--;
+    if (op->cancelled) return SBX_E_CANCELLED;
+    return rc > 0 ? SBX_E_ARG : rc;
+}
+
+/* A piece of base64 text inside a message. */
+static int sbxi_op_piece(void *ctx, unsigned id, const char *text, size_t len, bool more)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    size_t n = 0;
+    int rc = sbx_base64_decode(&op->base64, text, len, op->held.piece, &n);
+    if (rc == SBX_OK && !more) {
+        rc = sbx_base64_end(&op->base64);
+        memset(&op->base64, 0, sizeof op->base64);
+    }
+    if (rc == SBX_OK && !op->started) rc = SBX_E_PROTOCOL;
+    if (rc != SBX_OK) return rc;
+    rc = sbxi_op_put(op, id, op->held.piece, n);
+    if (rc != SBX_E_AGAIN) return rc;
+    op->held_id = id;
+    op->held_len = n;
+    return SBX_PENDING;
+}
+
+/* ---- streams of envelopes ------------------------------------------------- */
+
+static int sbxi_frame_begin(void *ctx, unsigned flags, uint32_t len)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_reply *r = &op->reply;
+    (void)flags;
+    (void)len;
+    memset(&r->of.event, 0, sizeof r->of.event);
+    memset(&op->base64, 0, sizeof op->base64);
+    sbxi_bind_init(&r->bind, op->route->reply, NULL, &r->of.event);
+    r->bind.piece = sbxi_op_piece;
+    r->bind.ctx = op;
+    sbx_json_init(&r->json, sbxi_bind_event, &r->bind);
+    return SBX_OK;
+}
+
+/* The slices are small enough for what they decode to fit op->piece. */
+#define SBXI_SLICE ((SBX_PIECE_BYTES - 3) / 3 * 4)
+
+static int sbxi_frame_data(void *ctx, const char *data, size_t len, size_t *used)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    size_t pos = 0;
+    int rc = SBX_OK;
+    while (pos < len && rc == SBX_OK) {
+        size_t took = 0;
+        rc = sbx_json_feed(&op->reply.json, data + pos, SBXI_MIN(len - pos, SBXI_SLICE), &took);
+        pos += took;
+    }
+    *used = pos;
+    return rc == SBX_PENDING ? SBX_E_AGAIN : rc;
+}
+
+static int sbxi_frame_end(void *ctx)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    int rc = sbx_json_end(&op->reply.json);
+    return rc == SBX_OK ? op->client->provider->event(op) : rc;
+}
+
+/* ---- events of the HTTP reader -------------------------------------------- */
+
+/* Retry-After: seconds, or a date to be compared with the clock. */
+static int32_t sbxi_retry_after(const sbx_op *op, sbxi_span value)
+{
+    const sbx_net *n = &op->client->link.net;
+    uint64_t s;
+    int64_t date;
+    if (sbxi_parse_u64(value, INT32_MAX / 1000, &s)) return (int32_t)s * 1000;
+    if (!n->unix_ms || !sbxi_parse_http_date(value, &date)) return -1;
+    date -= n->unix_ms(n->ctx);
+    return date < 0 ? 0 : date > INT32_MAX ? INT32_MAX : (int32_t)date;
+}
+
+static int sbxi_reply_header(void *ctx, const char *name, const char *value, bool cut)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_reply *r = &op->reply;
+    sbxi_span n = sbxi_span_of(name), v = sbxi_span_of(value);
+    const char *page = op->route->page_header;
+    if (sbxi_span_is(n, "retry-after")) {
+        r->retry_after_ms = sbxi_retry_after(op, v);
+    } else if (sbxi_span_is(n, "should-retry")) {
+        r->should_retry = sbxi_span_is_nocase(v, "true") ? SBX_YES : SBX_NO;
+    } else if (page && sbxi_span_is_nocase(n, page)) {
+        if (cut || v.len >= sizeof r->token)
+            return sbxi_op_fail(op, SBX_E_TOO_LARGE, SBXI_TEXT("a page token is longer than SBX_MAX_TOKEN"));
+        memcpy(r->token, v.ptr, v.len + 1);
+    }
+    return SBX_OK;
+}
+
+static int sbxi_reply_bind(sbx_op *op)
+{
+    sbxi_reply *r = &op->reply;
+    const sbxi_route *route = op->route;
+    int rc = SBX_OK;
+    r->json_started = true;
+    if (!r->happy) {
+        memset(&r->of.fault, 0, sizeof r->of.fault);
+        sbxi_bind_init(&r->bind, op->client->provider->fault, NULL, &r->of.fault);
+    } else {
+        rc = sbxi_block_start(&op->block);
+        if (route->recv == SBXI_RECV_EACH && !route->each_in_object)
+            sbxi_bind_each(&r->bind, route->reply, &op->block);
+        else
+            sbxi_bind_init(&r->bind, route->reply, &op->block, NULL);
+    }
+    r->bind.item = sbxi_op_item;
+    r->bind.ctx = op;
+    sbx_json_init(&r->json, sbxi_bind_event, &r->bind);
+    return rc;
+}
+
+static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
+{
+    static const sbxi_connect_events frames = { sbxi_frame_begin, sbxi_frame_data, sbxi_frame_end };
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_reply *r = &op->reply;
+    r->http = head->status;
+    r->happy = head->status >= 200 && head->status < 300;
+    if (head->gzip)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is compressed though not asked for"));
+    if (r->happy && op->route->recv == SBXI_RECV_EVENTS) {
+        sbxi_connect_init(&op->frame, &frames, op);
+        return SBX_OK;
+    }
+    if (r->happy && (op->route->recv == SBXI_RECV_SINK || op->route->recv == SBXI_RECV_NOTHING))
+        return SBX_OK;
+    return sbxi_reply_bind(op);
+}
+
+/* JSON of a result. A broken error body is kept as text instead. */
+static int sbxi_reply_json(sbx_op *op, const char *data, size_t len)
+{
+    sbxi_reply *r = &op->reply;
+    int rc;
+    if (!r->happy && r->raw_len < sizeof r->raw) {
+        size_t n = SBXI_MIN(len, sizeof r->raw - r->raw_len);
+        memcpy(r->raw + r->raw_len, data, n);
+        r->raw_len = (uint8_t)(r->raw_len + n);
+    }
+    rc = sbx_json_feed(&r->json, data, len, NULL);
+    if (!r->happy) return SBX_OK;
+    if (rc == SBX_E_BAD_JSON)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON: is this the right URL?"));
+    if (rc == SBX_E_TOO_LARGE)
+        sbxi_op_fail(op, rc, SBXI_TEXT("the reply is larger than SBX_MAX_RESULT or deeper than "
+                             "SBX_MAX_JSON_DEPTH"));
+    return rc;
+}
+
+static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    int rc = SBX_OK;
+    *used = len;
+    if (!op->reply.happy) return sbxi_reply_json(op, data, len);
+    switch (op->route->recv) {
+    case SBXI_RECV_NOTHING:
+        break;
+    case SBXI_RECV_SINK:
+        rc = sbxi_op_put(op, 1, data, len);
+        if (rc == SBX_E_AGAIN) *used = 0;
+        break;
+    case SBXI_RECV_EVENTS:
+        rc = sbxi_connect_feed(&op->frame, data, len, used);
+        if (rc == SBX_E_BAD_JSON || rc == SBX_E_PROTOCOL)
+            rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the stream does not hold to the protocol"));
+        break;
+    default:
+        rc = sbxi_reply_json(op, data, len);
+    }
+    return rc;
+}
+
+static const sbx_http_events sbxi_reply_events = { sbxi_reply_header, sbxi_reply_head,
+    sbxi_reply_body };
+
+/* Gives a sink once more what it did not take; then the stream can go on. */
+static int sbxi_reply_wake(sbx_op *op)
+{
+    size_t used;
+    int rc = SBX_OK;
+    op->asleep = false;
+    op->x.since = op->client->link.net.now_ms(op->client->link.net.ctx);
+    if (op->held_len) rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
+    if (rc == SBX_E_AGAIN) return rc;
+    if (rc == SBX_OK && op->held_len) {
+        op->held_len = 0;
+        rc = sbxi_connect_feed(&op->frame, NULL, 0, &used);
+    }
+    return rc;
+}
+
+/* ---- the end of a response ------------------------------------------------ */
+
+static bool sbxi_rule_fits(const sbxi_rule *rule, const sbxi_fault *f, int http, uint8_t host)
+{
+    uint8_t on = rule->when & (SBXI_ON_CONTROL | SBXI_ON_SANDBOX);
+    if ((on && on != SBXI_ON_CONTROL << host) || (rule->http && rule->http != http)) return false;
+    if (!rule->text) return true;
+    if (rule->when & SBXI_HAS) return sbxi_find(sbxi_span_of(f->message), rule->text) != NULL;
+    return strcmp(f->word, rule->text) == 0;
+}
+
+/* What HTTP itself says, where neither route nor provider knows better. */
+static const sbxi_rule sbxi_http_rules[] = {
+    { NULL, 400, SBX_E_REFUSED, 0 }, { NULL, 401, SBX_E_AUTH, 0 },
+    { NULL, 403, SBX_E_DENIED, 0 }, { NULL, 404, SBX_E_NOT_FOUND, 0 },
+    { NULL, 409, SBX_E_CONFLICT, 0 }, { NULL, 413, SBX_E_TOO_LARGE, 0 },
+    { NULL, 422, SBX_E_REFUSED, 0 }, { NULL, 429, SBX_E_RATE_LIMITED, 0 },
+    { NULL, 499, SBX_E_CANCELLED, 0 }, { NULL, 501, SBX_E_UNSUPPORTED_HOST, 0 },
+    { NULL, 502, SBX_E_BUSY, 0 }, { NULL, 503, SBX_E_BUSY, 0 }, { NULL, 504, SBX_E_BUSY, 0 },
+    { NULL, 505, SBX_E_UNSUPPORTED_HOST, 0 }, { NULL, 507, SBX_E_NO_SPACE, 0 },
+    { NULL, 0, 0, 0 }
+};
+
+/* The status a fault stands for: the route's rules, the provider's, HTTP's. */
+static int sbxi_fault_status(const sbx_op *op, const sbxi_fault *f, int http)
+{
+    const sbxi_rule *lists[3];
+    size_t i;
+    lists[0] = op->route->rules;
+    lists[1] = op->client->provider->rules;
+    lists[2] = sbxi_http_rules;
+    for (i = 0; i < 3; i++) {
+        const sbxi_rule *rule = lists[i];
+        for (; rule && rule->status; rule++)
+            if (sbxi_rule_fits(rule, f, http, op->route->host)) return rule->status;
+    }
+    return http >= 500 ? SBX_E_SERVER : SBX_E_PROTOCOL;
+}
+
+/* Puts a fault into the error and returns its meaning. */
+static int sbxi_op_fault(sbx_op *op, const sbxi_fault *f, int http)
+{
+    sbx_error *e = &op->error;
+    int status = sbxi_fault_status(op, f, f->number > 0 ? f->number : http);
+    if (status == SBXI_MEANS_NO) return status;
+    e->http_status = http;
+    e->retry_after_ms = op->reply.retry_after_ms;
+    sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
+    if (status == SBX_E_SANDBOX_GONE) e->sandbox_alive = e->process_alive = SBX_NO;
+    if (status == SBX_E_UNREACHABLE) e->sandbox_alive = SBX_YES; /* its gateway knows it */
+    if (status == SBX_E_KILLED) e->process_alive = SBX_NO;
+    return sbxi_error_set(e, status, f->message[0] ? f->message : NULL);
+}
+
+static int sbxi_reply_unhappy(sbx_op *op)
+{
+    sbxi_reply *r = &op->reply;
+    sbxi_fault *f = &r->of.fault;
+    if (sbx_json_end(&r->json) != SBX_OK || (!f->message[0] && !f->word[0])) {
+        memset(f, 0, sizeof *f);
+        sbxi_put_text(f->message, sizeof f->message, r->raw, r->raw_len);
+    }
+    return sbxi_op_fault(op, f, r->http);
+}
+
+/* SBX_OK: the route got what it asked for. */
+static int sbxi_reply_end(sbx_op *op)
+{
+    sbxi_reply *r = &op->reply;
+    int rc = SBX_OK;
+    if (!r->happy) {
+        rc = sbxi_reply_unhappy(op);
+        r->no = rc == SBXI_MEANS_NO;
+        return r->no ? SBX_OK : rc;
+    }
+    if (op->route->recv == SBXI_RECV_EVENTS && !op->ended)
+        return sbxi_op_fail(op, SBX_E_NO_END, NULL);
+    if (!r->json_started) return SBX_OK;
+    rc = sbx_json_end(&r->json);
+    if (rc == SBX_OK) rc = sbxi_bind_finish(&r->bind);
+    if (rc == SBX_OK && op->route->recv == SBXI_RECV_RESULT) {
+        op->result = sbxi_bind_result(&r->bind);
+        sbxi_block_take(&op->block);
+    }
+    if (rc == SBX_E_BAD_JSON)
+        rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));
+    return rc;
+}
+
+static void sbxi_reply_clear(sbx_op *op)
+{
+    sbxi_reply *r = &op->reply;
+    r->http = 0;
+    r->happy = r->no = r->json_started = false;
+    r->raw_len = 0;
+    r->retry_after_ms = -1;
+    r->should_retry = SBX_DEFAULT;
+    r->token[0] = 0;
+}
+/* op - the driver of operations: starts them, runs their exchanges and naps,
+   and is the one place that knows deadlines, retries, probing, cancelling and
+   blocking. Called by api/ to start, by the user to poll. */
+
+static uint64_t sbxi_now(const sbx_client *c) { return c->link.net.now_ms(c->link.net.ctx); }
+
+/* now + ms, SBX_NEVER being for ever. */
+static uint64_t sbxi_after(uint64_t now, int32_t ms)
+{
+    return ms < 0 ? UINT64_MAX : now + (uint64_t)ms;
+}
+
+/* ---- what a step may ask for ---------------------------------------------- */
+
+/* One exchange by a route; the step function is called with `next` after it. */
+static int sbxi_ask(sbx_op *op, const sbxi_route *route, uint8_t next)
+{
+    op->route = route;
+    op->step = next;
+    op->tries = 0;
+    op->fresh = false;
+    op->phase = SBXI_PHASE_EXCHANGE;
+    return SBX_PENDING;
+}
+
+/* ---- exchanges ------------------------------------------------------------ */
+
+static int sbxi_op_connect(sbx_op *op)
+{
+    sbxi_url url;
+    int rc = sbxi_op_build(op, op->route, &url);
+    if (rc != SBX_OK) return rc;
+    if (op->tries && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
+    sbxi_reply_clear(op);
+    if (!op->probing) sbxi_error_clear(&op->error);
+    op->held_len = 0;
+    op->started = op->ended = false;
+    return sbxi_exchange_start(&op->x, &op->client->link, &url, &op->out, op->fresh, op->line,
+                               &sbxi_reply_events, op);
+}
+
+/* Frees what an exchange needed. */
+static void sbxi_op_disconnect(sbx_op *op)
+{
+    if (op->x.conn) sbxi_exchange_end(&op->x);
+}
+
+/* xorshift: jitter needs no strength, only difference. */
+static uint32_t sbxi_jitter(sbx_client *c)
+{
+    const sbx_net *n = &c->link.net;
+    if (!c->jitter && n->entropy) (void)n->entropy(n->ctx, &c->jitter, sizeof c->jitter);
+    if (!c->jitter) c->jitter = (uint32_t)sbxi_now(c) | 1;
+    c->jitter ^= c->jitter << 13;
+    c->jitter ^= c->jitter >> 17;
+    c->jitter ^= c->jitter << 5;
+    return c->jitter;
+}
+
+/* Backoff: what the service asked for, else 0.1 s doubling up to 10 s, of which
+   a random half is taken off. */
+static int32_t sbxi_backoff(sbx_op *op)
+{
+    int32_t ms = 100;
+    unsigned i;
+    if (op->reply.retry_after_ms >= 0) return op->reply.retry_after_ms;
+    for (i = 0; i < op->tries && ms < 10000; i++) ms *= 2;
+    ms = SBXI_MIN(ms, 10000);
+    return ms - (int32_t)((sbxi_jitter(op->client) & 1023) * (uint32_t)(ms / 2) >> 10);
+}
+
+/* Whether the failed exchange may be sent again, by the route's class. */
+static bool sbxi_may_retry(const sbx_op *op, int rc)
+{
+    const sbxi_reply *r = &op->reply;
+    uint8_t class = op->repeatable ? SBXI_RETRY_SAFE : op->route->retry;
+    if (op->mid_stream || op->detached || op->probing) return false;
+    if (!r->http) {
+        if (rc == SBX_E_CONNECT) return true;
+        if (rc != SBX_E_NETWORK) return false;
+        return !op->x.sent || class == SBXI_RETRY_SAFE;
+    }
+    if (r->happy || class == SBXI_RETRY_NEVER) return false;
+    if (r->should_retry != SBX_DEFAULT) return r->should_retry == SBX_YES;
+    if (r->http == 429 || r->http == 503) return true;
+    return class == SBXI_RETRY_SAFE && (r->http == 502 || r->http == 504);
+}
+
+/* Arranges another try. False: the failure stands. */
+static bool sbxi_op_retry(sbx_op *op, int rc)
+{
+    const sbx_client *c = op->client;
+    int32_t limit = c->config.retries == 0 ? 3 : c->config.retries < 0 ? 0 : c->config.retries;
+    bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh;
+    uint64_t until;
+    if (stale && !op->mid_stream) {
+        size_t i;
+        for (i = 0; i < op->out.part_count; i++)
+            if (!op->out.parts[i].source.rewind) return false;
+        if (op->tries == 0) op->tries = 1;
+        op->fresh = true;
+        sbxi_op_disconnect(op);
+        op->phase = SBXI_PHASE_EXCHANGE;
+        return true;
+    }
+    if (op->tries >= limit || !sbxi_may_retry(op, rc)) return false;
+    until = sbxi_after(sbxi_now(c), sbxi_backoff(op));
+    if (until >= op->deadline) return false;
+    op->tries++;
+    sbxi_op_disconnect(op);
+    op->nap_until = until;
+    op->phase = SBXI_PHASE_NAP;
+    return true;
+}
+
+/* ---- the end -------------------------------------------------------------- */
+
+static void sbxi_op_unlink(sbx_op *op)
+{
+    sbx_op **at = &op->client->ops;
+    while (*at && *at != op) at = &(*at)->next;
+    if (*at) *at = op->next;
+}
+
+static void sbxi_sandbox_unref(sbx_sandbox *s)
+{
+    if (s && --s->refs == 0) {
+        sbx_alloc alloc = s->client->link.alloc;
+        sbx_free(s->block);
+        sbxi_alloc_wipe(&alloc, s, s->size);
+    }
+}
+
+/* Frees the memory of a run; the struct stays until the user releases it. */
+static void sbxi_op_clean(sbx_op *op)
+{
+    const sbx_alloc *a = &op->client->link.alloc;
+    sbxi_op_disconnect(op);
+    sbxi_op_drop_parts(op);
+    sbxi_buf_free(&op->out.text);
+    sbxi_buf_free(&op->url);
+    sbxi_buf_free(&op->block);
+    sbxi_buf_free(&op->scratch);
+    sbxi_buf_free(&op->captured[0].buf);
+    sbxi_buf_free(&op->captured[1].buf);
+    sbxi_alloc_wipe(a, op->kept.block, op->kept.size);
+    sbxi_alloc_wipe(a, op->kept_files.block, op->kept_files.size);
+    sbxi_alloc_wipe(a, op->kept_call.block, op->kept_call.size);
+    op->kept.block = op->kept_files.block = op->kept_call.block = NULL;
+    sbx_free(op->result);
+    op->result = NULL;
+    sbxi_sandbox_unref(op->sandbox);
+    op->sandbox = NULL;
+}
+
+static void sbxi_op_free(sbx_op *op)
+{
+    const sbx_alloc *a = &op->client->link.alloc;
+    sbxi_op_unlink(op);
+    sbxi_op_clean(op);
+    sbxi_alloc_wipe(a, op, sizeof *op);
+}
+
+/* Tells the user, once. */
+static void sbxi_op_tell(sbx_op *op, int status)
+{
+    sbx_client *c = op->client;
+    op->status = status;
+    if (status != SBX_OK) {
+        sbxi_error_set(&op->error, status, NULL);
+        op->error.status = status;
+        if (!op->error.pid) op->error.pid = op->pid;
+        if (!op->error.http_status) op->error.http_status = op->reply.http;
+        *(op->call.error ? op->call.error : &c->error) = op->error;
+    }
+    if (op->call.op && op->call.done) {
+        c->callbacks++;
+        op->call.done(op->call.user, op, status);
+        c->callbacks--;
+    }
+}
+
+/* A create whose reply is missing may have made a sandbox. */
+static void sbxi_op_note_create(sbx_op *op, int status)
+{
+    bool cut = status == SBX_E_NETWORK || status == SBX_E_TIMEOUT || status == SBX_E_PROTOCOL
+        || status == SBX_E_NOMEM || status == SBX_E_TOO_LARGE || status == SBX_E_CANCELLED;
+    if (op->feature == SBX_FEATURE_SANDBOX_CREATE && op->x.sent && cut
+        && op->error.may_exist == SBX_DEFAULT)
+        op->error.may_exist = SBX_YES;
+}
+
+static void sbxi_op_finish(sbx_op *op, int status)
+{
+    if (status == SBX_OK && op->deliver && !op->detached) status = op->deliver(op);
+    sbxi_op_note_create(op, status);
+    op->phase = SBXI_PHASE_END;
+    sbxi_op_clean(op);
+    if (!op->detached) sbxi_op_tell(op, status);
+}
+
+/* ---- is the sandbox still there? ------------------------------------------ */
+
+#define SBXI_PROBE_MS 5000
+
+/* After a connection was lost in the middle: asks the sandbox, so that the error
+   can say what lives. False: nothing to ask. */
+static bool sbxi_op_probe(sbx_op *op, int rc)
+{
+    const sbxi_route *health = op->client->provider->health;
+    uint64_t until = sbxi_after(sbxi_now(op->client), SBXI_PROBE_MS);
+    if (op->probing || !health || op->route == health || op->route->host != SBXI_HOST_SANDBOX)
+        return false;
+    if (rc != SBX_E_NETWORK || !op->x.sent) return false;
+    sbxi_error_set(&op->error, rc, NULL);
+    sbxi_op_disconnect(op);
+    op->probing = true;
+    op->deadline = SBXI_MIN(op->deadline, until);
+    (void)sbxi_ask(op, health, SBXI_STEP_HEALTH);
+    return true;
+}
+
+/* The answer of the probe: the status the operation ends with. */
+static int sbxi_op_probed(sbx_op *op, int rc)
+{
+    sbx_error *e = &op->error;
+    e->message[0] = 0;
+    if (rc == SBX_OK && !op->reply.no) {
+        e->sandbox_alive = SBX_YES;
+        return sbxi_error_set(e, SBX_E_UNREACHABLE,
+            SBXI_TEXT("the connection was lost; the sandbox answers, and a command may still run in it"));
+    }
+    if (op->reply.http && (op->reply.no || rc == SBX_E_SANDBOX_GONE)) {
+        e->sandbox_alive = e->process_alive = SBX_NO;
+        return sbxi_error_set(e, SBX_E_SANDBOX_GONE,
+            SBXI_TEXT("the sandbox was killed or reached its end while the call ran"));
+    }
+    return sbxi_error_set(e, SBX_E_UNREACHABLE,
+        SBXI_TEXT("the connection was lost and the sandbox does not answer: ask with get_info"));
+}
+
+/* ---- sandbox handles ------------------------------------------------------ */
+
+static sbx_sandbox *sbxi_sandbox_new(sbx_client *c, const char *id)
+{
+    size_t len = strlen(id), size;
+    sbx_sandbox *s;
+    if (!sbxi_size_add(&size, sizeof *s, len)) return NULL;
+    s = (sbx_sandbox *)sbxi_alloc_get(&c->link.alloc, size);
+    if (!s) return NULL;
+    s->client = c;
+    s->refs = 1;
+    s->size = size;
+    memcpy(s->id, id, len + 1);
+    return s;
+}
+
+/* The reply told a sandbox's credentials: the handle takes them over. */
+static int sbxi_sandbox_learn(sbx_op *op)
+{
+    sbx_sandbox *s = op->sandbox;
+    if (!op->result) return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no sandbox"));
+    sbx_free(s->block);
+    s->block = op->result;
+    op->result = NULL;
+    s->access = *(const sbxi_access *)s->block;
+    s->known = true;
+    return SBX_OK;
+}
+
+/* ---- running -------------------------------------------------------------- */
+
+static void sbxi_op_step(sbx_op *op)
+{
+    const sbxi_entry *entry = &op->client->provider->entries[op->feature];
+    int rc;
+    if (op->step == SBXI_STEP_ACCESS) {
+        rc = sbxi_sandbox_learn(op);
+        op->step = SBXI_STEP_START;
+        if (rc != SBX_OK) {
+            sbxi_op_finish(op, rc);
+            return;
+        }
+    }
+    if (op->step == SBXI_STEP_START && entry->needs_access && !op->sandbox->known)
+        rc = sbxi_ask(op, op->client->provider->access, SBXI_STEP_ACCESS);
+    else if (entry->step)
+        rc = entry->step(op);
+    else
+        rc = op->step == SBXI_STEP_START ? sbxi_ask(op, entry->route, SBXI_STEP_DONE) : SBX_OK;
+    if (rc != SBX_PENDING) sbxi_op_finish(op, rc);
+}
+
+/* The exchange is over, well or not. */
+static void sbxi_op_answered(sbx_op *op, int rc)
+{
+    if (rc == SBX_OK) rc = sbxi_reply_end(op);
+    /* the command's end has come; that the rest was cut changes nothing */
+    if (rc == SBX_E_NETWORK && op->route->recv == SBXI_RECV_EVENTS && op->ended) rc = SBX_OK;
+    if (op->probing) {
+        sbxi_op_finish(op, sbxi_op_probed(op, rc));
+        return;
+    }
+    if (rc != SBX_OK && sbxi_op_retry(op, rc)) return;
+    if (rc != SBX_OK && sbxi_op_probe(op, rc)) return;
+    sbxi_op_disconnect(op);
+    if (rc == SBX_OK)
+        op->phase = SBXI_PHASE_STEP;
+    else
+        sbxi_op_finish(op, rc);
+}
+
+/* False: blocked for now. */
+static bool sbxi_op_exchange(sbx_op *op, uint64_t now)
+{
+    int rc = SBX_OK;
+    if (!op->x.conn) rc = sbxi_op_connect(op);
+    if (op->asleep && rc == SBX_OK) {
+        if (!op->woken) return false;
+        op->woken = false;
+        rc = sbxi_reply_wake(op);
+        if (rc == SBX_E_AGAIN) return false;
+    }
+    if (rc == SBX_OK) rc = sbxi_exchange_run(&op->x, now, &op->error);
+    if (rc == SBX_E_AGAIN && op->x.want == 0) op->asleep = true;
+    if (rc == SBX_E_AGAIN) return false;
+    sbxi_op_answered(op, rc);
+    return true;
+}
+
+static void sbxi_op_run(sbx_op *op, uint64_t now)
+{
+    bool go = true;
+    while (go && op->phase != SBXI_PHASE_END) {
+        if (op->cancelled && !op->detached) {
+            sbxi_op_finish(op, SBX_E_CANCELLED);
+            return;
+        }
+        if (now >= op->deadline) {
+            op->error.clock = SBX_CLOCK_TOTAL;
+            if (op->probing)
+                sbxi_op_finish(op, sbxi_op_probed(op, SBX_E_TIMEOUT));
+            else
+                sbxi_op_finish(op, SBX_E_TIMEOUT);
+            return;
+        }
+        switch (op->phase) {
+        case SBXI_PHASE_STEP:
+            sbxi_op_step(op);
+            break;
+        case SBXI_PHASE_EXCHANGE:
+            go = sbxi_op_exchange(op, now);
+            break;
+        default:
+            go = now >= op->nap_until;
+            if (go) op->phase = SBXI_PHASE_EXCHANGE;
+        }
+    }
+}
+
+/* Runs every operation once. Callbacks may start and release operations: new
+   ones stand at the end, released ones stay linked until this is over. */
+static void sbxi_run_all(sbx_client *c)
+{
+    sbx_op *op, *next;
+    for (op = c->ops; op; op = op->next)
+        if (op->phase != SBXI_PHASE_END) sbxi_op_run(op, sbxi_now(c));
+    for (op = c->ops; op; op = next) {
+        next = op->next;
+        if (op->released && op->phase == SBXI_PHASE_END) sbxi_op_free(op);
+    }
+}
+
+/* ---- waiting -------------------------------------------------------------- */
+
+/* When this operation must run even if nothing happens on its connection. */
+static uint64_t sbxi_op_due(const sbx_op *op)
+{
+    uint64_t due = op->cancelled ? 0 : op->deadline, other = UINT64_MAX;
+    sbx_clock clock;
+    if (op->phase == SBXI_PHASE_NAP) other = op->nap_until;
+    if (op->phase == SBXI_PHASE_STEP) return 0;
+    if (op->phase == SBXI_PHASE_EXCHANGE) {
+        if (!op->x.conn || (op->asleep && op->woken)) return 0;
+        if (!op->asleep) other = sbxi_exchange_due(&op->x, &clock);
+    }
+    return SBXI_MIN(due, other);
+}
+
+SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap, size_t *n,
+                      uint32_t *next_ms)
+{
+    uint64_t now, due = UINT64_MAX;
+    const sbx_op *op;
+    if (!client || !n || !next_ms || (cap && !out)) return SBX_E_ARG;
+    now = sbxi_now(client);
+    *n = 0;
+    for (op = client->ops; op; op = op->next) {
+        uint64_t d;
+        if (op->phase == SBXI_PHASE_END) continue;
+        d = sbxi_op_due(op);
+        due = SBXI_MIN(due, d);
+        if (op->phase != SBXI_PHASE_EXCHANGE || !op->x.conn || op->asleep || !op->x.want) continue;
+        if (*n < cap) {
+            out[*n].conn = op->x.conn->raw;
+            out[*n].want = op->x.want;
+        }
+        ++*n;
+    }
+    *next_ms = due == UINT64_MAX ? UINT32_MAX
+             : due <= now        ? 0
+             : due - now > UINT32_MAX - 1 ? UINT32_MAX - 1 : (uint32_t)(due - now);
+    return SBX_OK;
+}
+
+#define SBXI_WAITS 16 /* on the stack; more are taken from the allocator */
+
+/* Sleeps until there is something to do, `ms` at most. */
+static int sbxi_wait(sbx_client *c, uint32_t ms)
+{
+    sbx_wait few[SBXI_WAITS], *waits = few;
+    size_t n, cap = SBXI_WAITS;
+    uint32_t next;
+    int rc;
+    if (!c->link.net.wait) return SBX_E_NO_WAIT;
+    (void)sbx_waits(c, few, cap, &n, &next);
+    if (n > cap) {
+        cap = n;
+        waits = (sbx_wait *)sbxi_alloc_get(&c->link.alloc, cap * sizeof *waits);
+        if (!waits) return SBX_E_NOMEM;
+        (void)sbx_waits(c, waits, cap, &n, &next);
+    }
+    rc = next == 0 ? SBX_OK : c->link.net.wait(c->link.net.ctx, waits, n, SBXI_MIN(ms, next));
+    if (waits != few) sbxi_alloc_free(&c->link.alloc, waits, cap * sizeof *waits);
+    return rc;
+}
+
+SBX_API int sbx_poll(sbx_client *client, uint32_t timeout_ms, size_t *running)
+{
+    const sbx_op *op;
+    int rc = SBX_OK;
+    if (!client) return SBX_E_ARG;
+    if (client->callbacks) return SBX_E_REENTRANT;
+    sbxi_run_all(client);
+    if (timeout_ms) {
+        rc = sbxi_wait(client, timeout_ms);
+        sbxi_run_all(client);
+    }
+    if (running)
+        for (*running = 0, op = client->ops; op; op = op->next)
+            *running += op->phase != SBXI_PHASE_END;
+    return rc;
+}
+
+/* ---- starting ------------------------------------------------------------- */
+
+static void sbxi_op_init(sbx_op *op, sbx_client *c, sbx_feature feature, const sbxi_args *args)
+{
+    const sbx_alloc *a = &c->link.alloc;
+    op->client = c;
+    op->feature = feature;
+    op->args = *args;
+    op->status = SBX_PENDING;
+    sbxi_error_clear(&op->error);
+    sbxi_buf_init(&op->out.text, a, SBX_MAX_REQUEST);
+    sbxi_buf_init(&op->url, a, 1024);
+    sbxi_buf_init(&op->block, a, SBX_MAX_RESULT);
+    sbxi_buf_init(&op->scratch, a, SBX_MAX_REQUEST);
+    if (feature == SBX_FEATURE_COMMAND_RUN) {
+        size_t limit = args->of.command.o.capture_limit;
+        if (!sbxi_size_add(&limit, limit, sizeof(sbxi_owned) + 1)) limit = SIZE_MAX;
+        sbxi_buf_init(&op->captured[0].buf, a, limit);
+        sbxi_buf_init(&op->captured[1].buf, a, limit);
+    } else {
+        sbxi_buf_init(&op->captured[0].buf, a, 0);
+        sbxi_buf_init(&op->captured[1].buf, a, 0);
+    }
+}
+
+/* The list of files of write_many with its paths, in one block. */
+static int sbxi_op_keep_files(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    sbxi_cursor c = { NULL, 0, false };
+    sbx_file_write *copy;
+    size_t i;
+    if (a->count > SIZE_MAX / sizeof *copy) return SBX_E_NOMEM;
+    sbxi_cursor_put(&c, a->files, a->count * sizeof *copy, 1);
+    for (i = 0; i < a->count; i++) sbxi_cursor_text(&c, a->files[i].path);
+    if (c.overflow) return SBX_E_NOMEM;
+    op->kept_files.size = c.at;
+    op->kept_files.block = c.data = (char *)sbxi_alloc_get(&op->client->link.alloc, c.at);
+    if (!c.data) return SBX_E_NOMEM;
+    c.at = 0;
+    copy = (sbx_file_write *)sbxi_cursor_put(&c, a->files, a->count * sizeof *copy, 1);
+    for (i = 0; i < a->count; i++) copy[i].path = sbxi_cursor_text(&c, copy[i].path);
+    a->files = copy;
+    return SBX_OK;
+}
+
+/* Copies what must outlive the call that starts the operation: the arguments
+   and the call's own texts. */
+static int sbxi_op_keep(sbx_op *op)
+{
+    static const sbxi_field call_fields[] = {
+        { NULL, NULL, (uint16_t)offsetof(sbx_call, api_key), 0, SBXI_T_STRING, 0 },
+        { NULL, NULL, (uint16_t)offsetof(sbx_call, domain), 0, SBXI_T_STRING, 0 }
+    };
+    static const sbxi_shape call_shape = SBXI_SHAPE(call_fields, sbx_call);
+    const sbx_alloc *alloc = &op->client->link.alloc;
+    sbxi_shape shape = sbxi_keep_shape(op->feature);
+    int rc = sbxi_keep(&op->kept, alloc, &shape, &op->args);
+    if (rc == SBX_OK && (op->call.api_key || op->call.domain))
+        rc = sbxi_keep(&op->kept_call, alloc, &call_shape, &op->call);
+    if (rc == SBX_OK && op->feature == SBX_FEATURE_FILES_WRITE_MANY && op->args.of.files.count)
+        rc = sbxi_op_keep_files(op);
+    return rc;
+}
+
+/* A single file to write is a list of one. */
+static void sbxi_op_one_file(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    if (op->feature == SBX_FEATURE_FILES_WRITE_MANY && !a->count) op->step = SBXI_STEP_DONE;
+    if (op->feature != SBX_FEATURE_FILES_WRITE) return;
+    if (a->from_bytes) {
+        a->reading.data = a->bytes.data;
+        a->reading.len = a->bytes.len;
+        a->one.from = sbx_source_memory(&a->reading);
+    }
+    a->one.path = a->path;
+    a->files = &a->one;
+}
+
+/* Where a call's failure goes when there is no operation yet. */
+static int sbxi_call_fail(sbx_client *c, const sbx_call *call, int status, const char *message)
+{
+    sbx_error *e = call && call->error ? call->error : &c->error;
+    sbxi_error_clear(e);
+    return sbxi_error_set(e, status, message);
+}
+
+static int sbxi_block(sbx_client *c, sbx_op *op)
+{
+    int status;
+    while (op->phase != SBXI_PHASE_END) {
+        int rc;
+        sbxi_run_all(c);
+        if (op->phase == SBXI_PHASE_END) break;
+        rc = sbxi_wait(c, UINT32_MAX);
+        if (rc != SBX_OK) sbxi_op_finish(op, rc);
+    }
+    status = op->status;
+    sbxi_op_free(op);
+    return status;
+}
+
+/* Starts an operation and, unless call->op is set, runs it to its end. `total_ms`
+   is the default of its total clock. `error` is the status of the checks the
+   caller made, with its message. */
+static int sbxi_start(sbx_client *c, sbx_sandbox *s, sbx_feature feature, const sbxi_args *args,
+                      int (*deliver)(sbx_op *op), int32_t total_ms, const sbx_call *call)
+{
+    sbx_op *op, **end = &c->ops;
+    int32_t ms = call && call->timeout_ms ? call->timeout_ms : total_ms;
+    bool later = call && call->op;
+    if (later) *call->op = NULL;
+    if (!later && c->callbacks) return sbxi_call_fail(c, call, SBX_E_REENTRANT, NULL);
+    if (!later && !c->link.net.wait) return sbxi_call_fail(c, call, SBX_E_NO_WAIT, NULL);
+    if (!sbx_supports(c, feature)) return sbxi_call_fail(c, call, SBX_E_UNSUPPORTED, NULL);
+    if (!c->config.api_key && !(call && call->api_key) && !c->debug)
+        return sbxi_call_fail(c, call, SBX_E_AUTH, SBXI_TEXT("no API key: set config.api_key or its variable"));
+    op = (sbx_op *)sbxi_alloc_get(&c->link.alloc, sizeof *op);
+    if (!op) return sbxi_call_fail(c, call, SBX_E_NOMEM, NULL);
+    sbxi_op_init(op, c, feature, args);
+    if (call) op->call = *call;
+    op->deliver = deliver;
+    op->deadline = sbxi_after(sbxi_now(c), ms);
+    op->sandbox = s;
+    if (s) s->refs++;
+    if (later && sbxi_op_keep(op) != SBX_OK) {
+        sbxi_op_free(op);
+        return sbxi_call_fail(c, call, SBX_E_NOMEM, NULL);
+    }
+    sbxi_op_one_file(op);
+    while (*end) end = &(*end)->next;
+    *end = op;
+    if (!later) return sbxi_block(c, op);
+    *call->op = op;
+    return SBX_PENDING;
+}
+
+/* ---- the user's handle of an operation ------------------------------------ */
+
+SBX_API int sbx_op_status(const sbx_op *op) { return op ? op->status : SBX_E_ARG; }
+
+SBX_API void sbx_op_wake(sbx_op *op)
+{
+    if (op) op->woken = true;
+}
+
+SBX_API void sbx_op_cancel(sbx_op *op)
+{
+    if (!op || op->phase == SBXI_PHASE_END || op->detached) return;
+    if (op->feature == SBX_FEATURE_SANDBOX_CREATE && op->x.conn && op->x.sent) {
+        op->error.may_exist = SBX_YES;
+        op->detached = true;
+        sbxi_op_tell(op, SBX_E_CANCELLED);
+        return;
+    }
+    /* inside one of its own callbacks the exchange must not vanish: the driver
+       ends it as soon as the callback has returned */
+    op->cancelled = true;
+    if (!op->client->callbacks) sbxi_op_finish(op, SBX_E_CANCELLED);
+}
+
+SBX_API void sbx_op_release(sbx_op *op)
+{
+    if (!op) return;
+    op->released = true;
+    op->call.done = NULL;
+    op->call.error = NULL;
+    sbx_op_cancel(op);
+    if (op->phase == SBXI_PHASE_END && !op->client->callbacks) sbxi_op_free(op);
+}
+
+/* Cancelled creates get a little time to be undone. */
+static void sbxi_follow_up(sbx_client *c)
+{
+    uint64_t until = sbxi_after(sbxi_now(c), SBXI_PROBE_MS);
+    sbx_op *op = c->ops;
+    while (op && c->link.net.wait && sbxi_now(c) < until) {
+        for (op = c->ops; op && !(op->detached && op->phase != SBXI_PHASE_END); op = op->next) {}
+        if (!op) break;
+        sbxi_run_all(c);
+        if (sbxi_wait(c, SBXI_PROBE_MS) != SBX_OK) break;
+    }
+}
+
+SBX_API int sbx_close(sbx_client *client)
+{
+    if (!client) return SBX_OK;
+    if (client->callbacks) return SBX_E_REENTRANT;
+    sbxi_follow_up(client);
+    while (client->ops) {
+        sbx_op *op = client->ops;
+        if (op->phase != SBXI_PHASE_END) {
+            op->call.done = NULL;
+            sbxi_op_finish(op, SBX_E_CANCELLED);
+        }
+        sbxi_op_free(op);
+    }
+    sbxi_client_free(client);
+    return SBX_OK;
+}
+
+/* provider - what provider files share: comparing daemon versions, composing
+   texts, common header forms. A provider file is tables first, then the few
+   functions that no table can say; providers never call each other. */
+
+/* "1.22.3" as 1 << 20 | 22 << 10 | 3; what is not said or no number is 0. */
+static uint32_t sbxi_version(const char *text)
+{
+    uint32_t v = 0, part = 0;
+    unsigned dots = 0;
+    for (; text && *text && dots < 3; text++) {
+        if (sbxi_is_digit(*text)) {
+            part = SBXI_MIN(part * 10 + (uint32_t)(*text - '0'), 1023);
+        } else {
+            v |= part << (20 - 10 * dots);
+            part = 0;
+            dots = *text == '.' ? dots + 1 : 3;
+        }
+    }
+    return dots < 3 ? v | part << (20 - 10 * dots) : v;
+}
+
+#define SBXI_VERSION(major, minor, patch) \
+    ((uint32_t)(major) << 20 | (uint32_t)(minor) << 10 | (uint32_t)(patch))
+
+/* An unknown version counts as new: only a host that says so is old. */
+static SBXI_MAYBE bool sbxi_older(const sbx_sandbox *s, uint32_t version)
+{
+    const char *v = s ? s->access.daemon_version : NULL;
+    return v && v[0] && sbxi_version(v) < version;
+}
+
+/* A random UUID (version 4) as text. */
+static SBXI_MAYBE int sbxi_uuid(sbx_op *op, char out[37])
+{
+    char hex[33];
+    size_t i, n = 0;
+    int rc = sbxi_hex_boundary(op, hex);
+    if (rc != SBX_OK) return rc;
+    hex[12] = '4';
+    hex[16] = "89ab"[sbxi_hex_value(hex[16]) & 3];
+    for (i = 0; i < 32; i++) {
+        if (i == 8 || i == 12 || i == 16 || i == 20) out[n++] = '-';
+        out[n++] = hex[i];
+    }
+    out[n] = 0;
+    return SBX_OK;
+}
+
+#define SBXI_TIME_MAX 32
+
+/* "2025-01-01T00:00:00+00:00" of a time before the year 10000, NUL-terminated;
+   returns its length. Days are found bit by bit: no 64-bit division. */
+static SBXI_MAYBE size_t sbxi_print_time(char *out, int64_t unix_ms)
+{
+    static const char form[] = "0000-00-00T00:00:00+00:00";
+    uint64_t ms = unix_ms > 0 ? (uint64_t)unix_ms : 0;
+    uint32_t days = 0, s, era, doe, yoe, doy, mp, part[6];
+    unsigned i, at;
+    for (i = 22; i-- > 0;)
+        if (ms >= (uint64_t)86400000 << i) {
+            ms -= (uint64_t)86400000 << i;
+            days |= 1u << i;
+        }
+    s = (uint32_t)ms / 1000;
+    days += 719468; /* from 0000-03-01: years then end with February */
+    era = days / 146097;
+    doe = days - era * 146097;
+    yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    mp = (5 * doy + 2) / 153;
+    part[2] = doy - (153 * mp + 2) / 5 + 1;
+    part[1] = mp < 10 ? mp + 3 : mp - 9;
+    part[0] = yoe + era * 400 + (part[1] <= 2);
+    part[3] = s / 3600;
+    part[4] = s / 60 % 60;
+    part[5] = s % 60;
+    memcpy(out, form, sizeof form);
+    for (i = 0, at = 2; i < 6; i++, at += 3) {
+        out[at] = (char)('0' + part[i] / 10 % 10);
+        out[at + 1] = (char)('0' + part[i] % 10);
+    }
+    out[0] = (char)('0' + part[0] / 1000 % 10);
+    out[1] = (char)('0' + part[0] / 100 % 10);
+    return sizeof form - 1;
+}
+/* e2b - E2B and E2B-compatible hosts: a REST control plane, and a daemon (envd)
+   in every sandbox with REST for file contents and Connect RPC (JSON) for all
+   else. Wire form of the Python SDK 2.63. Tables first. */
+
+#ifndef SBX_NO_E2B
+
+#define SBXI_FIELD(name, type, struct_, member) \
+    { name, NULL, (uint16_t)offsetof(struct_, member), 0, SBXI_T_##type, 0 }
+#define SBXI_SUB(name, type, shape) { name, &shape, 0, 0, SBXI_T_##type, 0 }
+#define SBXI_IN(name, type, member) { name, NULL, SBXI_ARG(member), 0, SBXI_T_##type, 0 }
+#define SBXI_FIXED(name, struct_, member) \
+    { name, NULL, (uint16_t)offsetof(struct_, member), \
+      (uint16_t)sizeof(((struct_ *)0)->member), SBXI_T_TEXT, 0 }
+
+/* ---- errors --------------------------------------------------------------- */
+
+static const sbxi_field sbxi_e2b_fault_fields[] = {
+    SBXI_FIELD("code", INT, sbxi_fault, number),
+    SBXI_FIXED("code", sbxi_fault, word),
+    SBXI_FIXED("error_code", sbxi_fault, word),
+    SBXI_FIXED("message", sbxi_fault, message)
+};
+static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_fault);
+
+/* Texts first, then the words of Connect. */
+static const sbxi_rule sbxi_e2b_rules[] = {
+    { "was not found", 502, SBX_E_SANDBOX_GONE, SBXI_ON_SANDBOX | SBXI_HAS },
+    { "port is not open", 502, SBX_E_UNREACHABLE, SBXI_ON_SANDBOX | SBXI_HAS },
+    { "was not found", 503, SBX_E_SANDBOX_GONE, SBXI_ON_SANDBOX | SBXI_HAS },
+    { "port is not open", 503, SBX_E_UNREACHABLE, SBXI_ON_SANDBOX | SBXI_HAS },
+    { NULL, 502, SBX_E_NETWORK, SBXI_ON_SANDBOX },
+    { "is a directory", 0, SBX_E_NOT_A_FILE, SBXI_ON_SANDBOX | SBXI_HAS },
+    { "not a directory", 0, SBX_E_NOT_A_FILE, SBXI_ON_SANDBOX | SBXI_HAS },
+    { "maximum number", 429, SBX_E_QUOTA, SBXI_ON_CONTROL | SBXI_HAS },
+    { "unavailable", 0, SBX_E_NETWORK, 0 },
+    { "invalid_argument", 0, SBX_E_REFUSED, 0 },
+    { "out_of_range", 0, SBX_E_REFUSED, 0 },
+    { "unauthenticated", 0, SBX_E_AUTH, 0 },
+    { "permission_denied", 0, SBX_E_DENIED, 0 },
+    { "not_found", 0, SBX_E_NOT_FOUND, 0 },
+    { "already_exists", 0, SBX_E_CONFLICT, 0 },
+    { "aborted", 0, SBX_E_CONFLICT, 0 },
+    { "failed_precondition", 0, SBX_E_CONFLICT, 0 },
+    { "resource_exhausted", 0, SBX_E_RATE_LIMITED, 0 },
+    { "canceled", 0, SBX_E_CANCELLED, 0 },
+    { "deadline_exceeded", 0, SBX_E_TIMEOUT, 0 },
+    { "unimplemented", 0, SBX_E_UNSUPPORTED_HOST, 0 },
+    { "internal", 0, SBX_E_SERVER, 0 },
+    { "unknown", 0, SBX_E_SERVER, 0 },
+    { "data_loss", 0, SBX_E_SERVER, 0 },
+    { NULL, 0, 0, 0 }
+};
+
+static const sbxi_rule sbxi_e2b_missing_is_no[] = {
+    { "not_found", 0, SBXI_MEANS_NO, 0 },
+    { NULL, 404, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 }
+};
+static const sbxi_rule sbxi_e2b_gone_is_no[] = {
+    { NULL, 502, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 }
+};
+static const sbxi_rule sbxi_e2b_exists_is_no[] = {
+    { "already_exists", 0, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 }
+};
+static const sbxi_rule sbxi_e2b_deadline_kills[] = {
+    { "deadline_exceeded", 0, SBX_E_KILLED, 0 },
+    { NULL, 0, 0, 0 }
+};
+
+/* ---- sandboxes ------------------------------------------------------------ */
+
+static const sbxi_field sbxi_e2b_resume_fields[] = {
+    SBXI_IN("enabled", CHOICE, create.auto_resume)
+};
+static const sbxi_shape sbxi_e2b_resume = SBXI_SHAPE(sbxi_e2b_resume_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_create_fields[] = {
+    SBXI_IN("templateID", STRING, create.o.template_id),
+    SBXI_IN("timeout", INT, create.o.timeout_s),
+    SBXI_IN("autoPause", CHOICE, create.auto_pause),
+    SBXI_IN("autoPauseMemory", CHOICE, create.auto_pause_memory),
+    SBXI_SUB("autoResume", OBJECT, sbxi_e2b_resume),
+    SBXI_IN("allow_internet_access", CHOICE, create.o.internet),
+    { "metadata", NULL, SBXI_ARG(create.o.metadata), 0, SBXI_T_PAIRS, SBXI_F_ALWAYS },
+    { "envVars", NULL, SBXI_ARG(create.o.envs), 0, SBXI_T_PAIRS, SBXI_F_ALWAYS }
+};
+static const sbxi_shape sbxi_e2b_create = SBXI_SHAPE(sbxi_e2b_create_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_access_fields[] = {
+    SBXI_FIELD("sandboxID", STRING, sbxi_access, id),
+    SBXI_FIELD("envdAccessToken", STRING, sbxi_access, access_token),
+    SBXI_FIELD("trafficAccessToken", STRING, sbxi_access, traffic_token),
+    SBXI_FIELD("domain", STRING, sbxi_access, domain),
+    SBXI_FIELD("envdVersion", STRING, sbxi_access, daemon_version)
+};
+static const sbxi_shape sbxi_e2b_access = SBXI_SHAPE(sbxi_e2b_access_fields, sbxi_access);
+
+static const char *const sbxi_e2b_states[] = { "running", "paused", NULL };
+static const char *const sbxi_e2b_ends[] = { "kill", "pause", NULL };
+
+static const sbxi_field sbxi_e2b_lifecycle_fields[] = {
+    SBXI_FIELD("autoResume", CHOICE, sbx_sandbox_info, auto_resume),
+    { "onTimeout", sbxi_e2b_ends, offsetof(sbx_sandbox_info, on_timeout), 0, SBXI_T_ENUM, 0 }
+};
+static const sbxi_shape sbxi_e2b_lifecycle = SBXI_SHAPE(sbxi_e2b_lifecycle_fields, sbx_sandbox_info);
+
+static const sbxi_field sbxi_e2b_info_fields[] = {
+    SBXI_FIELD("templateID", STRING, sbx_sandbox_info, template_id),
+    SBXI_FIELD("alias", STRING, sbx_sandbox_info, alias),
+    SBXI_FIELD("sandboxID", STRING, sbx_sandbox_info, id),
+    SBXI_FIELD("startedAt", TIME, sbx_sandbox_info, started_unix_ms),
+    SBXI_FIELD("endAt", TIME, sbx_sandbox_info, end_unix_ms),
+    SBXI_FIELD("cpuCount", INT, sbx_sandbox_info, cpu_count),
+    SBXI_FIELD("memoryMB", INT, sbx_sandbox_info, memory_mib),
+    SBXI_FIELD("diskSizeMB", INT, sbx_sandbox_info, disk_mib),
+    { "state", sbxi_e2b_states, offsetof(sbx_sandbox_info, state), 0, SBXI_T_ENUM, 0 },
+    SBXI_FIELD("envdVersion", STRING, sbx_sandbox_info, daemon_version),
+    SBXI_FIELD("metadata", PAIRS, sbx_sandbox_info, metadata),
+    SBXI_FIELD("envdAccessToken", STRING, sbx_sandbox_info, access_token),
+    SBXI_FIELD("allowInternetAccess", CHOICE, sbx_sandbox_info, internet),
+    SBXI_FIELD("domain", STRING, sbx_sandbox_info, domain),
+    SBXI_SUB("lifecycle", OBJECT, sbxi_e2b_lifecycle)
+};
+static const sbxi_shape sbxi_e2b_info = SBXI_SHAPE(sbxi_e2b_info_fields, sbx_sandbox_info);
+
+static const sbxi_field sbxi_e2b_list_fields[] = {
+    SBXI_IN("metadata", STRING, list.metadata),
+    SBXI_IN("state", STRING, list.state),
+    SBXI_IN("order", STRING, list.order),
+    SBXI_IN("startedAfter", STRING, list.after),
+    SBXI_IN("template", STRING, list.q.template_id),
+    SBXI_IN("nextToken", STRING, list.token),
+    SBXI_IN("limit", INT, list.limit)
+};
+static const sbxi_shape sbxi_e2b_list = SBXI_SHAPE(sbxi_e2b_list_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_connect_fields[] = { SBXI_IN("timeout", INT, time.timeout_s) };
+static const sbxi_shape sbxi_e2b_connect = SBXI_SHAPE(sbxi_e2b_connect_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_timeout_fields[] = {
+    { "timeout", NULL, SBXI_ARG(time.timeout_s), 0, SBXI_T_INT, SBXI_F_ALWAYS }
+};
+static const sbxi_shape sbxi_e2b_timeout = SBXI_SHAPE(sbxi_e2b_timeout_fields, sbxi_args);
+
+/* ---- processes ------------------------------------------------------------ */
+
+static const sbxi_field sbxi_e2b_process_fields[] = {
+    { "cmd", "/bin/bash", 0, 0, SBXI_T_LITERAL, 0 },
+    SBXI_IN("args", STRINGS, command.argv),
+    SBXI_IN("envs", PAIRS, command.o.envs),
+    SBXI_IN("cwd", STRING, command.o.cwd)
+};
+static const sbxi_shape sbxi_e2b_process = SBXI_SHAPE(sbxi_e2b_process_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_start_fields[] = {
+    SBXI_SUB("process", OBJECT, sbxi_e2b_process),
+    SBXI_IN("tag", STRING, command.o.tag),
+    SBXI_IN("stdin", CHOICE, command.stdin_open)
+};
+static const sbxi_shape sbxi_e2b_start = SBXI_SHAPE(sbxi_e2b_start_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_started_fields[] = { SBXI_FIELD("pid", UINT, sbxi_event, pid) };
+static const sbxi_shape sbxi_e2b_started = SBXI_SHAPE(sbxi_e2b_started_fields, sbxi_event);
+
+static const sbxi_field sbxi_e2b_data_fields[] = {
+    { "stdout", NULL, 0, 1, SBXI_T_BYTES, 0 },
+    { "stderr", NULL, 0, 2, SBXI_T_BYTES, 0 },
+    { "pty", NULL, 0, 3, SBXI_T_BYTES, 0 }
+};
+static const sbxi_shape sbxi_e2b_data = SBXI_SHAPE(sbxi_e2b_data_fields, sbxi_event);
+
+static const sbxi_field sbxi_e2b_end_fields[] = {
+    SBXI_FIELD("exitCode", INT, sbxi_event, exit_code),
+    SBXI_FIXED("status", sbxi_event, reason)
+};
+static const sbxi_shape sbxi_e2b_end = SBXI_SHAPE(sbxi_e2b_end_fields, sbxi_event);
+
+static const sbxi_field sbxi_e2b_event_fields[] = {
+    SBXI_FIELD("start", SEEN, sbxi_event, start),
+    SBXI_SUB("start", OBJECT, sbxi_e2b_started),
+    SBXI_FIELD("data", SEEN, sbxi_event, data),
+    SBXI_SUB("data", OBJECT, sbxi_e2b_data),
+    SBXI_FIELD("end", SEEN, sbxi_event, end),
+    SBXI_SUB("end", OBJECT, sbxi_e2b_end),
+    SBXI_FIELD("keepalive", SEEN, sbxi_event, alive)
+};
+static const sbxi_shape sbxi_e2b_event = SBXI_SHAPE(sbxi_e2b_event_fields, sbxi_event);
+
+static const sbxi_field sbxi_e2b_message_fields[] = {
+    SBXI_SUB("event", OBJECT, sbxi_e2b_event),
+    SBXI_FIELD("error", SEEN, sbxi_event, failed),
+    { "error", &sbxi_e2b_fault, offsetof(sbxi_event, fault), 0, SBXI_T_OBJECT, 0 }
+};
+static const sbxi_shape sbxi_e2b_message = SBXI_SHAPE(sbxi_e2b_message_fields, sbxi_event);
+
+static const sbxi_field sbxi_e2b_config_fields[] = {
+    SBXI_FIELD("cmd", STRING, sbx_process_info, cmd),
+    SBXI_FIELD("args", STRINGS, sbx_process_info, args),
+    SBXI_FIELD("envs", PAIRS, sbx_process_info, envs),
+    SBXI_FIELD("cwd", STRING, sbx_process_info, cwd)
+};
+static const sbxi_shape sbxi_e2b_config = SBXI_SHAPE(sbxi_e2b_config_fields, sbx_process_info);
+
+static const sbxi_field sbxi_e2b_listed_fields[] = {
+    SBXI_SUB("config", OBJECT, sbxi_e2b_config),
+    SBXI_FIELD("pid", UINT, sbx_process_info, pid),
+    SBXI_FIELD("tag", STRING, sbx_process_info, tag)
+};
+static const sbxi_shape sbxi_e2b_listed = SBXI_SHAPE(sbxi_e2b_listed_fields, sbx_process_info);
+
+static const sbxi_field sbxi_e2b_processes_fields[] = {
+    SBXI_SUB("processes", EACH, sbxi_e2b_listed)
+};
+static const sbxi_shape sbxi_e2b_processes = SBXI_SHAPE(sbxi_e2b_processes_fields, sbx_process_info);
+
+static const sbxi_field sbxi_e2b_pid_fields[] = { SBXI_IN("pid", UINT, pid.pid) };
+static const sbxi_shape sbxi_e2b_pid = SBXI_SHAPE(sbxi_e2b_pid_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_kill_fields[] = {
+    SBXI_SUB("process", OBJECT, sbxi_e2b_pid),
+    { "signal", "SIGNAL_SIGKILL", 0, 0, SBXI_T_LITERAL, 0 }
+};
+static const sbxi_shape sbxi_e2b_kill = SBXI_SHAPE(sbxi_e2b_kill_fields, sbxi_args);
+
+/* ---- files ---------------------------------------------------------------- */
+
+/* "file" and so on come from POST /files, FILE_TYPE_* from the RPCs. */
+static const char *const sbxi_e2b_kinds[] = { "FILE_TYPE_FILE", "FILE_TYPE_DIRECTORY",
+    "FILE_TYPE_SYMLINK", NULL };
+static const char *const sbxi_e2b_plain_kinds[] = { "file", "dir", "symlink", NULL };
+
+static const sbxi_field sbxi_e2b_file_fields[] = {
+    SBXI_FIELD("name", STRING, sbx_file_info, name),
+    { "type", sbxi_e2b_kinds, offsetof(sbx_file_info, type), 0, SBXI_T_ENUM, 0 },
+    SBXI_FIELD("path", STRING, sbx_file_info, path),
+    SBXI_FIELD("size", INT64, sbx_file_info, size),
+    SBXI_FIELD("mode", UINT, sbx_file_info, mode),
+    SBXI_FIELD("permissions", STRING, sbx_file_info, permissions),
+    SBXI_FIELD("owner", STRING, sbx_file_info, owner),
+    SBXI_FIELD("group", STRING, sbx_file_info, group),
+    SBXI_FIELD("modifiedTime", TIME, sbx_file_info, modified_unix_ms),
+    SBXI_FIELD("symlinkTarget", STRING, sbx_file_info, symlink_target),
+    SBXI_FIELD("isSymlink", BOOL, sbx_file_info, is_symlink),
+    SBXI_FIELD("metadata", PAIRS, sbx_file_info, metadata)
+};
+static const sbxi_shape sbxi_e2b_file = SBXI_SHAPE(sbxi_e2b_file_fields, sbx_file_info);
+
+static const sbxi_field sbxi_e2b_written_fields[] = {
+    SBXI_FIELD("path", STRING, sbx_file_info, path),
+    SBXI_FIELD("name", STRING, sbx_file_info, name),
+    { "type", sbxi_e2b_plain_kinds, offsetof(sbx_file_info, type), 0, SBXI_T_ENUM, 0 },
+    SBXI_FIELD("metadata", PAIRS, sbx_file_info, metadata)
+};
+static const sbxi_shape sbxi_e2b_written = SBXI_SHAPE(sbxi_e2b_written_fields, sbx_file_info);
+
+static const sbxi_field sbxi_e2b_entry_fields[] = { SBXI_SUB("entry", OBJECT, sbxi_e2b_file) };
+static const sbxi_shape sbxi_e2b_entry = SBXI_SHAPE(sbxi_e2b_entry_fields, sbx_file_info);
+
+static const sbxi_field sbxi_e2b_entries_fields[] = { SBXI_SUB("entries", EACH, sbxi_e2b_file) };
+static const sbxi_shape sbxi_e2b_entries = SBXI_SHAPE(sbxi_e2b_entries_fields, sbx_file_info);
+
+static const sbxi_field sbxi_e2b_path_fields[] = { SBXI_IN("path", STRING, files.path) };
+static const sbxi_shape sbxi_e2b_path = SBXI_SHAPE(sbxi_e2b_path_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_dir_fields[] = {
+    SBXI_IN("path", STRING, files.path), SBXI_IN("depth", INT, files.o.depth)
+};
+static const sbxi_shape sbxi_e2b_dir = SBXI_SHAPE(sbxi_e2b_dir_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_move_fields[] = {
+    SBXI_IN("source", STRING, files.path), SBXI_IN("destination", STRING, files.to)
+};
+static const sbxi_shape sbxi_e2b_move = SBXI_SHAPE(sbxi_e2b_move_fields, sbxi_args);
+
+/* Order as recorded: path first for reads and raw bodies, user first else. */
+static const sbxi_field sbxi_e2b_path_user_fields[] = {
+    SBXI_IN("path", STRING, files.path), SBXI_IN("username", STRING, files.o.user)
+};
+static const sbxi_shape sbxi_e2b_path_user = SBXI_SHAPE(sbxi_e2b_path_user_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_user_path_fields[] = {
+    SBXI_IN("username", STRING, files.o.user), SBXI_IN("path", STRING, files.path)
+};
+static const sbxi_shape sbxi_e2b_user_path = SBXI_SHAPE(sbxi_e2b_user_path_fields, sbxi_args);
+
+/* ---- routes --------------------------------------------------------------- */
+
+#define SBXI_CONTROL SBXI_HOST_CONTROL
+#define SBXI_DAEMON SBXI_HOST_SANDBOX
+
+static const sbxi_route
+    sbxi_e2b_r_create = { "POST", "/v2/sandboxes", NULL, &sbxi_e2b_create, &sbxi_e2b_access, NULL,
+        SBXI_CONTROL, SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
+    sbxi_e2b_r_connect = { "POST", "/v2/sandboxes/{id}/connect", NULL, &sbxi_e2b_connect,
+        &sbxi_e2b_access, NULL,
+        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
+    sbxi_e2b_r_info = { "GET", "/sandboxes/{id}", NULL, NULL, &sbxi_e2b_info, NULL,
+        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_RESULT, true, false, NULL },
+    sbxi_e2b_r_access = { "GET", "/sandboxes/{id}", NULL, NULL, &sbxi_e2b_access, NULL,
+        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_RESULT, true, false, NULL },
+    sbxi_e2b_r_list = { "GET", "/v2/sandboxes", &sbxi_e2b_list, NULL, &sbxi_e2b_info, NULL,
+        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH, true, false,
+        "x-next-token" },
+    sbxi_e2b_r_timeout = { "POST", "/sandboxes/{id}/timeout", NULL, &sbxi_e2b_timeout, NULL, NULL,
+        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
+    sbxi_e2b_r_kill = { "DELETE", "/sandboxes/{id}", NULL, NULL, NULL, sbxi_e2b_missing_is_no,
+        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, true, false, NULL },
+    sbxi_e2b_r_health = { "GET", "/health", NULL, NULL, NULL, sbxi_e2b_gone_is_no,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, true, false, NULL },
+    sbxi_e2b_r_start = { "POST", "/process.Process/Start", NULL, &sbxi_e2b_start,
+        &sbxi_e2b_message, sbxi_e2b_deadline_kills,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, false, false, NULL },
+    sbxi_e2b_r_processes = { "POST", "/process.Process/List", NULL, NULL, &sbxi_e2b_processes, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_EACH, true, true, NULL },
+    sbxi_e2b_r_signal = { "POST", "/process.Process/SendSignal", NULL, &sbxi_e2b_kill, NULL,
+        sbxi_e2b_missing_is_no,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
+    sbxi_e2b_r_read = { "GET", "/files", &sbxi_e2b_path_user, NULL, NULL, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_NOTHING, SBXI_RECV_SINK, false, false, NULL },
+    sbxi_e2b_r_write_raw = { "POST", "/files", &sbxi_e2b_path_user, NULL, &sbxi_e2b_written, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_RAW, SBXI_RECV_EACH, false, false, NULL },
+    sbxi_e2b_r_write = { "POST", "/files", &sbxi_e2b_user_path, NULL, &sbxi_e2b_written, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_MULTIPART, SBXI_RECV_EACH, false, false, NULL },
+    sbxi_e2b_r_list_dir = { "POST", "/filesystem.Filesystem/ListDir", NULL, &sbxi_e2b_dir,
+        &sbxi_e2b_entries, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_EACH, true, true, NULL },
+    sbxi_e2b_r_stat = { "POST", "/filesystem.Filesystem/Stat", NULL, &sbxi_e2b_path,
+        &sbxi_e2b_entry, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
+    sbxi_e2b_r_exists = { "POST", "/filesystem.Filesystem/Stat", NULL, &sbxi_e2b_path,
+        NULL, sbxi_e2b_missing_is_no,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
+    sbxi_e2b_r_remove = { "POST", "/filesystem.Filesystem/Remove", NULL, &sbxi_e2b_path, NULL, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
+    sbxi_e2b_r_move = { "POST", "/filesystem.Filesystem/Move", NULL, &sbxi_e2b_move,
+        &sbxi_e2b_entry, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
+    sbxi_e2b_r_make_dir = { "POST", "/filesystem.Filesystem/MakeDir", NULL, &sbxi_e2b_path, NULL,
+        sbxi_e2b_exists_is_no,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL };
+
+/* ---- what no table says: base URLs and headers ---------------------------- */
+
+/* Domains whose sandboxes are reached through one shared host and headers. */
+static bool sbxi_e2b_shared_host(const char *domain)
+{
+    static const char *const known[] = { "e2b.app", "e2b.dev", "e2b.pro", "e2b-staging.dev",
+        "e2b-tango.dev", "e2b-juliett.dev", "foxtrot-2.e2b.dev" };
+    size_t i;
+    for (i = 0; i < SBXI_LEN(known); i++)
+        if (strcmp(domain, known[i]) == 0) return true;
+    return false;
+}
+
+static const char *sbxi_e2b_base(sbx_op *op, uint8_t host)
+{
+    const sbx_client *c = op->client;
+    const sbx_sandbox *s = op->sandbox;
+    if (host == SBXI_HOST_CONTROL) {
+        if (c->config.api_url) return c->config.api_url;
+        return c->debug ? "http://localhost:3000" : "https://api.{domain}";
+    }
+    if (s->access.data_url) return s->access.data_url;
+    if (c->config.sandbox_url) return c->config.sandbox_url;
+    if (c->debug) return "http://localhost:{port}";
+    return sbxi_e2b_shared_host(s->access.domain ? s->access.domain : sbxi_op_domain(op))
+        ? "https://sandbox.{domain}" : "https://{port}-{id}.{domain}";
+}
+
+/* Files and commands name a user; a daemon before 0.4.0 has no default one. */
+static const char *sbxi_e2b_user(const sbx_op *op)
+{
+    const char *user = NULL;
+    if (op->feature == SBX_FEATURE_COMMAND_RUN)
+        user = op->args.of.command.o.user;
+    else if (op->feature >= SBX_FEATURE_FILES_READ)
+        user = op->args.of.files.o.user;
+    else
+        return NULL;
+    return user ? user : sbxi_older(op->sandbox, SBXI_VERSION(0, 4, 0)) ? "user" : NULL;
+}
+
+/* How long the service may work: a unary call's total, a command's life. */
+static int32_t sbxi_e2b_limit_ms(const sbx_op *op, const sbxi_route *route)
+{
+    int32_t ms = op->call.timeout_ms ? op->call.timeout_ms : op->client->link.clocks.total_ms;
+    if (route == &sbxi_e2b_r_start) ms = op->args.of.command.o.timeout_ms;
+    if (route == &sbxi_e2b_r_start && ms == 0) ms = 60000;
+    return ms;
+}
+
+static const sbxi_field sbxi_e2b_heads[] = {
+    SBXI_FIELD("X-API-KEY", STRING, sbxi_heads, key),
+    SBXI_FIELD("Idempotency-Key", STRING, sbxi_heads, idempotency_key),
+    SBXI_FIELD("E2b-Sandbox-Id", STRING, sbxi_heads, id),
+    SBXI_FIELD("E2b-Sandbox-Port", STRING, sbxi_heads, port),
+    SBXI_FIELD("X-Access-Token", STRING, sbxi_heads, token),
+    SBXI_FIELD("Connect-Protocol-Version", STRING, sbxi_heads, protocol),
+    SBXI_FIELD("Connect-Timeout-Ms", INT, sbxi_heads, timeout_ms),
+    SBXI_FIELD("Keepalive-Ping-Interval", INT, sbxi_heads, ping_s),
+    { NULL, NULL, 0, 0, 0, 0 }
+};
+
+/* The API key never goes to a sandbox. */
+static void sbxi_e2b_headers(sbx_op *op, const sbxi_route *route, sbxi_heads *h)
+{
+    const sbx_sandbox *s = op->sandbox;
+    if (route->host == SBXI_HOST_CONTROL) {
+        h->key = sbxi_op_key(op);
+        if (route == &sbxi_e2b_r_create) h->idempotency_key = op->args.of.create.key;
+        return;
+    }
+    h->id = s->id;
+    h->port = op->client->provider->port;
+    h->token = s->access.access_token;
+    if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE) return;
+    h->protocol = "1";
+    h->timeout_ms = sbxi_e2b_limit_ms(op, route);
+    h->user = sbxi_e2b_user(op);
+    if (route->recv == SBXI_RECV_EVENTS) h->ping_s = 50;
+}
+
+static int sbxi_e2b_host(const sbx_sandbox *s, uint16_t port, sbxi_buf *out)
+{
+    const sbx_client *c = s->client;
+    if (c->debug) {
+        sbxi_buf_text(out, "localhost:");
+        return sbxi_buf_u64(out, port);
+    }
+    sbxi_buf_u64(out, port);
+    sbxi_buf_text(out, "-");
+    sbxi_buf_text(out, s->id);
+    sbxi_buf_text(out, ".");
+    return sbxi_buf_text(out, s->access.domain ? s->access.domain : c->config.domain);
+}
+
+/* One message of a process stream. The first must be the start; the end of the
+   stream is a message of its own that may hold an error. */
+static int sbxi_e2b_on_event(sbx_op *op)
+{
+    const sbxi_event *e = &op->reply.of.event;
+    const sbx_command_options *o = &op->args.of.command.o;
+    sbx_command_result *result = op->args.of.command.result;
+    if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
+    if (op->frame.flags) return SBX_OK;
+    if (!op->started && !e->start)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the command's stream does not begin with its start"));
+    if (e->start) {
+        op->started = true;
+        op->pid = e->pid;
+        op->mid_stream = true;
+        op->client->callbacks++;
+        if (o->started) o->started(o->started_ctx, e->pid);
+        op->client->callbacks--;
+        if (op->cancelled) return SBX_E_CANCELLED;
+    }
+    if (e->end) {
+        op->ended = true;
+        if (result) {
+            result->exit_code = e->exit_code;
+            memcpy(result->reason, e->reason, sizeof result->reason);
+        }
+    }
+    return SBX_OK;
+}
+
+/* ---- steps ---------------------------------------------------------------- */
+
+enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT };
+
+static bool sbxi_e2b_is_key(const char *key)
+{
+    size_t n = strlen(key), i;
+    for (i = 0; i < n; i++)
+        if (!sbxi_is_digit(key[i]) && !(key[i] >= 'a' && key[i] <= 'z') && key[i] != '-') return false;
+    return n >= 1 && n <= 255;
+}
+
+static int sbxi_e2b_create_begin(sbx_op *op)
+{
+    sbxi_create_args *a = &op->args.of.create;
+    bool pause = a->o.on_timeout == SBX_ON_TIMEOUT_PAUSE;
+    if (!a->o.template_id) a->o.template_id = "base";
+    if (a->o.auto_resume == SBX_YES && !pause)
+        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("auto_resume needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
+    if (a->o.pause_memory != SBX_DEFAULT && !pause)
+        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("pause_memory needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
+    if (a->o.pause_memory == SBX_NO && a->o.auto_resume == SBX_YES)
+        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("auto_resume needs the memory: pause_memory must not be SBX_NO"));
+    if (a->o.on_timeout) a->auto_pause = pause ? SBX_YES : SBX_NO;
+    a->auto_pause_memory = a->o.pause_memory;
+    a->auto_resume = a->o.auto_resume;
+    a->key = a->o.idempotency_key;
+    if (a->key && !sbxi_e2b_is_key(a->key))
+        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("idempotency_key is 1 to 255 of a-z, 0-9 and -"));
+    if (!a->key && a->o.idempotent == SBX_YES) {
+        int rc = sbxi_uuid(op, a->made_key);
+        if (rc != SBX_OK) return rc;
+        a->key = a->made_key;
+    }
+    op->repeatable = a->key != NULL;
+    return sbxi_ask(op, &sbxi_e2b_r_create, SBXI_STEP_DONE);
+}
+
+/* A sandbox exists now; what cannot be handed out is killed again. */
+static int sbxi_e2b_create_step(sbx_op *op)
+{
+    const sbxi_access *got = (const sbxi_access *)op->result;
+    int rc;
+    if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
+    if (op->step == SBXI_E2B_UNDO) {
+        if (op->detached) return SBX_E_CANCELLED;
+        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+            SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
+    }
+    if (!got || !got->id) return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no sandbox"));
+    op->sandbox = sbxi_sandbox_new(op->client, got->id);
+    if (!op->sandbox) return SBX_E_NOMEM;
+    rc = sbxi_sandbox_learn(op);
+    if (rc != SBX_OK) return rc;
+    op->repeatable = false;
+    if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))
+        return sbxi_ask(op, &sbxi_e2b_r_kill, SBXI_E2B_UNDO);
+    return SBX_OK;
+}
+
+/* Connect tells new credentials; 201 says it had been paused. */
+static int sbxi_e2b_connect_step(sbx_op *op)
+{
+    bool *resumed = op->args.of.time.resumed;
+    if (op->step == SBXI_STEP_START) return sbxi_ask(op, &sbxi_e2b_r_connect, SBXI_STEP_DONE);
+    if (resumed) *resumed = op->reply.http == 201;
+    return sbxi_sandbox_learn(op);
+}
+
+/* Metadata is encoded three times: each word, the form of words, the query. */
+static int sbxi_e2b_metadata(sbx_op *op)
+{
+    const sbx_pairs *p = &op->args.of.list.q.metadata;
+    sbxi_buf *out = &op->scratch, *word = &op->block;
+    size_t i, half;
+    for (i = 0; i < p->count * 2; i++) {
+        const char *text = i & 1 ? p->items[i / 2].value : p->items[i / 2].key;
+        sbxi_span once;
+        if (i) sbxi_buf_add(out, i & 1 ? "=" : "&", 1);
+        sbxi_buf_clear(word);
+        half = sbxi_percent(word, sbxi_span_of(text), SBXI_PERCENT_KEEP_SLASH) == SBX_OK ? word->len : 0;
+        once.ptr = word->data;
+        once.len = half;
+        if (half) sbxi_percent(out, once, SBXI_PERCENT_FORM);
+        if (word->status != SBX_OK) return word->status;
+    }
+    return sbxi_buf_add(out, "", 1);
+}
+
+static int sbxi_e2b_list_begin(sbx_op *op)
+{
+    sbxi_list_args *a = &op->args.of.list;
+    bool running = a->q.running == SBX_YES, paused = a->q.paused == SBX_YES;
+    int rc;
+    if (a->q.running == SBX_NO && !paused) paused = true;
+    if (a->q.paused == SBX_NO && !running) running = true;
+    a->state = running && paused ? "running,paused" : running ? "running" : paused ? "paused" : NULL;
+    if (a->q.oldest_first) a->order = a->q.oldest_first == SBX_YES ? "asc" : "desc";
+    sbxi_buf_clear(&op->scratch);
+    if (a->q.started_after_unix_ms) {
+        char *text;
+        if (sbxi_buf_reserve(&op->scratch, SBXI_TIME_MAX) != SBX_OK) return op->scratch.status;
+        text = op->scratch.data;
+        op->scratch.len = sbxi_print_time(text, a->q.started_after_unix_ms) + 1;
+    }
+    rc = a->q.metadata.items ? sbxi_e2b_metadata(op) : SBX_OK;
+    if (rc != SBX_OK) return rc;
+    a->after = a->q.started_after_unix_ms ? op->scratch.data : NULL;
+    if (a->q.metadata.items)
+        a->metadata = op->scratch.data + (a->after ? strlen(a->after) + 1 : 0);
+    if (a->page) {
+        a->limit = a->page->limit;
+        a->token = a->page->next_token[0] ? a->page->next_token : NULL;
+    }
+    return sbxi_ask(op, &sbxi_e2b_r_list, SBXI_E2B_NEXT);
+}
+
+/* One page if the caller pages, else all of them, bounded by the token: a
+   service that repeats it would never end. */
+static int sbxi_e2b_list_step(sbx_op *op)
+{
+    sbxi_list_args *a = &op->args.of.list;
+    const char *token = op->reply.token;
+    sbx_page *page = a->page;
+    if (op->step == SBXI_STEP_START) return sbxi_e2b_list_begin(op);
+    if (page) {
+        memcpy(page->next_token, token, sizeof page->next_token);
+        page->has_next = token[0] != 0;
+        page->ended_ = !page->has_next;
+        return SBX_OK;
+    }
+    if (!token[0]) return SBX_OK;
+    if (a->token && strcmp(a->token, token) == 0)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the list repeats a page"));
+    memcpy(op->held.token, token, sizeof op->held.token);
+    a->token = op->held.token;
+    return sbxi_ask(op, &sbxi_e2b_r_list, SBXI_E2B_NEXT);
+}
+
+static int sbxi_e2b_start_step(sbx_op *op)
+{
+    sbxi_command_args *a = &op->args.of.command;
+    if (op->step != SBXI_STEP_START) return SBX_OK;
+    a->words[0] = "-l";
+    a->words[1] = "-c";
+    a->words[2] = a->cmd;
+    a->argv.items = a->words;
+    a->argv.count = 3;
+    /* daemons before 0.3.0 know no such member and always leave it open */
+    a->stdin_open = a->o.keep_stdin == SBX_YES ? SBX_YES : SBX_NO;
+    return sbxi_ask(op, &sbxi_e2b_r_start, SBXI_STEP_DONE);
+}
+
+/* File routes carry the user in the query. */
+static void sbxi_e2b_file_user(sbx_op *op)
+{
+    op->args.of.files.o.user = sbxi_e2b_user(op);
+}
+
+static int sbxi_e2b_read_step(sbx_op *op)
+{
+    if (op->step != SBXI_STEP_START) return SBX_OK;
+    sbxi_e2b_file_user(op);
+    return sbxi_ask(op, &sbxi_e2b_r_read, SBXI_STEP_DONE);
+}
+
+static bool sbxi_e2b_raw_body(const sbx_op *op)
+{
+    const sbxi_files_args *a = &op->args.of.files;
+    if (sbxi_older(op->sandbox, SBXI_VERSION(0, 5, 7))) return false;
+    if (a->o.octet_stream != SBX_DEFAULT) return a->o.octet_stream == SBX_YES;
+    return !a->from_bytes && op->feature == SBX_FEATURE_FILES_WRITE;
+}
+
+/* Raw bodies carry one file each, a multipart body all of them. */
+static int sbxi_e2b_write_step(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    bool many = op->feature == SBX_FEATURE_FILES_WRITE_MANY;
+    if (op->step == SBXI_STEP_START) {
+        sbxi_e2b_file_user(op);
+        a->at = 0;
+        if (!sbxi_e2b_raw_body(op)) {
+            a->path = many && a->count > 1 ? NULL : a->files[0].path;
+            return sbxi_ask(op, &sbxi_e2b_r_write, SBXI_STEP_DONE);
+        }
+    } else if (op->step == SBXI_STEP_DONE || ++a->at == a->count) {
+        if (!op->result && a->count)
+            return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the service does not say what it wrote"));
+        return SBX_OK;
+    }
+    a->path = a->files[a->at].path;
+    return sbxi_ask(op, &sbxi_e2b_r_write_raw, SBXI_E2B_NEXT);
+}
+
+static int sbxi_e2b_dir_step(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    if (op->step != SBXI_STEP_START) return SBX_OK;
+    a->o.depth = a->o.depth < 0 ? 0 : a->o.depth == 0 ? 1 : a->o.depth;
+    return sbxi_ask(op, &sbxi_e2b_r_list_dir, SBXI_STEP_DONE);
+}
+
+/* ---- the provider --------------------------------------------------------- */
+
+static const sbxi_env sbxi_e2b_env[] = {
+    { "E2B_API_KEY", offsetof(sbx_config, api_key) },
+    { "E2B_DOMAIN", offsetof(sbx_config, domain) },
+    { "E2B_API_URL", offsetof(sbx_config, api_url) },
+    { "E2B_SANDBOX_URL", offsetof(sbx_config, sandbox_url) },
+    { NULL, 0 }
+};
+static const char *const sbxi_e2b_dialects[] = { "2.63", NULL };
+
+#ifndef SANDBOX_STATIC
+const sbx_provider sbx_e2b =
+#else
+static const sbx_provider sbx_e2b =
+#endif
+{
+    "e2b", "e2b.app", "49983", sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG",
+    &sbxi_e2b_fault, sbxi_e2b_rules, sbxi_e2b_base, sbxi_e2b_headers, sbxi_e2b_heads, sbxi_e2b_host,
+    sbxi_e2b_on_event, &sbxi_e2b_r_access, &sbxi_e2b_r_health,
+    {
+        { &sbxi_e2b_r_create, sbxi_e2b_create_step, false },    /* sandbox_create */
+        { &sbxi_e2b_r_connect, sbxi_e2b_connect_step, false },  /* sandbox_connect */
+        { &sbxi_e2b_r_info, NULL, false },                      /* sandbox_get_info */
+        { &sbxi_e2b_r_list, sbxi_e2b_list_step, false },        /* sandbox_list */
+        { &sbxi_e2b_r_timeout, NULL, false },                   /* sandbox_set_timeout */
+        { &sbxi_e2b_r_kill, NULL, false },                      /* sandbox_kill */
+        { &sbxi_e2b_r_health, NULL, false },                    /* sandbox_is_running */
+        { NULL, NULL, false },                                  /* sandbox_host: a function */
+        { &sbxi_e2b_r_start, sbxi_e2b_start_step, true },       /* command_run */
+        { &sbxi_e2b_r_processes, NULL, true },                  /* command_list */
+        { &sbxi_e2b_r_signal, NULL, true },                     /* command_kill */
+        { &sbxi_e2b_r_read, sbxi_e2b_read_step, true },         /* files_read */
+        { &sbxi_e2b_r_write, sbxi_e2b_write_step, true },       /* files_write */
+        { &sbxi_e2b_r_write, sbxi_e2b_write_step, true },       /* files_write_many */
+        { &sbxi_e2b_r_list_dir, sbxi_e2b_dir_step, true },      /* files_list */
+        { &sbxi_e2b_r_stat, NULL, true },                       /* files_stat */
+        { &sbxi_e2b_r_exists, NULL, true },                     /* files_exists */
+        { &sbxi_e2b_r_remove, NULL, true },                     /* files_remove */
+        { &sbxi_e2b_r_move, NULL, true },                       /* files_rename */
+        { &sbxi_e2b_r_make_dir, NULL, true }                    /* files_make_dir */
+    }
+};
+
+#undef SBXI_FIELD
+#undef SBXI_SUB
+#undef SBXI_IN
+#undef SBXI_FIXED
+#undef SBXI_CONTROL
+#undef SBXI_DAEMON
+
+#endif /* SBX_NO_E2B */
+
+/* api/sandbox - the sandbox functions: check the arguments, start the operation,
+   hand out the result. Called by the user. */
+
+static bool sbxi_pairs_ok(const sbx_pairs *p)
+{
+    size_t i;
+    if (p->count && !p->items) return false;
+    for (i = 0; i < p->count; i++)
+        if (!p->items[i].key || !p->items[i].value) return false;
+    return true;
+}
+
+/* An id becomes a path segment and a header. */
+static bool sbxi_id_ok(const char *id)
+{
+    return id && id[0] && sbxi_is_field_value(sbxi_span_of(id));
+}
+
+static int sbxi_deliver_sandbox(sbx_op *op)
+{
+    *op->args.of.create.out = op->sandbox;
+    op->sandbox = NULL;
+    return SBX_OK;
+}
+
+SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *options,
+                               sbx_sandbox **out, const sbx_call *call)
+{
+    sbxi_args args;
+    memset(&args, 0, sizeof args);
+    if (!client) return SBX_E_ARG;
+    if (out) *out = NULL;
+    if (!out) return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("out is NULL"));
+    if (options) args.of.create.o = *options;
+    if (!sbxi_pairs_ok(&args.of.create.o.metadata) || !sbxi_pairs_ok(&args.of.create.o.envs))
+        return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("metadata or envs: a key or value is NULL"));
+    if (args.of.create.o.timeout_s < 0)
+        return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("timeout_s is negative: a sandbox always ends"));
+    args.of.create.out = out;
+    return sbxi_start(client, NULL, SBX_FEATURE_SANDBOX_CREATE, &args, sbxi_deliver_sandbox,
+                      client->link.clocks.total_ms, call);
+}
+
+SBX_API int sbx_sandbox_attach(sbx_client *client, const char *id,
+                               const sbx_sandbox_access *access, sbx_sandbox **out)
+{
+    static const sbxi_field fields[] = {
+#define SBXI_ROW(member) \
+        { NULL, NULL, (uint16_t)offsetof(sbxi_access, member), 0, SBXI_T_STRING, 0 }
+        SBXI_ROW(access_token), SBXI_ROW(traffic_token), SBXI_ROW(domain),
+        SBXI_ROW(data_url), SBXI_ROW(daemon_version)
+#undef SBXI_ROW
+    };
+    static const sbxi_shape shape = SBXI_SHAPE(fields, sbxi_access);
+    sbx_sandbox *s;
+    sbxi_access a;
+    if (!client) return SBX_E_ARG;
+    if (out) *out = NULL;
+    if (!out || !sbxi_id_ok(id))
+        return sbxi_call_fail(client, NULL, SBX_E_ARG, SBXI_TEXT("out is NULL, or id is empty or not plain text"));
+    s = sbxi_sandbox_new(client, id);
+    if (!s) return sbxi_call_fail(client, NULL, SBX_E_NOMEM, NULL);
+    if (access) {
+        memset(&a, 0, sizeof a);
+        a.access_token = access->access_token;
+        a.traffic_token = access->traffic_token;
+        a.domain = access->domain;
+        a.data_url = access->data_url;
+        a.daemon_version = access->daemon_version;
+        s->block = sbxi_keep_result(&client->link.alloc, &shape, &a);
+        if (!s->block) {
+            sbxi_sandbox_unref(s);
+            return sbxi_call_fail(client, NULL, SBX_E_NOMEM, NULL);
+        }
+        s->access = *(const sbxi_access *)s->block;
+        s->known = access->daemon_version || access->access_token || access->data_url;
+    }
+    *out = s;
+    return SBX_OK;
+}
+
+SBX_API int sbx_sandbox_get_access(const sbx_sandbox *sandbox, sbx_sandbox_access *out)
+{
+    if (!sandbox || !out) return SBX_E_ARG;
+    out->access_token = sandbox->access.access_token;
+    out->traffic_token = sandbox->access.traffic_token;
+    out->domain = sandbox->access.domain;
+    out->data_url = sandbox->access.data_url;
+    out->daemon_version = sandbox->access.daemon_version;
+    return SBX_OK;
+}
+
+/* The common start of calls on a sandbox under the total clock. */
+static int sbxi_on_sandbox(sbx_sandbox *s, sbx_feature feature, const sbxi_args *args,
+                           int (*deliver)(sbx_op *op), const sbx_call *call)
+{
+    return sbxi_start(s->client, s, feature, args, deliver, s->client->link.clocks.total_ms, call);
+}
+
+/* A yes or no: "no" is what a rule made of the reply. */
+static int sbxi_deliver_answer(sbx_op *op)
+{
+    if (op->args.answer) *op->args.answer = !op->reply.no;
+    return SBX_OK;
+}
+
+static int sbxi_ask_yes_no(sbx_sandbox *s, sbx_feature feature, bool *answer, const sbx_call *call)
+{
+    sbxi_args args;
+    memset(&args, 0, sizeof args);
+    if (answer) *answer = false;
+    if (!s) return SBX_E_ARG;
+    args.answer = answer;
+    return sbxi_on_sandbox(s, feature, &args, sbxi_deliver_answer, call);
+}
+
+SBX_API int sbx_sandbox_connect(sbx_sandbox *sandbox, int32_t timeout_s, bool *resumed,
+                                const sbx_call *call)
+{
+    sbxi_args args;
+    memset(&args, 0, sizeof args);
+    if (resumed) *resumed = false;
+    if (!sandbox) return SBX_E_ARG;
+    if (timeout_s < 0) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("timeout_s is negative"));
+    args.of.time.timeout_s = timeout_s;
+    args.of.time.resumed = resumed;
+    return sbxi_on_sandbox(sandbox, SBX_FEATURE_SANDBOX_CONNECT, &args, NULL, call);
+}
+
+static int sbxi_deliver_info(sbx_op *op)
+{
+    if (!op->result) return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is empty"));
+    *op->args.of.info = (sbx_sandbox_info *)op->result;
+    op->result = NULL;
+    return SBX_OK;
+}
+
+SBX_API int sbx_sandbox_get_info(sbx_sandbox *sandbox, sbx_sandbox_info **out, const sbx_call *call)
+{
+    sbxi_args args;
+    memset(&args, 0, sizeof args);
+    if (out) *out = NULL;
+    if (!sandbox) return SBX_E_ARG;
+    if (!out) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("out is NULL"));
+    args.of.info = out;
+    return sbxi_on_sandbox(sandbox, SBX_FEATURE_SANDBOX_GET_INFO, &args, sbxi_deliver_info, call);
+}
+
+SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query, sbx_page *page,
+                             sbx_sandbox_each each, void *ctx, const sbx_call *call)
+{
+    sbxi_args args;
+    memset(&args, 0, sizeof args);
+    if (!client) return SBX_E_ARG;
+    if (query) args.of.list.q = *query;
+    if (!each) return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("each is NULL"));
+    if (!sbxi_pairs_ok(&args.of.list.q.metadata))
+        return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("metadata: a key or value is NULL"));
+    if (page && (page->ended_ || page->limit < 0))
+        return sbxi_call_fail(client, call, SBX_E_ARG,
+            SBXI_TEXT("the page is past the end, or its limit is negative: zero it to start over"));
+    args.of.list.page = page;
+    args.of.list.each = each;
+    args.of.list.ctx = ctx;
+    return sbxi_start(client, NULL, SBX_FEATURE_SANDBOX_LIST, &args, NULL,
+                      client->link.clocks.total_ms, call);
+}
+
+SBX_API int sbx_sandbox_set_timeout(sbx_sandbox *sandbox, int32_t timeout_s, const sbx_call *call)
+{
+    sbxi_args args;
+    memset(&args, 0, sizeof args);
+    if (!sandbox) return SBX_E_ARG;
+    if (timeout_s < 0) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("timeout_s is negative"));
+    args.of.time.timeout_s = timeout_s;
+    return sbxi_on_sandbox(sandbox, SBX_FEATURE_SANDBOX_SET_TIMEOUT, &args, NULL, call);
+}
+
+SBX_API int sbx_sandbox_kill(sbx_sandbox *sandbox, bool *existed, const sbx_call *call)
+{
+    return sbxi_ask_yes_no(sandbox, SBX_FEATURE_SANDBOX_KILL, existed, call);
+}
+
+SBX_API int sbx_sandbox_is_running(sbx_sandbox *sandbox, bool *running, const sbx_call *call)
+{
+    return sbxi_ask_yes_no(sandbox, SBX_FEATURE_SANDBOX_IS_RUNNING, running, call);
+}
+
+SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port, char *out, size_t cap)
+{
+    sbxi_buf text;
+    int rc;
+    if (!sandbox || !out || cap == 0) return SBX_E_ARG;
+    out[0] = 0;
+    if (!sandbox->client->provider->host) return SBX_E_UNSUPPORTED;
+    sbxi_buf_init(&text, &sandbox->client->link.alloc, 1024);
+    rc = sandbox->client->provider->host(sandbox, port, &text);
+    if (rc == SBX_OK && text.len >= cap) rc = SBX_E_TOO_LARGE;
+    if (rc == SBX_OK) sbxi_put_text(out, cap, text.data, text.len);
+    sbxi_buf_free(&text);
+    return rc;
+}
+
+SBX_API const char *sbx_sandbox_id(const sbx_sandbox *sandbox) { return sandbox->id; }
+
+SBX_API void sbx_sandbox_release(sbx_sandbox *sandbox) { sbxi_sandbox_unref(sandbox); }
+/* api/command - commands and processes. Called by the user. */
+
+/* A captured stream becomes the user's, NUL-terminated. */
+static int sbxi_take_capture(sbxi_capture *c, char **out, size_t *len, uint64_t *cut)
+{
+    int rc = c->buf.data ? SBX_OK : sbxi_block_start(&c->buf);
+    if (rc == SBX_OK) rc = sbxi_buf_add(&c->buf, "", 1);
+    if (rc != SBX_OK) return rc;
+    *out = c->buf.data + sizeof(sbxi_owned);
+    *len = c->buf.len - sizeof(sbxi_owned) - 1;
+    *cut = c->cut;
+    sbxi_block_take(&c->buf);
+    return SBX_OK;
+}
+
+static int sbxi_deliver_command(sbx_op *op)
+{
+    const sbx_command_options *o = &op->args.of.command.o;
+    sbx_command_result *r = op->args.of.command.result;
+    int rc = SBX_OK;
+    if (!r) return SBX_OK;
+    r->pid = op->pid;
+    if (o->capture_limit && !o->out.put)
+        rc = sbxi_take_capture(&op->captured[0], &r->out, &r->out_len, &r->out_cut);
+    if (rc == SBX_OK && o->capture_limit && !o->err.put)
+        rc = sbxi_take_capture(&op->captured[1], &r->err, &r->err_len, &r->err_cut);
+    if (rc != SBX_OK) {
+        sbx_free(r->out);
+        memset(r, 0, sizeof *r);
+    }
+    return rc;
+}
+
+/* How much longer than the command's own time the call waits for the word. */
+#define SBXI_KILL_GRACE_MS 5000
+
+SBX_API int sbx_command_run(sbx_sandbox *sandbox, const char *cmd,
+    const sbx_command_options *options, sbx_command_result *result, const sbx_call *call)
+{
+    sbxi_args args;
+    int32_t ms;
+    memset(&args, 0, sizeof args);
+    if (result) memset(result, 0, sizeof *result);
+    if (!sandbox) return SBX_E_ARG;
+    if (!cmd) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("cmd is NULL"));
+    if (options) args.of.command.o = *options;
+    if (!sbxi_pairs_ok(&args.of.command.o.envs))
+        return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("envs: a key or value is NULL"));
+    args.of.command.cmd = cmd;
+    args.of.command.result = result;
+    ms = args.of.command.o.timeout_ms ? args.of.command.o.timeout_ms : 60000;
+    if (ms > 0) ms = ms > INT32_MAX - SBXI_KILL_GRACE_MS ? SBX_NEVER : ms + SBXI_KILL_GRACE_MS;
+    return sbxi_start(sandbox->client, sandbox, SBX_FEATURE_COMMAND_RUN, &args,
+                      sbxi_deliver_command, ms, call);
+}
+
+SBX_API int sbx_command_list(sbx_sandbox *sandbox, sbx_process_each each, void *ctx,
+                             const sbx_call *call)
+{
+    sbxi_args args;
+    memset(&args, 0, sizeof args);
+    if (!sandbox) return SBX_E_ARG;
+    if (!each) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("each is NULL"));
+    args.of.pid.each = each;
+    args.of.pid.ctx = ctx;
+    return sbxi_on_sandbox(sandbox, SBX_FEATURE_COMMAND_LIST, &args, NULL, call);
+}
+
+SBX_API int sbx_command_kill(sbx_sandbox *sandbox, uint32_t pid, bool *existed, const sbx_call *call)
+{
+    sbxi_args args;
+    memset(&args, 0, sizeof args);
+    if (existed) *existed = false;
+    if (!sandbox) return SBX_E_ARG;
+    if (!pid) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("pid is 0"));
+    args.of.pid.pid = pid;
+    args.answer = existed;
+    return sbxi_on_sandbox(sandbox, SBX_FEATURE_COMMAND_KILL, &args, sbxi_deliver_answer, call);
+}
+/* api/files - files of a sandbox. Called by the user. */
+
+static int sbxi_files_args_of(sbx_sandbox *s, const char *path, const sbx_files_options *options,
+                              sbxi_args *args, const sbx_call *call)
+{
+    memset(args, 0, sizeof *args);
+    if (!s) return SBX_E_ARG;
+    if (!path || !path[0]) return sbxi_call_fail(s->client, call, SBX_E_ARG, SBXI_TEXT("path is NULL or empty"));
+    if (options) args->of.files.o = *options;
+    args->of.files.path = path;
+    return SBX_OK;
+}
+
+/* A transfer has no total clock of its own. */
+static int sbxi_transfer(sbx_sandbox *s, sbx_feature feature, const sbxi_args *args,
+                         int (*deliver)(sbx_op *op), const sbx_call *call)
+{
+    return sbxi_start(s->client, s, feature, args, deliver, SBX_NEVER, call);
+}
+
+SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, sbx_sink to, const sbx_call *call)
+{
+    sbxi_args args;
+    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
+    if (rc != SBX_OK) return rc;
+    args.of.files.sink = to;
+    return sbxi_transfer(sandbox, SBX_FEATURE_FILES_READ, &args, NULL, call);
+}
+
+/* The entry goes to the caller; without one it is freed with the operation. */
+static int sbxi_deliver_file(sbx_op *op)
+{
+    if (!op->args.of.files.info) return SBX_OK;
+    if (!op->result) return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is empty"));
+    sbxi_file_fix((sbx_file_info *)op->result);
+    *op->args.of.files.info = (sbx_file_info *)op->result;
+    op->result = NULL;
+    return SBX_OK;
+}
+
+SBX_API int sbx_files_write(sbx_sandbox *sandbox, const char *path, sbx_source from,
+    const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)
+{
+    sbxi_args args;
+    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
+    if (info) *info = NULL;
+    if (rc != SBX_OK) return rc;
+    if (!from.get || from.size < -1)
+        return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("from.get is NULL or from.size is below -1"));
+    args.of.files.one.from = from;
+    args.of.files.count = 1;
+    args.of.files.info = info;
+    return sbxi_transfer(sandbox, SBX_FEATURE_FILES_WRITE, &args, sbxi_deliver_file, call);
+}
+
+SBX_API int sbx_files_write_bytes(sbx_sandbox *sandbox, const char *path, const void *data,
+    size_t len, const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)
+{
+    sbxi_args args;
+    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
+    if (info) *info = NULL;
+    if (rc != SBX_OK) return rc;
+    if (len && !data) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("data is NULL"));
+    args.of.files.bytes.data = data;
+    args.of.files.bytes.len = len;
+    args.of.files.from_bytes = true;
+    args.of.files.count = 1;
+    args.of.files.info = info;
+    return sbxi_transfer(sandbox, SBX_FEATURE_FILES_WRITE, &args, sbxi_deliver_file, call);
+}
+
+SBX_API int sbx_files_write_many(sbx_sandbox *sandbox, const sbx_file_write *files, size_t count,
+    const sbx_files_options *options, sbx_file_each each, void *ctx, const sbx_call *call)
+{
+    sbxi_args args;
+    size_t i;
+    int rc = sbxi_files_args_of(sandbox, "-", options, &args, call);
+    if (rc != SBX_OK) return rc;
+    if (count && !files) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("files is NULL"));
+    for (i = 0; i < count; i++)
+        if (!files[i].path || !files[i].path[0] || !files[i].from.get || files[i].from.size < -1)
+            return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+                                  SBXI_TEXT("files: a path is empty, or a source has no get() or a bad size"));
+    args.of.files.path = NULL;
+    args.of.files.files = files;
+    args.of.files.count = count;
+    args.of.files.each = each;
+    args.of.files.ctx = ctx;
+    return sbxi_transfer(sandbox, SBX_FEATURE_FILES_WRITE_MANY, &args, NULL, call);
+}
+
+SBX_API int sbx_files_list(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, sbx_file_each each, void *ctx, const sbx_call *call)
+{
+    sbxi_args args;
+    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
+    if (rc != SBX_OK) return rc;
+    if (!each) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("each is NULL"));
+    args.of.files.each = each;
+    args.of.files.ctx = ctx;
+    return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_LIST, &args, NULL, call);
+}
+
+SBX_API int sbx_files_stat(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, sbx_file_info **out, const sbx_call *call)
+{
+    sbxi_args args;
+    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
+    if (out) *out = NULL;
+    if (rc != SBX_OK) return rc;
+    if (!out) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("out is NULL"));
+    args.of.files.info = out;
+    return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_STAT, &args, sbxi_deliver_file, call);
+}
+
+SBX_API int sbx_files_exists(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, bool *exists, const sbx_call *call)
+{
+    sbxi_args args;
+    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
+    if (exists) *exists = false;
+    if (rc != SBX_OK) return rc;
+    if (!exists) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("exists is NULL"));
+    args.answer = exists;
+    return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_EXISTS, &args, sbxi_deliver_answer, call);
+}
+
+SBX_API int sbx_files_remove(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, const sbx_call *call)
+{
+    sbxi_args args;
+    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
+    if (rc != SBX_OK) return rc;
+    return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_REMOVE, &args, NULL, call);
+}
+
+SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from, const char *to,
+    const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)
+{
+    sbxi_args args;
+    int rc = sbxi_files_args_of(sandbox, from, options, &args, call);
+    if (info) *info = NULL;
+    if (rc != SBX_OK) return rc;
+    if (!to || !to[0]) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("to is NULL or empty"));
+    args.of.files.to = to;
+    args.of.files.info = info;
+    return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_RENAME, &args, sbxi_deliver_file, call);
+}
+
+SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, bool *created, const sbx_call *call)
+{
+    sbxi_args args;
+    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
+    if (created) *created = false;
+    if (rc != SBX_OK) return rc;
+    args.answer = created;
+    return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_MAKE_DIR, &args, sbxi_deliver_answer, call);
+}
+
+#endif /* SANDBOX_IMPLEMENTATION */
+
+/* The licence of all of it. */
+/*
+sandbox.h is in the public domain or under MIT-0, your choice.
+
+------------------------------------------------------------------------------
+ALTERNATIVE A - Public Domain (www.unlicense.org)
+
+This is free and unencumbered software released into the public domain.
+
+Anyone is free to copy, modify, publish, use, compile, sell, or distribute this
+software, either in source code form or as a compiled binary, for any purpose,
+commercial or non-commercial, and by any means.
+
+In jurisdictions that recognize copyright laws, the author or authors of this
+software dedicate any and all copyright interest in the software to the public
+domain. We make this dedication for the benefit of the public at large and to
+the detriment of our heirs and successors. We intend this dedication to be an
+overt act of relinquishment in perpetuity of all present and future rights to
+this software under copyright law.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS
+FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS BE
+LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF
+CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE
+SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+
+------------------------------------------------------------------------------
+ALTERNATIVE B - MIT No Attribution (MIT-0)
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of
+this software and associated documentation files (the "Software"), to deal in
+the Software without restriction, including without limitation the rights to
+use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of
+the Software, and to permit persons to whom the Software is furnished to do so.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS
+FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER
+IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+*/

@@ -1,0 +1,146 @@
+/* base - the few things every module needs: checked sizes, ASCII, numbers,
+   spans, wiping. No locale, no stdio, no errno. Everything here is pure. */
+
+#include <string.h>
+
+#define SBXI_LEN(array) (sizeof(array) / sizeof((array)[0]))
+#define SBXI_MIN(a, b) ((a) < (b) ? (a) : (b))
+
+/* Marks functions that some switch leaves without a caller. */
+#if defined(__GNUC__) || defined(__clang__)
+#define SBXI_MAYBE __attribute__((unused))
+#else
+#define SBXI_MAYBE
+#endif
+
+typedef struct sbxi_span { const char *ptr; size_t len; } sbxi_span;
+
+static sbxi_span sbxi_span_of(const char *text)
+{
+    sbxi_span s = { text, text ? strlen(text) : 0 };
+    return s;
+}
+
+static bool sbxi_is_digit(char c) { return c >= '0' && c <= '9'; }
+
+static bool sbxi_is_alnum(char c)
+{
+    return sbxi_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static char sbxi_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+/* Value of a hex digit, -1 if it is none. */
+static int sbxi_hex_value(char c)
+{
+    if (sbxi_is_digit(c)) return c - '0';
+    c = sbxi_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool sbxi_span_is(sbxi_span s, const char *text)
+{
+    size_t n = strlen(text);
+    return s.len == n && memcmp(s.ptr, text, n) == 0;
+}
+
+/* ASCII case does not matter. */
+static SBXI_MAYBE bool sbxi_span_is_nocase(sbxi_span s, const char *text)
+{
+    size_t i;
+    if (s.len != strlen(text)) return false;
+    for (i = 0; i < s.len; i++)
+        if (sbxi_lower(s.ptr[i]) != sbxi_lower(text[i])) return false;
+    return true;
+}
+
+/* First place of `needle` in `hay`, or NULL. Bounded by both lengths. */
+static SBXI_MAYBE const char *sbxi_find(sbxi_span hay, const char *needle)
+{
+    size_t n = strlen(needle), i;
+    for (i = 0; n <= hay.len && i <= hay.len - n; i++)
+        if (memcmp(hay.ptr + i, needle, n) == 0) return hay.ptr + i;
+    return NULL;
+}
+
+/* out = a + b unless that overflows. */
+static bool sbxi_size_add(size_t *out, size_t a, size_t b)
+{
+    if (b > SIZE_MAX - a) return false;
+    *out = a + b;
+    return true;
+}
+
+/* All of s as a decimal number 0..max, digits only. No 64-bit division: the
+   check is by multiplication steps, one digit at a time. */
+static bool sbxi_parse_u64(sbxi_span s, uint64_t max, uint64_t *out)
+{
+    uint64_t v = 0;
+    size_t i;
+    if (s.len == 0 || s.len > 20) return false;
+    for (i = 0; i < s.len; i++) {
+        uint64_t d, t;
+        if (!sbxi_is_digit(s.ptr[i])) return false;
+        d = (uint64_t)(s.ptr[i] - '0');
+        if (v > (UINT64_MAX >> 3)) return false;
+        t = (v << 3) + (v << 1);
+        if (t < (v << 3) || t > UINT64_MAX - d) return false;
+        v = t + d;
+    }
+    if (v > max) return false;
+    *out = v;
+    return true;
+}
+
+#define SBXI_DECIMAL_MAX 20 /* digits of the largest uint64_t */
+
+/* Decimal digits of v into out (SBXI_DECIMAL_MAX bytes), returns their number.
+   Subtracts powers of ten: a 64-bit division costs 400 bytes on a small CPU. */
+static size_t sbxi_print_u64(char *out, uint64_t v)
+{
+    static const uint32_t low[9] = { 1000000000u, 100000000u, 10000000u, 1000000u,
+        100000u, 10000u, 1000u, 100u, 10u };
+    size_t n = 0, i;
+    uint64_t power = 10000000000000000000u;
+    static const uint64_t high[9] = { 1000000000000000000u, 100000000000000000u,
+        10000000000000000u, 1000000000000000u, 100000000000000u, 10000000000000u,
+        1000000000000u, 100000000000u, 10000000000u };
+    for (i = 0; i < 19; i++) {
+        char digit = '0';
+        while (v >= power) { v -= power; digit++; }
+        if (n || digit != '0') out[n++] = digit;
+        power = i < 9 ? high[i] : i < 18 ? low[i - 9] : 1;
+    }
+    out[n++] = (char)('0' + (int)v);
+    return n;
+}
+
+/* Overwrites a secret in a way the compiler may not drop. */
+static void sbxi_wipe(void *p, size_t n)
+{
+    volatile unsigned char *b = (volatile unsigned char *)p;
+    while (n--) *b++ = 0;
+}
+
+/* Copies text into a fixed array, cut to fit, NUL-terminated. A cut never
+   leaves half a UTF-8 character. Control characters become spaces: these texts
+   are shown to people. */
+static void sbxi_put_text(char *out, size_t cap, const char *text, size_t len)
+{
+    size_t i, n = SBXI_MIN(len, cap - 1);
+    if (n < len)
+        while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80) n--;
+    for (i = 0; i < n; i++)
+        out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? ' ' : text[i];
+    out[n] = 0;
+}
+
+/* Appends text to a NUL-terminated fixed array, cut to fit. */
+static SBXI_MAYBE void sbxi_add_text(char *out, size_t cap, const char *text)
+{
+    size_t n = strlen(out);
+    if (n + 1 < cap) sbxi_put_text(out + n, cap - n, text, strlen(text));
+}

@@ -1,0 +1,163 @@
+/* percent - percent-encoding, and the checks that keep a name or a value from
+   becoming more than that: host names, tokens, header values, base URLs. Pure.
+   Nothing reaches a request line or a header without passing one of these. */
+
+/* A set of ASCII characters, one bit each. */
+static bool sbxi_in_set(const uint32_t set[4], char c)
+{
+    unsigned u = (unsigned char)c;
+    return u < 128 && (set[u >> 5] >> (u & 31) & 1);
+}
+
+enum { SBXI_PERCENT_SEGMENT, SBXI_PERCENT_FORM, SBXI_PERCENT_KEEP_SLASH };
+
+/* Appends s, all but A-Z a-z 0-9 - . _ ~ as %XX. FORM: a space becomes '+'.
+   KEEP_SLASH: '/' stays. SEGMENT: "." and ".." are encoded too, or a proxy
+   would take them for path steps. */
+static SBXI_MAYBE int sbxi_percent(sbxi_buf *out, sbxi_span s, unsigned mode)
+{
+    static const uint32_t plain[4] = { 0, 0x03ff6000u, 0x87fffffeu, 0x47fffffeu };
+    static const char hex[] = "0123456789ABCDEF";
+    bool dots = mode == SBXI_PERCENT_SEGMENT
+        && (sbxi_span_is(s, ".") || sbxi_span_is(s, ".."));
+    size_t i;
+    for (i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        char text[3];
+        size_t n = 1;
+        text[0] = (char)c;
+        if (c == ' ' && mode == SBXI_PERCENT_FORM) {
+            text[0] = '+';
+        } else if (dots || !(sbxi_in_set(plain, (char)c)
+                             || (c == '/' && mode == SBXI_PERCENT_KEEP_SLASH))) {
+            text[0] = '%';
+            text[1] = hex[c >> 4];
+            text[2] = hex[c & 15];
+            n = 3;
+        }
+        if (sbxi_buf_add(out, text, n) != SBX_OK) break;
+    }
+    return out->status;
+}
+
+/* tchar of RFC 9110: what header names and methods are made of. */
+static const uint32_t sbxi_tchar[4] = { 0, 0x03ff6cfau, 0xc7fffffeu, 0x57ffffffu };
+
+static SBXI_MAYBE bool sbxi_is_token(sbxi_span s)
+{
+    size_t i = 0;
+    while (i < s.len && sbxi_in_set(sbxi_tchar, s.ptr[i])) i++;
+    return i > 0 && i == s.len;
+}
+
+/* What may stand in a header line: all but the control characters; HTAB may. */
+static bool sbxi_is_text(char c)
+{
+    unsigned char u = (unsigned char)c;
+    return (u >= 0x20 && u != 0x7F) || u == '\t';
+}
+
+/* A header value as a caller may give it; empty is fine. */
+static SBXI_MAYBE bool sbxi_is_field_value(sbxi_span s)
+{
+    size_t i = 0;
+    while (i < s.len && sbxi_is_text(s.ptr[i])) i++;
+    return i == s.len;
+}
+
+#define SBXI_MAX_HOST 253 /* of DNS */
+
+/* [IPv6] without a zone; the resolver judges the digits. */
+static bool sbxi_is_ipv6(sbxi_span s)
+{
+    size_t i, colons = 0;
+    if (s.len < 4 || s.ptr[s.len - 1] != ']') return false;
+    for (i = 1; i + 1 < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == ':') colons++;
+        else if (c != '.' && sbxi_hex_value(c) < 0) return false;
+    }
+    return colons >= 2;
+}
+
+/* A name of letters, digits, '-', '_' in labels, an IPv4 address, or [IPv6].
+   Letters beyond ASCII must come in their xn-- form. */
+static SBXI_MAYBE bool sbxi_is_host(sbxi_span s)
+{
+    char before = '.';
+    size_t i;
+    if (s.len == 0 || s.len > SBXI_MAX_HOST) return false;
+    if (s.ptr[0] == '[') return sbxi_is_ipv6(s);
+    for (i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == '.' || c == '-') {
+            if (before == '.') return false; /* empty label, or begins with '-' */
+        } else if (!sbxi_is_alnum(c) && c != '_') {
+            return false;
+        }
+        before = c;
+    }
+    return before != '.' && before != '-';
+}
+
+typedef struct sbxi_url {
+    bool tls;
+    sbxi_span host;         /* without the brackets of [IPv6] */
+    uint16_t port;
+    sbxi_span path;         /* as given, without trailing '/'; often empty */
+} sbxi_url;
+
+/* host[:port], without user names: those are how URLs lie about the host. */
+static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
+{
+    uint64_t port = out->tls ? 443 : 80;
+    size_t n = s.len;
+    while (n > 0 && sbxi_is_digit(s.ptr[n - 1])) n--;
+    if (n > 0 && s.ptr[n - 1] == ':') {
+        sbxi_span digits = { s.ptr + n, s.len - n };
+        if (!sbxi_parse_u64(digits, 65535, &port) || port == 0) return false;
+        s.len = n - 1;
+    }
+    if (!sbxi_is_host(s)) return false;
+    if (s.ptr[0] == '[') {
+        s.ptr++;
+        s.len -= 2;
+    }
+    out->host = s;
+    out->port = (uint16_t)port;
+    return true;
+}
+
+static bool sbxi_is_url_path(sbxi_span s)
+{
+    size_t i;
+    for (i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (c <= ' ' || c >= 0x7F || c == '?' || c == '#' || c == '\\') return false;
+    }
+    return true;
+}
+
+/* Splits http://host[:port][/path] or https://...; no user, query or fragment,
+   no byte that a request line cannot carry. */
+static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
+{
+    sbxi_span scheme = { text.ptr, 7 }, rest;
+    size_t skip = 7, i;
+    memset(out, 0, sizeof *out);
+    if (text.len < 7) return false;
+    if (!sbxi_span_is_nocase(scheme, "http://")) {
+        scheme.len = skip = 8;
+        out->tls = true;
+        if (text.len < 8 || !sbxi_span_is_nocase(scheme, "https://")) return false;
+    }
+    rest.ptr = text.ptr + skip;
+    rest.len = text.len - skip;
+    for (i = 0; i < rest.len && rest.ptr[i] != '/'; i++) { }
+    out->path.ptr = rest.ptr + i;
+    out->path.len = rest.len - i;
+    rest.len = i;
+    if (!sbxi_is_url_path(out->path)) return false;
+    while (out->path.len && out->path.ptr[out->path.len - 1] == '/') out->path.len--;
+    return sbxi_url_authority(rest, out);
+}

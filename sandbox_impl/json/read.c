@@ -1,0 +1,433 @@
+/* json/read - the push tokenizer (public: section 13). Used by the binder and by
+   programs.
+
+   Invariants: every byte is looked at once and never again; `start` is the first
+   byte of the run that has not been handed out or copied yet; len_ bytes of
+   token_ come before that run. A token goes to token_ only when it cannot be
+   pointed at: split over two pieces, or holding escapes. Containers are bits of
+   stack_, so nesting costs neither recursion nor memory. */
+
+/* States below STRING expect structure and skip white space. */
+enum {
+    SBXI_J_VALUE, SBXI_J_FIRST_VALUE, SBXI_J_KEY, SBXI_J_FIRST_KEY, SBXI_J_COLON,
+    SBXI_J_AFTER, SBXI_J_STRING, SBXI_J_UTF8, SBXI_J_NUMBER, SBXI_J_ESCAPE,
+    SBXI_J_HEX, SBXI_J_LITERAL
+};
+
+#define SBXI_J_IS_KEY 0x80u /* in flags_: the string being read is a key */
+
+/* Wide loops read 8 bytes at a time; the first byte must be the lowest one. */
+#if !defined(SBX_NO_SWAR) && defined(__GNUC__) && defined(__BYTE_ORDER__) \
+    && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && SIZE_MAX > 0xFFFFFFFFu
+#define SBXI_WIDE 1
+#define SBXI_ONES 0x0101010101010101u
+#define SBXI_HIGHS 0x8080808080808080u
+#else
+#define SBXI_WIDE 0
+#endif
+
+/* One byte of UTF-8. u: bytes still needed, bounds of the next one. False: not
+   UTF-8 (overlong, surrogate, above U+10FFFF, or out of place). */
+static bool sbxi_utf8_step(uint8_t u[3], unsigned char c)
+{
+    if (u[0]) {
+        if (c < u[1] || c > u[2]) return false;
+        u[0]--;
+    } else if (c < 0x80) {
+        return true;
+    } else {
+        if (c < 0xC2 || c > 0xF4) return false;
+        u[0] = (uint8_t)(1 + (c >= 0xE0) + (c >= 0xF0));
+    }
+    u[1] = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
+    u[2] = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
+    return true;
+}
+
+/* UTF-8 of a code point, which is no surrogate. Returns 1 to 4. */
+static size_t sbxi_utf8_put(char out[4], uint32_t code)
+{
+    size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4, i = n;
+    static const uint8_t lead[4] = { 0, 0xC0, 0xE0, 0xF0 };
+    while (--i > 0) {
+        out[i] = (char)(0x80 | (code & 0x3F));
+        code >>= 6;
+    }
+    out[0] = (char)(lead[n - 1] | code);
+    return n;
+}
+
+#if SBXI_WIDE
+static uint64_t sbxi_load8(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, 8);
+    return w;
+}
+
+/* High bit of each byte of w that equals the byte repeated in `all`; exact up
+   to the first such byte, which is all that is asked for. */
+static uint64_t sbxi_equal8(uint64_t w, uint64_t all)
+{
+    w ^= all;
+    return (w - SBXI_ONES) & ~w & SBXI_HIGHS;
+}
+
+/* Passes the plain ASCII of a string. */
+static const char *sbxi_json_plain8(const char *p, const char *end)
+{
+    while (end - p >= 8) {
+        uint64_t w = sbxi_load8(p);
+        uint64_t stop = (w | (w - SBXI_ONES * 0x20)) & SBXI_HIGHS;
+        stop |= sbxi_equal8(w, SBXI_ONES * '"') | sbxi_equal8(w, SBXI_ONES * '\\');
+        if (stop) return p + (__builtin_ctzll(stop) >> 3);
+        p += 8;
+    }
+    return p;
+}
+
+static const char *sbxi_json_digits8(const char *p, const char *end)
+{
+    while (end - p >= 8) {
+        uint64_t w = sbxi_load8(p) ^ (SBXI_ONES * '0');
+        uint64_t stop = (w | (w + SBXI_ONES * (0x80 - 10))) & SBXI_HIGHS;
+        if (stop) return p + (__builtin_ctzll(stop) >> 3);
+        p += 8;
+    }
+    return p;
+}
+
+static const char *sbxi_json_spaces8(const char *p, const char *end)
+{
+    while (end - p >= 8) {
+        uint64_t w = sbxi_load8(p) ^ (SBXI_ONES * ' ');
+        if (w) return p + (__builtin_ctzll(w) >> 3);
+        p += 8;
+    }
+    return p;
+}
+#endif
+
+static void sbxi_json_emit(sbx_json_reader *r, unsigned type, const char *text,
+    size_t len, unsigned flags)
+{
+    sbx_json_event ev;
+    ev.type = (sbx_json_type)type;
+    ev.flags = flags & ~SBXI_J_IS_KEY;
+    ev.depth = r->depth_;
+    ev.text = text;
+    ev.len = len;
+    r->status_ = r->fn_(r->ctx_, &ev);
+}
+
+/* Keeps n bytes in token_, cut at its end. */
+static void sbxi_json_keep(sbx_json_reader *r, const char *text, size_t n)
+{
+    size_t room = SBX_JSON_TOKEN - (size_t)r->len_;
+    if (n > room) {
+        n = room;
+        r->flags_ |= SBX_JSON_CUT;
+    }
+    memcpy(r->token_ + r->len_, text, n);
+    r->len_ = (uint8_t)(r->len_ + n);
+}
+
+static void sbxi_json_keep_code(sbx_json_reader *r, uint32_t code)
+{
+    char utf8[4];
+    sbxi_json_keep(r, utf8, sbxi_utf8_put(utf8, code));
+}
+
+/* Half a surrogate pair stood alone. */
+static void sbxi_json_lone(sbx_json_reader *r)
+{
+    r->high_ = 0;
+    r->flags_ |= SBX_JSON_LONE;
+    sbxi_json_keep_code(r, 0xFFFD);
+}
+
+/* A \uXXXX is complete. */
+static void sbxi_json_unit(sbx_json_reader *r, uint32_t code)
+{
+    unsigned half = (unsigned)code >> 10;
+    if (r->high_ && half == 0xDC00u >> 10) {
+        code = 0x10000 + (((uint32_t)r->high_ & 0x3FF) << 10) + (code & 0x3FF);
+        r->high_ = 0;
+        sbxi_json_keep_code(r, code);
+        return;
+    }
+    if (r->high_) sbxi_json_lone(r);
+    if (half == 0xD800u >> 10) r->high_ = (uint16_t)code;
+    else if (half == 0xDC00u >> 10) sbxi_json_lone(r);
+    else sbxi_json_keep_code(r, code);
+}
+
+/* Hands out a whole token, or the last piece of a string. */
+static void sbxi_json_token(sbx_json_reader *r, unsigned type, const char *start,
+    size_t n)
+{
+    if (r->len_) {
+        sbxi_json_keep(r, start, n);
+        start = r->token_;
+        n = r->len_;
+    } else if (type != SBX_JSON_STRING && n > SBX_JSON_TOKEN) {
+        n = SBX_JSON_TOKEN;
+        r->flags_ |= SBX_JSON_CUT;
+    }
+    r->len_ = 0;
+    sbxi_json_emit(r, type, start, n, r->flags_);
+}
+
+/* The run ends without the token being complete: keys and numbers are kept, a
+   piece of a string is handed out. A string never has both kept and run. */
+static void sbxi_json_run(sbx_json_reader *r, unsigned state, const char *start,
+    size_t n)
+{
+    if (state == SBXI_J_NUMBER || (r->flags_ & SBXI_J_IS_KEY)) {
+        sbxi_json_keep(r, start, n);
+        return;
+    }
+    if (r->len_) {
+        start = r->token_;
+        n = r->len_;
+        r->len_ = 0;
+    }
+    if (n) sbxi_json_emit(r, SBX_JSON_STRING, start, n, r->flags_ | SBX_JSON_MORE);
+}
+
+/* Next state of a number: 8 it ended before c, 9 it is none. Rows: after the
+   sign, after 0, in the integer, after the point, in the fraction, after e,
+   after its sign, in the exponent. Columns: 0, 1-9, point, e, sign, others. */
+static unsigned sbxi_json_number(unsigned state, char c)
+{
+    static const uint8_t next[8][6] = {
+        { 1, 2, 9, 9, 9, 9 }, { 8, 8, 3, 5, 8, 8 }, { 2, 2, 3, 5, 8, 8 },
+        { 4, 4, 9, 9, 9, 9 }, { 4, 4, 8, 5, 8, 8 }, { 7, 7, 9, 9, 6, 9 },
+        { 7, 7, 9, 9, 9, 9 }, { 7, 7, 8, 8, 8, 8 }
+    };
+    return next[state][c == '0' ? 0 : sbxi_is_digit(c) ? 1 : c == '.' ? 2 :
+        sbxi_lower(c) == 'e' ? 3 : c == '-' || c == '+' ? 4 : 5];
+}
+
+static bool sbxi_json_in_object(const sbx_json_reader *r)
+{
+    unsigned d = r->depth_ - 1u;
+    return r->depth_ && (r->stack_[d >> 5] >> (d & 31) & 1);
+}
+
+/* c opens a container. */
+static unsigned sbxi_json_open(sbx_json_reader *r, unsigned char c)
+{
+    unsigned d = r->depth_;
+    uint32_t bit = (uint32_t)1 << (d & 31);
+    if (d >= SBX_MAX_JSON_DEPTH) {
+        r->status_ = SBX_E_TOO_LARGE;
+        return SBXI_J_VALUE;
+    }
+    r->stack_[d >> 5] &= ~bit;
+    if (c == '{') r->stack_[d >> 5] |= bit;
+    sbxi_json_emit(r, c == '{' ? SBX_JSON_OBJECT : SBX_JSON_ARRAY, NULL, 0, 0);
+    r->depth_++;
+    return c == '{' ? SBXI_J_FIRST_KEY : SBXI_J_FIRST_VALUE;
+}
+
+static const char sbxi_json_words[] = "true\0false\0null";
+
+SBX_API void sbx_json_init(sbx_json_reader *reader, sbx_json_fn fn, void *ctx)
+{
+    memset(reader, 0, sizeof *reader);
+    reader->fn_ = fn;
+    reader->ctx_ = ctx;
+}
+
+/* The state machine: long on purpose, one state a case. Leaving by `bad` keeps
+   p on the offender. */
+SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
+    size_t *used)
+{
+    sbx_json_reader *r = reader;
+    const char *p = data, *start = data, *end;
+    unsigned state = r->state_, next;
+    int digit;
+    if (r->status_ > 0) r->status_ = SBX_OK;
+    if (r->status_ < 0 || len == 0) {
+        if (used) *used = 0;
+        return r->status_;
+    }
+    end = data + len;
+    while (p != end && r->status_ == SBX_OK) {
+        unsigned char c = (unsigned char)*p;
+        if (state < SBXI_J_STRING && (c == ' ' || c == '\n' || c == '\r' || c == '\t')) {
+            p++;
+#if SBXI_WIDE
+            if (c == '\n') p = sbxi_json_spaces8(p, end);
+#endif
+            continue;
+        }
+        switch (state) {
+        case SBXI_J_FIRST_VALUE:
+            if (c == ']') goto close;
+            /* fall through */
+        case SBXI_J_VALUE:
+            r->flags_ = 0;
+            start = p++;
+            if (c == '"') {
+                start = p;
+                state = SBXI_J_STRING;
+            } else if (c == '{' || c == '[') {
+                state = sbxi_json_open(r, c);
+            } else if (c == '-' || sbxi_is_digit((char)c)) {
+                r->sub_ = c == '-' ? 0 : c == '0' ? 1 : 2;
+                state = SBXI_J_NUMBER;
+            } else {
+                r->sub_ = c == 't' ? 1 : c == 'f' ? 6 : 12;
+                if (c != sbxi_json_words[r->sub_ - 1]) goto bad_before;
+                state = SBXI_J_LITERAL;
+            }
+            break;
+        case SBXI_J_FIRST_KEY:
+            if (c == '}') goto close;
+            /* fall through */
+        case SBXI_J_KEY:
+            if (c != '"') goto bad;
+            r->flags_ = SBXI_J_IS_KEY;
+            start = ++p;
+            state = SBXI_J_STRING;
+            break;
+        case SBXI_J_COLON:
+            if (c != ':') goto bad;
+            p++;
+            state = SBXI_J_VALUE;
+            break;
+        case SBXI_J_AFTER:
+            if (r->depth_ == 0) goto bad;
+            if (c != ',') {
+                if (c != (sbxi_json_in_object(r) ? '}' : ']')) goto bad;
+                goto close;
+            }
+            p++;
+            state = sbxi_json_in_object(r) ? SBXI_J_KEY : SBXI_J_VALUE;
+            break;
+        close:
+            r->depth_--;
+            sbxi_json_emit(r, c == '}' ? SBX_JSON_OBJECT_END : SBX_JSON_ARRAY_END, NULL, 0, 0);
+            p++;
+            state = SBXI_J_AFTER;
+            break;
+        case SBXI_J_STRING:
+            if (r->high_ && c != '\\') sbxi_json_lone(r);
+            /* Room for the longest growth by one escape must stay: 6 bytes. */
+            if (r->len_ && c != '"' && !(r->flags_ & SBXI_J_IS_KEY)
+                && (c != '\\' || r->len_ > SBX_JSON_TOKEN - 8)) {
+                sbxi_json_run(r, state, p, 0);
+                break;
+            }
+#if SBXI_WIDE
+            p = sbxi_json_plain8(p, end);
+#endif
+            for (; p != end; p++) {
+                c = (unsigned char)*p;
+                if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') break;
+            }
+            if (p == end) break;
+            if (c == '"') {
+                next = r->flags_ & SBXI_J_IS_KEY;
+                state = next ? SBXI_J_COLON : SBXI_J_AFTER;
+                sbxi_json_token(r, next ? SBX_JSON_KEY : SBX_JSON_STRING, start,
+                    (size_t)(p - start));
+                p++;
+            } else if (c == '\\') {
+                if (p != start) {
+                    sbxi_json_run(r, state, start, (size_t)(p - start));
+                    start = p;
+                } else {
+                    start = ++p;
+                    state = SBXI_J_ESCAPE;
+                }
+            } else {
+                if (c < 0x20) goto bad;
+                state = SBXI_J_UTF8;
+            }
+            break;
+        case SBXI_J_UTF8:
+            if (!sbxi_utf8_step(r->utf8_, c)) goto bad;
+            p++;
+            if (!r->utf8_[0]) state = SBXI_J_STRING;
+            break;
+        case SBXI_J_NUMBER:
+            next = sbxi_json_number(r->sub_, (char)c);
+            if (next == 9) goto bad;
+            if (next == 8) {
+                state = SBXI_J_AFTER;
+                sbxi_json_token(r, SBX_JSON_NUMBER, start, (size_t)(p - start));
+                break;
+            }
+            r->sub_ = (uint8_t)next;
+            p++;
+#if SBXI_WIDE
+            if (next == 2 || next == 4) p = sbxi_json_digits8(p, end);
+#endif
+            break;
+        case SBXI_J_ESCAPE:
+            p++;
+            state = SBXI_J_STRING;
+            start = p;
+            if (c == 'u') {
+                r->sub_ = 4;
+                state = SBXI_J_HEX;
+            } else {
+                static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+                const char *at = (const char *)memchr(from, c, 8);
+                if (!at) goto bad_before;
+                if (r->high_) sbxi_json_lone(r);
+                sbxi_json_keep(r, to + (at - from), 1);
+            }
+            break;
+        case SBXI_J_HEX:
+            digit = sbxi_hex_value((char)c);
+            if (digit < 0) goto bad;
+            start = ++p;
+            r->code_ = (uint16_t)((unsigned)r->code_ << 4 | (unsigned)digit);
+            if (--r->sub_ == 0) {
+                state = SBXI_J_STRING;
+                sbxi_json_unit(r, r->code_);
+            }
+            break;
+        default: /* SBXI_J_LITERAL */
+            if (c != (unsigned char)sbxi_json_words[r->sub_]) goto bad;
+            p++;
+            if (sbxi_json_words[++r->sub_] == 0) {
+                state = SBXI_J_AFTER;
+                sbxi_json_emit(r, r->sub_ == 4 ? SBX_JSON_TRUE : r->sub_ == 10 ?
+                    SBX_JSON_FALSE : SBX_JSON_NULL, NULL, 0, 0);
+            }
+            break;
+        }
+    }
+    r->state_ = (uint8_t)state;
+    if (r->status_ == SBX_OK && state >= SBXI_J_STRING && state != SBXI_J_LITERAL)
+        sbxi_json_run(r, state, start, (size_t)(p - start));
+    goto done;
+bad_before:
+    p--;
+bad:
+    r->status_ = SBX_E_BAD_JSON;
+done:
+    if (used) *used = (size_t)(p - data);
+    return r->status_;
+}
+
+SBX_API int sbx_json_end(sbx_json_reader *reader)
+{
+    sbx_json_reader *r = reader;
+    if (r->status_ < 0) return r->status_;
+    r->status_ = SBX_OK;
+    if (r->state_ == SBXI_J_NUMBER && sbxi_json_number(r->sub_, ' ') == 8) {
+        r->state_ = SBXI_J_AFTER;
+        sbxi_json_token(r, SBX_JSON_NUMBER, r->token_, 0);
+        if (r->status_ == SBX_PENDING) r->status_ = SBX_OK; /* nothing is left to pause */
+    }
+    if (r->status_ == SBX_OK && (r->state_ != SBXI_J_AFTER || r->depth_))
+        r->status_ = SBX_E_BAD_JSON;
+    return r->status_;
+}

@@ -1,0 +1,440 @@
+/* exchange - one HTTP request and its response over a pooled connection: open,
+   TLS, send, receive, give back. The only code that meets "would block": it
+   turns that into `want` and is run again. Called by op/; hands response bytes
+   to the sbx_http_events it was given and knows nothing of their meaning.
+
+   Invariants: what is being sent (stable, stable_len) stays put until all of it
+   is gone, as TLS demands; a connection goes back to the pool only after a
+   response that ended where it should, with nothing left over on either side. */
+
+/* A connection. Its buffer stays with it while it is kept: a buffer that came
+   and went would tear a small heap to pieces. */
+typedef struct sbxi_conn {
+    struct sbxi_conn *next;
+    void *raw;              /* the transport's */
+    sbxi_tls_conn *tls;     /* NULL: clear text, or TLS inside the transport */
+    char *io;               /* SBX_IO_BYTES */
+    size_t size;            /* of this struct with the host name */
+    uint16_t port;
+    bool secure;
+    char host[1];           /* NUL-terminated, allocated to its length */
+} sbxi_conn;
+
+/* What all exchanges of a client share. */
+typedef struct sbxi_link {
+    sbx_alloc alloc;
+    sbx_net net;
+    sbx_tls tls;
+    const char *env_ca;
+    sbxi_tls_trust *trust;  /* made at the first https connection */
+    sbx_clocks clocks;
+    sbxi_conn *idle;        /* most recently used first */
+    unsigned idle_count;
+} sbxi_link;
+
+/* A body part that comes from a source, after the text before it. */
+typedef struct sbxi_part {
+    size_t text_end;        /* bytes of text that go before it */
+    sbx_source source;
+} sbxi_part;
+
+typedef struct sbxi_outgoing {
+    sbxi_buf text;          /* head, and all of the body that is not a part */
+    sbxi_part *parts;
+    size_t part_count;
+    bool chunked;           /* one part of unknown size */
+} sbxi_outgoing;
+
+enum { SBXI_X_IDLE, SBXI_X_OPEN, SBXI_X_TLS, SBXI_X_SEND, SBXI_X_RECV, SBXI_X_DONE };
+
+typedef struct sbxi_exchange {
+    sbxi_link *link;
+    sbxi_conn *conn;
+    const sbxi_outgoing *out;
+    uint64_t since;         /* start of the clock that runs */
+    const char *stable;     /* being sent */
+    size_t stable_len;
+    size_t text_pos, part;
+    int64_t part_sent;
+    size_t rx_pos, rx_len;  /* received, not yet taken */
+    int want;               /* SBX_WANT_*, 0: waits for the caller (paused) */
+    uint8_t state;
+    bool reused;            /* the connection served before */
+    bool sent;              /* a byte may have left */
+    bool answered;          /* a byte came back */
+    bool broken;            /* the connection cannot be kept */
+    bool last_chunk;
+    sbx_http_reader http;
+} sbxi_exchange;
+
+/* ---- connections ---------------------------------------------------------- */
+
+static void sbxi_conn_close(sbxi_link *link, sbxi_conn *c)
+{
+    if (c->tls) sbxi_tls_end(c->tls);
+    if (c->raw) link->net.close(link->net.ctx, c->raw);
+    sbxi_alloc_wipe(&link->alloc, c->io, SBX_IO_BYTES);
+    sbxi_alloc_free(&link->alloc, c, c->size);
+}
+
+static int sbxi_conn_recv(sbxi_link *link, sbxi_conn *c, void *buf, size_t cap,
+                          size_t *got, int *want)
+{
+    *want = SBX_WANT_READ;
+    *got = 0;
+    if (c->tls) return sbxi_tls_recv(c->tls, buf, cap, got, want);
+    return link->net.recv(link->net.ctx, c->raw, buf, cap, got);
+}
+
+static int sbxi_conn_send(sbxi_link *link, sbxi_conn *c, const void *buf, size_t len,
+                          size_t *sent, int *want)
+{
+    *want = SBX_WANT_WRITE;
+    *sent = 0;
+    if (c->tls) return sbxi_tls_send(c->tls, buf, len, sent, want);
+    return link->net.send(link->net.ctx, c->raw, buf, len, sent);
+}
+
+/* A kept connection that has something to say before it was asked is dead. */
+static bool sbxi_conn_alive(sbxi_link *link, sbxi_conn *c)
+{
+    char byte;
+    size_t got;
+    int want;
+    return sbxi_conn_recv(link, c, &byte, 1, &got, &want) == SBX_E_AGAIN;
+}
+
+static sbxi_conn *sbxi_link_take(sbxi_link *link, sbxi_span host, uint16_t port, bool secure)
+{
+    sbxi_conn **at = &link->idle;
+    while (*at) {
+        sbxi_conn *c = *at;
+        if (c->port != port || c->secure != secure || !sbxi_span_is(host, c->host)) {
+            at = &c->next;
+            continue;
+        }
+        *at = c->next;
+        link->idle_count--;
+        if (sbxi_conn_alive(link, c)) return c;
+        sbxi_conn_close(link, c);
+    }
+    return NULL;
+}
+
+/* Keeps a connection for later, dropping the longest unused beyond the limit. */
+static void sbxi_link_give(sbxi_link *link, sbxi_conn *c)
+{
+    sbxi_wipe(c->io, SBX_IO_BYTES);
+    c->next = link->idle;
+    link->idle = c;
+    if (++link->idle_count > SBX_MAX_CONNS) {
+        sbxi_conn **at = &link->idle;
+        while ((*at)->next) at = &(*at)->next;
+        sbxi_conn_close(link, *at);
+        *at = NULL;
+        link->idle_count--;
+    }
+}
+
+static sbxi_conn *sbxi_conn_new(sbxi_link *link, sbxi_span host, uint16_t port, bool secure)
+{
+    size_t size;
+    sbxi_conn *c;
+    if (!sbxi_size_add(&size, sizeof *c, host.len)) return NULL;
+    c = (sbxi_conn *)sbxi_alloc_get(&link->alloc, size);
+    if (!c) return NULL;
+    c->size = size;
+    c->port = port;
+    c->secure = secure;
+    memcpy(c->host, host.ptr, host.len);
+    c->io = (char *)sbxi_alloc_get(&link->alloc, SBX_IO_BYTES);
+    if (c->io) return c;
+    sbxi_conn_close(link, c);
+    return NULL;
+}
+
+static void sbxi_link_drop_idle(sbxi_link *link)
+{
+    while (link->idle) {
+        sbxi_conn *c = link->idle;
+        link->idle = c->next;
+        sbxi_conn_close(link, c);
+    }
+    link->idle_count = 0;
+}
+
+static void sbxi_link_close(sbxi_link *link)
+{
+    sbxi_link_drop_idle(link);
+    if (link->trust) sbxi_tls_trust_close(link->trust);
+    link->trust = NULL;
+}
+
+/* ---- life of an exchange -------------------------------------------------- */
+
+/* Begins: takes a kept connection unless `fresh`, or makes a new one. `line` is
+   SBX_MAX_LINE bytes of scratch until the response is complete. */
+static int sbxi_exchange_start(sbxi_exchange *x, sbxi_link *link, const sbxi_url *url,
+    const sbxi_outgoing *out, bool fresh, char *line, const sbx_http_events *events, void *ctx)
+{
+    memset(x, 0, sizeof *x);
+    x->link = link;
+    x->out = out;
+    x->since = link->net.now_ms(link->net.ctx);
+    sbx_http_init(&x->http, line, SBX_MAX_LINE, false, events, ctx);
+    x->conn = fresh ? NULL : sbxi_link_take(link, url->host, url->port, url->tls);
+    x->reused = x->conn != NULL;
+    x->state = x->reused ? SBXI_X_SEND : SBXI_X_OPEN;
+    if (!x->conn) x->conn = sbxi_conn_new(link, url->host, url->port, url->tls);
+    if (!x->conn && link->idle) { /* kept connections are a luxury */
+        sbxi_link_drop_idle(link);
+        x->conn = sbxi_conn_new(link, url->host, url->port, url->tls);
+    }
+    return x->conn ? SBX_OK : SBX_E_NOMEM;
+}
+
+/* Ends it in any state; the connection is kept if it can be. */
+static void sbxi_exchange_end(sbxi_exchange *x)
+{
+    sbxi_conn *c = x->conn;
+    if (c) {
+        bool keep = x->state == SBXI_X_DONE && !x->broken && x->rx_pos == x->rx_len
+            && x->http.head_.keep_alive;
+        if (keep)
+            sbxi_link_give(x->link, c);
+        else
+            sbxi_conn_close(x->link, c);
+    }
+    x->conn = NULL;
+    x->state = SBXI_X_IDLE;
+}
+
+static int sbxi_exchange_open(sbxi_exchange *x, sbx_error *e)
+{
+    sbxi_link *link = x->link;
+    sbxi_conn *c = x->conn;
+    bool inside = (link->net.flags & SBX_NET_TLS_INSIDE) != 0;
+    int rc = link->net.open(link->net.ctx, &c->raw, c->host, c->port, c->secure && inside);
+    if (rc == SBX_E_AGAIN) x->want = SBX_WANT_WRITE;
+    if (rc != SBX_OK) return rc;
+    x->state = SBXI_X_SEND;
+    if (!c->secure || inside) return SBX_OK;
+    if (!link->trust)
+        rc = sbxi_tls_trust_open(&link->trust, &link->alloc, &link->net, &link->tls,
+                                 link->env_ca, e);
+    if (rc == SBX_OK) rc = sbxi_tls_start(&c->tls, link->trust, c->raw, c->host, e);
+    x->state = SBXI_X_TLS;
+    return rc;
+}
+
+/* ---- sending -------------------------------------------------------------- */
+
+/* The reply may come while the request is still going out; the lower quarter of
+   the buffer is kept for that, the rest stages what sources give. */
+#define SBXI_EARLY_BYTES (SBX_IO_BYTES / 4)
+#define SBXI_CHUNK_HEAD 10  /* eight hex digits, CR LF */
+
+/* Puts a chunk's frame around the len bytes that stand at data. */
+static void sbxi_exchange_chunk(sbxi_exchange *x, char *data, size_t len)
+{
+    size_t i;
+    for (i = 0; i < 8; i++)
+        data[(ptrdiff_t)i - SBXI_CHUNK_HEAD] =
+            "0123456789abcdef"[((uint32_t)len >> (28 - 4 * i)) & 15];
+    memcpy(data - 2, "\r\n", 2);
+    memcpy(data + len, "\r\n", 2);
+    x->stable = data - SBXI_CHUNK_HEAD;
+    x->stable_len = len + SBXI_CHUNK_HEAD + 2;
+}
+
+/* A source that announced its size must end exactly there. */
+static int sbxi_source_ended(const sbx_source *source)
+{
+    char byte;
+    size_t got = 0;
+    int rc = source->get(source->ctx, &byte, 1, &got);
+    if (rc != SBX_OK && rc != SBX_E_AGAIN) return rc;
+    return rc == SBX_OK && got ? SBX_E_SOURCE : SBX_OK;
+}
+
+/* Takes the next bytes of the present part into the staging area. */
+static int sbxi_exchange_pull(sbxi_exchange *x)
+{
+    const sbx_source *s = &x->out->parts[x->part].source;
+    char *stage = x->conn->io + SBXI_EARLY_BYTES + SBXI_CHUNK_HEAD;
+    size_t cap = SBX_IO_BYTES - SBXI_EARLY_BYTES - SBXI_CHUNK_HEAD - 2, got = 0;
+    int rc = SBX_OK;
+    if (s->size >= 0 && (int64_t)cap > s->size - x->part_sent)
+        cap = (size_t)(s->size - x->part_sent);
+    if (cap) rc = s->get(s->ctx, stage, cap, &got);
+    if (rc != SBX_OK) return rc;
+    if (got > cap || (s->size >= 0 && got == 0 && cap)) return SBX_E_SOURCE;
+    x->part_sent += (int64_t)got;
+    if (s->size >= 0 && x->part_sent == s->size) {
+        rc = sbxi_source_ended(s);
+        if (rc != SBX_OK) return rc;
+    }
+    if (got == 0 || x->part_sent == s->size) {
+        x->part++;
+        x->part_sent = 0;
+    }
+    x->stable = stage;
+    x->stable_len = got;
+    if (x->out->chunked && got) sbxi_exchange_chunk(x, stage, got);
+    return SBX_OK;
+}
+
+/* Finds what goes out next; stable_len stays 0 when all is sent. */
+static int sbxi_exchange_next(sbxi_exchange *x)
+{
+    const sbxi_outgoing *o = x->out;
+    while (!x->stable_len) {
+        size_t end = x->part < o->part_count ? o->parts[x->part].text_end : o->text.len;
+        int rc;
+        if (x->text_pos < end) {
+            x->stable = o->text.data + x->text_pos;
+            x->stable_len = end - x->text_pos;
+            x->text_pos = end;
+        } else if (x->part < o->part_count) {
+            rc = sbxi_exchange_pull(x);
+            if (rc != SBX_OK) return rc;
+        } else if (o->chunked && !x->last_chunk) {
+            x->stable = "0\r\n\r\n";
+            x->stable_len = 5;
+            x->last_chunk = true;
+        } else {
+            break;
+        }
+    }
+    return SBX_OK;
+}
+
+/* Feeds what was received. SBX_OK: response complete; SBX_PENDING: go on. */
+static int sbxi_exchange_feed(sbxi_exchange *x)
+{
+    size_t used = 0;
+    int rc = sbx_http_feed(&x->http, x->conn->io + x->rx_pos, x->rx_len - x->rx_pos, &used);
+    x->rx_pos += used;
+    if (rc == SBX_E_AGAIN) x->want = 0;
+    return rc;
+}
+
+/* Sending stalls: has the peer answered already, or gone? A final answer ends
+   the sending, and the connection is of no use afterwards. */
+static int sbxi_exchange_early(sbxi_exchange *x, uint64_t now)
+{
+    size_t got;
+    int want, rc = sbxi_conn_recv(x->link, x->conn, x->conn->io, SBXI_EARLY_BYTES, &got, &want);
+    if (rc == SBX_E_AGAIN) {
+        x->want |= SBX_WANT_READ;
+        return rc;
+    }
+    if (rc != SBX_OK || got == 0) return SBX_E_NETWORK;
+    x->answered = true;
+    x->since = now;
+    x->rx_pos = 0;
+    x->rx_len = got;
+    rc = sbxi_exchange_feed(x);
+    if (rc == SBX_PENDING && x->http.state_ <= SBXI_HTTP_HEADER) {
+        x->want |= SBX_WANT_READ;
+        return SBX_E_AGAIN; /* an interim answer: go on sending */
+    }
+    x->broken = true;
+    x->state = rc == SBX_OK ? SBXI_X_DONE : SBXI_X_RECV;
+    return rc == SBX_PENDING ? SBX_OK : rc;
+}
+
+static int sbxi_exchange_send(sbxi_exchange *x, uint64_t now)
+{
+    for (;;) {
+        size_t n;
+        int want, rc = sbxi_exchange_next(x);
+        if (rc == SBX_E_AGAIN) x->want = 0;
+        if (rc != SBX_OK) return rc;
+        if (!x->stable_len) break;
+        x->sent = true;
+        rc = sbxi_conn_send(x->link, x->conn, x->stable, x->stable_len, &n, &want);
+        x->want = want;
+        if (rc == SBX_E_AGAIN) return sbxi_exchange_early(x, now);
+        if (rc != SBX_OK) { /* refused while sending: the reason may be waiting */
+            x->broken = true;
+            break;
+        }
+        x->since = now;
+        x->stable += n;
+        x->stable_len -= n;
+    }
+    x->since = now;
+    x->state = SBXI_X_RECV;
+    x->want = SBX_WANT_READ;
+    return x->broken ? SBX_OK : SBX_E_AGAIN; /* no reply can be there yet */
+}
+
+/* ---- receiving ------------------------------------------------------------ */
+
+#define SBXI_READS_A_RUN 32 /* then other operations get their turn */
+
+static int sbxi_exchange_recv(sbxi_exchange *x, uint64_t now)
+{
+    unsigned i;
+    for (i = 0; i < SBXI_READS_A_RUN; i++) {
+        size_t got;
+        int rc = SBX_PENDING;
+        if (x->rx_pos < x->rx_len) rc = sbxi_exchange_feed(x);
+        if (rc == SBX_OK) x->state = SBXI_X_DONE;
+        if (rc != SBX_PENDING) return rc;
+        rc = sbxi_conn_recv(x->link, x->conn, x->conn->io, SBX_IO_BYTES, &got, &x->want);
+        if (rc != SBX_OK) return rc;
+        x->since = now;
+        x->rx_pos = 0;
+        x->rx_len = got;
+        if (got == 0) {
+            rc = sbx_http_end(&x->http);
+            if (rc == SBX_OK) x->state = SBXI_X_DONE;
+            return rc;
+        }
+        x->answered = true;
+    }
+    return SBX_E_AGAIN;
+}
+
+/* When the clock that runs now ends, and which one it is. */
+static uint64_t sbxi_exchange_due(const sbxi_exchange *x, sbx_clock *clock)
+{
+    const sbx_clocks *c = &x->link->clocks;
+    int32_t ms = c->idle_ms;
+    *clock = SBX_CLOCK_IDLE;
+    if (x->state <= SBXI_X_TLS) {
+        *clock = SBX_CLOCK_CONNECT;
+        ms = c->connect_ms;
+    } else if (x->state == SBXI_X_RECV && !x->answered) {
+        *clock = SBX_CLOCK_FIRST_BYTE;
+        ms = c->first_byte_ms;
+    }
+    return ms < 0 || x->want == 0 ? UINT64_MAX : x->since + (uint64_t)ms;
+}
+
+/* Runs until done (SBX_OK), blocked (SBX_E_AGAIN, see want), or failed. */
+static int sbxi_exchange_run(sbxi_exchange *x, uint64_t now, sbx_error *e)
+{
+    int rc = SBX_OK;
+    while (rc == SBX_OK && x->state != SBXI_X_DONE) {
+        switch (x->state) {
+        case SBXI_X_OPEN:
+            rc = sbxi_exchange_open(x, e);
+            break;
+        case SBXI_X_TLS:
+            rc = sbxi_tls_handshake(x->conn->tls, &x->want, e);
+            if (rc == SBX_OK) x->state = SBXI_X_SEND;
+            break;
+        case SBXI_X_SEND:
+            rc = sbxi_exchange_send(x, now);
+            break;
+        default:
+            rc = sbxi_exchange_recv(x, now);
+        }
+    }
+    if (rc == SBX_E_AGAIN && now >= sbxi_exchange_due(x, &e->clock)) return SBX_E_TIMEOUT;
+    if (rc == SBX_E_AGAIN) e->clock = SBX_CLOCK_NONE;
+    return rc;
+}

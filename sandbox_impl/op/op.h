@@ -1,0 +1,117 @@
+/* op - the structs of operations and sandbox handles, shared by the modules of
+   op/, the providers and api/.
+
+   An operation goes round: step() decides what to do and asks for an exchange
+   or a nap; when that is over, step() is called again with what it named. The
+   driver (op.c) owns all waiting, deadlines, retries and cancelling. */
+
+struct sbx_sandbox {
+    sbx_client *client;
+    unsigned refs;          /* the user's, and one of every operation */
+    size_t size;            /* of this struct with the id */
+    void *block;            /* result the access points into, or NULL */
+    sbxi_access access;
+    bool known;             /* access is filled in */
+    char id[1];             /* NUL-terminated, allocated to its length */
+};
+
+enum { SBXI_PHASE_STEP, SBXI_PHASE_EXCHANGE, SBXI_PHASE_NAP, SBXI_PHASE_END };
+
+/* Steps that every operation shares; providers count from SBXI_STEP_OWN. */
+enum { SBXI_STEP_START, SBXI_STEP_ACCESS, SBXI_STEP_DONE, SBXI_STEP_HEALTH, SBXI_STEP_OWN };
+
+/* One message of a process stream. Cleared for each. */
+typedef struct sbxi_event {
+    bool start, data, end, alive, failed;
+    uint32_t pid;
+    int32_t exit_code;
+    char reason[48];
+    sbxi_fault fault;
+} sbxi_event;
+
+/* Captured output of one stream. */
+typedef struct sbxi_capture { sbxi_buf buf; uint64_t cut; } sbxi_capture;
+
+/* What is done with a body that is not the error of an unhappy reply. */
+typedef struct sbxi_reply {
+    int http;               /* status, 0: no head yet */
+    int32_t retry_after_ms;
+    bool happy;             /* 2xx, or 200 for streams */
+    bool no;                /* a rule said SBXI_MEANS_NO */
+    bool json_started;
+    uint8_t should_retry;   /* sbx_choice */
+    uint8_t raw_len;
+    sbx_json_reader json;
+    sbxi_bind bind;
+    union {
+        sbxi_event event;
+        sbxi_fault fault;
+    } of;
+    char raw[160];          /* beginning of an error body that is not JSON */
+    char token[SBX_MAX_TOKEN]; /* of the next page */
+} sbxi_reply;
+
+/* Small and often used members first: they cost the shortest instructions on
+   small CPUs. */
+struct sbx_op {
+    sbx_op *next;
+    sbx_client *client;
+    sbx_sandbox *sandbox;   /* a reference, or NULL */
+    const sbxi_route *route;
+    void *result;           /* finished, for sbx_free() until delivered */
+    int (*deliver)(sbx_op *op); /* hands the result out, NULL: nothing to hand */
+    uint64_t deadline, nap_until;
+    sbx_feature feature;
+    int status;             /* what the user sees */
+    uint32_t pid;
+    uint8_t phase, step, tries;
+    bool released;          /* the user let go of it */
+    bool detached;          /* a cancelled create that is followed up */
+    bool fresh;             /* the next exchange wants a new connection */
+    bool cancelled;         /* inside a callback: ends when that returns */
+    bool woken;
+    bool asleep;            /* a sink or source answered AGAIN */
+    bool mid_stream;        /* a byte of the reply was handed to the user */
+    bool repeatable;        /* this create carries an idempotency key */
+    bool probing;           /* the exchange asks whether the sandbox lives */
+    bool started, ended;    /* the command whose stream comes in */
+    size_t held_len;        /* of held.piece: decoded, not yet taken */
+    unsigned held_id;       /* its stream */
+    sbx_base64 base64;
+    sbxi_connect frame;     /* streams of envelopes */
+
+    sbxi_exchange x;
+    sbxi_reply reply;
+    sbxi_outgoing out;
+    sbxi_part part;         /* out.parts when there is just one */
+    sbxi_buf url;           /* base URL of the exchange, expanded */
+    sbxi_buf block;         /* the result that is being bound */
+    sbxi_buf scratch;       /* texts a provider composes for its tables */
+    sbxi_capture captured[2];
+    sbxi_texts kept, kept_files, kept_call; /* copies that args point into */
+    sbx_call call;
+    sbxi_args args;
+    sbx_error error;
+    char line[SBX_MAX_LINE];
+    union {
+        unsigned char piece[SBX_PIECE_BYTES];
+        char token[SBX_MAX_TOKEN]; /* of the page a list is asking for */
+    } held;
+};
+
+/* Credentials for this call: the call's own, else the client's. */
+static SBXI_MAYBE const char *sbxi_op_key(const sbx_op *op)
+{
+    return op->call.api_key ? op->call.api_key : op->client->config.api_key;
+}
+
+static const char *sbxi_op_domain(const sbx_op *op)
+{
+    return op->call.domain ? op->call.domain : op->client->config.domain;
+}
+
+/* Fails the step: keeps the first message. Returns status. */
+static int sbxi_op_fail(sbx_op *op, int status, const char *message)
+{
+    return sbxi_error_set(&op->error, status, message);
+}

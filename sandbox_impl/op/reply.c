@@ -1,0 +1,375 @@
+/* reply - what becomes of the bytes of a response: headers, then by the route a
+   bound result, items for a callback, a sink, or a stream of events; or, for an
+   unhappy status, the fault that explains it. Events of the HTTP reader come
+   in, the user's sinks and callbacks are called; nothing is collected on the
+   way. Called by op.c. */
+
+/* ---- the user's side ------------------------------------------------------ */
+
+static const sbx_sink *sbxi_op_sink(const sbx_op *op, unsigned id)
+{
+    if (op->route->recv == SBXI_RECV_SINK) return &op->args.of.files.sink;
+    return id == 2 ? &op->args.of.command.o.err : &op->args.of.command.o.out;
+}
+
+/* Keeps output that has no sink, up to the limit. */
+static int sbxi_op_capture(sbx_op *op, unsigned id, const void *data, size_t len)
+{
+    sbxi_capture *c = &op->captured[id == 2];
+    size_t limit = op->args.of.command.o.capture_limit, room = 0;
+    int rc = SBX_OK;
+    if (limit == 0) return SBX_OK;
+    if (!c->buf.data) rc = sbxi_block_start(&c->buf);
+    if (rc == SBX_OK) {
+        room = limit - (c->buf.len - sizeof(sbxi_owned));
+        rc = sbxi_buf_add(&c->buf, data, SBXI_MIN(room, len));
+    }
+    if (rc != SBX_OK) return rc;
+    if (len > room) c->cut += len - room;
+    return SBX_OK;
+}
+
+/* Gives bytes to the sink of a stream. SBX_E_AGAIN: it took nothing. */
+static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
+{
+    const sbx_sink *s = sbxi_op_sink(op, id);
+    int rc;
+    if (len == 0) return SBX_OK;
+    op->mid_stream = true;
+    if (!s->put)
+        return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
+    op->client->callbacks++;
+    rc = s->put(s->ctx, data, len);
+    op->client->callbacks--;
+    if (op->cancelled) return SBX_E_CANCELLED;
+    if (rc == SBX_E_AGAIN) op->asleep = true;
+    return rc > 0 ? SBX_E_SINK : rc;
+}
+
+/* A daemon that knows links says so beside the type of their target. */
+static void sbxi_file_fix(sbx_file_info *info)
+{
+    if (info->is_symlink) info->type = SBX_FILE_SYMLINK;
+}
+
+static int sbxi_op_item(void *ctx, void *item)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_args *a = &op->args;
+    int rc = SBX_OK;
+    op->mid_stream = true;
+    op->client->callbacks++;
+    switch (op->feature) {
+    case SBX_FEATURE_SANDBOX_LIST:
+        rc = a->of.list.each(a->of.list.ctx, (const sbx_sandbox_info *)item);
+        break;
+    case SBX_FEATURE_COMMAND_LIST:
+        rc = a->of.pid.each(a->of.pid.ctx, (const sbx_process_info *)item);
+        break;
+    default:
+        sbxi_file_fix((sbx_file_info *)item);
+        if (a->of.files.each)
+            rc = a->of.files.each(a->of.files.ctx, (const sbx_file_info *)item);
+        if (!op->result)
+            op->result = sbxi_keep_result(&op->client->link.alloc, &sbxi_keep_file_shape, item);
+        if (!op->result) rc = SBX_E_NOMEM;
+    }
+    op->client->callbacks--;
+    if (op->cancelled) return SBX_E_CANCELLED;
+    return rc > 0 ? SBX_E_ARG : rc;
+}
+
+/* A piece of base64 text inside a message. */
+static int sbxi_op_piece(void *ctx, unsigned id, const char *text, size_t len, bool more)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    size_t n = 0;
+    int rc = sbx_base64_decode(&op->base64, text, len, op->held.piece, &n);
+    if (rc == SBX_OK && !more) {
+        rc = sbx_base64_end(&op->base64);
+        memset(&op->base64, 0, sizeof op->base64);
+    }
+    if (rc == SBX_OK && !op->started) rc = SBX_E_PROTOCOL;
+    if (rc != SBX_OK) return rc;
+    rc = sbxi_op_put(op, id, op->held.piece, n);
+    if (rc != SBX_E_AGAIN) return rc;
+    op->held_id = id;
+    op->held_len = n;
+    return SBX_PENDING;
+}
+
+/* ---- streams of envelopes ------------------------------------------------- */
+
+static int sbxi_frame_begin(void *ctx, unsigned flags, uint32_t len)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_reply *r = &op->reply;
+    (void)flags;
+    (void)len;
+    memset(&r->of.event, 0, sizeof r->of.event);
+    memset(&op->base64, 0, sizeof op->base64);
+    sbxi_bind_init(&r->bind, op->route->reply, NULL, &r->of.event);
+    r->bind.piece = sbxi_op_piece;
+    r->bind.ctx = op;
+    sbx_json_init(&r->json, sbxi_bind_event, &r->bind);
+    return SBX_OK;
+}
+
+/* The slices are small enough for what they decode to fit op->piece. */
+#define SBXI_SLICE ((SBX_PIECE_BYTES - 3) / 3 * 4)
+
+static int sbxi_frame_data(void *ctx, const char *data, size_t len, size_t *used)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    size_t pos = 0;
+    int rc = SBX_OK;
+    while (pos < len && rc == SBX_OK) {
+        size_t took = 0;
+        rc = sbx_json_feed(&op->reply.json, data + pos, SBXI_MIN(len - pos, SBXI_SLICE), &took);
+        pos += took;
+    }
+    *used = pos;
+    return rc == SBX_PENDING ? SBX_E_AGAIN : rc;
+}
+
+static int sbxi_frame_end(void *ctx)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    int rc = sbx_json_end(&op->reply.json);
+    return rc == SBX_OK ? op->client->provider->event(op) : rc;
+}
+
+/* ---- events of the HTTP reader -------------------------------------------- */
+
+/* Retry-After: seconds, or a date to be compared with the clock. */
+static int32_t sbxi_retry_after(const sbx_op *op, sbxi_span value)
+{
+    const sbx_net *n = &op->client->link.net;
+    uint64_t s;
+    int64_t date;
+    if (sbxi_parse_u64(value, INT32_MAX / 1000, &s)) return (int32_t)s * 1000;
+    if (!n->unix_ms || !sbxi_parse_http_date(value, &date)) return -1;
+    date -= n->unix_ms(n->ctx);
+    return date < 0 ? 0 : date > INT32_MAX ? INT32_MAX : (int32_t)date;
+}
+
+static int sbxi_reply_header(void *ctx, const char *name, const char *value, bool cut)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_reply *r = &op->reply;
+    sbxi_span n = sbxi_span_of(name), v = sbxi_span_of(value);
+    const char *page = op->route->page_header;
+    if (sbxi_span_is(n, "retry-after")) {
+        r->retry_after_ms = sbxi_retry_after(op, v);
+    } else if (sbxi_span_is(n, "should-retry")) {
+        r->should_retry = sbxi_span_is_nocase(v, "true") ? SBX_YES : SBX_NO;
+    } else if (page && sbxi_span_is_nocase(n, page)) {
+        if (cut || v.len >= sizeof r->token)
+            return sbxi_op_fail(op, SBX_E_TOO_LARGE, SBXI_TEXT("a page token is longer than SBX_MAX_TOKEN"));
+        memcpy(r->token, v.ptr, v.len + 1);
+    }
+    return SBX_OK;
+}
+
+static int sbxi_reply_bind(sbx_op *op)
+{
+    sbxi_reply *r = &op->reply;
+    const sbxi_route *route = op->route;
+    int rc = SBX_OK;
+    r->json_started = true;
+    if (!r->happy) {
+        memset(&r->of.fault, 0, sizeof r->of.fault);
+        sbxi_bind_init(&r->bind, op->client->provider->fault, NULL, &r->of.fault);
+    } else {
+        rc = sbxi_block_start(&op->block);
+        if (route->recv == SBXI_RECV_EACH && !route->each_in_object)
+            sbxi_bind_each(&r->bind, route->reply, &op->block);
+        else
+            sbxi_bind_init(&r->bind, route->reply, &op->block, NULL);
+    }
+    r->bind.item = sbxi_op_item;
+    r->bind.ctx = op;
+    sbx_json_init(&r->json, sbxi_bind_event, &r->bind);
+    return rc;
+}
+
+static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
+{
+    static const sbxi_connect_events frames = { sbxi_frame_begin, sbxi_frame_data, sbxi_frame_end };
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_reply *r = &op->reply;
+    r->http = head->status;
+    r->happy = head->status >= 200 && head->status < 300;
+    if (head->gzip)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is compressed though not asked for"));
+    if (r->happy && op->route->recv == SBXI_RECV_EVENTS) {
+        sbxi_connect_init(&op->frame, &frames, op);
+        return SBX_OK;
+    }
+    if (r->happy && (op->route->recv == SBXI_RECV_SINK || op->route->recv == SBXI_RECV_NOTHING))
+        return SBX_OK;
+    return sbxi_reply_bind(op);
+}
+
+/* JSON of a result. A broken error body is kept as text instead. */
+static int sbxi_reply_json(sbx_op *op, const char *data, size_t len)
+{
+    sbxi_reply *r = &op->reply;
+    int rc;
+    if (!r->happy && r->raw_len < sizeof r->raw) {
+        size_t n = SBXI_MIN(len, sizeof r->raw - r->raw_len);
+        memcpy(r->raw + r->raw_len, data, n);
+        r->raw_len = (uint8_t)(r->raw_len + n);
+    }
+    rc = sbx_json_feed(&r->json, data, len, NULL);
+    if (!r->happy) return SBX_OK;
+    if (rc == SBX_E_BAD_JSON)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON: is this the right URL?"));
+    if (rc == SBX_E_TOO_LARGE)
+        sbxi_op_fail(op, rc, SBXI_TEXT("the reply is larger than SBX_MAX_RESULT or deeper than "
+                             "SBX_MAX_JSON_DEPTH"));
+    return rc;
+}
+
+static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    int rc = SBX_OK;
+    *used = len;
+    if (!op->reply.happy) return sbxi_reply_json(op, data, len);
+    switch (op->route->recv) {
+    case SBXI_RECV_NOTHING:
+        break;
+    case SBXI_RECV_SINK:
+        rc = sbxi_op_put(op, 1, data, len);
+        if (rc == SBX_E_AGAIN) *used = 0;
+        break;
+    case SBXI_RECV_EVENTS:
+        rc = sbxi_connect_feed(&op->frame, data, len, used);
+        if (rc == SBX_E_BAD_JSON || rc == SBX_E_PROTOCOL)
+            rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the stream does not hold to the protocol"));
+        break;
+    default:
+        rc = sbxi_reply_json(op, data, len);
+    }
+    return rc;
+}
+
+static const sbx_http_events sbxi_reply_events = { sbxi_reply_header, sbxi_reply_head,
+    sbxi_reply_body };
+
+/* Gives a sink once more what it did not take; then the stream can go on. */
+static int sbxi_reply_wake(sbx_op *op)
+{
+    size_t used;
+    int rc = SBX_OK;
+    op->asleep = false;
+    op->x.since = op->client->link.net.now_ms(op->client->link.net.ctx);
+    if (op->held_len) rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
+    if (rc == SBX_E_AGAIN) return rc;
+    if (rc == SBX_OK && op->held_len) {
+        op->held_len = 0;
+        rc = sbxi_connect_feed(&op->frame, NULL, 0, &used);
+    }
+    return rc;
+}
+
+/* ---- the end of a response ------------------------------------------------ */
+
+static bool sbxi_rule_fits(const sbxi_rule *rule, const sbxi_fault *f, int http, uint8_t host)
+{
+    uint8_t on = rule->when & (SBXI_ON_CONTROL | SBXI_ON_SANDBOX);
+    if ((on && on != SBXI_ON_CONTROL << host) || (rule->http && rule->http != http)) return false;
+    if (!rule->text) return true;
+    if (rule->when & SBXI_HAS) return sbxi_find(sbxi_span_of(f->message), rule->text) != NULL;
+    return strcmp(f->word, rule->text) == 0;
+}
+
+/* What HTTP itself says, where neither route nor provider knows better. */
+static const sbxi_rule sbxi_http_rules[] = {
+    { NULL, 400, SBX_E_REFUSED, 0 }, { NULL, 401, SBX_E_AUTH, 0 },
+    { NULL, 403, SBX_E_DENIED, 0 }, { NULL, 404, SBX_E_NOT_FOUND, 0 },
+    { NULL, 409, SBX_E_CONFLICT, 0 }, { NULL, 413, SBX_E_TOO_LARGE, 0 },
+    { NULL, 422, SBX_E_REFUSED, 0 }, { NULL, 429, SBX_E_RATE_LIMITED, 0 },
+    { NULL, 499, SBX_E_CANCELLED, 0 }, { NULL, 501, SBX_E_UNSUPPORTED_HOST, 0 },
+    { NULL, 502, SBX_E_BUSY, 0 }, { NULL, 503, SBX_E_BUSY, 0 }, { NULL, 504, SBX_E_BUSY, 0 },
+    { NULL, 505, SBX_E_UNSUPPORTED_HOST, 0 }, { NULL, 507, SBX_E_NO_SPACE, 0 },
+    { NULL, 0, 0, 0 }
+};
+
+/* The status a fault stands for: the route's rules, the provider's, HTTP's. */
+static int sbxi_fault_status(const sbx_op *op, const sbxi_fault *f, int http)
+{
+    const sbxi_rule *lists[3];
+    size_t i;
+    lists[0] = op->route->rules;
+    lists[1] = op->client->provider->rules;
+    lists[2] = sbxi_http_rules;
+    for (i = 0; i < 3; i++) {
+        const sbxi_rule *rule = lists[i];
+        for (; rule && rule->status; rule++)
+            if (sbxi_rule_fits(rule, f, http, op->route->host)) return rule->status;
+    }
+    return http >= 500 ? SBX_E_SERVER : SBX_E_PROTOCOL;
+}
+
+/* Puts a fault into the error and returns its meaning. */
+static int sbxi_op_fault(sbx_op *op, const sbxi_fault *f, int http)
+{
+    sbx_error *e = &op->error;
+    int status = sbxi_fault_status(op, f, f->number > 0 ? f->number : http);
+    if (status == SBXI_MEANS_NO) return status;
+    e->http_status = http;
+    e->retry_after_ms = op->reply.retry_after_ms;
+    sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
+    if (status == SBX_E_SANDBOX_GONE) e->sandbox_alive = e->process_alive = SBX_NO;
+    if (status == SBX_E_UNREACHABLE) e->sandbox_alive = SBX_YES; /* its gateway knows it */
+    if (status == SBX_E_KILLED) e->process_alive = SBX_NO;
+    return sbxi_error_set(e, status, f->message[0] ? f->message : NULL);
+}
+
+static int sbxi_reply_unhappy(sbx_op *op)
+{
+    sbxi_reply *r = &op->reply;
+    sbxi_fault *f = &r->of.fault;
+    if (sbx_json_end(&r->json) != SBX_OK || (!f->message[0] && !f->word[0])) {
+        memset(f, 0, sizeof *f);
+        sbxi_put_text(f->message, sizeof f->message, r->raw, r->raw_len);
+    }
+    return sbxi_op_fault(op, f, r->http);
+}
+
+/* SBX_OK: the route got what it asked for. */
+static int sbxi_reply_end(sbx_op *op)
+{
+    sbxi_reply *r = &op->reply;
+    int rc = SBX_OK;
+    if (!r->happy) {
+        rc = sbxi_reply_unhappy(op);
+        r->no = rc == SBXI_MEANS_NO;
+        return r->no ? SBX_OK : rc;
+    }
+    if (op->route->recv == SBXI_RECV_EVENTS && !op->ended)
+        return sbxi_op_fail(op, SBX_E_NO_END, NULL);
+    if (!r->json_started) return SBX_OK;
+    rc = sbx_json_end(&r->json);
+    if (rc == SBX_OK) rc = sbxi_bind_finish(&r->bind);
+    if (rc == SBX_OK && op->route->recv == SBXI_RECV_RESULT) {
+        op->result = sbxi_bind_result(&r->bind);
+        sbxi_block_take(&op->block);
+    }
+    if (rc == SBX_E_BAD_JSON)
+        rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));
+    return rc;
+}
+
+static void sbxi_reply_clear(sbx_op *op)
+{
+    sbxi_reply *r = &op->reply;
+    r->http = 0;
+    r->happy = r->no = r->json_started = false;
+    r->raw_len = 0;
+    r->retry_after_ms = -1;
+    r->should_retry = SBX_DEFAULT;
+    r->token[0] = 0;
+}

@@ -1,0 +1,723 @@
+/* e2b - E2B and E2B-compatible hosts: a REST control plane, and a daemon (envd)
+   in every sandbox with REST for file contents and Connect RPC (JSON) for all
+   else. Wire form of the Python SDK 2.63. Tables first. */
+
+#ifndef SBX_NO_E2B
+
+#define SBXI_FIELD(name, type, struct_, member) \
+    { name, NULL, (uint16_t)offsetof(struct_, member), 0, SBXI_T_##type, 0 }
+#define SBXI_SUB(name, type, shape) { name, &shape, 0, 0, SBXI_T_##type, 0 }
+#define SBXI_IN(name, type, member) { name, NULL, SBXI_ARG(member), 0, SBXI_T_##type, 0 }
+#define SBXI_FIXED(name, struct_, member) \
+    { name, NULL, (uint16_t)offsetof(struct_, member), \
+      (uint16_t)sizeof(((struct_ *)0)->member), SBXI_T_TEXT, 0 }
+
+/* ---- errors --------------------------------------------------------------- */
+
+static const sbxi_field sbxi_e2b_fault_fields[] = {
+    SBXI_FIELD("code", INT, sbxi_fault, number),
+    SBXI_FIXED("code", sbxi_fault, word),
+    SBXI_FIXED("error_code", sbxi_fault, word),
+    SBXI_FIXED("message", sbxi_fault, message)
+};
+static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_fault);
+
+/* Texts first, then the words of Connect. */
+static const sbxi_rule sbxi_e2b_rules[] = {
+    { "was not found", 502, SBX_E_SANDBOX_GONE, SBXI_ON_SANDBOX | SBXI_HAS },
+    { "port is not open", 502, SBX_E_UNREACHABLE, SBXI_ON_SANDBOX | SBXI_HAS },
+    { "was not found", 503, SBX_E_SANDBOX_GONE, SBXI_ON_SANDBOX | SBXI_HAS },
+    { "port is not open", 503, SBX_E_UNREACHABLE, SBXI_ON_SANDBOX | SBXI_HAS },
+    { NULL, 502, SBX_E_NETWORK, SBXI_ON_SANDBOX },
+    { "is a directory", 0, SBX_E_NOT_A_FILE, SBXI_ON_SANDBOX | SBXI_HAS },
+    { "not a directory", 0, SBX_E_NOT_A_FILE, SBXI_ON_SANDBOX | SBXI_HAS },
+    { "maximum number", 429, SBX_E_QUOTA, SBXI_ON_CONTROL | SBXI_HAS },
+    { "unavailable", 0, SBX_E_NETWORK, 0 },
+    { "invalid_argument", 0, SBX_E_REFUSED, 0 },
+    { "out_of_range", 0, SBX_E_REFUSED, 0 },
+    { "unauthenticated", 0, SBX_E_AUTH, 0 },
+    { "permission_denied", 0, SBX_E_DENIED, 0 },
+    { "not_found", 0, SBX_E_NOT_FOUND, 0 },
+    { "already_exists", 0, SBX_E_CONFLICT, 0 },
+    { "aborted", 0, SBX_E_CONFLICT, 0 },
+    { "failed_precondition", 0, SBX_E_CONFLICT, 0 },
+    { "resource_exhausted", 0, SBX_E_RATE_LIMITED, 0 },
+    { "canceled", 0, SBX_E_CANCELLED, 0 },
+    { "deadline_exceeded", 0, SBX_E_TIMEOUT, 0 },
+    { "unimplemented", 0, SBX_E_UNSUPPORTED_HOST, 0 },
+    { "internal", 0, SBX_E_SERVER, 0 },
+    { "unknown", 0, SBX_E_SERVER, 0 },
+    { "data_loss", 0, SBX_E_SERVER, 0 },
+    { NULL, 0, 0, 0 }
+};
+
+static const sbxi_rule sbxi_e2b_missing_is_no[] = {
+    { "not_found", 0, SBXI_MEANS_NO, 0 },
+    { NULL, 404, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 }
+};
+static const sbxi_rule sbxi_e2b_gone_is_no[] = {
+    { NULL, 502, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 }
+};
+static const sbxi_rule sbxi_e2b_exists_is_no[] = {
+    { "already_exists", 0, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 }
+};
+static const sbxi_rule sbxi_e2b_deadline_kills[] = {
+    { "deadline_exceeded", 0, SBX_E_KILLED, 0 },
+    { NULL, 0, 0, 0 }
+};
+
+/* ---- sandboxes ------------------------------------------------------------ */
+
+static const sbxi_field sbxi_e2b_resume_fields[] = {
+    SBXI_IN("enabled", CHOICE, create.auto_resume)
+};
+static const sbxi_shape sbxi_e2b_resume = SBXI_SHAPE(sbxi_e2b_resume_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_create_fields[] = {
+    SBXI_IN("templateID", STRING, create.o.template_id),
+    SBXI_IN("timeout", INT, create.o.timeout_s),
+    SBXI_IN("autoPause", CHOICE, create.auto_pause),
+    SBXI_IN("autoPauseMemory", CHOICE, create.auto_pause_memory),
+    SBXI_SUB("autoResume", OBJECT, sbxi_e2b_resume),
+    SBXI_IN("allow_internet_access", CHOICE, create.o.internet),
+    { "metadata", NULL, SBXI_ARG(create.o.metadata), 0, SBXI_T_PAIRS, SBXI_F_ALWAYS },
+    { "envVars", NULL, SBXI_ARG(create.o.envs), 0, SBXI_T_PAIRS, SBXI_F_ALWAYS }
+};
+static const sbxi_shape sbxi_e2b_create = SBXI_SHAPE(sbxi_e2b_create_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_access_fields[] = {
+    SBXI_FIELD("sandboxID", STRING, sbxi_access, id),
+    SBXI_FIELD("envdAccessToken", STRING, sbxi_access, access_token),
+    SBXI_FIELD("trafficAccessToken", STRING, sbxi_access, traffic_token),
+    SBXI_FIELD("domain", STRING, sbxi_access, domain),
+    SBXI_FIELD("envdVersion", STRING, sbxi_access, daemon_version)
+};
+static const sbxi_shape sbxi_e2b_access = SBXI_SHAPE(sbxi_e2b_access_fields, sbxi_access);
+
+static const char *const sbxi_e2b_states[] = { "running", "paused", NULL };
+static const char *const sbxi_e2b_ends[] = { "kill", "pause", NULL };
+
+static const sbxi_field sbxi_e2b_lifecycle_fields[] = {
+    SBXI_FIELD("autoResume", CHOICE, sbx_sandbox_info, auto_resume),
+    { "onTimeout", sbxi_e2b_ends, offsetof(sbx_sandbox_info, on_timeout), 0, SBXI_T_ENUM, 0 }
+};
+static const sbxi_shape sbxi_e2b_lifecycle = SBXI_SHAPE(sbxi_e2b_lifecycle_fields, sbx_sandbox_info);
+
+static const sbxi_field sbxi_e2b_info_fields[] = {
+    SBXI_FIELD("templateID", STRING, sbx_sandbox_info, template_id),
+    SBXI_FIELD("alias", STRING, sbx_sandbox_info, alias),
+    SBXI_FIELD("sandboxID", STRING, sbx_sandbox_info, id),
+    SBXI_FIELD("startedAt", TIME, sbx_sandbox_info, started_unix_ms),
+    SBXI_FIELD("endAt", TIME, sbx_sandbox_info, end_unix_ms),
+    SBXI_FIELD("cpuCount", INT, sbx_sandbox_info, cpu_count),
+    SBXI_FIELD("memoryMB", INT, sbx_sandbox_info, memory_mib),
+    SBXI_FIELD("diskSizeMB", INT, sbx_sandbox_info, disk_mib),
+    { "state", sbxi_e2b_states, offsetof(sbx_sandbox_info, state), 0, SBXI_T_ENUM, 0 },
+    SBXI_FIELD("envdVersion", STRING, sbx_sandbox_info, daemon_version),
+    SBXI_FIELD("metadata", PAIRS, sbx_sandbox_info, metadata),
+    SBXI_FIELD("envdAccessToken", STRING, sbx_sandbox_info, access_token),
+    SBXI_FIELD("allowInternetAccess", CHOICE, sbx_sandbox_info, internet),
+    SBXI_FIELD("domain", STRING, sbx_sandbox_info, domain),
+    SBXI_SUB("lifecycle", OBJECT, sbxi_e2b_lifecycle)
+};
+static const sbxi_shape sbxi_e2b_info = SBXI_SHAPE(sbxi_e2b_info_fields, sbx_sandbox_info);
+
+static const sbxi_field sbxi_e2b_list_fields[] = {
+    SBXI_IN("metadata", STRING, list.metadata),
+    SBXI_IN("state", STRING, list.state),
+    SBXI_IN("order", STRING, list.order),
+    SBXI_IN("startedAfter", STRING, list.after),
+    SBXI_IN("template", STRING, list.q.template_id),
+    SBXI_IN("nextToken", STRING, list.token),
+    SBXI_IN("limit", INT, list.limit)
+};
+static const sbxi_shape sbxi_e2b_list = SBXI_SHAPE(sbxi_e2b_list_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_connect_fields[] = { SBXI_IN("timeout", INT, time.timeout_s) };
+static const sbxi_shape sbxi_e2b_connect = SBXI_SHAPE(sbxi_e2b_connect_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_timeout_fields[] = {
+    { "timeout", NULL, SBXI_ARG(time.timeout_s), 0, SBXI_T_INT, SBXI_F_ALWAYS }
+};
+static const sbxi_shape sbxi_e2b_timeout = SBXI_SHAPE(sbxi_e2b_timeout_fields, sbxi_args);
+
+/* ---- processes ------------------------------------------------------------ */
+
+static const sbxi_field sbxi_e2b_process_fields[] = {
+    { "cmd", "/bin/bash", 0, 0, SBXI_T_LITERAL, 0 },
+    SBXI_IN("args", STRINGS, command.argv),
+    SBXI_IN("envs", PAIRS, command.o.envs),
+    SBXI_IN("cwd", STRING, command.o.cwd)
+};
+static const sbxi_shape sbxi_e2b_process = SBXI_SHAPE(sbxi_e2b_process_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_start_fields[] = {
+    SBXI_SUB("process", OBJECT, sbxi_e2b_process),
+    SBXI_IN("tag", STRING, command.o.tag),
+    SBXI_IN("stdin", CHOICE, command.stdin_open)
+};
+static const sbxi_shape sbxi_e2b_start = SBXI_SHAPE(sbxi_e2b_start_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_started_fields[] = { SBXI_FIELD("pid", UINT, sbxi_event, pid) };
+static const sbxi_shape sbxi_e2b_started = SBXI_SHAPE(sbxi_e2b_started_fields, sbxi_event);
+
+static const sbxi_field sbxi_e2b_data_fields[] = {
+    { "stdout", NULL, 0, 1, SBXI_T_BYTES, 0 },
+    { "stderr", NULL, 0, 2, SBXI_T_BYTES, 0 },
+    { "pty", NULL, 0, 3, SBXI_T_BYTES, 0 }
+};
+static const sbxi_shape sbxi_e2b_data = SBXI_SHAPE(sbxi_e2b_data_fields, sbxi_event);
+
+static const sbxi_field sbxi_e2b_end_fields[] = {
+    SBXI_FIELD("exitCode", INT, sbxi_event, exit_code),
+    SBXI_FIXED("status", sbxi_event, reason)
+};
+static const sbxi_shape sbxi_e2b_end = SBXI_SHAPE(sbxi_e2b_end_fields, sbxi_event);
+
+static const sbxi_field sbxi_e2b_event_fields[] = {
+    SBXI_FIELD("start", SEEN, sbxi_event, start),
+    SBXI_SUB("start", OBJECT, sbxi_e2b_started),
+    SBXI_FIELD("data", SEEN, sbxi_event, data),
+    SBXI_SUB("data", OBJECT, sbxi_e2b_data),
+    SBXI_FIELD("end", SEEN, sbxi_event, end),
+    SBXI_SUB("end", OBJECT, sbxi_e2b_end),
+    SBXI_FIELD("keepalive", SEEN, sbxi_event, alive)
+};
+static const sbxi_shape sbxi_e2b_event = SBXI_SHAPE(sbxi_e2b_event_fields, sbxi_event);
+
+static const sbxi_field sbxi_e2b_message_fields[] = {
+    SBXI_SUB("event", OBJECT, sbxi_e2b_event),
+    SBXI_FIELD("error", SEEN, sbxi_event, failed),
+    { "error", &sbxi_e2b_fault, offsetof(sbxi_event, fault), 0, SBXI_T_OBJECT, 0 }
+};
+static const sbxi_shape sbxi_e2b_message = SBXI_SHAPE(sbxi_e2b_message_fields, sbxi_event);
+
+static const sbxi_field sbxi_e2b_config_fields[] = {
+    SBXI_FIELD("cmd", STRING, sbx_process_info, cmd),
+    SBXI_FIELD("args", STRINGS, sbx_process_info, args),
+    SBXI_FIELD("envs", PAIRS, sbx_process_info, envs),
+    SBXI_FIELD("cwd", STRING, sbx_process_info, cwd)
+};
+static const sbxi_shape sbxi_e2b_config = SBXI_SHAPE(sbxi_e2b_config_fields, sbx_process_info);
+
+static const sbxi_field sbxi_e2b_listed_fields[] = {
+    SBXI_SUB("config", OBJECT, sbxi_e2b_config),
+    SBXI_FIELD("pid", UINT, sbx_process_info, pid),
+    SBXI_FIELD("tag", STRING, sbx_process_info, tag)
+};
+static const sbxi_shape sbxi_e2b_listed = SBXI_SHAPE(sbxi_e2b_listed_fields, sbx_process_info);
+
+static const sbxi_field sbxi_e2b_processes_fields[] = {
+    SBXI_SUB("processes", EACH, sbxi_e2b_listed)
+};
+static const sbxi_shape sbxi_e2b_processes = SBXI_SHAPE(sbxi_e2b_processes_fields, sbx_process_info);
+
+static const sbxi_field sbxi_e2b_pid_fields[] = { SBXI_IN("pid", UINT, pid.pid) };
+static const sbxi_shape sbxi_e2b_pid = SBXI_SHAPE(sbxi_e2b_pid_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_kill_fields[] = {
+    SBXI_SUB("process", OBJECT, sbxi_e2b_pid),
+    { "signal", "SIGNAL_SIGKILL", 0, 0, SBXI_T_LITERAL, 0 }
+};
+static const sbxi_shape sbxi_e2b_kill = SBXI_SHAPE(sbxi_e2b_kill_fields, sbxi_args);
+
+/* ---- files ---------------------------------------------------------------- */
+
+/* "file" and so on come from POST /files, FILE_TYPE_* from the RPCs. */
+static const char *const sbxi_e2b_kinds[] = { "FILE_TYPE_FILE", "FILE_TYPE_DIRECTORY",
+    "FILE_TYPE_SYMLINK", NULL };
+static const char *const sbxi_e2b_plain_kinds[] = { "file", "dir", "symlink", NULL };
+
+static const sbxi_field sbxi_e2b_file_fields[] = {
+    SBXI_FIELD("name", STRING, sbx_file_info, name),
+    { "type", sbxi_e2b_kinds, offsetof(sbx_file_info, type), 0, SBXI_T_ENUM, 0 },
+    SBXI_FIELD("path", STRING, sbx_file_info, path),
+    SBXI_FIELD("size", INT64, sbx_file_info, size),
+    SBXI_FIELD("mode", UINT, sbx_file_info, mode),
+    SBXI_FIELD("permissions", STRING, sbx_file_info, permissions),
+    SBXI_FIELD("owner", STRING, sbx_file_info, owner),
+    SBXI_FIELD("group", STRING, sbx_file_info, group),
+    SBXI_FIELD("modifiedTime", TIME, sbx_file_info, modified_unix_ms),
+    SBXI_FIELD("symlinkTarget", STRING, sbx_file_info, symlink_target),
+    SBXI_FIELD("isSymlink", BOOL, sbx_file_info, is_symlink),
+    SBXI_FIELD("metadata", PAIRS, sbx_file_info, metadata)
+};
+static const sbxi_shape sbxi_e2b_file = SBXI_SHAPE(sbxi_e2b_file_fields, sbx_file_info);
+
+static const sbxi_field sbxi_e2b_written_fields[] = {
+    SBXI_FIELD("path", STRING, sbx_file_info, path),
+    SBXI_FIELD("name", STRING, sbx_file_info, name),
+    { "type", sbxi_e2b_plain_kinds, offsetof(sbx_file_info, type), 0, SBXI_T_ENUM, 0 },
+    SBXI_FIELD("metadata", PAIRS, sbx_file_info, metadata)
+};
+static const sbxi_shape sbxi_e2b_written = SBXI_SHAPE(sbxi_e2b_written_fields, sbx_file_info);
+
+static const sbxi_field sbxi_e2b_entry_fields[] = { SBXI_SUB("entry", OBJECT, sbxi_e2b_file) };
+static const sbxi_shape sbxi_e2b_entry = SBXI_SHAPE(sbxi_e2b_entry_fields, sbx_file_info);
+
+static const sbxi_field sbxi_e2b_entries_fields[] = { SBXI_SUB("entries", EACH, sbxi_e2b_file) };
+static const sbxi_shape sbxi_e2b_entries = SBXI_SHAPE(sbxi_e2b_entries_fields, sbx_file_info);
+
+static const sbxi_field sbxi_e2b_path_fields[] = { SBXI_IN("path", STRING, files.path) };
+static const sbxi_shape sbxi_e2b_path = SBXI_SHAPE(sbxi_e2b_path_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_dir_fields[] = {
+    SBXI_IN("path", STRING, files.path), SBXI_IN("depth", INT, files.o.depth)
+};
+static const sbxi_shape sbxi_e2b_dir = SBXI_SHAPE(sbxi_e2b_dir_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_move_fields[] = {
+    SBXI_IN("source", STRING, files.path), SBXI_IN("destination", STRING, files.to)
+};
+static const sbxi_shape sbxi_e2b_move = SBXI_SHAPE(sbxi_e2b_move_fields, sbxi_args);
+
+/* Order as recorded: path first for reads and raw bodies, user first else. */
+static const sbxi_field sbxi_e2b_path_user_fields[] = {
+    SBXI_IN("path", STRING, files.path), SBXI_IN("username", STRING, files.o.user)
+};
+static const sbxi_shape sbxi_e2b_path_user = SBXI_SHAPE(sbxi_e2b_path_user_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_user_path_fields[] = {
+    SBXI_IN("username", STRING, files.o.user), SBXI_IN("path", STRING, files.path)
+};
+static const sbxi_shape sbxi_e2b_user_path = SBXI_SHAPE(sbxi_e2b_user_path_fields, sbxi_args);
+
+/* ---- routes --------------------------------------------------------------- */
+
+#define SBXI_CONTROL SBXI_HOST_CONTROL
+#define SBXI_DAEMON SBXI_HOST_SANDBOX
+
+static const sbxi_route
+    sbxi_e2b_r_create = { "POST", "/v2/sandboxes", NULL, &sbxi_e2b_create, &sbxi_e2b_access, NULL,
+        SBXI_CONTROL, SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
+    sbxi_e2b_r_connect = { "POST", "/v2/sandboxes/{id}/connect", NULL, &sbxi_e2b_connect,
+        &sbxi_e2b_access, NULL,
+        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
+    sbxi_e2b_r_info = { "GET", "/sandboxes/{id}", NULL, NULL, &sbxi_e2b_info, NULL,
+        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_RESULT, true, false, NULL },
+    sbxi_e2b_r_access = { "GET", "/sandboxes/{id}", NULL, NULL, &sbxi_e2b_access, NULL,
+        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_RESULT, true, false, NULL },
+    sbxi_e2b_r_list = { "GET", "/v2/sandboxes", &sbxi_e2b_list, NULL, &sbxi_e2b_info, NULL,
+        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH, true, false,
+        "x-next-token" },
+    sbxi_e2b_r_timeout = { "POST", "/sandboxes/{id}/timeout", NULL, &sbxi_e2b_timeout, NULL, NULL,
+        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
+    sbxi_e2b_r_kill = { "DELETE", "/sandboxes/{id}", NULL, NULL, NULL, sbxi_e2b_missing_is_no,
+        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, true, false, NULL },
+    sbxi_e2b_r_health = { "GET", "/health", NULL, NULL, NULL, sbxi_e2b_gone_is_no,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, true, false, NULL },
+    sbxi_e2b_r_start = { "POST", "/process.Process/Start", NULL, &sbxi_e2b_start,
+        &sbxi_e2b_message, sbxi_e2b_deadline_kills,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, false, false, NULL },
+    sbxi_e2b_r_processes = { "POST", "/process.Process/List", NULL, NULL, &sbxi_e2b_processes, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_EACH, true, true, NULL },
+    sbxi_e2b_r_signal = { "POST", "/process.Process/SendSignal", NULL, &sbxi_e2b_kill, NULL,
+        sbxi_e2b_missing_is_no,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
+    sbxi_e2b_r_read = { "GET", "/files", &sbxi_e2b_path_user, NULL, NULL, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_NOTHING, SBXI_RECV_SINK, false, false, NULL },
+    sbxi_e2b_r_write_raw = { "POST", "/files", &sbxi_e2b_path_user, NULL, &sbxi_e2b_written, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_RAW, SBXI_RECV_EACH, false, false, NULL },
+    sbxi_e2b_r_write = { "POST", "/files", &sbxi_e2b_user_path, NULL, &sbxi_e2b_written, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_MULTIPART, SBXI_RECV_EACH, false, false, NULL },
+    sbxi_e2b_r_list_dir = { "POST", "/filesystem.Filesystem/ListDir", NULL, &sbxi_e2b_dir,
+        &sbxi_e2b_entries, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_EACH, true, true, NULL },
+    sbxi_e2b_r_stat = { "POST", "/filesystem.Filesystem/Stat", NULL, &sbxi_e2b_path,
+        &sbxi_e2b_entry, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
+    sbxi_e2b_r_exists = { "POST", "/filesystem.Filesystem/Stat", NULL, &sbxi_e2b_path,
+        NULL, sbxi_e2b_missing_is_no,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
+    sbxi_e2b_r_remove = { "POST", "/filesystem.Filesystem/Remove", NULL, &sbxi_e2b_path, NULL, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
+    sbxi_e2b_r_move = { "POST", "/filesystem.Filesystem/Move", NULL, &sbxi_e2b_move,
+        &sbxi_e2b_entry, NULL,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
+    sbxi_e2b_r_make_dir = { "POST", "/filesystem.Filesystem/MakeDir", NULL, &sbxi_e2b_path, NULL,
+        sbxi_e2b_exists_is_no,
+        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL };
+
+/* ---- what no table says: base URLs and headers ---------------------------- */
+
+/* Domains whose sandboxes are reached through one shared host and headers. */
+static bool sbxi_e2b_shared_host(const char *domain)
+{
+    static const char *const known[] = { "e2b.app", "e2b.dev", "e2b.pro", "e2b-staging.dev",
+        "e2b-tango.dev", "e2b-juliett.dev", "foxtrot-2.e2b.dev" };
+    size_t i;
+    for (i = 0; i < SBXI_LEN(known); i++)
+        if (strcmp(domain, known[i]) == 0) return true;
+    return false;
+}
+
+static const char *sbxi_e2b_base(sbx_op *op, uint8_t host)
+{
+    const sbx_client *c = op->client;
+    const sbx_sandbox *s = op->sandbox;
+    if (host == SBXI_HOST_CONTROL) {
+        if (c->config.api_url) return c->config.api_url;
+        return c->debug ? "http://localhost:3000" : "https://api.{domain}";
+    }
+    if (s->access.data_url) return s->access.data_url;
+    if (c->config.sandbox_url) return c->config.sandbox_url;
+    if (c->debug) return "http://localhost:{port}";
+    return sbxi_e2b_shared_host(s->access.domain ? s->access.domain : sbxi_op_domain(op))
+        ? "https://sandbox.{domain}" : "https://{port}-{id}.{domain}";
+}
+
+/* Files and commands name a user; a daemon before 0.4.0 has no default one. */
+static const char *sbxi_e2b_user(const sbx_op *op)
+{
+    const char *user = NULL;
+    if (op->feature == SBX_FEATURE_COMMAND_RUN)
+        user = op->args.of.command.o.user;
+    else if (op->feature >= SBX_FEATURE_FILES_READ)
+        user = op->args.of.files.o.user;
+    else
+        return NULL;
+    return user ? user : sbxi_older(op->sandbox, SBXI_VERSION(0, 4, 0)) ? "user" : NULL;
+}
+
+/* How long the service may work: a unary call's total, a command's life. */
+static int32_t sbxi_e2b_limit_ms(const sbx_op *op, const sbxi_route *route)
+{
+    int32_t ms = op->call.timeout_ms ? op->call.timeout_ms : op->client->link.clocks.total_ms;
+    if (route == &sbxi_e2b_r_start) ms = op->args.of.command.o.timeout_ms;
+    if (route == &sbxi_e2b_r_start && ms == 0) ms = 60000;
+    return ms;
+}
+
+static const sbxi_field sbxi_e2b_heads[] = {
+    SBXI_FIELD("X-API-KEY", STRING, sbxi_heads, key),
+    SBXI_FIELD("Idempotency-Key", STRING, sbxi_heads, idempotency_key),
+    SBXI_FIELD("E2b-Sandbox-Id", STRING, sbxi_heads, id),
+    SBXI_FIELD("E2b-Sandbox-Port", STRING, sbxi_heads, port),
+    SBXI_FIELD("X-Access-Token", STRING, sbxi_heads, token),
+    SBXI_FIELD("Connect-Protocol-Version", STRING, sbxi_heads, protocol),
+    SBXI_FIELD("Connect-Timeout-Ms", INT, sbxi_heads, timeout_ms),
+    SBXI_FIELD("Keepalive-Ping-Interval", INT, sbxi_heads, ping_s),
+    { NULL, NULL, 0, 0, 0, 0 }
+};
+
+/* The API key never goes to a sandbox. */
+static void sbxi_e2b_headers(sbx_op *op, const sbxi_route *route, sbxi_heads *h)
+{
+    const sbx_sandbox *s = op->sandbox;
+    if (route->host == SBXI_HOST_CONTROL) {
+        h->key = sbxi_op_key(op);
+        if (route == &sbxi_e2b_r_create) h->idempotency_key = op->args.of.create.key;
+        return;
+    }
+    h->id = s->id;
+    h->port = op->client->provider->port;
+    h->token = s->access.access_token;
+    if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE) return;
+    h->protocol = "1";
+    h->timeout_ms = sbxi_e2b_limit_ms(op, route);
+    h->user = sbxi_e2b_user(op);
+    if (route->recv == SBXI_RECV_EVENTS) h->ping_s = 50;
+}
+
+static int sbxi_e2b_host(const sbx_sandbox *s, uint16_t port, sbxi_buf *out)
+{
+    const sbx_client *c = s->client;
+    if (c->debug) {
+        sbxi_buf_text(out, "localhost:");
+        return sbxi_buf_u64(out, port);
+    }
+    sbxi_buf_u64(out, port);
+    sbxi_buf_text(out, "-");
+    sbxi_buf_text(out, s->id);
+    sbxi_buf_text(out, ".");
+    return sbxi_buf_text(out, s->access.domain ? s->access.domain : c->config.domain);
+}
+
+/* One message of a process stream. The first must be the start; the end of the
+   stream is a message of its own that may hold an error. */
+static int sbxi_e2b_on_event(sbx_op *op)
+{
+    const sbxi_event *e = &op->reply.of.event;
+    const sbx_command_options *o = &op->args.of.command.o;
+    sbx_command_result *result = op->args.of.command.result;
+    if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
+    if (op->frame.flags) return SBX_OK;
+    if (!op->started && !e->start)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the command's stream does not begin with its start"));
+    if (e->start) {
+        op->started = true;
+        op->pid = e->pid;
+        op->mid_stream = true;
+        op->client->callbacks++;
+        if (o->started) o->started(o->started_ctx, e->pid);
+        op->client->callbacks--;
+        if (op->cancelled) return SBX_E_CANCELLED;
+    }
+    if (e->end) {
+        op->ended = true;
+        if (result) {
+            result->exit_code = e->exit_code;
+            memcpy(result->reason, e->reason, sizeof result->reason);
+        }
+    }
+    return SBX_OK;
+}
+
+/* ---- steps ---------------------------------------------------------------- */
+
+enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT };
+
+static bool sbxi_e2b_is_key(const char *key)
+{
+    size_t n = strlen(key), i;
+    for (i = 0; i < n; i++)
+        if (!sbxi_is_digit(key[i]) && !(key[i] >= 'a' && key[i] <= 'z') && key[i] != '-') return false;
+    return n >= 1 && n <= 255;
+}
+
+static int sbxi_e2b_create_begin(sbx_op *op)
+{
+    sbxi_create_args *a = &op->args.of.create;
+    bool pause = a->o.on_timeout == SBX_ON_TIMEOUT_PAUSE;
+    if (!a->o.template_id) a->o.template_id = "base";
+    if (a->o.auto_resume == SBX_YES && !pause)
+        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("auto_resume needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
+    if (a->o.pause_memory != SBX_DEFAULT && !pause)
+        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("pause_memory needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
+    if (a->o.pause_memory == SBX_NO && a->o.auto_resume == SBX_YES)
+        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("auto_resume needs the memory: pause_memory must not be SBX_NO"));
+    if (a->o.on_timeout) a->auto_pause = pause ? SBX_YES : SBX_NO;
+    a->auto_pause_memory = a->o.pause_memory;
+    a->auto_resume = a->o.auto_resume;
+    a->key = a->o.idempotency_key;
+    if (a->key && !sbxi_e2b_is_key(a->key))
+        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("idempotency_key is 1 to 255 of a-z, 0-9 and -"));
+    if (!a->key && a->o.idempotent == SBX_YES) {
+        int rc = sbxi_uuid(op, a->made_key);
+        if (rc != SBX_OK) return rc;
+        a->key = a->made_key;
+    }
+    op->repeatable = a->key != NULL;
+    return sbxi_ask(op, &sbxi_e2b_r_create, SBXI_STEP_DONE);
+}
+
+/* A sandbox exists now; what cannot be handed out is killed again. */
+static int sbxi_e2b_create_step(sbx_op *op)
+{
+    const sbxi_access *got = (const sbxi_access *)op->result;
+    int rc;
+    if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
+    if (op->step == SBXI_E2B_UNDO) {
+        if (op->detached) return SBX_E_CANCELLED;
+        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+            SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
+    }
+    if (!got || !got->id) return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no sandbox"));
+    op->sandbox = sbxi_sandbox_new(op->client, got->id);
+    if (!op->sandbox) return SBX_E_NOMEM;
+    rc = sbxi_sandbox_learn(op);
+    if (rc != SBX_OK) return rc;
+    op->repeatable = false;
+    if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))
+        return sbxi_ask(op, &sbxi_e2b_r_kill, SBXI_E2B_UNDO);
+    return SBX_OK;
+}
+
+/* Connect tells new credentials; 201 says it had been paused. */
+static int sbxi_e2b_connect_step(sbx_op *op)
+{
+    bool *resumed = op->args.of.time.resumed;
+    if (op->step == SBXI_STEP_START) return sbxi_ask(op, &sbxi_e2b_r_connect, SBXI_STEP_DONE);
+    if (resumed) *resumed = op->reply.http == 201;
+    return sbxi_sandbox_learn(op);
+}
+
+/* Metadata is encoded three times: each word, the form of words, the query. */
+static int sbxi_e2b_metadata(sbx_op *op)
+{
+    const sbx_pairs *p = &op->args.of.list.q.metadata;
+    sbxi_buf *out = &op->scratch, *word = &op->block;
+    size_t i, half;
+    for (i = 0; i < p->count * 2; i++) {
+        const char *text = i & 1 ? p->items[i / 2].value : p->items[i / 2].key;
+        sbxi_span once;
+        if (i) sbxi_buf_add(out, i & 1 ? "=" : "&", 1);
+        sbxi_buf_clear(word);
+        half = sbxi_percent(word, sbxi_span_of(text), SBXI_PERCENT_KEEP_SLASH) == SBX_OK ? word->len : 0;
+        once.ptr = word->data;
+        once.len = half;
+        if (half) sbxi_percent(out, once, SBXI_PERCENT_FORM);
+        if (word->status != SBX_OK) return word->status;
+    }
+    return sbxi_buf_add(out, "", 1);
+}
+
+static int sbxi_e2b_list_begin(sbx_op *op)
+{
+    sbxi_list_args *a = &op->args.of.list;
+    bool running = a->q.running == SBX_YES, paused = a->q.paused == SBX_YES;
+    int rc;
+    if (a->q.running == SBX_NO && !paused) paused = true;
+    if (a->q.paused == SBX_NO && !running) running = true;
+    a->state = running && paused ? "running,paused" : running ? "running" : paused ? "paused" : NULL;
+    if (a->q.oldest_first) a->order = a->q.oldest_first == SBX_YES ? "asc" : "desc";
+    sbxi_buf_clear(&op->scratch);
+    if (a->q.started_after_unix_ms) {
+        char *text;
+        if (sbxi_buf_reserve(&op->scratch, SBXI_TIME_MAX) != SBX_OK) return op->scratch.status;
+        text = op->scratch.data;
+        op->scratch.len = sbxi_print_time(text, a->q.started_after_unix_ms) + 1;
+    }
+    rc = a->q.metadata.items ? sbxi_e2b_metadata(op) : SBX_OK;
+    if (rc != SBX_OK) return rc;
+    a->after = a->q.started_after_unix_ms ? op->scratch.data : NULL;
+    if (a->q.metadata.items)
+        a->metadata = op->scratch.data + (a->after ? strlen(a->after) + 1 : 0);
+    if (a->page) {
+        a->limit = a->page->limit;
+        a->token = a->page->next_token[0] ? a->page->next_token : NULL;
+    }
+    return sbxi_ask(op, &sbxi_e2b_r_list, SBXI_E2B_NEXT);
+}
+
+/* One page if the caller pages, else all of them, bounded by the token: a
+   service that repeats it would never end. */
+static int sbxi_e2b_list_step(sbx_op *op)
+{
+    sbxi_list_args *a = &op->args.of.list;
+    const char *token = op->reply.token;
+    sbx_page *page = a->page;
+    if (op->step == SBXI_STEP_START) return sbxi_e2b_list_begin(op);
+    if (page) {
+        memcpy(page->next_token, token, sizeof page->next_token);
+        page->has_next = token[0] != 0;
+        page->ended_ = !page->has_next;
+        return SBX_OK;
+    }
+    if (!token[0]) return SBX_OK;
+    if (a->token && strcmp(a->token, token) == 0)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the list repeats a page"));
+    memcpy(op->held.token, token, sizeof op->held.token);
+    a->token = op->held.token;
+    return sbxi_ask(op, &sbxi_e2b_r_list, SBXI_E2B_NEXT);
+}
+
+static int sbxi_e2b_start_step(sbx_op *op)
+{
+    sbxi_command_args *a = &op->args.of.command;
+    if (op->step != SBXI_STEP_START) return SBX_OK;
+    a->words[0] = "-l";
+    a->words[1] = "-c";
+    a->words[2] = a->cmd;
+    a->argv.items = a->words;
+    a->argv.count = 3;
+    /* daemons before 0.3.0 know no such member and always leave it open */
+    a->stdin_open = a->o.keep_stdin == SBX_YES ? SBX_YES : SBX_NO;
+    return sbxi_ask(op, &sbxi_e2b_r_start, SBXI_STEP_DONE);
+}
+
+/* File routes carry the user in the query. */
+static void sbxi_e2b_file_user(sbx_op *op)
+{
+    op->args.of.files.o.user = sbxi_e2b_user(op);
+}
+
+static int sbxi_e2b_read_step(sbx_op *op)
+{
+    if (op->step != SBXI_STEP_START) return SBX_OK;
+    sbxi_e2b_file_user(op);
+    return sbxi_ask(op, &sbxi_e2b_r_read, SBXI_STEP_DONE);
+}
+
+static bool sbxi_e2b_raw_body(const sbx_op *op)
+{
+    const sbxi_files_args *a = &op->args.of.files;
+    if (sbxi_older(op->sandbox, SBXI_VERSION(0, 5, 7))) return false;
+    if (a->o.octet_stream != SBX_DEFAULT) return a->o.octet_stream == SBX_YES;
+    return !a->from_bytes && op->feature == SBX_FEATURE_FILES_WRITE;
+}
+
+/* Raw bodies carry one file each, a multipart body all of them. */
+static int sbxi_e2b_write_step(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    bool many = op->feature == SBX_FEATURE_FILES_WRITE_MANY;
+    if (op->step == SBXI_STEP_START) {
+        sbxi_e2b_file_user(op);
+        a->at = 0;
+        if (!sbxi_e2b_raw_body(op)) {
+            a->path = many && a->count > 1 ? NULL : a->files[0].path;
+            return sbxi_ask(op, &sbxi_e2b_r_write, SBXI_STEP_DONE);
+        }
+    } else if (op->step == SBXI_STEP_DONE || ++a->at == a->count) {
+        if (!op->result && a->count)
+            return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the service does not say what it wrote"));
+        return SBX_OK;
+    }
+    a->path = a->files[a->at].path;
+    return sbxi_ask(op, &sbxi_e2b_r_write_raw, SBXI_E2B_NEXT);
+}
+
+static int sbxi_e2b_dir_step(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    if (op->step != SBXI_STEP_START) return SBX_OK;
+    a->o.depth = a->o.depth < 0 ? 0 : a->o.depth == 0 ? 1 : a->o.depth;
+    return sbxi_ask(op, &sbxi_e2b_r_list_dir, SBXI_STEP_DONE);
+}
+
+/* ---- the provider --------------------------------------------------------- */
+
+static const sbxi_env sbxi_e2b_env[] = {
+    { "E2B_API_KEY", offsetof(sbx_config, api_key) },
+    { "E2B_DOMAIN", offsetof(sbx_config, domain) },
+    { "E2B_API_URL", offsetof(sbx_config, api_url) },
+    { "E2B_SANDBOX_URL", offsetof(sbx_config, sandbox_url) },
+    { NULL, 0 }
+};
+static const char *const sbxi_e2b_dialects[] = { "2.63", NULL };
+
+#ifndef SANDBOX_STATIC
+const sbx_provider sbx_e2b =
+#else
+static const sbx_provider sbx_e2b =
+#endif
+{
+    "e2b", "e2b.app", "49983", sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG",
+    &sbxi_e2b_fault, sbxi_e2b_rules, sbxi_e2b_base, sbxi_e2b_headers, sbxi_e2b_heads, sbxi_e2b_host,
+    sbxi_e2b_on_event, &sbxi_e2b_r_access, &sbxi_e2b_r_health,
+    {
+        { &sbxi_e2b_r_create, sbxi_e2b_create_step, false },    /* sandbox_create */
+        { &sbxi_e2b_r_connect, sbxi_e2b_connect_step, false },  /* sandbox_connect */
+        { &sbxi_e2b_r_info, NULL, false },                      /* sandbox_get_info */
+        { &sbxi_e2b_r_list, sbxi_e2b_list_step, false },        /* sandbox_list */
+        { &sbxi_e2b_r_timeout, NULL, false },                   /* sandbox_set_timeout */
+        { &sbxi_e2b_r_kill, NULL, false },                      /* sandbox_kill */
+        { &sbxi_e2b_r_health, NULL, false },                    /* sandbox_is_running */
+        { NULL, NULL, false },                                  /* sandbox_host: a function */
+        { &sbxi_e2b_r_start, sbxi_e2b_start_step, true },       /* command_run */
+        { &sbxi_e2b_r_processes, NULL, true },                  /* command_list */
+        { &sbxi_e2b_r_signal, NULL, true },                     /* command_kill */
+        { &sbxi_e2b_r_read, sbxi_e2b_read_step, true },         /* files_read */
+        { &sbxi_e2b_r_write, sbxi_e2b_write_step, true },       /* files_write */
+        { &sbxi_e2b_r_write, sbxi_e2b_write_step, true },       /* files_write_many */
+        { &sbxi_e2b_r_list_dir, sbxi_e2b_dir_step, true },      /* files_list */
+        { &sbxi_e2b_r_stat, NULL, true },                       /* files_stat */
+        { &sbxi_e2b_r_exists, NULL, true },                     /* files_exists */
+        { &sbxi_e2b_r_remove, NULL, true },                     /* files_remove */
+        { &sbxi_e2b_r_move, NULL, true },                       /* files_rename */
+        { &sbxi_e2b_r_make_dir, NULL, true }                    /* files_make_dir */
+    }
+};
+
+#undef SBXI_FIELD
+#undef SBXI_SUB
+#undef SBXI_IN
+#undef SBXI_FIXED
+#undef SBXI_CONTROL
+#undef SBXI_DAEMON
+
+#endif /* SBX_NO_E2B */

@@ -1,0 +1,55 @@
+#include "public.h"
+
+#ifdef SANDBOX_IMPLEMENTATION
+
+/* The manifest (sandbox_impl/sandbox_all.h): the one ordered list of modules. A
+   module uses only what stands above it (make layers). The manifest is itself a
+   valid header, for debugging with true file names and lines. */
+
+#ifdef __cplusplus
+#error "Compile the file with SANDBOX_IMPLEMENTATION as C99; include sandbox.h from C++ elsewhere."
+#endif
+
+#include "base/base.c"
+#include "base/alloc.c"
+#include "base/buf.c"
+#include "base/error.c"
+
+#include "codec/base64.c"
+#include "codec/percent.c"
+#include "codec/sha256.c"
+#include "codec/time.c"
+
+#include "json/read.c"
+#include "json/write.c"
+#include "json/bind.c"
+
+#include "http/response.c"
+#include "http/multipart.c"
+
+#include "frame/connect.c"
+
+#include "net/stream.c"
+#include "net/posix.c"
+#include "net/tls.c"
+#include "net/exchange.c"
+
+#include "op/route.h"
+#include "op/client.c"
+#include "op/op.h"
+#include "op/request.c"
+#include "op/keep.c"
+#include "op/reply.c"
+#include "op/op.c"
+
+#include "provider/provider.h"
+#include "provider/e2b.c"
+
+#include "api/sandbox.c"
+#include "api/command.c"
+#include "api/files.c"
+
+#endif /* SANDBOX_IMPLEMENTATION */
+
+/* The licence of all of it. */
+#include "license.h"

@@ -1,0 +1,1397 @@
+/* ops - the public functions by name: their arguments from JSON, their results
+   as JSON. A row a function in OPS, a row a member in the tables of structs; the
+   code below is one short function a row, for the call itself. */
+#include "golden.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LEN(a) (sizeof(a) / sizeof *(a))
+
+/* ---- tables of the public structs -------------------------------------------- */
+typedef enum { T_TEXT, T_I32, T_U32, T_I64, T_U64, T_SIZE, T_PORT, T_INT, T_BOOL, T_CHOICE,
+    T_WORD, T_CHARS, T_PAIRS, T_STRINGS, T_OUT_BYTES, T_SINK, T_STARTED, T_HANDLE, T_DATA,
+    T_SOURCE, T_FILES, T_PAGE, T_STRUCT } type;
+
+typedef struct member {
+    const char *name;
+    type type;
+    size_t offset;
+    size_t more;            /* CHARS: its size; OUT_BYTES: offset of the length */
+    const word *words;
+} member;
+
+#define M(s, t, n) { #n, t, offsetof(s, n), 0, NULL }
+#define MW(s, n, w) { #n, T_WORD, offsetof(s, n), 0, w }
+#define MC(s, n) { #n, T_CHARS, offsetof(s, n), sizeof ((s *)0)->n, NULL }
+#define MB(s, n) { #n, T_OUT_BYTES, offsetof(s, n), offsetof(s, n##_len), NULL }
+#define END { NULL, T_TEXT, 0, 0, NULL }
+
+static const word choices[] = { { 0, "default" }, { 1, "yes" }, { 2, "no" }, { 0, NULL } };
+static const word on_timeouts[] = { { SBX_ON_TIMEOUT_DEFAULT, "default" },
+    { SBX_ON_TIMEOUT_KILL, "kill" }, { SBX_ON_TIMEOUT_PAUSE, "pause" }, { 0, NULL } };
+static const word states[] = { { SBX_SANDBOX_UNKNOWN, "unknown" },
+    { SBX_SANDBOX_RUNNING, "running" }, { SBX_SANDBOX_PAUSED, "paused" }, { 0, NULL } };
+static const word file_types[] = { { SBX_FILE_UNKNOWN, "unknown" }, { SBX_FILE_REGULAR, "regular" },
+    { SBX_FILE_DIR, "dir" }, { SBX_FILE_SYMLINK, "symlink" }, { 0, NULL } };
+static const word clocks[] = { { SBX_CLOCK_NONE, "none" }, { SBX_CLOCK_CONNECT, "connect" },
+    { SBX_CLOCK_FIRST_BYTE, "first_byte" }, { SBX_CLOCK_IDLE, "idle" },
+    { SBX_CLOCK_TOTAL, "total" }, { 0, NULL } };
+
+static const member create_options[] = {
+    M(sbx_sandbox_options, T_TEXT, template_id),
+    M(sbx_sandbox_options, T_I32, timeout_s),
+    M(sbx_sandbox_options, T_PAIRS, metadata),
+    M(sbx_sandbox_options, T_PAIRS, envs),
+    M(sbx_sandbox_options, T_CHOICE, internet),
+    MW(sbx_sandbox_options, on_timeout, on_timeouts),
+    M(sbx_sandbox_options, T_CHOICE, pause_memory),
+    M(sbx_sandbox_options, T_CHOICE, auto_resume),
+    M(sbx_sandbox_options, T_TEXT, idempotency_key),
+    M(sbx_sandbox_options, T_CHOICE, idempotent), END };
+static const member access_members[] = {
+    M(sbx_sandbox_access, T_TEXT, access_token),
+    M(sbx_sandbox_access, T_TEXT, traffic_token),
+    M(sbx_sandbox_access, T_TEXT, domain),
+    M(sbx_sandbox_access, T_TEXT, data_url),
+    M(sbx_sandbox_access, T_TEXT, daemon_version), END };
+static const member query_members[] = {
+    M(sbx_sandbox_query, T_PAIRS, metadata),
+    M(sbx_sandbox_query, T_CHOICE, running),
+    M(sbx_sandbox_query, T_CHOICE, paused),
+    M(sbx_sandbox_query, T_TEXT, template_id),
+    M(sbx_sandbox_query, T_I64, started_after_unix_ms),
+    M(sbx_sandbox_query, T_CHOICE, oldest_first), END };
+static const member command_options[] = {
+    M(sbx_command_options, T_PAIRS, envs),
+    M(sbx_command_options, T_TEXT, cwd),
+    M(sbx_command_options, T_TEXT, user),
+    M(sbx_command_options, T_I32, timeout_ms),
+    M(sbx_command_options, T_CHOICE, keep_stdin),
+    M(sbx_command_options, T_TEXT, tag),
+    M(sbx_command_options, T_SINK, out),
+    M(sbx_command_options, T_SINK, err),
+    M(sbx_command_options, T_SIZE, capture_limit),
+    M(sbx_command_options, T_STARTED, started), END };
+static const member files_options[] = {
+    M(sbx_files_options, T_TEXT, user),
+    M(sbx_files_options, T_I32, depth),
+    M(sbx_files_options, T_CHOICE, octet_stream), END };
+static const member page_members[] = {
+    M(sbx_page, T_I32, limit),
+    M(sbx_page, T_BOOL, has_next),
+    MC(sbx_page, next_token), END };
+static const member call_members[] = {
+    M(sbx_call, T_I32, timeout_ms),
+    M(sbx_call, T_TEXT, api_key),
+    M(sbx_call, T_TEXT, domain), END };
+static const member clock_members[] = {
+    M(sbx_clocks, T_I32, connect_ms),
+    M(sbx_clocks, T_I32, first_byte_ms),
+    M(sbx_clocks, T_I32, idle_ms),
+    M(sbx_clocks, T_I32, total_ms), END };
+static const member config_members[] = {
+    M(sbx_config, T_TEXT, api_key),
+    M(sbx_config, T_TEXT, domain),
+    M(sbx_config, T_TEXT, api_url),
+    M(sbx_config, T_TEXT, sandbox_url),
+    M(sbx_config, T_TEXT, dialect),
+    M(sbx_config, T_CHOICE, environment),
+    M(sbx_config, T_CHOICE, debug),
+    M(sbx_config, T_PAIRS, headers),
+    M(sbx_config, T_TEXT, user_agent),
+    M(sbx_config, T_I32, retries), END };
+static const member info_members[] = {
+    M(sbx_sandbox_info, T_TEXT, id),
+    M(sbx_sandbox_info, T_TEXT, template_id),
+    M(sbx_sandbox_info, T_TEXT, alias),
+    M(sbx_sandbox_info, T_TEXT, domain),
+    M(sbx_sandbox_info, T_TEXT, daemon_version),
+    M(sbx_sandbox_info, T_TEXT, access_token),
+    MW(sbx_sandbox_info, state, states),
+    M(sbx_sandbox_info, T_I64, started_unix_ms),
+    M(sbx_sandbox_info, T_I64, end_unix_ms),
+    M(sbx_sandbox_info, T_I32, cpu_count),
+    M(sbx_sandbox_info, T_I32, memory_mib),
+    M(sbx_sandbox_info, T_I32, disk_mib),
+    M(sbx_sandbox_info, T_PAIRS, metadata),
+    M(sbx_sandbox_info, T_CHOICE, internet),
+    MW(sbx_sandbox_info, on_timeout, on_timeouts),
+    M(sbx_sandbox_info, T_CHOICE, auto_resume), END };
+static const member result_members[] = {
+    M(sbx_command_result, T_I32, exit_code),
+    M(sbx_command_result, T_U32, pid),
+    MB(sbx_command_result, out),
+    MB(sbx_command_result, err),
+    M(sbx_command_result, T_SIZE, out_len),
+    M(sbx_command_result, T_SIZE, err_len),
+    M(sbx_command_result, T_U64, out_cut),
+    M(sbx_command_result, T_U64, err_cut),
+    MC(sbx_command_result, reason), END };
+static const member process_members[] = {
+    M(sbx_process_info, T_U32, pid),
+    M(sbx_process_info, T_TEXT, cmd),
+    M(sbx_process_info, T_STRINGS, args),
+    M(sbx_process_info, T_PAIRS, envs),
+    M(sbx_process_info, T_TEXT, cwd),
+    M(sbx_process_info, T_TEXT, tag), END };
+static const member file_members[] = {
+    M(sbx_file_info, T_TEXT, name),
+    M(sbx_file_info, T_TEXT, path),
+    MW(sbx_file_info, type, file_types),
+    M(sbx_file_info, T_I64, size),
+    M(sbx_file_info, T_U32, mode),
+    M(sbx_file_info, T_TEXT, permissions),
+    M(sbx_file_info, T_TEXT, owner),
+    M(sbx_file_info, T_TEXT, group),
+    M(sbx_file_info, T_I64, modified_unix_ms),
+    M(sbx_file_info, T_TEXT, symlink_target),
+    M(sbx_file_info, T_PAIRS, metadata), END };
+static const member error_members[] = {
+    M(sbx_error, T_INT, http_status),
+    MC(sbx_error, code),
+    MC(sbx_error, message),
+    MW(sbx_error, clock, clocks),
+    M(sbx_error, T_I32, retry_after_ms),
+    M(sbx_error, T_CHOICE, sandbox_alive),
+    M(sbx_error, T_CHOICE, process_alive),
+    M(sbx_error, T_CHOICE, may_exist),
+    M(sbx_error, T_U32, pid), END };
+
+/* ---- a run ------------------------------------------------------------------- */
+typedef struct named { const char *name; sbx_sandbox *sandbox; sbx_page *page; node *value;
+    struct named *next; } named;
+
+typedef struct step step;
+typedef struct run {
+    sbx_client *client;
+    peer *peer;
+    report *report;
+    named *names;
+    step *last;             /* the one that runs beside the next, if any */
+} run;
+
+typedef struct feed {       /* what a source gives, in pieces */
+    const char **pieces;
+    size_t *lens, count, at, pos;
+    way way;
+} feed;
+
+typedef struct op op;
+struct step {
+    run *run;
+    const op *op;
+    const node *args, *expect;
+    const char *as;
+    char *input;            /* texts and structs handed in: freed once it started */
+    size_t input_used;
+    bool wants_events;
+    sbx_call *call;
+    sbx_error *error;       /* its own block, so that reading it late is noticed */
+    sbx_op *handle;
+    int status, done_status;
+    unsigned dones;
+    bool running;
+    union { sbx_sandbox_options create; sbx_command_options command; sbx_files_options files;
+        sbx_sandbox_query query; sbx_sandbox_access access; } *options;
+    /* what comes out */
+    sbx_sandbox *sandbox;
+    sbx_sandbox_info *info;
+    sbx_file_info *file;
+    sbx_command_result result;
+    sbx_page *page;
+    bool flag;
+    bool has_value;
+    node *value, *fields, *items, *events;
+};
+
+enum { INPUT_BYTES = 65536 };
+
+static void bad(step *s, const char *what, const char *name)
+{
+    complain(s->run->report, "calls: %s: %s: %s", s->args ? "argument" : "step", name, what);
+}
+
+/* Inputs of a call live in one block, which is gone once the call started: "all
+   inputs are copied when a call starts". */
+static void *input(step *s, size_t size)
+{
+    void *p = s->input + s->input_used;
+    size = (size + 15) / 16 * 16;
+    if (s->input_used + size > INPUT_BYTES) { fputs("golden: INPUT_BYTES\n", stderr); exit(2); }
+    s->input_used += size;
+    return p;
+}
+
+static char *input_text(step *s, const char *p, size_t len)
+{
+    char *copy = input(s, len + 1);
+    if (len) memcpy(copy, p, len);
+    copy[len] = 0;
+    return copy;
+}
+
+static named *find(run *r, const char *name)
+{
+    named *n;
+    for (n = r->names; n; n = n->next)
+        if (!strcmp(n->name, name)) return n;
+    return NULL;
+}
+
+static named *name_it(run *r, const char *name)
+{
+    named *n = find(r, name);
+    if (n) return n;
+    n = keep(sizeof *n);
+    n->name = name;
+    n->next = r->names;
+    return r->names = n;
+}
+
+/* {"$": "NAME"} or {"$": "NAME.member"}: the value of an earlier step. */
+static const node *resolve(step *s, const node *n)
+{
+    const char *ref = dom_text(n, "$"), *dot;
+    named *got;
+    const node *v;
+    if (!ref) return n;
+    dot = strchr(ref, '.');
+    got = find(s->run, dot ? keep_bytes(ref, (size_t)(dot - ref)) : ref);
+    if (!got) { bad(s, "there is no such name", ref); return NULL; }
+    if (!dot) return got->value ? got->value : n;
+    v = dom_get(got->value, dot + 1);
+    if (!v) bad(s, "it has no such member", ref);
+    return v;
+}
+
+/* ---- JSON to C ---------------------------------------------------------------- */
+static bool to_word(const word *w, const node *n, int *out)
+{
+    size_t len;
+    if (n->kind == D_NUMBER && n->whole) { *out = (int)n->i; return true; }
+    if (n->kind == D_BOOL && w == choices) { *out = n->i ? SBX_YES : SBX_NO; return true; }
+    for (; n->kind == D_TEXT && w->name; w++) {
+        const char *tail = n->s;
+        size_t i;
+        len = strlen(w->name);
+        if (n->len > len && n->s[n->len - len - 1] == '_') tail += n->len - len;
+        for (i = 0; i <= len && (tail[i] | 32) == (w->name[i] | 32); i++) ;
+        if (i == len + 1 || (i == len && !tail[i])) { *out = w->value; return true; }
+    }
+    return false;
+}
+
+static sbx_pairs to_pairs(step *s, const node *n)
+{
+    sbx_pairs p = { NULL, 0 };
+    sbx_pair *items = input(s, (n->count + 1) * sizeof *items);
+    const node *m;
+    for (m = n->first; m; m = m->next) {
+        items[p.count].key = input_text(s, m->key, strlen(m->key));
+        items[p.count++].value = m->kind == D_TEXT ? input_text(s, m->s, m->len) : "";
+        if (m->kind != D_TEXT) bad(s, "its values are texts", n->key);
+    }
+    p.items = items;
+    return p;
+}
+
+static int on_out(void *ctx, const void *p, size_t len);
+static int on_err(void *ctx, const void *p, size_t len);
+static void on_started(void *ctx, uint32_t pid);
+
+static bool truth(const node *n) { return n->kind != D_BOOL || n->i; }
+
+static void set_sink(step *s, sbx_sink *sink, int (*put)(void *, const void *, size_t))
+{
+    sink->put = put;
+    sink->ctx = s;
+}
+
+static bool to_number(const member *m, const node *n, void *at)
+{
+    if (n->kind != D_NUMBER || !n->whole) return false;
+    switch (m->type) {
+    case T_I32: *(int32_t *)at = (int32_t)n->i; return n->i == (int32_t)n->i;
+    case T_U32: *(uint32_t *)at = (uint32_t)n->i; return n->i == (int64_t)(uint32_t)n->i;
+    case T_SIZE: *(size_t *)at = (size_t)n->i; return n->i >= 0;
+    default: *(int64_t *)at = n->i; return true;
+    }
+}
+
+static bool to_member(step *s, const member *m, const node *n, void *base)
+{
+    char *at = (char *)base + m->offset;
+    int w = 0;
+    switch (m->type) {
+    case T_TEXT:
+        if (n->kind != D_TEXT) return false;
+        *(const char **)(void *)at = input_text(s, n->s, n->len);
+        return true;
+    case T_CHARS:
+        if (n->kind != D_TEXT || n->len >= m->more) return false;
+        memcpy(at, n->s, n->len + 1);
+        return true;
+    case T_I32: case T_U32: case T_I64: case T_SIZE: return to_number(m, n, at);
+    case T_CHOICE:
+        if (!to_word(choices, n, &w)) return false;
+        *(sbx_choice *)(void *)at = (sbx_choice)w;
+        return true;
+    case T_WORD:
+        if (!to_word(m->words, n, &w)) return false;
+        memcpy(at, &w, sizeof w);
+        return true;
+    case T_PAIRS:
+        if (n->kind != D_OBJECT) return false;
+        *(sbx_pairs *)(void *)at = to_pairs(s, n);
+        return true;
+    case T_SINK:
+        if (truth(n)) set_sink(s, (sbx_sink *)(void *)at, strcmp(m->name, "err") ? on_out : on_err);
+        return true;
+    case T_STARTED: {
+        sbx_command_options *o = base;
+        if (truth(n)) o->started = on_started;
+        o->started_ctx = s;
+        return true;
+    }
+    default: return false;
+    }
+}
+
+static const member *find_member(const member *table, const char *name)
+{
+    for (; table && table->name; table++)
+        if (!strcmp(table->name, name)) return table;
+    return NULL;
+}
+
+static void to_struct(step *s, const member *table, const node *object, void *base)
+{
+    const node *n;
+    if (!object || object->kind == D_NULL) return;
+    if (object->kind != D_OBJECT) { bad(s, "not an object", object->key); return; }
+    for (n = object->first; n; n = n->next) {
+        const member *m = find_member(table, n->key);
+        const node *v = resolve(s, n);
+        if (!m) bad(s, "there is no such member", n->key);
+        else if (v && v->kind != D_NULL && !to_member(s, m, v, base))
+            bad(s, "not of its type, or too large", n->key);
+    }
+}
+
+/* ---- C to JSON ---------------------------------------------------------------- */
+static node *from_pairs(const sbx_pairs *p)
+{
+    node *n = dom_new(p->items ? D_OBJECT : D_NULL);
+    size_t i;
+    for (i = 0; p->items && i < p->count; i++)
+        dom_add(n, p->items[i].key, dom_string(p->items[i].value));
+    if (p->items) n->i = 1;
+    return n;
+}
+
+static node *from_word(const word *words, int value)
+{
+    node *n = dom_new(D_ENUM);
+    n->words = words;
+    n->i = value;
+    return n;
+}
+
+static node *from_bool(bool b)
+{
+    node *n = dom_new(D_BOOL);
+    n->i = b;
+    return n;
+}
+
+static node *from_strings(const sbx_strings *p)
+{
+    node *n = dom_new(p->items ? D_LIST : D_NULL);
+    size_t i;
+    for (i = 0; p->items && i < p->count; i++) dom_add(n, NULL, dom_string(p->items[i]));
+    return n;
+}
+
+static node *from_member(const member *m, const void *base)
+{
+    const char *at = (const char *)base + m->offset;
+    int w;
+    switch (m->type) {
+    case T_TEXT: return dom_string(*(const char *const *)(const void *)at);
+    case T_CHARS:
+        return dom_bytes(at, strlen(at));
+    case T_INT: return dom_int(*(const int *)(const void *)at);
+    case T_I32: return dom_int(*(const int32_t *)(const void *)at);
+    case T_U32: return dom_int(*(const uint32_t *)(const void *)at);
+    case T_I64: return dom_int(*(const int64_t *)(const void *)at);
+    case T_U64: return dom_int((int64_t)*(const uint64_t *)(const void *)at);
+    case T_SIZE: return dom_int((int64_t)*(const size_t *)(const void *)at);
+    case T_BOOL: return from_bool(*(const bool *)(const void *)at);
+    case T_CHOICE: return from_word(choices, *(const sbx_choice *)(const void *)at);
+    case T_WORD: memcpy(&w, at, sizeof w); return from_word(m->words, w);
+    case T_PAIRS: return from_pairs((const sbx_pairs *)(const void *)at);
+    case T_STRINGS: return from_strings((const sbx_strings *)(const void *)at);
+    case T_OUT_BYTES: {
+        const char *p = *(char *const *)(const void *)at;
+        size_t len = *(const size_t *)(const void *)((const char *)base + m->more);
+        return p ? dom_bytes(p, len) : dom_new(D_NULL);
+    }
+    default: return dom_new(D_NULL);
+    }
+}
+
+static node *from_struct(const member *table, const void *base)
+{
+    node *n = dom_new(D_OBJECT);
+    for (; table->name; table++) dom_add(n, table->name, from_member(table, base));
+    return n;
+}
+
+/* ---- callbacks ---------------------------------------------------------------- */
+static void event(step *s, const char *name, node *value)
+{
+    node *e = dom_new(D_OBJECT);
+    dom_add(e, name, value);
+    dom_add(s->events, NULL, e);
+}
+
+/* Neighbouring pieces of one stream are one event. */
+static int output(step *s, const char *name, const void *p, size_t len)
+{
+    node *last = s->events->last ? s->events->last->first : NULL;
+    if (!len) complain(s->run->report, "sink: put() of nothing");
+    if (last && !strcmp(last->key, name) && last->kind == D_TEXT) {
+        char *joined = keep(last->len + len + 1);
+        memcpy(joined, last->s, last->len);
+        memcpy(joined + last->len, p, len);
+        last->s = joined;
+        last->len += len;
+    } else event(s, name, dom_bytes(p, len));
+    return SBX_OK;
+}
+
+static int on_out(void *ctx, const void *p, size_t len) { return output(ctx, "stdout", p, len); }
+static int on_err(void *ctx, const void *p, size_t len) { return output(ctx, "stderr", p, len); }
+static int on_data(void *ctx, const void *p, size_t len) { return output(ctx, "data", p, len); }
+static void on_started(void *ctx, uint32_t pid) { event(ctx, "started", dom_int(pid)); }
+
+static void on_done(void *user, sbx_op *handle, int status)
+{
+    step *s = user;
+    (void)handle;
+    s->dones++;
+    s->done_status = status;
+}
+
+static int each_sandbox(void *ctx, const sbx_sandbox_info *i)
+{
+    dom_add(((step *)ctx)->items, NULL, from_struct(info_members, i));
+    return SBX_OK;
+}
+
+static int each_process(void *ctx, const sbx_process_info *i)
+{
+    dom_add(((step *)ctx)->items, NULL, from_struct(process_members, i));
+    return SBX_OK;
+}
+
+static int each_file(void *ctx, const sbx_file_info *i)
+{
+    dom_add(((step *)ctx)->items, NULL, from_struct(file_members, i));
+    return SBX_OK;
+}
+
+static int feed_get(void *ctx, void *buf, size_t cap, size_t *got)
+{
+    feed *f = ctx;
+    size_t n;
+    *got = 0;
+    while (f->at < f->count && f->pos == f->lens[f->at]) { f->at++; f->pos = 0; }
+    if (f->at == f->count) return SBX_OK;
+    n = f->lens[f->at] - f->pos;
+    if (f->way == BYTES) n = 1;
+    if (n > cap) n = cap;
+    memcpy(buf, f->pieces[f->at] + f->pos, n);
+    f->pos += n;
+    *got = n;
+    return SBX_OK;
+}
+
+static int feed_rewind(void *ctx)
+{
+    feed *f = ctx;
+    f->at = f->pos = 0;
+    return SBX_OK;
+}
+
+/* A text or {"b64"}: memory of known size. {"pieces": [...], "size": N}: as said,
+   the size is unknown (-1) unless given; "once": true leaves rewind out. */
+static sbx_source to_source(step *s, const node *n)
+{
+    sbx_source source = {0};
+    feed *f = keep(sizeof *f);
+    const node *pieces = dom_get(n, "pieces"), *size = dom_get(n, "size"), *m;
+    size_t count = pieces ? pieces->count : 1, i = 0;
+    f->pieces = keep((count + 1) * sizeof *f->pieces);
+    f->lens = keep((count + 1) * sizeof *f->lens);
+    f->count = count;
+    f->way = s->run->peer->way;
+    for (m = pieces ? pieces->first : n; m && i < count; m = m->next, i++)
+        if (!dom_data(m, &f->pieces[i], &f->lens[i])) bad(s, "neither text nor {\"b64\"}", n->key);
+    source.get = feed_get;
+    source.rewind = dom_has(n, "once") ? NULL : feed_rewind;
+    source.ctx = f;
+    source.size = size ? size->i : pieces ? -1 : (int64_t)f->lens[0];
+    return source;
+}
+
+/* ---- positional arguments ----------------------------------------------------- */
+static const node *arg(step *s, const char *name)
+{
+    const node *n = dom_has(s->args, name);
+    return n ? resolve(s, n) : NULL;
+}
+
+static const char *text_arg(step *s, const char *name)
+{
+    const node *n = arg(s, name);
+    if (!n) return NULL;
+    if (n->kind != D_TEXT) { bad(s, "not a text", name); return NULL; }
+    return input_text(s, n->s, n->len);
+}
+
+static int64_t int_arg(step *s, const char *name)
+{
+    const node *n = arg(s, name);
+    if (n && (n->kind != D_NUMBER || !n->whole)) bad(s, "not a whole number", name);
+    return n ? n->i : 0;
+}
+
+static sbx_sandbox *sandbox_arg(step *s)
+{
+    const node *n = dom_has(s->args, "sandbox");
+    const char *name = dom_text(n, "$");
+    named *got = name ? find(s->run, name) : NULL;
+    if (!got || !got->sandbox) bad(s, "not the name of a sandbox", "sandbox");
+    return got ? got->sandbox : NULL;
+}
+
+static void page_arg(step *s)
+{
+    const node *n = dom_has(s->args, "page");
+    const char *name = dom_text(n, "$");
+    named *got = name ? find(s->run, name) : NULL;
+    if (!n) return;
+    if (got && got->page) { s->page = got->page; return; }
+    s->page = keep(sizeof *s->page);
+    to_struct(s, page_members, n, s->page);
+}
+
+/* ---- the functions ------------------------------------------------------------ */
+static int op_create(step *s)
+{
+    return sbx_sandbox_create(s->run->client, &s->options->create, &s->sandbox, s->call);
+}
+
+static int op_attach(step *s)
+{
+    return sbx_sandbox_attach(s->run->client, text_arg(s, "id"), dom_has(s->args, "access") ?
+        &s->options->access : NULL, &s->sandbox);
+}
+
+static int op_access(step *s)
+{
+    sbx_sandbox_access a;
+    int status = sbx_sandbox_get_access(sandbox_arg(s), &a);
+    if (status == SBX_OK) s->fields = from_struct(access_members, &a);
+    return status;
+}
+
+static int op_connect(step *s)
+{
+    s->has_value = true;
+    return sbx_sandbox_connect(sandbox_arg(s), (int32_t)int_arg(s, "timeout_s"), &s->flag, s->call);
+}
+
+static int op_info(step *s) { return sbx_sandbox_get_info(sandbox_arg(s), &s->info, s->call); }
+
+static int op_sandboxes(step *s)
+{
+    s->items = dom_new(D_LIST);
+    page_arg(s);
+    return sbx_sandbox_list(s->run->client, &s->options->query, s->page, each_sandbox, s, s->call);
+}
+
+static int op_set_timeout(step *s)
+{
+    return sbx_sandbox_set_timeout(sandbox_arg(s), (int32_t)int_arg(s, "timeout_s"), s->call);
+}
+
+static int op_kill(step *s)
+{
+    s->has_value = true;
+    return sbx_sandbox_kill(sandbox_arg(s), &s->flag, s->call);
+}
+
+static int op_is_running(step *s)
+{
+    s->has_value = true;
+    return sbx_sandbox_is_running(sandbox_arg(s), &s->flag, s->call);
+}
+
+static int op_host(step *s)
+{
+    char host[256] = "";
+    int status = sbx_sandbox_host(sandbox_arg(s), (uint16_t)int_arg(s, "port"), host, sizeof host);
+    s->value = dom_string(host);
+    return status;
+}
+
+static int op_id(step *s)
+{
+    s->value = dom_string(sbx_sandbox_id(sandbox_arg(s)));
+    return SBX_OK;
+}
+
+static int op_release(step *s)
+{
+    named *n = find(s->run, dom_text(dom_has(s->args, "sandbox"), "$"));
+    sbx_sandbox_release(sandbox_arg(s));
+    if (n) n->sandbox = NULL;
+    return SBX_OK;
+}
+
+static int op_run(step *s)
+{
+    sbx_command_options *o = &s->options->command;
+    bool any = o->out.put || o->err.put || o->capture_limit;
+    if (!any && s->wants_events) {
+        set_sink(s, &o->out, on_out);
+        set_sink(s, &o->err, on_err);
+        o->started = on_started;
+        o->started_ctx = s;
+    }
+    if (!any && (dom_get(dom_get(s->expect, "fields"), "out") ||
+        dom_get(dom_get(s->expect, "fields"), "err"))) {
+        const node *out = dom_get(dom_get(s->expect, "fields"), "out");
+        if (!out || out->kind != D_NULL) o->capture_limit = 1048576;
+    }
+    return sbx_command_run(sandbox_arg(s), text_arg(s, "cmd"), o, &s->result, s->call);
+}
+
+static int op_processes(step *s)
+{
+    s->items = dom_new(D_LIST);
+    return sbx_command_list(sandbox_arg(s), each_process, s, s->call);
+}
+
+static int op_command_kill(step *s)
+{
+    s->has_value = true;
+    return sbx_command_kill(sandbox_arg(s), (uint32_t)int_arg(s, "pid"), &s->flag, s->call);
+}
+
+static int op_read(step *s)
+{
+    sbx_sink sink;
+    set_sink(s, &sink, on_data);
+    return sbx_files_read(sandbox_arg(s), text_arg(s, "path"), &s->options->files, sink, s->call);
+}
+
+static int op_write(step *s)
+{
+    const node *from = arg(s, "from");
+    sbx_source source = {0};
+    if (from) source = to_source(s, from);
+    else bad(s, "missing", "from");
+    return sbx_files_write(sandbox_arg(s), text_arg(s, "path"), source, &s->options->files,
+        &s->file, s->call);
+}
+
+static int op_write_bytes(step *s)
+{
+    const node *data = arg(s, "data");
+    const char *p = "";
+    size_t len = 0;
+    if (!data || !dom_data(data, &p, &len)) bad(s, "neither text nor {\"b64\"}", "data");
+    return sbx_files_write_bytes(sandbox_arg(s), text_arg(s, "path"), input_text(s, p, len), len,
+        &s->options->files, &s->file, s->call);
+}
+
+static int op_write_many(step *s)
+{
+    const node *files = arg(s, "files"), *n;
+    size_t count = files && files->kind == D_LIST ? files->count : 0, i = 0;
+    sbx_file_write *w = input(s, (count + 1) * sizeof *w);
+    s->items = dom_new(D_LIST);
+    for (n = files ? files->first : NULL; n && i < count; n = n->next, i++) {
+        const node *path = dom_has(n, "path"), *from = dom_has(n, "from");
+        if (!from) from = dom_has(n, "data");
+        if (!path || !from) { bad(s, "each needs path and from", "files"); continue; }
+        w[i].path = input_text(s, path->s, path->len);
+        w[i].from = to_source(s, from);
+    }
+    return sbx_files_write_many(sandbox_arg(s), w, count, &s->options->files, each_file, s,
+        s->call);
+}
+
+static int op_files(step *s)
+{
+    s->items = dom_new(D_LIST);
+    return sbx_files_list(sandbox_arg(s), text_arg(s, "path"), &s->options->files, each_file, s,
+        s->call);
+}
+
+static int op_stat(step *s)
+{
+    return sbx_files_stat(sandbox_arg(s), text_arg(s, "path"), &s->options->files, &s->file,
+        s->call);
+}
+
+static int op_exists(step *s)
+{
+    s->has_value = true;
+    return sbx_files_exists(sandbox_arg(s), text_arg(s, "path"), &s->options->files, &s->flag,
+        s->call);
+}
+
+static int op_remove(step *s)
+{
+    return sbx_files_remove(sandbox_arg(s), text_arg(s, "path"), &s->options->files, s->call);
+}
+
+static int op_rename(step *s)
+{
+    return sbx_files_rename(sandbox_arg(s), text_arg(s, "from"), text_arg(s, "to"),
+        &s->options->files, &s->file, s->call);
+}
+
+static int op_make_dir(step *s)
+{
+    s->has_value = true;
+    return sbx_files_make_dir(sandbox_arg(s), text_arg(s, "path"), &s->options->files, &s->flag,
+        s->call);
+}
+
+static int op_supports(step *s)
+{
+    static const char *const names[] = {
+#define NAME(id, text) text,
+        SBX_FEATURES(NAME)
+#undef NAME
+        NULL };
+    const char *want = text_arg(s, "feature");
+    size_t i;
+    for (i = 0; want && names[i]; i++)
+        if (!strcmp(names[i], want)) {
+            s->value = from_bool(sbx_supports(s->run->client, (sbx_feature)i));
+            return SBX_OK;
+        }
+    bad(s, "there is no such feature", "feature");
+    return SBX_OK;
+}
+
+static int op_provider_name(step *s)
+{
+    s->value = dom_string(sbx_provider_name(s->run->client));
+    return SBX_OK;
+}
+
+typedef struct parameter { const char *name; type type; } parameter;
+struct op {
+    const char *name;
+    int (*start)(step *s);
+    parameter args[4];
+    const char *options;        /* name of the argument that is a struct */
+    const member *members;      /* of it */
+    bool local;                 /* no sbx_call */
+    const char *gives;
+};
+
+#define SANDBOX { "sandbox", T_HANDLE }
+static const op ops[] = {
+    { "sandbox_create", op_create, { { 0, T_TEXT } }, "options", create_options, false,
+        "a handle; value: its id; fields: id and those of sbx_sandbox_access" },
+    { "sandbox_attach", op_attach, { { "id", T_TEXT } }, "access", access_members, true,
+        "a handle; value: its id; fields: id and those of sbx_sandbox_access" },
+    { "sandbox_get_access", op_access, { SANDBOX }, NULL, NULL, true,
+        "fields: of sbx_sandbox_access" },
+    { "sandbox_connect", op_connect, { SANDBOX, { "timeout_s", T_I32 } }, NULL, NULL, false,
+        "value: resumed; fields: id and those of sbx_sandbox_access" },
+    { "sandbox_get_info", op_info, { SANDBOX }, NULL, NULL, false, "fields: of sbx_sandbox_info" },
+    { "sandbox_list", op_sandboxes, { { "page", T_PAGE } }, "query", query_members, false,
+        "items: sbx_sandbox_info; fields: of sbx_page, if one was given; {\"$\"} of it goes on" },
+    { "sandbox_set_timeout", op_set_timeout, { SANDBOX, { "timeout_s", T_I32 } }, NULL, NULL,
+        false, "nothing" },
+    { "sandbox_kill", op_kill, { SANDBOX }, NULL, NULL, false, "value: existed" },
+    { "sandbox_is_running", op_is_running, { SANDBOX }, NULL, NULL, false, "value: running" },
+    { "sandbox_host", op_host, { SANDBOX, { "port", T_PORT } }, NULL, NULL, true,
+        "value: the host" },
+    { "sandbox_id", op_id, { SANDBOX }, NULL, NULL, true, "value: the id" },
+    { "sandbox_release", op_release, { SANDBOX }, NULL, NULL, true, "nothing" },
+    { "command_run", op_run, { SANDBOX, { "cmd", T_TEXT } }, "options", command_options, false,
+        "fields: of sbx_command_result; events: {started: pid}, {stdout}, {stderr}" },
+    { "command_list", op_processes, { SANDBOX }, NULL, NULL, false, "items: sbx_process_info" },
+    { "command_kill", op_command_kill, { SANDBOX, { "pid", T_U32 } }, NULL, NULL, false,
+        "value: existed" },
+    { "files_read", op_read, { SANDBOX, { "path", T_TEXT } }, "options", files_options, false,
+        "value: the bytes; events: {data}" },
+    { "files_write", op_write, { SANDBOX, { "path", T_TEXT }, { "from", T_SOURCE } }, "options",
+        files_options, false, "fields: of sbx_file_info" },
+    { "files_write_bytes", op_write_bytes, { SANDBOX, { "path", T_TEXT }, { "data", T_DATA } },
+        "options", files_options, false, "fields: of sbx_file_info" },
+    { "files_write_many", op_write_many, { SANDBOX, { "files", T_FILES } }, "options",
+        files_options, false, "items: sbx_file_info" },
+    { "files_list", op_files, { SANDBOX, { "path", T_TEXT } }, "options", files_options, false,
+        "items: sbx_file_info" },
+    { "files_stat", op_stat, { SANDBOX, { "path", T_TEXT } }, "options", files_options, false,
+        "fields: of sbx_file_info" },
+    { "files_exists", op_exists, { SANDBOX, { "path", T_TEXT } }, "options", files_options, false,
+        "value: exists" },
+    { "files_remove", op_remove, { SANDBOX, { "path", T_TEXT } }, "options", files_options, false,
+        "nothing" },
+    { "files_rename", op_rename, { SANDBOX, { "from", T_TEXT }, { "to", T_TEXT } }, "options",
+        files_options, false, "fields: of sbx_file_info" },
+    { "files_make_dir", op_make_dir, { SANDBOX, { "path", T_TEXT } }, "options", files_options,
+        false, "value: created" },
+    { "supports", op_supports, { { "feature", T_TEXT } }, NULL, NULL, true, "value: true or false" },
+    { "provider_name", op_provider_name, { { 0, T_TEXT } }, NULL, NULL, true, "value: the name" }
+};
+
+/* ---- make golden-ops ---------------------------------------------------------- */
+static const char *const type_names[] = { "text", "int32", "uint32", "int64", "uint64", "size",
+    "port", "int", "bool", "choice", "word", "text", "{name: text}", "[text]", "bytes",
+    "true: a sink", "true: a callback", "{\"$\": NAME}", "text or {\"b64\"}",
+    "text, {\"b64\"} or {\"pieces\": [...], \"size\": N, \"once\": true}",
+    "[{\"path\": text, \"from\": source}]", "{\"limit\", \"next_token\"} or {\"$\": NAME}",
+    "object" };
+
+static void print_members(const member *m)
+{
+    const word *w;
+    for (; m->name; m++) {
+        printf("    %-22s ", m->name);
+        if (m->type != T_WORD) printf("%s\n", type_names[m->type]);
+        else for (w = m->words; w->name; w++) printf("%s%s", w->name, w[1].name ? " | " : "\n");
+    }
+}
+
+void print_ops(void)
+{
+    size_t i, a;
+    for (i = 0; i < LEN(ops); i++) {
+        const op *o = &ops[i];
+        printf("%s\n", o->name);
+        for (a = 0; a < LEN(o->args) && o->args[a].name; a++)
+            printf("  %-24s %s\n", o->args[a].name, type_names[o->args[a].type]);
+        if (o->options) {
+            printf("  %-24s object of these; they may stand beside it as well\n", o->options);
+            print_members(o->members);
+        }
+        if (!o->local) printf("  %-24s {timeout_ms: int32, api_key: text, domain: text}\n", "call");
+        printf("  -> %s\n", o->gives);
+    }
+    puts("expect.error");
+    print_members(error_members);
+    puts("    message_has            text that the message must hold");
+    puts("config");
+    print_members(config_members);
+    puts("    clocks                 object of");
+    print_members(clock_members);
+    puts("given: kind \"sandbox\": id and the members of access");
+}
+
+/* ---- one step ----------------------------------------------------------------- */
+static const op *find_op(const char *name)
+{
+    size_t i;
+    if (!name) return NULL;
+    if (!strncmp(name, "sbx_", 4)) name += 4;
+    for (i = 0; i < LEN(ops); i++)
+        if (!strcmp(ops[i].name, name)) return &ops[i];
+    return NULL;
+}
+
+static bool is_positional(const op *o, const char *name)
+{
+    size_t i;
+    for (i = 0; i < LEN(o->args) && o->args[i].name; i++)
+        if (!strcmp(o->args[i].name, name)) return true;
+    return false;
+}
+
+/* Members of the struct may stand in it or directly beside the other arguments. */
+static void to_options(step *s)
+{
+    const node *n;
+    const op *o = s->op;
+    for (n = s->args ? s->args->first : NULL; n; n = n->next) {
+        node one = *n;
+        node object = {0};
+        if (is_positional(o, n->key) || (!strcmp(n->key, "call") && !o->local)) continue;
+        if (o->options && !strcmp(n->key, o->options)) {
+            to_struct(s, o->members, n, s->options);
+            continue;
+        }
+        one.next = NULL;
+        object.kind = D_OBJECT;
+        object.first = object.last = &one;
+        object.count = 1;
+        to_struct(s, o->members, &object, s->options);
+    }
+}
+
+static size_t count_events(void *ctx)
+{
+    const step *s = ctx;
+    return s && s->events ? s->events->count : 0;
+}
+
+/* One turn of the polled way: what an event loop of the user would do. */
+static bool turn(run *r)
+{
+    unsigned long before = r->peer->activity;
+    sbx_wait waits[16];
+    size_t n = 0, running = 0;
+    uint32_t next = 0;
+    int status;
+    if (r->peer->stuck) return false;
+    peer_ready(r->peer);
+    status = sbx_poll(r->client, 0, &running);
+    if (status != SBX_OK) complain(r->report, "sbx_poll: %s", sbx_status_name(status));
+    if (r->peer->activity != before || !running) return true;
+    status = sbx_waits(r->client, waits, LEN(waits), &n, &next);
+    if (status != SBX_OK) complain(r->report, "sbx_waits: %s", sbx_status_name(status));
+    if (n > LEN(waits)) complain(r->report, "sbx_waits: %u entries", (unsigned)n);
+    if (next && next < 0x7fffffffu) r->peer->now_ms += next;
+    else if (next) {
+        complain(r->report, "polled: nothing to do, and nothing to wait for");
+        r->peer->stuck = true;
+    }
+    r->peer->calls++;
+    return !r->peer->stuck;
+}
+
+static bool is_over(step *s)
+{
+    return !s->handle || sbx_op_status(s->handle) != SBX_PENDING;
+}
+
+static void check_zero(step *s)
+{
+    static const sbx_command_result none;
+    if (s->sandbox || s->info || s->file)
+        complain(s->run->report, "failed, but an out-pointer is set");
+    if (memcmp(&none, &s->result, sizeof none))
+        complain(s->run->report, "failed, but the result is not zero");
+    if (s->flag) complain(s->run->report, "failed, but the yes or no is set");
+}
+
+static void collect_handle(step *s, sbx_sandbox *sandbox)
+{
+    sbx_sandbox_access a;
+    if (sbx_sandbox_get_access(sandbox, &a) != SBX_OK) return;
+    s->fields = from_struct(access_members, &a);
+    dom_add(s->fields, "id", dom_string(sbx_sandbox_id(sandbox)));
+}
+
+/* What the call gave, as JSON; frees what it owns. */
+static void collect(step *s)
+{
+    bool ok = s->status == SBX_OK;
+    if (s->status < 0) check_zero(s);
+    if (s->sandbox) {
+        collect_handle(s, s->sandbox);
+        s->value = dom_string(sbx_sandbox_id(s->sandbox));
+        if (!s->as) sbx_sandbox_release(s->sandbox);
+    }
+    if (s->info) s->fields = from_struct(info_members, s->info);
+    if (s->file) s->fields = from_struct(file_members, s->file);
+    if (s->op->start == op_run && ok) s->fields = from_struct(result_members, &s->result);
+    if (s->op->start == op_connect && ok) collect_handle(s, sandbox_arg(s));
+    if (s->page) s->fields = from_struct(page_members, s->page);
+    if (s->op->start == op_read && ok) {
+        const node *e = s->events->first;
+        s->value = e ? dom_bytes(e->first->s, e->first->len) : dom_bytes("", 0);
+    }
+    if (s->has_value && ok) s->value = from_bool(s->flag);
+    if (s->as) {
+        named *n = name_it(s->run, s->as);
+        if (s->sandbox) n->sandbox = s->sandbox;
+        n->page = s->page;
+        n->value = s->fields ? s->fields : s->value;
+    }
+    sbx_free(s->info);
+    sbx_free(s->file);
+    sbx_free(s->result.out);
+    sbx_free(s->result.err);
+}
+
+/* ---- expectations ------------------------------------------------------------- */
+static bool is_status(const char *want, int status)
+{
+    const char *name = sbx_status_name(status);
+    if (!strcmp(want, name)) return true;
+    if (!strncmp(want, "SBX_", 4)) want += 4;
+    if (!strncmp(want, "E_", 2)) want += 2;
+    name += strncmp(name, "SBX_E_", 6) ? 4 : 6;
+    return !strcmp(want, name);
+}
+
+static void expect_error(step *s, const node *want)
+{
+    node *got = from_struct(error_members, s->error), *w, rest = {0};
+    for (w = want->first; w; w = w->next) {
+        if (!strcmp(w->key, "message_has")) {
+            if (w->kind != D_TEXT || !strstr(s->error->message, w->s))
+                complain(s->run->report, "error.message: expected to hold \"%s\", got \"%s\"",
+                    w->kind == D_TEXT ? w->s : "?", s->error->message);
+        } else {
+            node *copy = keep(sizeof *copy);
+            *copy = *w;
+            copy->next = NULL;
+            rest.kind = D_OBJECT;
+            dom_add(&rest, w->key, copy);
+        }
+    }
+    if (rest.count) compare_result(&rest, got, "error", s->run->report);
+}
+
+/* {"stdout_b64": "..."} is {"stdout": {"b64": "..."}}. */
+static const node *plain_events(const node *want)
+{
+    node *list = dom_new(D_LIST);
+    const node *e, *m;
+    for (e = want->first; e; e = e->next) {
+        node *copy = dom_new(D_OBJECT);
+        for (m = e->first; m; m = m->next) {
+            size_t n = strlen(m->key);
+            node *v = keep(sizeof *v);
+            *v = *m;
+            v->next = NULL;
+            if (n > 4 && !strcmp(m->key + n - 4, "_b64")) {
+                node *o = dom_new(D_OBJECT);
+                dom_add(o, "b64", v);
+                dom_add(copy, keep_bytes(m->key, n - 4), o);
+            } else dom_add(copy, m->key, v);
+        }
+        dom_add(list, NULL, copy);
+    }
+    return list;
+}
+
+static void check(step *s)
+{
+    report *r = s->run->report;
+    const node *e = s->expect, *n;
+    const char *want = dom_text(e, "status");
+    size_t before = r->count;
+    if (!want) want = "OK";
+    if (!is_status(want, s->status)) {
+        complain(r, "status: expected %s, got %s%s%s", want, sbx_status_name(s->status),
+            s->error->message[0] ? ": " : "", s->error->message);
+        if (s->status < 0) return;
+    }
+    for (n = e ? e->first : NULL; n; n = n->next) {
+        if (!strcmp(n->key, "status")) continue;
+        if (!strcmp(n->key, "fields")) compare_result(n, s->fields, "fields", r);
+        else if (!strcmp(n->key, "value")) compare_result(n, s->value, "value", r);
+        else if (!strcmp(n->key, "items")) compare_result(n, s->items, "items", r);
+        else if (!strcmp(n->key, "events")) compare_result(plain_events(n), s->events, "events", r);
+        else if (!strcmp(n->key, "error")) expect_error(s, n);
+        else complain(r, "calls: expect has no member %s", n->key);
+    }
+    if (s->status < 0 && !s->op->local && s->error->status != s->status)
+        complain(r, "error.status is %s, returned was %s", sbx_status_name(s->error->status),
+            sbx_status_name(s->status));
+    if (s->status < 0 && !s->op->local && !s->error->message[0])
+        complain(r, "error.message is empty");
+    if (r->count != before) complain(r, "  of step %s", s->op->name);
+}
+
+static node *outcome(step *s)
+{
+    node *o = dom_new(D_OBJECT);
+    dom_add(o, "op", dom_string(s->op->name));
+    dom_add(o, "status", dom_string(sbx_status_name(s->status)));
+    if (s->value) dom_add(o, "value", s->value);
+    if (s->fields) dom_add(o, "fields", s->fields);
+    if (s->items) dom_add(o, "items", s->items);
+    dom_add(o, "events", s->events);
+    if (s->status < 0 && !s->op->local) dom_add(o, "error", from_struct(error_members, s->error));
+    return o;
+}
+
+/* ---- starting and ending ------------------------------------------------------ */
+static void forget_input(step *s)
+{
+    if (!s->input) return;
+    memset(s->input, 0xDD, INPUT_BYTES);
+    free(s->input);
+    s->input = NULL;
+}
+
+static step *start(run *r, const node *said, bool beside)
+{
+    step *s = keep(sizeof *s);
+    const char *name = dom_text(said, "op");
+    s->run = r;
+    s->op = find_op(name);
+    s->args = dom_get(said, "args");
+    s->expect = dom_get(said, "expect");
+    s->as = dom_text(said, "as");
+    s->wants_events = dom_has(s->expect, "events") != NULL || beside;
+    s->events = dom_new(D_LIST);
+    s->error = keep(sizeof *s->error);
+    if (!s->op) {
+        complain(r->report, "calls: there is no op %s", name ? name : "(none)");
+        return NULL;
+    }
+    s->input = calloc(1, INPUT_BYTES);
+    if (!s->input) exit(2);
+    s->options = input(s, sizeof *s->options);
+    s->call = input(s, sizeof *s->call);
+    to_options(s);
+    to_struct(s, call_members, dom_get(s->args, "call"), s->call);
+    s->call->error = s->error;
+    s->running = !s->op->local && (beside || r->peer->way == POLLED);
+    if (s->running) {
+        s->call->op = &s->handle;
+        s->call->done = on_done;
+        s->call->user = s;
+    }
+    s->status = s->op->start(s);
+    forget_input(s);
+    if (s->running && s->status == SBX_OK)
+        complain(r->report, "%s: started with call.op, gave SBX_OK", s->op->name);
+    if (s->running && s->status < 0 && s->handle)
+        complain(r->report, "%s: failed to start, but gave an operation", s->op->name);
+    if (s->status != SBX_PENDING) s->running = false;
+    return s;
+}
+
+/* Waits for a step that runs, then checks it. */
+static void end(step *s, node *outcomes)
+{
+    run *r = s->run;
+    if (s->running) {
+        while (!is_over(s) && turn(r)) ;
+        s->status = sbx_op_status(s->handle);
+        if (s->status == SBX_PENDING) complain(r->report, "%s never ended", s->op->name);
+        else if (s->dones != 1 || s->done_status != s->status)
+            complain(r->report, "%s: done() came %u times, with %s; the status is %s",
+                s->op->name, s->dones, sbx_status_name(s->done_status),
+                sbx_status_name(s->status));
+        sbx_op_release(s->handle);
+        s->handle = NULL;
+    }
+    collect(s);
+    check(s);
+    dom_add(outcomes, NULL, outcome(s));
+}
+
+/* ---- memory ------------------------------------------------------------------- */
+typedef struct guard { size_t size; uint32_t magic, spare; } guard;
+enum { FRONT = 0x5bc0ffee, BACK = 0xA5, BACK_BYTES = 8 };
+
+static void *count_resize(void *ctx, void *ptr, size_t old_size, size_t new_size)
+{
+    counting *c = ctx;
+    guard *g = ptr ? (guard *)ptr - 1 : NULL;
+    guard *fresh = NULL;
+    size_t i;
+    if (g && (g->magic != FRONT || g->size != old_size)) {
+        complain(c->report, "allocator: old_size %u, the block has %u", (unsigned)old_size,
+            (unsigned)g->size);
+        return NULL;
+    }
+    for (i = 0; g && i < BACK_BYTES; i++)
+        if (((unsigned char *)ptr)[g->size + i] != BACK) {
+            complain(c->report, "allocator: written behind a block of %u", (unsigned)g->size);
+            break;
+        }
+    if (new_size) {
+        fresh = malloc(sizeof *fresh + new_size + BACK_BYTES);
+        if (!fresh) return NULL;
+        fresh->size = new_size;
+        fresh->magic = FRONT;
+        memset(fresh + 1, 0xCD, new_size);
+        if (g) memcpy(fresh + 1, ptr, g->size < new_size ? g->size : new_size);
+        memset((char *)(fresh + 1) + new_size, BACK, BACK_BYTES);
+        c->blocks++;
+        c->bytes += new_size;
+    }
+    if (g) {
+        c->blocks--;
+        c->bytes -= g->size;
+        g->magic = 0;
+        memset(g + 1, 0xDD, g->size);
+        free(g);
+    }
+    return fresh ? fresh + 1 : NULL;
+}
+
+sbx_alloc counting_alloc(counting *c)
+{
+    sbx_alloc a;
+    a.resize = count_resize;
+    a.ctx = c;
+    return a;
+}
+
+/* ---- one entry ---------------------------------------------------------------- */
+static const sbx_provider *find_provider(const char *name)
+{
+#define ROW(id) if (!strcmp(name, #id)) return &sbx_##id;
+    SBX_PROVIDERS(ROW)
+#undef ROW
+    return NULL;
+}
+
+/* What stands for itself when an entry does not say otherwise. */
+typedef struct basics { const char *provider, *key, *key_env, *api_env, *sandbox_env; } basics;
+static const basics known[] = {
+    { "e2b", "e2b_0000000000000000000000000000000000000000", "E2B_API_KEY", "E2B_API_URL",
+        "E2B_SANDBOX_URL" }
+};
+
+static bool configure(run *r, const node *entry, const char *provider, sbx_config *g, step *s)
+{
+    const node *config = dom_get(entry, "config"), *env = dom_get(entry, "env"), *n;
+    size_t i;
+    g->provider = find_provider(provider);
+    if (!g->provider) {
+        complain(r->report, "the library has no provider %s", provider);
+        return false;
+    }
+    for (i = 0; i < LEN(known); i++) {
+        if (strcmp(known[i].provider, provider)) continue;
+        if (!dom_get(config, "api_key") && !dom_get(env, known[i].key_env))
+            g->api_key = known[i].key;
+        if (!dom_get(config, "api_url") && !dom_get(env, known[i].api_env))
+            g->api_url = "http://" HOST;
+        if (!dom_get(config, "sandbox_url") && !dom_get(env, known[i].sandbox_env))
+            g->sandbox_url = "http://" HOST;
+    }
+    for (n = config ? config->first : NULL; n; n = n->next) {
+        node one = *n, object = {0};
+        if (!strcmp(n->key, "clocks")) { to_struct(s, clock_members, n, &g->clocks); continue; }
+        if (n->kind == D_TEXT) one.s = recorded_now(&(rules){0}, n->s, &one.len);
+        one.next = NULL;
+        object.kind = D_OBJECT;
+        object.first = object.last = &one;
+        object.count = 1;
+        to_struct(s, config_members, &object, g);
+    }
+    return true;
+}
+
+static void give(run *r, const node *given)
+{
+    const node *n, *m;
+    for (n = given ? given->first : NULL; n; n = n->next) {
+        step s = {0};
+        sbx_sandbox_access a = {0};
+        sbx_sandbox *sandbox = NULL;
+        bool any = false;
+        int status;
+        const char *kind = dom_text(n, "kind"), *id = dom_text(n, "id");
+        s.run = r;
+        s.input = calloc(1, INPUT_BYTES);
+        if (!s.input) exit(2);
+        if (!kind || strcmp(kind, "sandbox") || !id)
+            complain(r->report, "calls: given %s: only kind sandbox, with an id", n->key);
+        for (m = n->first; m; m = m->next) {
+            node one = *m, object = {0};
+            if (!strcmp(m->key, "kind") || !strcmp(m->key, "id")) continue;
+            any = true;
+            if (m->kind == D_TEXT) one.s = recorded_now(&(rules){0}, m->s, &one.len);
+            one.next = NULL;
+            object.kind = D_OBJECT;
+            object.first = object.last = &one;
+            object.count = 1;
+            to_struct(&s, access_members, &object, &a);
+        }
+        status = sbx_sandbox_attach(r->client, id ? id : "", any ? &a : NULL, &sandbox);
+        if (status != SBX_OK)
+            complain(r->report, "given %s: %s", n->key, sbx_status_name(status));
+        name_it(r, n->key)->sandbox = sandbox;
+        forget_input(&s);
+    }
+}
+
+static void run_list(run *r, const node *steps, node *outcomes)
+{
+    const node *n;
+    step *behind = NULL;
+    for (n = steps->kind == D_LIST ? steps->first : steps; n && !r->peer->stuck;
+        n = steps->kind == D_LIST ? n->next : NULL) {
+        const node *after = dom_get(n, "after");
+        const node *next_after = n->next && steps->kind == D_LIST ? dom_get(n->next, "after") :
+            NULL;
+        const node *event_no = dom_get(next_after, "event");
+        step *s;
+        if (after && behind)
+            while (count_events(behind) < r->peer->hold_at && !is_over(behind) && turn(r)) ;
+        if (next_after) {
+            r->peer->hold_at = event_no ? (size_t)event_no->i : 1;
+            r->peer->events = count_events;
+        }
+        s = start(r, n, next_after != NULL);
+        if (!s) break;
+        if (next_after) {
+            r->peer->ctx = behind = s;
+            continue;
+        }
+        end(s, outcomes);
+        r->peer->hold_at = 0;
+        if (behind) end(behind, outcomes);
+        behind = NULL;
+    }
+    r->peer->hold_at = 0;
+    if (behind) end(behind, outcomes);
+}
+
+node *run_steps(const node *entry, const char *provider, peer *p, report *r)
+{
+    node *outcomes = dom_new(D_LIST);
+    const node *steps = dom_get(entry, "steps");
+    counting c = {0};
+    sbx_config config = {0};
+    sbx_error error = {0};
+    run run = {0};
+    step setup = {0};
+    named *n;
+    int status;
+    run.peer = p;
+    run.report = c.report = r;
+    setup.run = &run;
+    setup.input = calloc(1, INPUT_BYTES);
+    if (!setup.input) exit(2);
+    if (!steps) complain(r, "calls: there are no steps");
+    if (!steps || !configure(&run, entry, provider, &config, &setup)) {
+        forget_input(&setup);
+        return outcomes;
+    }
+    config.alloc = counting_alloc(&c);
+    config.net = peer_net(p);
+    config.error = &error;
+    status = sbx_open(&run.client, &config);
+    memset(&config, 0xDD, sizeof config);
+    forget_input(&setup);
+    if (status != SBX_OK)
+        complain(r, "sbx_open: %s: %s", sbx_status_name(status), error.message);
+    else {
+        give(&run, dom_get(entry, "given"));
+        run_list(&run, steps, outcomes);
+        for (n = run.names; n; n = n->next) sbx_sandbox_release(n->sandbox);
+        status = sbx_close(run.client);
+        if (status != SBX_OK) complain(r, "sbx_close: %s", sbx_status_name(status));
+    }
+    peer_end(p);
+    if (c.blocks)
+        complain(r, "memory: %u blocks with %u bytes were not freed", (unsigned)c.blocks,
+            (unsigned)c.bytes);
+    return outcomes;
+}

@@ -1,0 +1,99 @@
+#!/bin/sh
+# certs.sh DIR - makes a throw-away CA and server certificates in DIR, good and bad
+# ones, for tests only. For each name NAME.pem (with its chain) and NAME.key:
+#
+#   localhost     good: DNS localhost          rsa        the same with an RSA key
+#   ip            good: IP 127.0.0.1, ::1      chain      good, by an intermediate CA
+#   wildcard      good: DNS *.example.test
+#   expired       ended in 2021                future     begins in 2098
+#   chainexpired  the intermediate CA ended    wronghost  DNS other.example
+#   noip          DNS localhost and the text   selfsigned DNS localhost, by nobody
+#                 127.0.0.1, no IP SAN         weak       RSA with 1024 bits
+#   clientonly    not made for a server
+#
+# ca.pem is the CA to trust, otherca.pem one that signed nothing.
+set -eu
+dir=${1:?usage: certs.sh DIR}
+mkdir -p "$dir"
+cd "$dir"
+command -v openssl >/dev/null || { echo "certs.sh: openssl is not installed" >&2; exit 77; }
+
+cat > ca.cnf <<'END'
+[ca]
+default_ca = d
+[d]
+database = index.txt
+serial = serial
+new_certs_dir = .
+default_md = sha256
+unique_subject = no
+policy = any
+copy_extensions = copy
+[any]
+commonName = supplied
+[req]
+distinguished_name = dn
+[dn]
+[leaf]
+basicConstraints = critical, CA:FALSE
+[sub]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign
+END
+: > index.txt
+echo 1000 > serial
+log=certs.log
+: > "$log"
+
+run() { openssl "$@" >> "$log" 2>&1 || { cat "$log" >&2; exit 1; }; }
+ec() { run ecparam -name prime256v1 -genkey -noout -out "$1.key"; }
+
+root() { # NAME
+    ec "$1"
+    run req -new -sha256 -key "$1.key" -config ca.cnf -subj "/CN=sandbox.h test $1" -out "$1.csr"
+    run ca -batch -notext -config ca.cnf -extensions sub -startdate 20000101000000Z \
+        -enddate 21491231235959Z -selfsign -keyfile "$1.key" -in "$1.csr" -out "$1.pem"
+}
+
+# NAME CA SECTION SUBJECT-AND-SAN-OPTIONS... ; the validity is in $from and $to
+from=20240101000000Z to=20991231235959Z
+sign() {
+    name=$1 ca=$2 section=$3 subject=$4
+    shift 4
+    [ -f "$name.key" ] || ec "$name"
+    run req -new -sha256 -key "$name.key" -config ca.cnf -subj "/CN=$subject" "$@" -out "$name.csr"
+    run ca -batch -notext -config ca.cnf -extensions "$section" -startdate "$from" \
+        -enddate "$to" -cert "$ca.pem" -keyfile "$ca.key" -in "$name.csr" -out "$name.pem"
+}
+san() { echo "subjectAltName=$1"; }
+
+root ca
+root otherca
+sign localhost ca leaf localhost -addext "$(san DNS:localhost)"
+sign ip ca leaf address -addext "$(san IP:127.0.0.1,IP:::1)"
+sign noip ca leaf 127.0.0.1 -addext "$(san DNS:localhost,DNS:127.0.0.1,DNS:::1)"
+sign wildcard ca leaf wildcard -addext "$(san 'DNS:*.example.test')"
+sign wronghost ca leaf other.example -addext "$(san DNS:other.example)"
+sign clientonly ca leaf localhost -addext "$(san DNS:localhost)" \
+    -addext "extendedKeyUsage=clientAuth"
+run genrsa -out rsa.key 2048
+sign rsa ca leaf localhost -addext "$(san DNS:localhost)"
+run genrsa -out weak.key 1024
+sign weak ca leaf localhost -addext "$(san DNS:localhost)"
+sign sub ca sub "sandbox.h test sub"
+sign chain sub leaf localhost -addext "$(san DNS:localhost)"
+cat sub.pem >> chain.pem
+
+from=20200101000000Z to=20210101000000Z
+sign expired ca leaf localhost -addext "$(san DNS:localhost)"
+sign oldsub ca sub "sandbox.h test oldsub"
+from=20980101000000Z to=20991231235959Z
+sign future ca leaf localhost -addext "$(san DNS:localhost)"
+from=20240101000000Z
+sign chainexpired oldsub leaf localhost -addext "$(san DNS:localhost)"
+cat oldsub.pem >> chainexpired.pem
+
+ec selfsigned
+run req -x509 -new -sha256 -key selfsigned.key -config ca.cnf -subj "/CN=localhost" -days 36500 \
+    -addext "$(san DNS:localhost)" -out selfsigned.pem
+rm -f ./*.csr ./index.txt* ./serial* ./1*.pem ca.cnf "$log"

@@ -1,0 +1,112 @@
+#!/bin/sh
+# need.sh WHAT... - makes sure that what the build uses is there, and installs it
+# with the system's package manager where it is not. Cheap when nothing is missing.
+# A name with ? after it is optional: without it some tests are skipped.
+#   mbedtls microhttpd openssl python3   clang? arm?
+# NEED=check installs nothing and only says what is missing.
+set -u
+CC=${CC:-cc}
+
+have_header() { # HEADER: can the compiler see it?
+    printf '#include <%s>\n' "$1" | $CC -E -x c - >/dev/null 2>&1
+}
+
+have() {
+    case $1 in
+    mbedtls)    have_header mbedtls/ssl.h ;;
+    microhttpd) have_header microhttpd.h ;;
+    arm)        command -v arm-none-eabi-gcc >/dev/null 2>&1 &&
+                printf '#include <string.h>\n' | arm-none-eabi-gcc -E - >/dev/null 2>&1 ;;
+    *)          command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
+
+why() {
+    case $1 in
+    mbedtls)    echo "TLS of the client (headers and library)" ;;
+    microhttpd) echo "HTTP server of sandboxd, the local host" ;;
+    openssl)    echo "throw-away certificates for the TLS tests" ;;
+    python3)    echo "scripts of the tests" ;;
+    clang)      echo "second compiler of the compile tests" ;;
+    arm)        echo "sizes and the freestanding build for Cortex-M3" ;;
+    esac
+}
+
+package() { # MANAGER WHAT: the package's names there
+    case $1:$2 in
+    apt-get:mbedtls)    echo libmbedtls-dev ;;
+    apt-get:microhttpd) echo libmicrohttpd-dev ;;
+    apt-get:arm)        echo gcc-arm-none-eabi libnewlib-arm-none-eabi ;;
+    dnf:mbedtls)        echo mbedtls-devel ;;
+    dnf:microhttpd)     echo libmicrohttpd-devel ;;
+    dnf:arm)            echo arm-none-eabi-gcc-cs arm-none-eabi-newlib ;;
+    apk:mbedtls)        echo mbedtls-dev ;;
+    apk:microhttpd)     echo libmicrohttpd-dev linux-headers ;;
+    apk:arm)            echo gcc-arm-none-eabi newlib-arm-none-eabi ;;
+    *)                  echo "$2" ;;
+    esac
+}
+
+install_with() { # MANAGER PACKAGE...: its output goes to the log
+    manager=$1; shift
+    case $manager in
+    apt-get)
+        export DEBIAN_FRONTEND=noninteractive
+        $root apt-get -o DPkg::Lock::Timeout=120 -y --no-install-recommends install "$@" ||
+            { $root apt-get -o DPkg::Lock::Timeout=120 update &&
+              $root apt-get -o DPkg::Lock::Timeout=120 -y --no-install-recommends install "$@"; } ;;
+    dnf) $root dnf -y --setopt=install_weak_deps=False install "$@" ;;
+    apk) $root apk add --no-cache "$@" ;;
+    esac </dev/null >>"$log" 2>&1
+}
+
+missing= optional=
+for what in "$@"; do
+    name=${what%\?}
+    have "$name" && continue
+    if [ "$name" = "$what" ]; then missing="$missing $name"; else optional="$optional $name"; fi
+done
+[ -z "$missing$optional" ] && exit 0
+
+manager=
+for m in apt-get dnf apk; do
+    if command -v $m >/dev/null 2>&1; then manager=$m; break; fi
+done
+root=
+if [ "$(id -u)" != 0 ]; then
+    if command -v sudo >/dev/null 2>&1 && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then root=sudo
+    else root=none; fi
+fi
+log=${BUILD:-build}/install.log
+mkdir -p "${BUILD:-build}"
+: >"$log"
+
+failed=
+for name in $missing $optional; do
+    case " $optional " in *" $name "*) kind="optional" ;; *) kind="needed" ;; esac
+    packages=$(package "${manager:-none}" "$name")
+    if [ -z "$manager" ] || [ "$root" = none ] || [ "${NEED:-}" = check ]; then
+        echo "$kind but not here: $packages - $(why "$name")"
+    else
+        echo "installing $packages with $manager ($kind: $(why "$name"))"
+        # Word splitting is meant: several packages.
+        install_with "$manager" $packages || echo "  that did not work: see $log"
+    fi
+    have "$name" && continue
+    if [ $kind = needed ]; then failed="$failed $packages"
+    else echo "  going on without $name: its tests are skipped"; fi
+done
+[ -z "$failed" ] && exit 0
+
+echo
+if [ -z "$manager" ]; then
+    echo "Neither apt-get, dnf nor apk is here: please install by hand:$failed"
+elif [ "$root" = none ]; then
+    echo "Installing needs root, and sudo is not possible here. As root, run:"
+    case $manager in apk) verb=add ;; *) verb=install ;; esac
+    echo "    $manager $verb$failed"
+else
+    echo "Could not install:$failed. The last lines of $log:"
+    tail -n 5 "$log"
+fi
+exit 1

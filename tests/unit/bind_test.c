@@ -1,0 +1,709 @@
+/* Field tables, both directions: every type, every wrong kind, any split of the
+   text, and what happens when memory or a limit runs out. */
+#define SANDBOX_IMPLEMENTATION
+#include "../../sandbox_impl/sandbox_all.h"
+#include "../test.h"
+
+typedef struct inner { const char *word; int32_t deep; sbx_choice flag; } inner;
+
+typedef struct all {
+    const char *name;
+    char text[8];
+    int32_t i;
+    uint32_t u;
+    int64_t l, cpu, when;
+    bool yes, seen, seen_obj;
+    sbx_choice choice;
+    sbx_file_type kind;
+    sbx_pairs map;
+    sbx_strings list;
+    inner in;
+    int32_t code;
+    char code_word[16];
+} all;
+
+static const char *const kinds[] = { "file", "dir", "link", NULL };
+static const sbxi_field inner_fields[] = {
+    { "word", NULL, offsetof(inner, word), 0, SBXI_T_STRING, 0 },
+    { "deep", NULL, offsetof(inner, deep), 0, SBXI_T_INT, 0 },
+    { "flag", NULL, offsetof(inner, flag), 0, SBXI_T_CHOICE, 0 }
+};
+static const sbxi_shape inner_shape = SBXI_SHAPE(inner_fields, inner);
+static const sbxi_field all_fields[] = {
+    { "name", NULL, offsetof(all, name), 0, SBXI_T_STRING, 0 },
+    { "text", NULL, offsetof(all, text), 8, SBXI_T_TEXT, 0 },
+    { "i", NULL, offsetof(all, i), 0, SBXI_T_INT, 0 },
+    { "u", NULL, offsetof(all, u), 0, SBXI_T_UINT, 0 },
+    { "l", NULL, offsetof(all, l), 0, SBXI_T_INT64, 0 },
+    { "cpu", NULL, offsetof(all, cpu), 0, SBXI_T_MILLI, 0 },
+    { "when", NULL, offsetof(all, when), 0, SBXI_T_TIME, 0 },
+    { "yes", NULL, offsetof(all, yes), 0, SBXI_T_BOOL, 0 },
+    { "seen", NULL, offsetof(all, seen), 0, SBXI_T_SEEN, 0 },
+    { "choice", NULL, offsetof(all, choice), 0, SBXI_T_CHOICE, 0 },
+    { "kind", kinds, offsetof(all, kind), 0, SBXI_T_ENUM, 0 },
+    { "map", NULL, offsetof(all, map), 0, SBXI_T_PAIRS, 0 },
+    { "list", NULL, offsetof(all, list), 0, SBXI_T_STRINGS, 0 },
+    { "in", NULL, offsetof(all, seen_obj), 0, SBXI_T_SEEN, 0 },
+    { "in", &inner_shape, offsetof(all, in), 0, SBXI_T_OBJECT, 0 },
+    { "code", NULL, offsetof(all, code), 0, SBXI_T_INT, 0 },
+    { "code", NULL, offsetof(all, code_word), 16, SBXI_T_TEXT, 0 }
+};
+static const sbxi_shape all_shape = SBXI_SHAPE(all_fields, all);
+
+static char heap_memory[65536];
+static sbx_fixed heap_state;
+static sbx_alloc heap;
+static sbxi_buf block;
+
+/* Feeds a copy of exact size at a time, so that a read beyond it is seen. */
+static int feed(sbxi_bind *b, const char *json, size_t step)
+{
+    sbx_json_reader r;
+    size_t n = strlen(json), i, k;
+    int rc = SBX_OK;
+    sbx_json_init(&r, sbxi_bind_event, b);
+    for (i = 0; i < n && rc >= 0; i += k) {
+        size_t want = n - i < step ? n - i : step;
+        char *piece = (char *)malloc(want);
+        if (!piece) abort();
+        memcpy(piece, json + i, want);
+        rc = sbx_json_feed(&r, piece, want, &k);
+        free(piece);
+    }
+    if (rc >= 0) rc = sbx_json_end(&r);
+    return rc >= 0 ? sbxi_bind_finish(b) : rc;
+}
+
+/* Reads into the block behind `skip` bytes; NULL and *rc when refused. */
+static void *read_into(const sbxi_shape *shape, const char *json, size_t step, size_t max,
+    int *rc)
+{
+    static sbxi_bind b;
+    size_t at;
+    heap = sbx_alloc_fixed(&heap_state, heap_memory, sizeof heap_memory);
+    sbxi_buf_init(&block, &heap, max);
+    if (sbxi_buf_room(&block, sizeof(sbxi_owned), sizeof(sbxi_owned), &at) != SBX_OK) abort();
+    sbxi_bind_init(&b, shape, &block, NULL);
+    *rc = feed(&b, json, step);
+    return *rc == SBX_OK ? sbxi_bind_result(&b) : NULL;
+}
+
+static const all *read_all(const char *json, size_t step)
+{
+    static const all none;
+    int rc;
+    const all *a = (const all *)read_into(&all_shape, json, step, 60000, &rc);
+    CHECK_INT(rc, SBX_OK);
+    return a ? a : &none;
+}
+
+TEST(bind_every_type_at_every_split)
+{
+    static const char json[] = "{\"unknown\":[1,{\"name\":\"no\"},[]],\"name\":\"box \\u00e9 \xe4\xb8\xad\","
+        "\"text\":\"abc\",\"i\":-5,\"u\":4294967295,\"l\":\"9007199254740993\",\"cpu\":12.5,"
+        "\"when\":\"2024-01-02T03:04:05.678Z\",\"yes\":true,\"seen\":{\"a\":[{}]},\"choice\":false,"
+        "\"kind\":\"dir\",\"map\":{\"a\":\"1\",\"b\":2,\"c\":{\"x\":1},\"d\":true,\"e\":null,\"f\":[1],\"\":\"\"},"
+        "\"list\":[\"x\",\"\",[],\"z\\n\"],\"in\":{\"word\":\"w\",\"more\":{},\"deep\":7,\"flag\":true},"
+        "\"code\":\"not_found\"}";
+    size_t step;
+    for (step = 1; step <= sizeof json; step++) {
+        const all *a = read_all(json, step);
+        CHECK_STR(a->name, "box \xc3\xa9 \xe4\xb8\xad");
+        CHECK_STR(a->text, "abc");
+        CHECK_INT(a->i, -5);
+        CHECK_INT(a->u, 4294967295u);
+        CHECK_INT(a->l, 9007199254740993);
+        CHECK_INT(a->cpu, 12500);
+        CHECK_INT(a->when, 1704164645678);
+        CHECK(a->yes && a->seen && a->seen_obj);
+        CHECK_INT(a->choice, SBX_NO);
+        CHECK_INT(a->kind, SBX_FILE_DIR);
+        REQUIRE(a->map.count == 5 && a->list.count == 3);
+        CHECK_STR(a->map.items[0].key, "a");
+        CHECK_STR(a->map.items[0].value, "1");
+        CHECK_STR(a->map.items[1].value, "2");
+        CHECK_STR(a->map.items[2].key, "d");
+        CHECK_STR(a->map.items[2].value, "true");
+        CHECK_STR(a->map.items[3].value, "");
+        CHECK_STR(a->map.items[4].key, "");
+        CHECK_STR(a->list.items[0], "x");
+        CHECK_STR(a->list.items[1], "");
+        CHECK_STR(a->list.items[2], "z\n");
+        CHECK_STR(a->in.word, "w");
+        CHECK_INT(a->in.deep, 7);
+        CHECK_INT(a->in.flag, SBX_YES);
+        CHECK_INT(a->code, 0);
+        CHECK_STR(a->code_word, "not_found");
+    }
+}
+
+TEST(bind_empty_object_leaves_all_zero)
+{
+    static const all zero;
+    const all *a = read_all("{}", 99);
+    CHECK(memcmp(a, &zero, sizeof zero) == 0);
+}
+
+TEST(bind_wrong_kinds_are_skipped)
+{
+    static const char *const values[] = { "null", "\"text\"", "{\"a\":{\"b\":[]}}", "[[{}]]",
+        "true", "1.5", "1e999", "-0.0001" };
+    size_t v, f;
+    for (v = 0; v < SBXI_LEN(values); v++)
+        for (f = 0; f < SBXI_LEN(all_fields); f++) {
+            char json[200];
+            const all *a;
+            test_row = values[v];
+            snprintf(json, sizeof json, "{\"%s\":%s,\"i\":77}", all_fields[f].name, values[v]);
+            a = read_all(json, 3);
+            CHECK_INT(a->i, 77);
+            CHECK_INT(a->u, 0);
+            CHECK_INT(a->l, 0);
+            CHECK_INT(a->when, 0);
+            CHECK_INT(a->kind, 0);
+            CHECK_INT(a->in.deep, 0);
+            CHECK(!a->name || strcmp(a->name, "text") == 0);
+        }
+    test_row = NULL;
+}
+
+TEST(bind_null_and_seen)
+{
+    const all *a = read_all("{\"seen\":null,\"in\":null,\"choice\":null,\"name\":null}", 5);
+    CHECK(!a->seen && !a->seen_obj && !a->name);
+    a = read_all("{\"choice\":true,\"choice\":null,\"seen\":0,\"in\":{}}", 5);
+    CHECK_INT(a->choice, SBX_DEFAULT);
+    CHECK(a->seen && a->seen_obj);
+}
+
+TEST(bind_numbers_clamp_and_never_round)
+{
+    static const struct { const char *json; int64_t i, u, l, cpu; } rows[] = {
+        { "0", 0, 0, 0, 0 }, { "-0", 0, 0, 0, 0 },
+        { "2147483647", 2147483647, 2147483647, 2147483647, 2147483647000 },
+        { "2147483648", 2147483647, 2147483648, 2147483648, 2147483648000 },
+        { "-2147483648", INT32_MIN, 0, INT32_MIN, -2147483648000 },
+        { "-2147483649", INT32_MIN, 0, -2147483649, -2147483649000 },
+        { "4294967296", INT32_MAX, UINT32_MAX, 4294967296, 4294967296000 },
+        { "9223372036854775807", INT32_MAX, UINT32_MAX, INT64_MAX, 0 },
+        { "9223372036854775808", INT32_MAX, UINT32_MAX, INT64_MAX, 0 },
+        { "-9223372036854775808", INT32_MIN, 0, INT64_MIN, 0 },
+        { "18446744073709551615", INT32_MAX, UINT32_MAX, INT64_MAX, 0 },
+        { "18446744073709551616", -1, 1, -1, 0 },
+        { "-99999999999999999999999999", -1, 1, -1, 0 },
+        { "1.0", -1, 1, -1, 1000 }, { "0.5", -1, 1, -1, 500 },
+        { "12.3456", -1, 1, -1, 12345 }, { "-0.0019", -1, 1, -1, -1 }, { "7.25", -1, 1, -1, 7250 },
+        { "9223372036854775.808", -1, 1, -1, INT64_MAX }, { "1e3", -1, 1, -1, 0 },
+        { "1.5e-05", -1, 1, -1, 0 }, { "1E+22", -1, 1, -1, 0 }
+    };
+    size_t k, quoted;
+    for (k = 0; k < SBXI_LEN(rows); k++)
+        for (quoted = 0; quoted < 2; quoted++) {
+            char json[400];
+            const char *q = quoted ? "\"" : "";
+            const all *a;
+            test_row = rows[k].json;
+            snprintf(json, sizeof json, "{\"i\":-1,\"u\":1,\"l\":-1,\"i\":%s%s%s,\"u\":%s%s%s,"
+                "\"l\":%s%s%s,\"cpu\":%s%s%s}", q, rows[k].json, q, q, rows[k].json, q,
+                q, rows[k].json, q, q, rows[k].json, q);
+            a = read_all(json, 7);
+            CHECK_INT(a->i, rows[k].i);
+            CHECK_INT(a->u, rows[k].u);
+            CHECK_INT(a->l, rows[k].l);
+            CHECK_INT(a->cpu, rows[k].cpu);
+        }
+    test_row = NULL;
+}
+
+TEST(bind_texts_that_are_no_numbers)
+{
+    static const char *const texts[] = { "", " 1", "1 ", "+1", "-", "0x1", "1-", "--1", "abc",
+        "1234567890123456789012345678901234567890123" };
+    size_t k;
+    for (k = 0; k < SBXI_LEN(texts); k++) {
+        char json[200];
+        const all *a;
+        test_row = texts[k];
+        snprintf(json, sizeof json, "{\"i\":5,\"i\":\"%s\",\"l\":6,\"l\":\"%s\"}", texts[k], texts[k]);
+        a = read_all(json, 2);
+        CHECK_INT(a->i, 5);
+        CHECK_INT(a->l, 6);
+    }
+    test_row = NULL;
+}
+
+TEST(bind_text_is_cut_at_a_character)
+{
+    static const struct { const char *json, *want; } rows[] = {
+        { "1234567", "1234567" }, { "12345678", "1234567" }, { "123456\xc3\xa9z", "123456" },
+        { "12345\xc3\xa9z", "12345\xc3\xa9" }, { "1234\xf0\x9f\x98\x80", "1234" },
+        { "a\\nb\\u0000c", "a b c" }, { "", "" }
+    };
+    size_t k, step;
+    for (k = 0; k < SBXI_LEN(rows); k++)
+        for (step = 1; step < 30; step++) {
+            char json[100];
+            test_row = rows[k].want;
+            snprintf(json, sizeof json, "{\"text\":\"%s\"}", rows[k].json);
+            CHECK_STR(read_all(json, step)->text, rows[k].want);
+        }
+    test_row = NULL;
+}
+
+TEST(bind_last_of_equal_keys_wins)
+{
+    const all *a = read_all("{\"name\":\"a\",\"name\":\"b\",\"map\":{\"x\":\"1\",\"y\":\"2\"},"
+        "\"map\":{\"z\":\"3\"},\"list\":[\"q\"],\"list\":[],\"kind\":\"dir\",\"kind\":\"odd\"}", 4);
+    CHECK_STR(a->name, "b");
+    CHECK_INT(a->map.count, 1);
+    CHECK_STR(a->map.items[0].key, "z");
+    CHECK(a->list.items != NULL);
+    CHECK_INT(a->list.count, 0);
+    CHECK_INT(a->kind, 0);
+}
+
+TEST(bind_nul_becomes_a_replacement_character)
+{
+    const all *a = read_all("{\"name\":\"a\\u0000b\",\"map\":{\"k\\u0000\":\"\\u0000\"}}", 1);
+    CHECK_STR(a->name, "a\xEF\xBF\xBD" "b");
+    CHECK_STR(a->map.items[0].key, "k\xEF\xBF\xBD");
+    CHECK_STR(a->map.items[0].value, "\xEF\xBF\xBD");
+}
+
+TEST(bind_long_keys_are_skipped_whole)
+{
+    char json[400], key[101];
+    const all *a;
+    memset(key, 'k', 100);
+    key[100] = 0;
+    snprintf(json, sizeof json, "{\"%s\":{\"i\":1},\"map\":{\"%s\":\"v\",\"b\":\"2\"},\"i\":3}", key, key);
+    a = read_all(json, 9);
+    CHECK_INT(a->i, 3);
+    REQUIRE(a->map.count == 1);
+    CHECK_STR(a->map.items[0].key, "b");
+}
+
+TEST(bind_key_is_no_prefix)
+{
+    const all *a = read_all("{\"nam\":\"x\",\"names\":\"y\",\"\":\"z\",\"in\":{\"wor\":\"q\"}}", 9);
+    CHECK(!a->name && !a->in.word);
+}
+
+TEST(bind_root_of_the_wrong_kind)
+{
+    static const char *const roots[] = { "[]", "1", "\"x\"", "null", "[{}]" };
+    size_t k;
+    int rc;
+    for (k = 0; k < SBXI_LEN(roots); k++) {
+        CHECK(read_into(&all_shape, roots[k], 99, 60000, &rc) == NULL);
+        CHECK_INT(rc, SBX_E_PROTOCOL);
+    }
+}
+
+TEST(bind_block_limit)
+{
+    char json[3000];
+    int rc;
+    size_t max;
+    memset(json, 'x', sizeof json);
+    memcpy(json, "{\"name\":\"", 9);
+    memcpy(json + 2990, "\"}", 3);
+    CHECK(read_into(&all_shape, json, 100, 2000, &rc) == NULL);
+    CHECK_INT(rc, SBX_E_TOO_LARGE);
+    CHECK(read_into(&all_shape, json, 100, 4000, &rc) != NULL);
+    /* Any limit: refused, or right; never beyond. */
+    for (max = sizeof(sbxi_owned); max < 900; max += 7) {
+        const all *a = (const all *)read_into(&all_shape, "{\"map\":{\"a\":\"1\",\"b\":\"2\"},"
+            "\"list\":[\"x\",\"y\",\"z\"]}", 5, max, &rc);
+        if (!a) CHECK_INT(rc, SBX_E_TOO_LARGE);
+        else CHECK_STR(a->list.items[2], "z");
+        CHECK(block.cap <= max);
+    }
+}
+
+TEST(bind_into_fixed_memory)
+{
+    static sbxi_bind b;
+    all a;
+    memset(&a, 0, sizeof a);
+    sbxi_bind_init(&b, &all_shape, NULL, &a);
+    CHECK_INT(feed(&b, "{\"name\":\"no\",\"map\":{\"a\":\"b\"},\"list\":[\"c\"],\"text\":\"yes\","
+        "\"in\":{\"deep\":4,\"word\":\"no\"},\"code\":404,\"kind\":\"file\"}", 3), SBX_OK);
+    CHECK(!a.name && !a.map.items && !a.list.items && !a.in.word);
+    CHECK_STR(a.text, "yes");
+    CHECK_INT(a.in.deep, 4);
+    CHECK_INT(a.code, 404);
+    CHECK_STR(a.code_word, "");
+    CHECK_INT(a.kind, SBX_FILE_REGULAR);
+    CHECK(sbxi_bind_result(&b) == &a);
+}
+
+/* ---- items ---------------------------------------------------------------- */
+
+static char items_log[2000];
+static int items_rc;
+static size_t items_high;
+
+static int on_item(void *ctx, void *item)
+{
+    const all *a = (const all *)item;
+    size_t n = strlen(items_log);
+    CHECK(ctx == items_log);
+    CHECK((uintptr_t)item % sizeof(void *) == 0);
+    snprintf(items_log + n, sizeof items_log - n, "%s/%d/%u/%s;", a->name ? a->name : "-", (int)a->i,
+        (unsigned)a->map.count, a->map.count ? a->map.items[0].value : "");
+    if (block.len > items_high) items_high = block.len;
+    return items_rc;
+}
+
+static int read_items(const sbxi_shape *shape, bool root, const char *json, size_t step)
+{
+    static sbxi_bind b;
+    heap = sbx_alloc_fixed(&heap_state, heap_memory, sizeof heap_memory);
+    sbxi_buf_init(&block, &heap, 8000);
+    items_log[0] = 0;
+    items_high = 0;
+    if (root) sbxi_bind_each(&b, shape, &block);
+    else sbxi_bind_init(&b, shape, &block, NULL);
+    b.item = on_item;
+    b.ctx = items_log;
+    return feed(&b, json, step);
+}
+
+TEST(bind_each_item_of_a_root_array)
+{
+    static const char json[] = "[{\"name\":\"a\",\"map\":{\"k\":\"v\"}},{},7,[{\"name\":\"x\"}],null,\"s\","
+        "{\"i\":3,\"in\":{\"deep\":1}}]";
+    size_t step;
+    items_rc = SBX_OK;
+    for (step = 1; step < 60; step++) {
+        CHECK_INT(read_items(&all_shape, true, json, step), SBX_OK);
+        CHECK_STR(items_log, "a/0/1/v;-/0/0/;-/3/0/;");
+    }
+    CHECK_INT(block.len, 0); /* the place of an item is used again */
+    CHECK_INT(read_items(&all_shape, true, "{}", 9), SBX_E_PROTOCOL);
+    CHECK_INT(read_items(&all_shape, true, "[]", 9), SBX_OK);
+    items_rc = SBX_E_SINK;
+    CHECK_INT(read_items(&all_shape, true, json, 9), SBX_E_SINK);
+    CHECK_STR(items_log, "a/0/1/v;");
+    items_rc = SBX_PENDING;
+    CHECK_INT(read_items(&all_shape, true, json, 9), SBX_OK);
+    CHECK_STR(items_log, "a/0/1/v;-/0/0/;-/3/0/;");
+    items_rc = SBX_OK;
+}
+
+typedef struct page { const char *next; const char *after; } page;
+static const sbxi_field page_fields[] = {
+    { "next", NULL, offsetof(page, next), 0, SBXI_T_STRING, 0 },
+    { "items", &all_shape, 0, 0, SBXI_T_EACH, 0 },
+    { "after", NULL, offsetof(page, after), 0, SBXI_T_STRING, 0 }
+};
+static const sbxi_shape page_shape = SBXI_SHAPE(page_fields, page);
+
+TEST(bind_each_item_inside_an_object)
+{
+    CHECK_INT(read_items(&page_shape, false, "{\"next\":\"t\",\"items\":[{\"name\":\"a\"},{\"name\":\"b\"}],"
+        "\"items\":{},\"after\":\"u\"}", 5), SBX_OK);
+    CHECK_STR(items_log, "a/0/0/;b/0/0/;");
+    CHECK_STR(((const page *)(const void *)block.data)->next, "t");
+    CHECK_STR(((const page *)(const void *)block.data)->after, "u");
+}
+
+/* ---- pieces --------------------------------------------------------------- */
+
+static char pieces[200];
+static unsigned pieces_ids, pieces_ends;
+static int pieces_rc;
+
+static int on_piece(void *ctx, unsigned id, const char *text, size_t len, bool more)
+{
+    (void)ctx;
+    pieces_ids |= 1u << id;
+    pieces_ends += !more;
+    strncat(pieces, text, len);
+    return pieces_rc;
+}
+
+static const sbxi_field data_fields[] = {
+    { "stdout", NULL, 0, 1, SBXI_T_BYTES, 0 }, { "stderr", NULL, 0, 2, SBXI_T_BYTES, 0 }
+};
+static const sbxi_shape data_shape = SBXI_SHAPE(data_fields, all);
+static const sbxi_field event_fields[] = {
+    { "data", &data_shape, 0, 0, SBXI_T_OBJECT, 0 },
+    { "i", NULL, offsetof(all, i), 0, SBXI_T_INT, 0 }
+};
+static const sbxi_shape event_shape = SBXI_SHAPE(event_fields, all);
+
+TEST(bind_bytes_are_streamed_and_may_pause)
+{
+    size_t step;
+    for (step = 1; step < 50; step++) {
+        static sbxi_bind b;
+        all a;
+        memset(&a, 0, sizeof a);
+        pieces[0] = 0;
+        pieces_ids = pieces_ends = 0;
+        pieces_rc = step & 1 ? SBX_PENDING : SBX_OK;
+        sbxi_bind_init(&b, &event_shape, NULL, &a);
+        b.piece = on_piece;
+        CHECK_INT(feed(&b, "{\"data\":{\"stderr\":\"aGVs\\/bG8=\",\"stdout\":\"\",\"pty\":\"x\"},\"i\":9}", step),
+            SBX_OK);
+        CHECK_STR(pieces, "aGVs/bG8=");
+        CHECK_INT(pieces_ids, 6);
+        CHECK_INT(pieces_ends, 2);
+        CHECK_INT(a.i, 9);
+    }
+    {
+        static sbxi_bind b;
+        all a;
+        pieces_rc = SBX_E_SINK;
+        sbxi_bind_init(&b, &event_shape, NULL, &a);
+        b.piece = on_piece;
+        CHECK_INT(feed(&b, "{\"data\":{\"stderr\":\"aGVs\"}}", 99), SBX_E_SINK);
+    }
+}
+
+/* ---- nesting -------------------------------------------------------------- */
+
+static const sbxi_field nest8[] = { { "n", NULL, offsetof(all, u), 0, SBXI_T_UINT, 0 } };
+static const sbxi_shape nest8s = SBXI_SHAPE(nest8, all);
+#define NEST(n, below) \
+    static const sbxi_field nest##n[] = { \
+        { "n", NULL, offsetof(all, i), 0, SBXI_T_INT, 0 }, \
+        { "o", &below, 0, 0, SBXI_T_OBJECT, 0 } \
+    }; \
+    static const sbxi_shape nest##n##s = SBXI_SHAPE(nest##n, all);
+NEST(7, nest8s)
+NEST(6, nest7s)
+NEST(5, nest6s)
+NEST(4, nest5s)
+NEST(3, nest4s)
+NEST(2, nest3s)
+NEST(1, nest2s)
+NEST(0, nest1s)
+
+TEST(bind_nests_eight_levels)
+{
+    int rc;
+    const all *a = (const all *)read_into(&nest1s, "{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"n\":8}}}}}}},"
+        "\"n\":1}", 4, 9000, &rc);
+    CHECK_INT(rc, SBX_OK);
+    REQUIRE(a != NULL);
+    CHECK_INT(a->u, 8);
+    CHECK_INT(a->i, 1);
+    /* One more is skipped, not followed. */
+    a = (const all *)read_into(&nest0s, "{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"n\":5,\"o\":"
+        "{\"n\":8}}}}}}}}}", 4, 9000, &rc);
+    CHECK_INT(rc, SBX_OK);
+    REQUIRE(a != NULL);
+    CHECK_INT(a->u, 0);
+    CHECK_INT(a->i, 5);
+}
+
+/* ---- writing -------------------------------------------------------------- */
+
+typedef struct out {
+    const char *s, *raw;
+    int32_t i;
+    uint32_t u;
+    int64_t l, big, cpu;
+    bool b;
+    sbx_choice c;
+    sbx_file_type kind;
+    sbx_pairs map;
+    sbx_strings list;
+    sbx_bytes bytes;
+    inner in;
+    const inner *ptr;
+    sbxi_items many;
+} out;
+
+#define OUT_ROWS(flags) \
+    { "s", NULL, offsetof(out, s), 0, SBXI_T_STRING, flags }, \
+    { "i", NULL, offsetof(out, i), 0, SBXI_T_INT, flags }, \
+    { "u", NULL, offsetof(out, u), 0, SBXI_T_UINT, flags }, \
+    { "l", NULL, offsetof(out, l), 0, SBXI_T_INT64, flags }, \
+    { "big", NULL, offsetof(out, big), 0, SBXI_T_INT64S, flags }, \
+    { "cpu", NULL, offsetof(out, cpu), 0, SBXI_T_MILLI, flags }, \
+    { "b", NULL, offsetof(out, b), 0, SBXI_T_BOOL, flags }, \
+    { "c", NULL, offsetof(out, c), 0, SBXI_T_CHOICE, flags }, \
+    { "kind", kinds, offsetof(out, kind), 0, SBXI_T_ENUM, flags }, \
+    { "map", NULL, offsetof(out, map), 0, SBXI_T_PAIRS, flags }, \
+    { "list", NULL, offsetof(out, list), 0, SBXI_T_STRINGS, flags }, \
+    { "in", &inner_shape, offsetof(out, in), 0, SBXI_T_OBJECT, flags }, \
+    { "ptr", &inner_shape, offsetof(out, ptr), 0, SBXI_T_OBJPTR, flags }, \
+    { "many", &inner_shape, offsetof(out, many), 0, SBXI_T_LIST, flags }, \
+    { "raw", NULL, offsetof(out, raw), 0, SBXI_T_RAWJSON, flags }, \
+    { "bytes", NULL, offsetof(out, bytes), 0, SBXI_T_BYTES, flags }
+
+static const sbxi_field out_fields[] = { OUT_ROWS(0) };
+static const sbxi_shape out_shape = SBXI_SHAPE(out_fields, out);
+static const sbxi_field out_always_fields[] = { OUT_ROWS(SBXI_F_ALWAYS),
+    { "fix", "const", 0, 0, SBXI_T_LITERAL, 0 } };
+static const sbxi_shape out_always = SBXI_SHAPE(out_always_fields, out);
+static const sbxi_field out_null_fields[] = { OUT_ROWS(SBXI_F_NULL) };
+static const sbxi_shape out_null = SBXI_SHAPE(out_null_fields, out);
+
+static const char *written(const sbxi_shape *shape, const void *base)
+{
+    static char text[2000];
+    sbx_json_writer w;
+    heap = sbx_alloc_fixed(&heap_state, heap_memory, sizeof heap_memory);
+    sbxi_buf_init(&block, &heap, sizeof text - 1);
+    {
+        sbx_sink sink = { sbxi_buf_put, &block };
+        sbx_json_writer_init(&w, sink);
+    }
+    sbxi_bind_write(&w, shape, base);
+    CHECK_INT(w.status, SBX_OK);
+    memcpy(text, block.data, block.len);
+    text[block.len] = 0;
+    return text;
+}
+
+TEST(bind_write_omits_what_is_empty)
+{
+    out o;
+    memset(&o, 0, sizeof o);
+    CHECK_STR(written(&out_shape, &o), "{}");
+    CHECK_STR(written(&out_always, &o), "{\"s\":\"\",\"i\":0,\"u\":0,\"l\":0,\"big\":\"0\",\"cpu\":0,\"b\":false,"
+        "\"c\":null,\"kind\":null,\"map\":{},\"list\":[],\"in\":{},\"ptr\":null,\"many\":[],\"raw\":null,"
+        "\"bytes\":\"\",\"fix\":\"const\"}");
+    CHECK_STR(written(&out_null, &o), "{\"s\":null,\"i\":null,\"u\":null,\"l\":null,\"big\":null,\"cpu\":null,"
+        "\"b\":null,\"c\":null,\"kind\":null,\"map\":null,\"list\":null,\"ptr\":null,\"many\":null,"
+        "\"raw\":null,\"bytes\":null}");
+}
+
+TEST(bind_write_every_type)
+{
+    static const sbx_pair pairs[] = { { "k", "v\"" }, { "", "" } };
+    static const char *const texts[] = { "x", "\xc3\xa9" };
+    static const inner inners[] = { { "a", 0, SBX_DEFAULT }, { NULL, 0, SBX_DEFAULT }, { NULL, 2, SBX_YES } };
+    out o;
+    memset(&o, 0, sizeof o);
+    o.s = "a\nb";
+    o.raw = "[1,{}]";
+    o.i = -7;
+    o.u = UINT32_MAX;
+    o.l = INT64_MIN;
+    o.big = INT64_MIN;
+    o.cpu = 12500;
+    o.b = true;
+    o.c = SBX_NO;
+    o.kind = SBX_FILE_SYMLINK;
+    o.map.items = pairs;
+    o.map.count = 2;
+    o.list.items = texts;
+    o.list.count = 2;
+    o.bytes.data = "hello";
+    o.bytes.len = 5;
+    o.in.deep = 3;
+    o.ptr = &inners[1];
+    o.many.items = inners;
+    o.many.count = 3;
+    CHECK_STR(written(&out_shape, &o), "{\"s\":\"a\\nb\",\"i\":-7,\"u\":4294967295,\"l\":-9223372036854775808,"
+        "\"big\":\"-9223372036854775808\",\"cpu\":12.5,\"b\":true,\"c\":false,\"kind\":\"link\","
+        "\"map\":{\"k\":\"v\\\"\",\"\":\"\"},\"list\":[\"x\",\"\xc3\xa9\"],\"in\":{\"deep\":3},\"ptr\":{},"
+        "\"many\":[{\"word\":\"a\"},{},{\"deep\":2,\"flag\":true}],\"raw\":[1,{}],\"bytes\":\"aGVsbG8=\"}");
+}
+
+TEST(bind_write_empty_lists_that_are_there)
+{
+    static const char none;
+    out o;
+    memset(&o, 0, sizeof o);
+    o.map.items = (const sbx_pair *)(const void *)heap_memory;
+    o.list.items = (const char *const *)(const void *)heap_memory;
+    o.many.items = heap_memory;
+    o.bytes.data = &none;
+    CHECK_STR(written(&out_shape, &o), "{\"map\":{},\"list\":[],\"many\":[],\"bytes\":\"\"}");
+}
+
+TEST(bind_write_milli)
+{
+    static const struct { int64_t v; const char *want; } rows[] = { { 1, "{\"cpu\":0.001}" },
+        { -1, "{\"cpu\":-0.001}" }, { 10, "{\"cpu\":0.01}" }, { 999, "{\"cpu\":0.999}" },
+        { 1000, "{\"cpu\":1}" }, { -12000, "{\"cpu\":-12}" }, { 123456, "{\"cpu\":123.456}" },
+        { INT64_MIN, "{\"cpu\":-9223372036854775.808}" }, { 100, "{\"cpu\":0.1}" } };
+    size_t k;
+    out o;
+    memset(&o, 0, sizeof o);
+    for (k = 0; k < SBXI_LEN(rows); k++) {
+        o.cpu = rows[k].v;
+        CHECK_STR(written(&out_shape, &o), rows[k].want);
+    }
+}
+
+TEST(bind_write_enum_out_of_its_words)
+{
+    out o;
+    memset(&o, 0, sizeof o);
+    o.kind = (sbx_file_type)7;
+    CHECK_STR(written(&out_shape, &o), "{}");
+}
+
+TEST(bind_write_nests_and_opens_late)
+{
+    all a;
+    memset(&a, 0, sizeof a);
+    CHECK_STR(written(&nest1s, &a), "{}");
+    a.u = 5;
+    CHECK_STR(written(&nest1s, &a), "{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"n\":5}}}}}}}}");
+    a.u = 0;
+    a.i = 1;
+    CHECK_STR(written(&nest6s, &a), "{\"n\":1,\"o\":{\"n\":1}}");
+}
+
+TEST(bind_write_passes_errors_on)
+{
+    sbx_json_writer w;
+    out o;
+    memset(&o, 0, sizeof o);
+    o.s = "\xff";
+    heap = sbx_alloc_fixed(&heap_state, heap_memory, sizeof heap_memory);
+    sbxi_buf_init(&block, &heap, 100);
+    {
+        sbx_sink sink = { sbxi_buf_put, &block };
+        sbx_json_writer_init(&w, sink);
+    }
+    sbxi_bind_write(&w, &out_shape, &o);
+    CHECK_INT(w.status, SBX_E_ARG);
+    sbxi_buf_init(&block, &heap, 5);
+    {
+        sbx_sink sink = { sbxi_buf_put, &block };
+        sbx_json_writer_init(&w, sink);
+    }
+    o.s = "abcdef";
+    sbxi_bind_write(&w, &out_shape, &o);
+    CHECK_INT(w.status, SBX_E_TOO_LARGE);
+}
+
+/* Every n-th allocation fails: a status, never a crash or a leak. */
+static unsigned fail_at, fail_count;
+static void *failing_resize(void *ctx, void *ptr, size_t old_size, size_t new_size)
+{
+    if (new_size && fail_count++ >= fail_at) return NULL;
+    return heap.resize(ctx, ptr, old_size, new_size);
+}
+
+TEST(bind_without_memory)
+{
+    static const char json[] = "{\"name\":\"a long name that needs room in the block, and more of it\","
+        "\"map\":{\"a\":\"1\",\"b\":\"2\"},\"list\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\"]}";
+    int rc = SBX_E_NOMEM;
+    heap = sbx_alloc_fixed(&heap_state, heap_memory, sizeof heap_memory);
+    for (fail_at = 0; rc != SBX_OK && fail_at < 50; fail_at++) {
+        static sbxi_bind b;
+        sbx_alloc failing = heap;
+        failing.resize = failing_resize;
+        fail_count = 0;
+        sbxi_buf_init(&block, &failing, 4000);
+        sbxi_bind_init(&b, &all_shape, &block, NULL);
+        rc = feed(&b, json, 11);
+        if (rc != SBX_OK) CHECK_INT(rc, SBX_E_NOMEM);
+        sbxi_buf_free(&block);
+        CHECK_INT(heap_state.used, 0);
+    }
+    CHECK_INT(rc, SBX_OK);
+    CHECK(fail_at > 2);
+}
