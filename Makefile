@@ -61,6 +61,12 @@ public: ## fails if the public half is too long or not valid C99 and C++11
 lint: ## banned calls, long functions, deep nesting, columns, licence
 	@sh tests/tools/lint.sh
 
+matrix: ## put the feature table of the provider tables into README.md
+	@sh tests/tools/matrix.sh
+
+check-matrix:
+	@sh tests/tools/matrix.sh --check
+
 # ---- programs ---------------------------------------------------------------
 
 # Sanitizers where the compiler has them; SAN= turns them off.
@@ -83,6 +89,9 @@ $(BUILD)/unit/%: tests/unit/%.c tests/test.h $(IMPL) $(BUILD)/san
 	@mkdir -p $(@D)
 	$(CC) $(TEST_CFLAGS) -o $@ $< $(TLS_LIBS) -lpthread
 
+# A GiB through sanitizers takes minutes: big_test has them only in make asan.
+BIG_SAN ?=
+$(BUILD)/live/big_test: SAN = -O2 $(BIG_SAN)
 $(BUILD)/live/%: tests/live/%.c tests/test.h $(wildcard tests/live/*.h) sandbox.h $(BUILD)/san
 	@mkdir -p $(@D)
 	$(CC) $(TEST_CFLAGS) -o $@ $< $(TLS_LIBS) -lpthread
@@ -93,6 +102,10 @@ $(BUILD)/golden: $(wildcard tests/golden/*.[ch]) sandbox.h $(BUILD)/san
 
 # As a user would build them, with the warnings of a strict user.
 $(BUILD)/examples/%: examples/%.c sandbox.h
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -O2 $(WARN) -I. $(EXAMPLE_FLAGS) -o $@ $< $(TLS_LIBS)
+
+$(BUILD)/demo: examples/demo/demo.c sandbox.h
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -O2 $(WARN) -I. $(EXAMPLE_FLAGS) -o $@ $< $(TLS_LIBS)
 
@@ -130,16 +143,17 @@ test: need-test ## the whole suite of a developer
 	@$(TALLY) $(foreach s,$(SUITES),"$(MAKE) -s test-$(s)")
 
 test-checks:
-	@$(TALLY) $(foreach t,check-header layers exports public lint,"$(MAKE) -s $(t)")
+	@$(TALLY) $(foreach t,check-header layers exports public lint check-matrix,"$(MAKE) -s $(t)")
 
 test-unit: need-test
 	@$(MAKE) -s -j2 -k $(UNIT); $(TALLY) -t 300 $(UNIT)
 
 test-golden: need-test
-	@$(TALLY) -t 600 "$(MAKE) -s golden"
+	@$(TALLY) -t 600 "$(MAKE) -s golden" "$(BUILD)/golden --self-test"
 
 test-live: need-test
-	@$(MAKE) -s -j2 -k $(BUILD)/sandboxd $(LIVE) $(EXAMPLES); sh tests/live/run.sh $(LIVE)
+	@$(MAKE) -s -j2 -k $(BUILD)/sandboxd $(BUILD)/demo $(LIVE) $(EXAMPLES); \
+	    sh tests/live/run.sh $(LIVE)
 
 test-compile: need-test sandbox.h
 	@sh tests/compile/run.sh
@@ -162,7 +176,7 @@ ci-targets: sandbox.h ## the cross and bare-metal builds that CI runs
 
 asan: need-test ## the whole suite with everything under ASan and UBSan
 	@$(MAKE) -s $(BUILD)/san
-	@$(TALLY) "$(MAKE) -s test BUILD=$(BUILD)/asan \
+	@$(TALLY) "SBX_TEST_MIB=64 $(MAKE) -s test BUILD=$(BUILD)/asan BIG_SAN='$(SAN)' \
 	    EXAMPLE_FLAGS='-g $(SAN)' HOST_FLAGS='$(HOST_FLAGS) -g $(SAN)'"
 
 .PHONY: all help check-header install clean layers exports public lint sandboxd examples \

@@ -113,7 +113,7 @@
 #endif
 
 #ifndef SBX_IO_BYTES        /* buffer of one connection, 512 or more */
-#define SBX_IO_BYTES        SBX_LIMIT_(8192, 1536)
+#define SBX_IO_BYTES        SBX_LIMIT_(8192, 1024)
 #endif
 #ifndef SBX_PIECE_BYTES     /* decoded output handed to a sink at a time */
 #define SBX_PIECE_BYTES     SBX_LIMIT_(1024, 192)
@@ -172,7 +172,7 @@ extern "C" {
     X(AGAIN, -3, "would block: call again when there is something to do") \
     X(REENTRANT, -4, "not allowed inside a callback: start it with call.op, or do it after") \
     X(CANCELLED, -5, "cancelled") \
-    X(TIMEOUT, -6, "timed out: error.clock names the clock; raise it in sbx_clocks or call.timeout_ms") \
+    X(TIMEOUT, -6, "timed out: error.clock says which; raise it in sbx_clocks or the call") \
     X(UNSUPPORTED, -7, "not offered by this provider or left out of this build") \
     X(UNSUPPORTED_HOST, -8, "this host is too old for the call: update its template or daemon") \
     X(DNS, -9, "host name not found: check the domain or URL, and the network") \
@@ -193,7 +193,7 @@ extern "C" {
     X(BUSY, -24, "the service is busy or has no capacity: try again later") \
     X(SERVER, -25, "the service failed: try again; report it if it stays") \
     X(SANDBOX_GONE, -26, "the sandbox is not running: it was killed or its time is over") \
-    X(UNREACHABLE, -27, "the connection into the sandbox was lost: error.sandbox_alive says whether it still answers") \
+    X(UNREACHABLE, -27, "connection to the sandbox lost: error.sandbox_alive says if it answers") \
     X(NO_SPACE, -28, "no space left in the sandbox") \
     X(NOT_A_FILE, -29, "the path is a directory or another kind than asked for") \
     X(NO_END, -30, "the stream ended without its end message: reconnect by pid to go on") \
@@ -833,9 +833,9 @@ typedef struct sbx_json_reader {
 SBX_API void sbx_json_init(sbx_json_reader *reader, sbx_json_fn fn, void *ctx);
 
 /* Feeds len bytes. SBX_OK: all taken; SBX_PENDING: the callback paused, *used
-   bytes are taken, feed the rest later; SBX_E_BAD_JSON, or what the callback
-   returned, with *used the offset of the offender: sticky. used may be NULL
-   unless the callback pauses. */
+   bytes are taken, feed the rest later; SBX_E_BAD_JSON, SBX_E_TOO_LARGE (deeper
+   than SBX_MAX_JSON_DEPTH), or what the callback returned, with *used the offset
+   of the offender: sticky. used may be NULL unless the callback pauses. */
 SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
     size_t *used);
 
@@ -923,8 +923,9 @@ SBX_API int sbx_http_end(sbx_http_reader *reader);
 #define SBX_BASE64_LEN(len) (((len) + 2) / 3 * 4)
 SBX_API size_t sbx_base64_encode(char *out, const void *data, size_t len);
 
-/* Streaming decoder: any split of the text; padding optional, URL-safe letters
-   accepted. out needs len / 4 * 3 + 3 bytes. */
+/* Streaming decoder, starts zeroed: any split of the text; padding optional,
+   URL-safe letters accepted, white space not. out needs len / 4 * 3 + 3 bytes
+   and may be the text itself. */
 typedef struct sbx_base64 { uint32_t bits_; uint8_t count_, ended_; } sbx_base64;
 SBX_API int sbx_base64_decode(sbx_base64 *state, const char *text, size_t len,
     void *out, size_t *out_len);    /* SBX_E_PROTOCOL: not base64 */
@@ -1982,6 +1983,53 @@ static const char *sbxi_json_digits8(const char *p, const char *end)
     return p;
 }
 
+/* Passes whole characters of 2 to 4 bytes; stops at ASCII, at what is not UTF-8,
+   and near the end, which the state machine judges byte by byte. */
+static const char *sbxi_json_utf8_run(const char *p, const char *end)
+{
+    while (end - p >= 4) {
+        uint32_t w, edge;
+        memcpy(&w, p, 4);
+        if ((w & 0x00C0C0F0u) == 0x008080E0u) {
+            edge = w & 0x200Fu; /* E0 80.. is overlong, ED A0.. a surrogate */
+            if (edge == 0 || edge == 0x200Du) break;
+            p += 3;
+        } else if ((w & 0xC0E0u) == 0x80C0u) {
+            if (!(w & 0x1Eu)) break;
+            p += 2;
+        } else if ((w & 0xC0C0C0F8u) == 0x808080F0u) {
+            edge = w & 0x3007u; /* F0 80.. is overlong, above F4 8F.. is nothing */
+            if (edge == 0 || ((w & 4) && (edge & 0x3003u))) break;
+            p += 4;
+        } else {
+            break;
+        }
+    }
+    return p;
+}
+
+/* Value of 4 hex digits, above 0xFFFF if they are not. */
+static uint32_t sbxi_json_hex4(const char *p)
+{
+#define SBXI_X16 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16
+#define SBXI_AF 16, 10, 11, 12, 13, 14, 15, 16, 16, 16, 16, 16, 16, 16, 16, 16
+    static const uint8_t value[128] = {
+        SBXI_X16, SBXI_X16, SBXI_X16,
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 16, 16, 16, 16, 16,
+        SBXI_AF, SBXI_X16, SBXI_AF, SBXI_X16
+    };
+#undef SBXI_X16
+#undef SBXI_AF
+    const unsigned char *u = (const unsigned char *)p;
+    uint32_t a, b, c, d;
+    if ((u[0] | u[1] | u[2] | u[3]) & 0x80) return 0x10000;
+    a = value[u[0]];
+    b = value[u[1]];
+    c = value[u[2]];
+    d = value[u[3]];
+    return (a | b | c | d) & 16 ? 0x10000 : a << 12 | b << 8 | c << 4 | d;
+}
+
 static const char *sbxi_json_spaces8(const char *p, const char *end)
 {
     while (end - p >= 8) {
@@ -2093,6 +2141,77 @@ static unsigned sbxi_json_number(unsigned state, char c)
     return next[state][c == '0' ? 0 : sbxi_is_digit(c) ? 1 : c == '.' ? 2 :
         sbxi_lower(c) == 'e' ? 3 : c == '-' || c == '+' ? 4 : 5];
 }
+
+#if SBXI_WIDE
+#define SBXI_J_PIECE 512
+
+/* One whole escape at p, which has 12 bytes; NULL: left to the state machine. */
+static const char *sbxi_json_escape_at(const char *p, char **out)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    uint32_t code, low;
+    const char *at;
+    if (p[1] == 'u') {
+        code = sbxi_json_hex4(p + 2);
+        p += 6;
+        if (code > 0xFFFF) return NULL;
+        if (code >= 0xD800 && code < 0xE000) {
+            low = p[0] == '\\' && p[1] == 'u' ? sbxi_json_hex4(p + 2) : 0;
+            if (code >= 0xDC00 || low < 0xDC00 || low > 0xDFFF) return NULL;
+            code = 0x10000 + ((code & 0x3FF) << 10) + (low & 0x3FF);
+            p += 6;
+        }
+        *out += sbxi_utf8_put(*out, code);
+        return p;
+    }
+    at = (const char *)memchr(from, p[1], 8);
+    if (!at) return NULL;
+    *(*out)++ = to[at - from];
+    return p + 2;
+}
+
+/* A string value from its first escape on, gathered to larger pieces than one
+   between two escapes. Stops early at anything unusual. Returns the new position,
+   behind the closing quote if *done. */
+static const char *sbxi_json_unescape(sbx_json_reader *r, const char *p, const char *end,
+    bool *done)
+{
+    char piece[SBXI_J_PIECE], *out = piece;
+    while (end - p >= 12 && out - piece <= SBXI_J_PIECE - 8) {
+        uint64_t w = sbxi_load8(p);
+        uint64_t stop = (w | (w - SBXI_ONES * 0x20)) & SBXI_HIGHS;
+        const char *next;
+        stop |= sbxi_equal8(w, SBXI_ONES * '"') | sbxi_equal8(w, SBXI_ONES * '\\');
+        memcpy(out, p, 8);
+        if (!stop) {
+            out += 8;
+            p += 8;
+            continue;
+        }
+        out += __builtin_ctzll(stop) >> 3;
+        p += __builtin_ctzll(stop) >> 3;
+        if (end - p < 12 || out - piece > SBXI_J_PIECE - 8) break;
+        if (*p == '\\') {
+            next = sbxi_json_escape_at(p, &out);
+        } else if (*p == '"') {
+            *done = true;
+            p++;
+            break;
+        } else {
+            size_t n = (size_t)SBXI_MIN(end - p, SBXI_J_PIECE - (out - piece));
+            next = sbxi_json_utf8_run(p, p + n);
+            if (next == p) break;
+            memcpy(out, p, (size_t)(next - p));
+            out += next - p;
+        }
+        if (!next) break;
+        p = next;
+    }
+    if (*done) sbxi_json_token(r, SBX_JSON_STRING, piece, (size_t)(out - piece));
+    else sbxi_json_run(r, SBXI_J_STRING, piece, (size_t)(out - piece));
+    return p;
+}
+#endif
 
 static bool sbxi_json_in_object(const sbx_json_reader *r)
 {
@@ -2208,7 +2327,22 @@ SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
                 break;
             }
 #if SBXI_WIDE
-            p = sbxi_json_plain8(p, end);
+            if (c == '\\' && p == start && !r->len_ && !r->high_ && !(r->flags_ & SBXI_J_IS_KEY)) {
+                bool done = false;
+                p = sbxi_json_unescape(r, p, end, &done);
+                if (done) state = SBXI_J_AFTER;
+                if (p != start) { /* else too near the end, or unusual */
+                    start = p;
+                    break;
+                }
+            }
+            for (;;) {
+                const char *before;
+                p = sbxi_json_plain8(p, end);
+                before = p;
+                if (end - p >= 4 && (*p & 0x80)) p = sbxi_json_utf8_run(p, end);
+                if (p == before) break;
+            }
 #endif
             for (; p != end; p++) {
                 c = (unsigned char)*p;
@@ -2221,6 +2355,13 @@ SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
                 sbxi_json_token(r, next ? SBX_JSON_KEY : SBX_JSON_STRING, start,
                     (size_t)(p - start));
                 p++;
+#if SBXI_WIDE
+                /* What nearly always follows, without another round. */
+                if (next && end - p > 2 && *p == ':' && r->status_ == SBX_OK) {
+                    p += 1 + (p[1] == ' ');
+                    state = SBXI_J_VALUE;
+                }
+#endif
             } else if (c == '\\') {
                 if (p != start) {
                     sbxi_json_run(r, state, start, (size_t)(p - start));
@@ -2617,13 +2758,13 @@ static void sbxi_bind_gather(char *out, size_t cap, size_t before, const char *t
 static void sbxi_bind_number(const sbxi_field *f, char *member, sbxi_span s)
 {
     char digits[SBXI_DECIMAL_MAX + 3];
-    bool minus = s.len && *s.ptr == '-';
+    bool minus = s.len && *s.ptr == '-', milli = f->type == SBXI_T_MILLI;
     unsigned taken = 0; /* digits after the point, and the point */
-    uint64_t v, limit = (uint64_t)INT64_MAX + minus;
-    size_t i;
     sbxi_span d = { digits, 0 };
+    uint64_t v;
+    size_t i;
     for (i = minus; i < s.len; i++) {
-        if (s.ptr[i] == '.' && f->type == SBXI_T_MILLI && !taken) {
+        if (s.ptr[i] == '.' && milli && !taken) {
             taken = 1;
             continue;
         }
@@ -2631,16 +2772,18 @@ static void sbxi_bind_number(const sbxi_field *f, char *member, sbxi_span s)
         if (taken && taken++ > 3) continue;
         digits[d.len++] = s.ptr[i];
     }
-    for (; f->type == SBXI_T_MILLI && taken < 4; taken += 1 + !taken) digits[d.len++] = '0';
+    if (!taken) taken = 1;
+    for (; milli && taken < 4; taken++) digits[d.len++] = '0';
     if (!sbxi_parse_u64(d, UINT64_MAX, &v)) return;
-    if (f->type == SBXI_T_INT) limit = (uint64_t)INT32_MAX + minus;
-    if (f->type == SBXI_T_UINT) limit = minus ? 0 : UINT32_MAX;
-    if (v > limit) v = limit;
-    if (minus) v = 0 - v;
     if (f->type == SBXI_T_INT || f->type == SBXI_T_UINT) {
-        uint32_t v32 = (uint32_t)v;
-        memcpy(member, &v32, sizeof v32);
+        uint32_t max = minus ? 0 : UINT32_MAX, small;
+        if (f->type == SBXI_T_INT) max = (uint32_t)INT32_MAX + minus;
+        small = v > max ? max : (uint32_t)v;
+        if (minus) small = 0 - small;
+        memcpy(member, &small, sizeof small);
     } else {
+        if (v >> 63) v = (uint64_t)INT64_MAX + minus;
+        if (minus) v = 0 - v;
         memcpy(member, &v, sizeof v);
     }
 }
@@ -2844,7 +2987,8 @@ static int sbxi_bind_fix(sbxi_bind *b, const sbxi_shape *shape, size_t base)
 {
     sbxi_buf *block = b->block;
     size_t at = base + shape->size, end = block->len, array = 0, i;
-    if (sbxi_buf_reserve(block, b->need) != SBX_OK) return block->status; /* moves for the last time */
+    if (sbxi_buf_reserve(block, b->need) != SBX_OK) return block->status;
+    /* From here on the block does not move. */
     while (at < end) {
         sbxi_note n;
         sbxi_items list;
@@ -5020,6 +5164,7 @@ typedef struct sbxi_exchange {
     bool answered;          /* a byte came back */
     bool broken;            /* the connection cannot be kept */
     bool last_chunk;
+    bool paused;            /* the reader waits to be fed again, if with nothing */
     sbx_http_reader http;
 } sbxi_exchange;
 
@@ -5271,7 +5416,8 @@ static int sbxi_exchange_feed(sbxi_exchange *x)
     size_t used = 0;
     int rc = sbx_http_feed(&x->http, x->conn->io + x->rx_pos, x->rx_len - x->rx_pos, &used);
     x->rx_pos += used;
-    if (rc == SBX_E_AGAIN) x->want = 0;
+    x->paused = rc == SBX_E_AGAIN;
+    if (x->paused) x->want = 0;
     return rc;
 }
 
@@ -5336,7 +5482,7 @@ static int sbxi_exchange_recv(sbxi_exchange *x, uint64_t now)
     for (i = 0; i < SBXI_READS_A_RUN; i++) {
         size_t got;
         int rc = SBX_PENDING;
-        if (x->rx_pos < x->rx_len) rc = sbxi_exchange_feed(x);
+        if (x->rx_pos < x->rx_len || x->paused) rc = sbxi_exchange_feed(x);
         if (rc == SBX_OK) x->state = SBXI_X_DONE;
         if (rc != SBX_PENDING) return rc;
         rc = sbxi_conn_recv(x->link, x->conn, x->conn->io, SBX_IO_BYTES, &got, &x->want);
@@ -5690,7 +5836,8 @@ static int sbxi_check_config(sbx_client *c, sbx_error *e)
 {
     const sbx_config *g = &c->config;
     const char *const *d = c->provider->dialects;
-    const char *const texts[] = { g->api_key, g->domain, g->api_url, g->sandbox_url, g->user_agent };
+    const char *const texts[] = { g->api_key, g->domain, g->api_url, g->sandbox_url,
+        g->user_agent };
     size_t i;
     for (i = 0; i < SBXI_LEN(texts); i++)
         if (texts[i] && !sbxi_is_field_value(sbxi_span_of(texts[i])))
@@ -5700,13 +5847,15 @@ static int sbxi_check_config(sbx_client *c, sbx_error *e)
         return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("domain is not a host name"));
     for (i = 0; i < g->headers.count; i++)
         if (sbxi_header_line(&c->extra, g->headers.items[i].key, g->headers.items[i].value))
-            return sbxi_error_set(e, c->extra.status, SBXI_TEXT("headers: a name or value is not allowed"));
+            return sbxi_error_set(e, c->extra.status,
+                SBXI_TEXT("headers: a name or value is not allowed"));
     for (i = 0; g->dialect && d[i]; i++)
         if (strcmp(d[i], g->dialect) == 0) {
             c->dialect = (uint8_t)i;
             return SBX_OK;
         }
-    return g->dialect ? sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("dialect is not one of this provider's"))
+    return g->dialect ? sbxi_error_set(e, SBX_E_ARG,
+        SBXI_TEXT("dialect is not one of this provider's"))
                       : SBX_OK;
 }
 
@@ -5733,7 +5882,8 @@ static int sbxi_open_transport(sbx_client *c, sbx_error *e)
 #endif
     }
     if (!c->link.net.send || !c->link.net.recv || !c->link.net.close || !c->link.net.now_ms)
-        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("net needs open, send, recv, close and now_ms"));
+        return sbxi_error_set(e, SBX_E_ARG,
+            SBXI_TEXT("net needs open, send, recv, close and now_ms"));
     return SBX_OK;
 }
 
@@ -5878,15 +6028,14 @@ typedef struct sbxi_reply {
     bool no;                /* a rule said SBXI_MEANS_NO */
     bool json_started;
     uint8_t should_retry;   /* sbx_choice */
-    uint8_t raw_len;
+    bool more;              /* op->held.token is that of a next page */
+    uint8_t raw_len;        /* of an error body, kept in error.message meanwhile */
     sbx_json_reader json;
     sbxi_bind bind;
     union {
         sbxi_event event;
         sbxi_fault fault;
     } of;
-    char raw[160];          /* beginning of an error body that is not JSON */
-    char token[SBX_MAX_TOKEN]; /* of the next page */
 } sbxi_reply;
 
 /* Small and often used members first: they cost the shortest instructions on
@@ -5933,7 +6082,7 @@ struct sbx_op {
     char line[SBX_MAX_LINE];
     union {
         unsigned char piece[SBX_PIECE_BYTES];
-        char token[SBX_MAX_TOKEN]; /* of the page a list is asking for */
+        char token[SBX_MAX_TOKEN]; /* of the next page of a list */
     } held;
 };
 
@@ -5997,7 +6146,8 @@ static int sbxi_op_url(sbx_op *op, const sbxi_route *route, sbxi_url *url)
     text.len = op->url.len;
     if (rc == SBX_OK && !sbxi_url_split(text, url)) rc = SBX_E_ARG;
     if (rc == SBX_E_ARG)
-        sbxi_op_fail(op, rc, SBXI_TEXT("the base URL is not http(s)://host[:port][/path]; it may hold "
+        sbxi_op_fail(op, rc,
+            SBXI_TEXT("the base URL is not http(s)://host[:port][/path]; it may hold "
                              "{id} {port} {domain}"));
     return rc;
 }
@@ -6007,7 +6157,8 @@ static int sbxi_op_url(sbx_op *op, const sbxi_route *route, sbxi_url *url)
 static int sbxi_op_header(sbx_op *op, const char *name, const char *value)
 {
     int rc = sbxi_header_line(&op->out.text, name, value);
-    if (rc == SBX_E_ARG) sbxi_op_fail(op, rc, SBXI_TEXT("a header value holds a control character"));
+    if (rc == SBX_E_ARG) sbxi_op_fail(op, rc,
+        SBXI_TEXT("a header value holds a control character"));
     return rc;
 }
 
@@ -6053,7 +6204,8 @@ static int sbxi_op_user(sbx_op *op, const char *user)
     size_t len = strlen(user);
     char *plain;
     if (len > 255 || strchr(user, ':'))
-        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("user is longer than 255 bytes or holds a colon"));
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("user is longer than 255 bytes or holds a colon"));
     sbxi_buf_text(b, "Authorization: Basic ");
     if (sbxi_buf_reserve(b, SBX_BASE64_LEN(len + 1) + len + 1) != SBX_OK) return b->status;
     plain = b->data + b->len + SBX_BASE64_LEN(len + 1);
@@ -6169,7 +6321,8 @@ static int sbxi_op_json(sbx_op *op, const sbxi_route *route)
     else
         sbxi_buf_text(b, "{}");
     if (w.status != SBX_OK) {
-        if (w.status == SBX_E_ARG) sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a text is not valid UTF-8"));
+        if (w.status == SBX_E_ARG) sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("a text is not valid UTF-8"));
         return w.status;
     }
     if (b->status == SBX_OK && frame)
@@ -6254,7 +6407,8 @@ static int sbxi_op_multipart(sbx_op *op)
     for (i = 0; i < a->count; i++) {
         const sbx_file_write *f = &a->files[i];
         if (f->from.size < 0)
-            return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("this host needs the size of every source"));
+            return sbxi_op_fail(op, SBX_E_ARG,
+                SBXI_TEXT("this host needs the size of every source"));
         sbxi_multipart_part(b, boundary, i == 0, "file", f->path);
         op->out.parts[i].text_end = b->len;
         op->out.parts[i].source = f->from;
@@ -6300,7 +6454,8 @@ static int sbxi_op_build(sbx_op *op, const sbxi_route *route, sbxi_url *url)
     default: rc = sbxi_op_json(op, route);
     }
     if (rc == SBX_OK) rc = b->status;
-    if (rc == SBX_E_TOO_LARGE) sbxi_op_fail(op, rc, SBXI_TEXT("the request is larger than SBX_MAX_REQUEST"));
+    if (rc == SBX_E_TOO_LARGE) sbxi_op_fail(op, rc,
+        SBXI_TEXT("the request is larger than SBX_MAX_REQUEST"));
     return rc;
 }
 /* keep - deep copies of plain structs by their field tables: arguments of calls
@@ -6631,6 +6786,20 @@ static int32_t sbxi_retry_after(const sbx_op *op, sbxi_span value)
     return date < 0 ? 0 : date > INT32_MAX ? INT32_MAX : (int32_t)date;
 }
 
+/* The next page's token; a service that repeats one would never end. */
+static int sbxi_reply_token(sbx_op *op, sbxi_span token, bool cut)
+{
+    const char *now = op->args.of.list.token;
+    if (cut || token.len >= sizeof op->held.token)
+        return sbxi_op_fail(op, SBX_E_TOO_LARGE,
+                            SBXI_TEXT("a page token is longer than SBX_MAX_TOKEN"));
+    if (now && strcmp(now, token.ptr) == 0)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the list repeats a page"));
+    memcpy(op->held.token, token.ptr, token.len + 1);
+    op->reply.more = token.len > 0;
+    return SBX_OK;
+}
+
 static int sbxi_reply_header(void *ctx, const char *name, const char *value, bool cut)
 {
     sbx_op *op = (sbx_op *)ctx;
@@ -6642,9 +6811,7 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
     } else if (sbxi_span_is(n, "should-retry")) {
         r->should_retry = sbxi_span_is_nocase(v, "true") ? SBX_YES : SBX_NO;
     } else if (page && sbxi_span_is_nocase(n, page)) {
-        if (cut || v.len >= sizeof r->token)
-            return sbxi_op_fail(op, SBX_E_TOO_LARGE, SBXI_TEXT("a page token is longer than SBX_MAX_TOKEN"));
-        memcpy(r->token, v.ptr, v.len + 1);
+        return sbxi_reply_token(op, v, cut);
     }
     return SBX_OK;
 }
@@ -6679,7 +6846,8 @@ static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
     r->http = head->status;
     r->happy = head->status >= 200 && head->status < 300;
     if (head->gzip)
-        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is compressed though not asked for"));
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the reply is compressed though not asked for"));
     if (r->happy && op->route->recv == SBXI_RECV_EVENTS) {
         sbxi_connect_init(&op->frame, &frames, op);
         return SBX_OK;
@@ -6694,15 +6862,16 @@ static int sbxi_reply_json(sbx_op *op, const char *data, size_t len)
 {
     sbxi_reply *r = &op->reply;
     int rc;
-    if (!r->happy && r->raw_len < sizeof r->raw) {
-        size_t n = SBXI_MIN(len, sizeof r->raw - r->raw_len);
-        memcpy(r->raw + r->raw_len, data, n);
+    if (!r->happy) { /* what is not JSON is shown as it is */
+        size_t room = sizeof op->error.message - 1 - r->raw_len, n = SBXI_MIN(len, room);
+        memcpy(op->error.message + r->raw_len, data, n);
         r->raw_len = (uint8_t)(r->raw_len + n);
     }
     rc = sbx_json_feed(&r->json, data, len, NULL);
     if (!r->happy) return SBX_OK;
     if (rc == SBX_E_BAD_JSON)
-        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON: is this the right URL?"));
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the reply is not JSON: is this the right URL?"));
     if (rc == SBX_E_TOO_LARGE)
         sbxi_op_fail(op, rc, SBXI_TEXT("the reply is larger than SBX_MAX_RESULT or deeper than "
                              "SBX_MAX_JSON_DEPTH"));
@@ -6725,7 +6894,8 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
     case SBXI_RECV_EVENTS:
         rc = sbxi_connect_feed(&op->frame, data, len, used);
         if (rc == SBX_E_BAD_JSON || rc == SBX_E_PROTOCOL)
-            rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the stream does not hold to the protocol"));
+            rc = sbxi_op_fail(op, SBX_E_PROTOCOL,
+                SBXI_TEXT("the stream does not hold to the protocol"));
         break;
     default:
         rc = sbxi_reply_json(op, data, len);
@@ -6812,8 +6982,9 @@ static int sbxi_reply_unhappy(sbx_op *op)
     sbxi_fault *f = &r->of.fault;
     if (sbx_json_end(&r->json) != SBX_OK || (!f->message[0] && !f->word[0])) {
         memset(f, 0, sizeof *f);
-        sbxi_put_text(f->message, sizeof f->message, r->raw, r->raw_len);
+        sbxi_put_text(f->message, sizeof f->message, op->error.message, r->raw_len);
     }
+    op->error.message[0] = 0;
     return sbxi_op_fault(op, f, r->http);
 }
 
@@ -6849,7 +7020,7 @@ static void sbxi_reply_clear(sbx_op *op)
     r->raw_len = 0;
     r->retry_after_ms = -1;
     r->should_retry = SBX_DEFAULT;
-    r->token[0] = 0;
+    r->more = false;
 }
 /* op - the driver of operations: starts them, runs their exchanges and naps,
    and is the one place that knows deadlines, retries, probing, cancelling and
@@ -7081,7 +7252,7 @@ static int sbxi_op_probed(sbx_op *op, int rc)
     if (rc == SBX_OK && !op->reply.no) {
         e->sandbox_alive = SBX_YES;
         return sbxi_error_set(e, SBX_E_UNREACHABLE,
-            SBXI_TEXT("the connection was lost; the sandbox answers, and a command may still run in it"));
+            SBXI_TEXT("the connection was lost; the sandbox answers, its command may still run"));
     }
     if (op->reply.http && (op->reply.no || rc == SBX_E_SANDBOX_GONE)) {
         e->sandbox_alive = e->process_alive = SBX_NO;
@@ -7112,7 +7283,8 @@ static sbx_sandbox *sbxi_sandbox_new(sbx_client *c, const char *id)
 static int sbxi_sandbox_learn(sbx_op *op)
 {
     sbx_sandbox *s = op->sandbox;
-    if (!op->result) return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no sandbox"));
+    if (!op->result) return sbxi_op_fail(op, SBX_E_PROTOCOL,
+        SBXI_TEXT("the reply names no sandbox"));
     sbx_free(s->block);
     s->block = op->result;
     op->result = NULL;
@@ -7422,7 +7594,8 @@ static int sbxi_start(sbx_client *c, sbx_sandbox *s, sbx_feature feature, const 
     if (!later && !c->link.net.wait) return sbxi_call_fail(c, call, SBX_E_NO_WAIT, NULL);
     if (!sbx_supports(c, feature)) return sbxi_call_fail(c, call, SBX_E_UNSUPPORTED, NULL);
     if (!c->config.api_key && !(call && call->api_key) && !c->debug)
-        return sbxi_call_fail(c, call, SBX_E_AUTH, SBXI_TEXT("no API key: set config.api_key or its variable"));
+        return sbxi_call_fail(c, call, SBX_E_AUTH,
+            SBXI_TEXT("no API key: set config.api_key or its variable"));
     op = (sbx_op *)sbxi_alloc_get(&c->link.alloc, sizeof *op);
     if (!op) return sbxi_call_fail(c, call, SBX_E_NOMEM, NULL);
     sbxi_op_init(op, c, feature, args);
@@ -7698,7 +7871,8 @@ static const sbxi_field sbxi_e2b_lifecycle_fields[] = {
     SBXI_FIELD("autoResume", CHOICE, sbx_sandbox_info, auto_resume),
     { "onTimeout", sbxi_e2b_ends, offsetof(sbx_sandbox_info, on_timeout), 0, SBXI_T_ENUM, 0 }
 };
-static const sbxi_shape sbxi_e2b_lifecycle = SBXI_SHAPE(sbxi_e2b_lifecycle_fields, sbx_sandbox_info);
+static const sbxi_shape sbxi_e2b_lifecycle = SBXI_SHAPE(sbxi_e2b_lifecycle_fields,
+    sbx_sandbox_info);
 
 static const sbxi_field sbxi_e2b_info_fields[] = {
     SBXI_FIELD("templateID", STRING, sbx_sandbox_info, template_id),
@@ -7807,7 +7981,8 @@ static const sbxi_shape sbxi_e2b_listed = SBXI_SHAPE(sbxi_e2b_listed_fields, sbx
 static const sbxi_field sbxi_e2b_processes_fields[] = {
     SBXI_SUB("processes", EACH, sbxi_e2b_listed)
 };
-static const sbxi_shape sbxi_e2b_processes = SBXI_SHAPE(sbxi_e2b_processes_fields, sbx_process_info);
+static const sbxi_shape sbxi_e2b_processes = SBXI_SHAPE(sbxi_e2b_processes_fields,
+    sbx_process_info);
 
 static const sbxi_field sbxi_e2b_pid_fields[] = { SBXI_IN("pid", UINT, pid.pid) };
 static const sbxi_shape sbxi_e2b_pid = SBXI_SHAPE(sbxi_e2b_pid_fields, sbxi_args);
@@ -8040,7 +8215,8 @@ static int sbxi_e2b_on_event(sbx_op *op)
     if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
     if (!op->started && !e->start)
-        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the command's stream does not begin with its start"));
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the command's stream does not begin with its start"));
     if (e->start) {
         op->started = true;
         op->pid = e->pid;
@@ -8068,7 +8244,8 @@ static bool sbxi_e2b_is_key(const char *key)
 {
     size_t n = strlen(key), i;
     for (i = 0; i < n; i++)
-        if (!sbxi_is_digit(key[i]) && !(key[i] >= 'a' && key[i] <= 'z') && key[i] != '-') return false;
+        if (!sbxi_is_digit(key[i]) && !(key[i] >= 'a' && key[i] <= 'z')
+            && key[i] != '-') return false;
     return n >= 1 && n <= 255;
 }
 
@@ -8078,17 +8255,21 @@ static int sbxi_e2b_create_begin(sbx_op *op)
     bool pause = a->o.on_timeout == SBX_ON_TIMEOUT_PAUSE;
     if (!a->o.template_id) a->o.template_id = "base";
     if (a->o.auto_resume == SBX_YES && !pause)
-        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("auto_resume needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("auto_resume needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
     if (a->o.pause_memory != SBX_DEFAULT && !pause)
-        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("pause_memory needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("pause_memory needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
     if (a->o.pause_memory == SBX_NO && a->o.auto_resume == SBX_YES)
-        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("auto_resume needs the memory: pause_memory must not be SBX_NO"));
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("auto_resume needs the memory: pause_memory must not be SBX_NO"));
     if (a->o.on_timeout) a->auto_pause = pause ? SBX_YES : SBX_NO;
     a->auto_pause_memory = a->o.pause_memory;
     a->auto_resume = a->o.auto_resume;
     a->key = a->o.idempotency_key;
     if (a->key && !sbxi_e2b_is_key(a->key))
-        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("idempotency_key is 1 to 255 of a-z, 0-9 and -"));
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("idempotency_key is 1 to 255 of a-z, 0-9 and -"));
     if (!a->key && a->o.idempotent == SBX_YES) {
         int rc = sbxi_uuid(op, a->made_key);
         if (rc != SBX_OK) return rc;
@@ -8109,7 +8290,8 @@ static int sbxi_e2b_create_step(sbx_op *op)
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
     }
-    if (!got || !got->id) return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no sandbox"));
+    if (!got || !got->id) return sbxi_op_fail(op, SBX_E_PROTOCOL,
+        SBXI_TEXT("the reply names no sandbox"));
     op->sandbox = sbxi_sandbox_new(op->client, got->id);
     if (!op->sandbox) return SBX_E_NOMEM;
     rc = sbxi_sandbox_learn(op);
@@ -8140,7 +8322,8 @@ static int sbxi_e2b_metadata(sbx_op *op)
         sbxi_span once;
         if (i) sbxi_buf_add(out, i & 1 ? "=" : "&", 1);
         sbxi_buf_clear(word);
-        half = sbxi_percent(word, sbxi_span_of(text), SBXI_PERCENT_KEEP_SLASH) == SBX_OK ? word->len : 0;
+        half = sbxi_percent(word, sbxi_span_of(text), SBXI_PERCENT_KEEP_SLASH) == SBX_OK
+            ? word->len : 0;
         once.ptr = word->data;
         once.len = half;
         if (half) sbxi_percent(out, once, SBXI_PERCENT_FORM);
@@ -8156,7 +8339,8 @@ static int sbxi_e2b_list_begin(sbx_op *op)
     int rc;
     if (a->q.running == SBX_NO && !paused) paused = true;
     if (a->q.paused == SBX_NO && !running) running = true;
-    a->state = running && paused ? "running,paused" : running ? "running" : paused ? "paused" : NULL;
+    a->state = running && paused ? "running,paused" : running ? "running" : paused ? "paused"
+        : NULL;
     if (a->q.oldest_first) a->order = a->q.oldest_first == SBX_YES ? "asc" : "desc";
     sbxi_buf_clear(&op->scratch);
     if (a->q.started_after_unix_ms) {
@@ -8177,24 +8361,19 @@ static int sbxi_e2b_list_begin(sbx_op *op)
     return sbxi_ask(op, &sbxi_e2b_r_list, SBXI_E2B_NEXT);
 }
 
-/* One page if the caller pages, else all of them, bounded by the token: a
-   service that repeats it would never end. */
+/* One page if the caller pages, else all of them. */
 static int sbxi_e2b_list_step(sbx_op *op)
 {
     sbxi_list_args *a = &op->args.of.list;
-    const char *token = op->reply.token;
     sbx_page *page = a->page;
     if (op->step == SBXI_STEP_START) return sbxi_e2b_list_begin(op);
     if (page) {
-        memcpy(page->next_token, token, sizeof page->next_token);
-        page->has_next = token[0] != 0;
+        memcpy(page->next_token, op->held.token, sizeof page->next_token);
+        page->has_next = op->reply.more;
         page->ended_ = !page->has_next;
         return SBX_OK;
     }
-    if (!token[0]) return SBX_OK;
-    if (a->token && strcmp(a->token, token) == 0)
-        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the list repeats a page"));
-    memcpy(op->held.token, token, sizeof op->held.token);
+    if (!op->reply.more) return SBX_OK;
     a->token = op->held.token;
     return sbxi_ask(op, &sbxi_e2b_r_list, SBXI_E2B_NEXT);
 }
@@ -8248,7 +8427,8 @@ static int sbxi_e2b_write_step(sbx_op *op)
         }
     } else if (op->step == SBXI_STEP_DONE || ++a->at == a->count) {
         if (!op->result && a->count)
-            return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the service does not say what it wrote"));
+            return sbxi_op_fail(op, SBX_E_PROTOCOL,
+                SBXI_TEXT("the service does not say what it wrote"));
         return SBX_OK;
     }
     a->path = a->files[a->at].path;
@@ -8351,9 +8531,11 @@ SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *op
     if (!out) return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("out is NULL"));
     if (options) args.of.create.o = *options;
     if (!sbxi_pairs_ok(&args.of.create.o.metadata) || !sbxi_pairs_ok(&args.of.create.o.envs))
-        return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("metadata or envs: a key or value is NULL"));
+        return sbxi_call_fail(client, call, SBX_E_ARG,
+            SBXI_TEXT("metadata or envs: a key or value is NULL"));
     if (args.of.create.o.timeout_s < 0)
-        return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("timeout_s is negative: a sandbox always ends"));
+        return sbxi_call_fail(client, call, SBX_E_ARG,
+            SBXI_TEXT("timeout_s is negative: a sandbox always ends"));
     args.of.create.out = out;
     return sbxi_start(client, NULL, SBX_FEATURE_SANDBOX_CREATE, &args, sbxi_deliver_sandbox,
                       client->link.clocks.total_ms, call);
@@ -8375,7 +8557,8 @@ SBX_API int sbx_sandbox_attach(sbx_client *client, const char *id,
     if (!client) return SBX_E_ARG;
     if (out) *out = NULL;
     if (!out || !sbxi_id_ok(id))
-        return sbxi_call_fail(client, NULL, SBX_E_ARG, SBXI_TEXT("out is NULL, or id is empty or not plain text"));
+        return sbxi_call_fail(client, NULL, SBX_E_ARG,
+            SBXI_TEXT("out is NULL, or id is empty or not plain text"));
     s = sbxi_sandbox_new(client, id);
     if (!s) return sbxi_call_fail(client, NULL, SBX_E_NOMEM, NULL);
     if (access) {
@@ -8439,7 +8622,8 @@ SBX_API int sbx_sandbox_connect(sbx_sandbox *sandbox, int32_t timeout_s, bool *r
     memset(&args, 0, sizeof args);
     if (resumed) *resumed = false;
     if (!sandbox) return SBX_E_ARG;
-    if (timeout_s < 0) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("timeout_s is negative"));
+    if (timeout_s < 0) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+        SBXI_TEXT("timeout_s is negative"));
     args.of.time.timeout_s = timeout_s;
     args.of.time.resumed = resumed;
     return sbxi_on_sandbox(sandbox, SBX_FEATURE_SANDBOX_CONNECT, &args, NULL, call);
@@ -8473,7 +8657,8 @@ SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query,
     if (query) args.of.list.q = *query;
     if (!each) return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("each is NULL"));
     if (!sbxi_pairs_ok(&args.of.list.q.metadata))
-        return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("metadata: a key or value is NULL"));
+        return sbxi_call_fail(client, call, SBX_E_ARG,
+            SBXI_TEXT("metadata: a key or value is NULL"));
     if (page && (page->ended_ || page->limit < 0))
         return sbxi_call_fail(client, call, SBX_E_ARG,
             SBXI_TEXT("the page is past the end, or its limit is negative: zero it to start over"));
@@ -8489,7 +8674,8 @@ SBX_API int sbx_sandbox_set_timeout(sbx_sandbox *sandbox, int32_t timeout_s, con
     sbxi_args args;
     memset(&args, 0, sizeof args);
     if (!sandbox) return SBX_E_ARG;
-    if (timeout_s < 0) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("timeout_s is negative"));
+    if (timeout_s < 0) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+        SBXI_TEXT("timeout_s is negative"));
     args.of.time.timeout_s = timeout_s;
     return sbxi_on_sandbox(sandbox, SBX_FEATURE_SANDBOX_SET_TIMEOUT, &args, NULL, call);
 }
@@ -8569,7 +8755,8 @@ SBX_API int sbx_command_run(sbx_sandbox *sandbox, const char *cmd,
     if (!cmd) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("cmd is NULL"));
     if (options) args.of.command.o = *options;
     if (!sbxi_pairs_ok(&args.of.command.o.envs))
-        return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("envs: a key or value is NULL"));
+        return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+            SBXI_TEXT("envs: a key or value is NULL"));
     args.of.command.cmd = cmd;
     args.of.command.result = result;
     ms = args.of.command.o.timeout_ms ? args.of.command.o.timeout_ms : 60000;
@@ -8590,7 +8777,8 @@ SBX_API int sbx_command_list(sbx_sandbox *sandbox, sbx_process_each each, void *
     return sbxi_on_sandbox(sandbox, SBX_FEATURE_COMMAND_LIST, &args, NULL, call);
 }
 
-SBX_API int sbx_command_kill(sbx_sandbox *sandbox, uint32_t pid, bool *existed, const sbx_call *call)
+SBX_API int sbx_command_kill(sbx_sandbox *sandbox, uint32_t pid, bool *existed,
+    const sbx_call *call)
 {
     sbxi_args args;
     memset(&args, 0, sizeof args);
@@ -8608,7 +8796,8 @@ static int sbxi_files_args_of(sbx_sandbox *s, const char *path, const sbx_files_
 {
     memset(args, 0, sizeof *args);
     if (!s) return SBX_E_ARG;
-    if (!path || !path[0]) return sbxi_call_fail(s->client, call, SBX_E_ARG, SBXI_TEXT("path is NULL or empty"));
+    if (!path || !path[0]) return sbxi_call_fail(s->client, call, SBX_E_ARG,
+        SBXI_TEXT("path is NULL or empty"));
     if (options) args->of.files.o = *options;
     args->of.files.path = path;
     return SBX_OK;
@@ -8650,7 +8839,8 @@ SBX_API int sbx_files_write(sbx_sandbox *sandbox, const char *path, sbx_source f
     if (info) *info = NULL;
     if (rc != SBX_OK) return rc;
     if (!from.get || from.size < -1)
-        return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("from.get is NULL or from.size is below -1"));
+        return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+            SBXI_TEXT("from.get is NULL or from.size is below -1"));
     args.of.files.one.from = from;
     args.of.files.count = 1;
     args.of.files.info = info;
@@ -8664,7 +8854,8 @@ SBX_API int sbx_files_write_bytes(sbx_sandbox *sandbox, const char *path, const 
     int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
     if (info) *info = NULL;
     if (rc != SBX_OK) return rc;
-    if (len && !data) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("data is NULL"));
+    if (len && !data) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+        SBXI_TEXT("data is NULL"));
     args.of.files.bytes.data = data;
     args.of.files.bytes.len = len;
     args.of.files.from_bytes = true;
@@ -8680,11 +8871,12 @@ SBX_API int sbx_files_write_many(sbx_sandbox *sandbox, const sbx_file_write *fil
     size_t i;
     int rc = sbxi_files_args_of(sandbox, "-", options, &args, call);
     if (rc != SBX_OK) return rc;
-    if (count && !files) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("files is NULL"));
+    if (count && !files) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+        SBXI_TEXT("files is NULL"));
     for (i = 0; i < count; i++)
         if (!files[i].path || !files[i].path[0] || !files[i].from.get || files[i].from.size < -1)
             return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
-                                  SBXI_TEXT("files: a path is empty, or a source has no get() or a bad size"));
+                SBXI_TEXT("files: a path is empty, or a source has no get() or a bad size"));
     args.of.files.path = NULL;
     args.of.files.files = files;
     args.of.files.count = count;
@@ -8724,7 +8916,8 @@ SBX_API int sbx_files_exists(sbx_sandbox *sandbox, const char *path,
     int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
     if (exists) *exists = false;
     if (rc != SBX_OK) return rc;
-    if (!exists) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("exists is NULL"));
+    if (!exists) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+        SBXI_TEXT("exists is NULL"));
     args.answer = exists;
     return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_EXISTS, &args, sbxi_deliver_answer, call);
 }
@@ -8745,7 +8938,8 @@ SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from, const char 
     int rc = sbxi_files_args_of(sandbox, from, options, &args, call);
     if (info) *info = NULL;
     if (rc != SBX_OK) return rc;
-    if (!to || !to[0]) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("to is NULL or empty"));
+    if (!to || !to[0]) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+        SBXI_TEXT("to is NULL or empty"));
     args.of.files.to = to;
     args.of.files.info = info;
     return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_RENAME, &args, sbxi_deliver_file, call);

@@ -113,7 +113,7 @@
 #endif
 
 #ifndef SBX_IO_BYTES        /* buffer of one connection, 512 or more */
-#define SBX_IO_BYTES        SBX_LIMIT_(8192, 1536)
+#define SBX_IO_BYTES        SBX_LIMIT_(8192, 1024)
 #endif
 #ifndef SBX_PIECE_BYTES     /* decoded output handed to a sink at a time */
 #define SBX_PIECE_BYTES     SBX_LIMIT_(1024, 192)
@@ -172,7 +172,7 @@ extern "C" {
     X(AGAIN, -3, "would block: call again when there is something to do") \
     X(REENTRANT, -4, "not allowed inside a callback: start it with call.op, or do it after") \
     X(CANCELLED, -5, "cancelled") \
-    X(TIMEOUT, -6, "timed out: error.clock names the clock; raise it in sbx_clocks or call.timeout_ms") \
+    X(TIMEOUT, -6, "timed out: error.clock says which; raise it in sbx_clocks or the call") \
     X(UNSUPPORTED, -7, "not offered by this provider or left out of this build") \
     X(UNSUPPORTED_HOST, -8, "this host is too old for the call: update its template or daemon") \
     X(DNS, -9, "host name not found: check the domain or URL, and the network") \
@@ -193,7 +193,7 @@ extern "C" {
     X(BUSY, -24, "the service is busy or has no capacity: try again later") \
     X(SERVER, -25, "the service failed: try again; report it if it stays") \
     X(SANDBOX_GONE, -26, "the sandbox is not running: it was killed or its time is over") \
-    X(UNREACHABLE, -27, "the connection into the sandbox was lost: error.sandbox_alive says whether it still answers") \
+    X(UNREACHABLE, -27, "connection to the sandbox lost: error.sandbox_alive says if it answers") \
     X(NO_SPACE, -28, "no space left in the sandbox") \
     X(NOT_A_FILE, -29, "the path is a directory or another kind than asked for") \
     X(NO_END, -30, "the stream ended without its end message: reconnect by pid to go on") \
@@ -833,9 +833,9 @@ typedef struct sbx_json_reader {
 SBX_API void sbx_json_init(sbx_json_reader *reader, sbx_json_fn fn, void *ctx);
 
 /* Feeds len bytes. SBX_OK: all taken; SBX_PENDING: the callback paused, *used
-   bytes are taken, feed the rest later; SBX_E_BAD_JSON, or what the callback
-   returned, with *used the offset of the offender: sticky. used may be NULL
-   unless the callback pauses. */
+   bytes are taken, feed the rest later; SBX_E_BAD_JSON, SBX_E_TOO_LARGE (deeper
+   than SBX_MAX_JSON_DEPTH), or what the callback returned, with *used the offset
+   of the offender: sticky. used may be NULL unless the callback pauses. */
 SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
     size_t *used);
 
@@ -923,8 +923,9 @@ SBX_API int sbx_http_end(sbx_http_reader *reader);
 #define SBX_BASE64_LEN(len) (((len) + 2) / 3 * 4)
 SBX_API size_t sbx_base64_encode(char *out, const void *data, size_t len);
 
-/* Streaming decoder: any split of the text; padding optional, URL-safe letters
-   accepted. out needs len / 4 * 3 + 3 bytes. */
+/* Streaming decoder, starts zeroed: any split of the text; padding optional,
+   URL-safe letters accepted, white space not. out needs len / 4 * 3 + 3 bytes
+   and may be the text itself. */
 typedef struct sbx_base64 { uint32_t bits_; uint8_t count_, ended_; } sbx_base64;
 SBX_API int sbx_base64_decode(sbx_base64 *state, const char *text, size_t len,
     void *out, size_t *out_len);    /* SBX_E_PROTOCOL: not base64 */

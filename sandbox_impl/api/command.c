@@ -45,7 +45,8 @@ SBX_API int sbx_command_run(sbx_sandbox *sandbox, const char *cmd,
     if (!cmd) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("cmd is NULL"));
     if (options) args.of.command.o = *options;
     if (!sbxi_pairs_ok(&args.of.command.o.envs))
-        return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("envs: a key or value is NULL"));
+        return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+            SBXI_TEXT("envs: a key or value is NULL"));
     args.of.command.cmd = cmd;
     args.of.command.result = result;
     ms = args.of.command.o.timeout_ms ? args.of.command.o.timeout_ms : 60000;
@@ -66,7 +67,8 @@ SBX_API int sbx_command_list(sbx_sandbox *sandbox, sbx_process_each each, void *
     return sbxi_on_sandbox(sandbox, SBX_FEATURE_COMMAND_LIST, &args, NULL, call);
 }
 
-SBX_API int sbx_command_kill(sbx_sandbox *sandbox, uint32_t pid, bool *existed, const sbx_call *call)
+SBX_API int sbx_command_kill(sbx_sandbox *sandbox, uint32_t pid, bool *existed,
+    const sbx_call *call)
 {
     sbxi_args args;
     memset(&args, 0, sizeof args);

@@ -5,7 +5,8 @@ static int sbxi_files_args_of(sbx_sandbox *s, const char *path, const sbx_files_
 {
     memset(args, 0, sizeof *args);
     if (!s) return SBX_E_ARG;
-    if (!path || !path[0]) return sbxi_call_fail(s->client, call, SBX_E_ARG, SBXI_TEXT("path is NULL or empty"));
+    if (!path || !path[0]) return sbxi_call_fail(s->client, call, SBX_E_ARG,
+        SBXI_TEXT("path is NULL or empty"));
     if (options) args->of.files.o = *options;
     args->of.files.path = path;
     return SBX_OK;
@@ -47,7 +48,8 @@ SBX_API int sbx_files_write(sbx_sandbox *sandbox, const char *path, sbx_source f
     if (info) *info = NULL;
     if (rc != SBX_OK) return rc;
     if (!from.get || from.size < -1)
-        return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("from.get is NULL or from.size is below -1"));
+        return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+            SBXI_TEXT("from.get is NULL or from.size is below -1"));
     args.of.files.one.from = from;
     args.of.files.count = 1;
     args.of.files.info = info;
@@ -61,7 +63,8 @@ SBX_API int sbx_files_write_bytes(sbx_sandbox *sandbox, const char *path, const 
     int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
     if (info) *info = NULL;
     if (rc != SBX_OK) return rc;
-    if (len && !data) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("data is NULL"));
+    if (len && !data) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+        SBXI_TEXT("data is NULL"));
     args.of.files.bytes.data = data;
     args.of.files.bytes.len = len;
     args.of.files.from_bytes = true;
@@ -77,11 +80,12 @@ SBX_API int sbx_files_write_many(sbx_sandbox *sandbox, const sbx_file_write *fil
     size_t i;
     int rc = sbxi_files_args_of(sandbox, "-", options, &args, call);
     if (rc != SBX_OK) return rc;
-    if (count && !files) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("files is NULL"));
+    if (count && !files) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+        SBXI_TEXT("files is NULL"));
     for (i = 0; i < count; i++)
         if (!files[i].path || !files[i].path[0] || !files[i].from.get || files[i].from.size < -1)
             return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
-                                  SBXI_TEXT("files: a path is empty, or a source has no get() or a bad size"));
+                SBXI_TEXT("files: a path is empty, or a source has no get() or a bad size"));
     args.of.files.path = NULL;
     args.of.files.files = files;
     args.of.files.count = count;
@@ -121,7 +125,8 @@ SBX_API int sbx_files_exists(sbx_sandbox *sandbox, const char *path,
     int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
     if (exists) *exists = false;
     if (rc != SBX_OK) return rc;
-    if (!exists) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("exists is NULL"));
+    if (!exists) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+        SBXI_TEXT("exists is NULL"));
     args.answer = exists;
     return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_EXISTS, &args, sbxi_deliver_answer, call);
 }
@@ -142,7 +147,8 @@ SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from, const char 
     int rc = sbxi_files_args_of(sandbox, from, options, &args, call);
     if (info) *info = NULL;
     if (rc != SBX_OK) return rc;
-    if (!to || !to[0]) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("to is NULL or empty"));
+    if (!to || !to[0]) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+        SBXI_TEXT("to is NULL or empty"));
     args.of.files.to = to;
     args.of.files.info = info;
     return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_RENAME, &args, sbxi_deliver_file, call);

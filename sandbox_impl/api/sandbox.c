@@ -33,9 +33,11 @@ SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *op
     if (!out) return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("out is NULL"));
     if (options) args.of.create.o = *options;
     if (!sbxi_pairs_ok(&args.of.create.o.metadata) || !sbxi_pairs_ok(&args.of.create.o.envs))
-        return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("metadata or envs: a key or value is NULL"));
+        return sbxi_call_fail(client, call, SBX_E_ARG,
+            SBXI_TEXT("metadata or envs: a key or value is NULL"));
     if (args.of.create.o.timeout_s < 0)
-        return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("timeout_s is negative: a sandbox always ends"));
+        return sbxi_call_fail(client, call, SBX_E_ARG,
+            SBXI_TEXT("timeout_s is negative: a sandbox always ends"));
     args.of.create.out = out;
     return sbxi_start(client, NULL, SBX_FEATURE_SANDBOX_CREATE, &args, sbxi_deliver_sandbox,
                       client->link.clocks.total_ms, call);
@@ -57,7 +59,8 @@ SBX_API int sbx_sandbox_attach(sbx_client *client, const char *id,
     if (!client) return SBX_E_ARG;
     if (out) *out = NULL;
     if (!out || !sbxi_id_ok(id))
-        return sbxi_call_fail(client, NULL, SBX_E_ARG, SBXI_TEXT("out is NULL, or id is empty or not plain text"));
+        return sbxi_call_fail(client, NULL, SBX_E_ARG,
+            SBXI_TEXT("out is NULL, or id is empty or not plain text"));
     s = sbxi_sandbox_new(client, id);
     if (!s) return sbxi_call_fail(client, NULL, SBX_E_NOMEM, NULL);
     if (access) {
@@ -121,7 +124,8 @@ SBX_API int sbx_sandbox_connect(sbx_sandbox *sandbox, int32_t timeout_s, bool *r
     memset(&args, 0, sizeof args);
     if (resumed) *resumed = false;
     if (!sandbox) return SBX_E_ARG;
-    if (timeout_s < 0) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("timeout_s is negative"));
+    if (timeout_s < 0) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+        SBXI_TEXT("timeout_s is negative"));
     args.of.time.timeout_s = timeout_s;
     args.of.time.resumed = resumed;
     return sbxi_on_sandbox(sandbox, SBX_FEATURE_SANDBOX_CONNECT, &args, NULL, call);
@@ -155,7 +159,8 @@ SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query,
     if (query) args.of.list.q = *query;
     if (!each) return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("each is NULL"));
     if (!sbxi_pairs_ok(&args.of.list.q.metadata))
-        return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("metadata: a key or value is NULL"));
+        return sbxi_call_fail(client, call, SBX_E_ARG,
+            SBXI_TEXT("metadata: a key or value is NULL"));
     if (page && (page->ended_ || page->limit < 0))
         return sbxi_call_fail(client, call, SBX_E_ARG,
             SBXI_TEXT("the page is past the end, or its limit is negative: zero it to start over"));
@@ -171,7 +176,8 @@ SBX_API int sbx_sandbox_set_timeout(sbx_sandbox *sandbox, int32_t timeout_s, con
     sbxi_args args;
     memset(&args, 0, sizeof args);
     if (!sandbox) return SBX_E_ARG;
-    if (timeout_s < 0) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("timeout_s is negative"));
+    if (timeout_s < 0) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
+        SBXI_TEXT("timeout_s is negative"));
     args.of.time.timeout_s = timeout_s;
     return sbxi_on_sandbox(sandbox, SBX_FEATURE_SANDBOX_SET_TIMEOUT, &args, NULL, call);
 }

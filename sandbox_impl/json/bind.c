@@ -177,13 +177,13 @@ static void sbxi_bind_gather(char *out, size_t cap, size_t before, const char *t
 static void sbxi_bind_number(const sbxi_field *f, char *member, sbxi_span s)
 {
     char digits[SBXI_DECIMAL_MAX + 3];
-    bool minus = s.len && *s.ptr == '-';
+    bool minus = s.len && *s.ptr == '-', milli = f->type == SBXI_T_MILLI;
     unsigned taken = 0; /* digits after the point, and the point */
-    uint64_t v, limit = (uint64_t)INT64_MAX + minus;
-    size_t i;
     sbxi_span d = { digits, 0 };
+    uint64_t v;
+    size_t i;
     for (i = minus; i < s.len; i++) {
-        if (s.ptr[i] == '.' && f->type == SBXI_T_MILLI && !taken) {
+        if (s.ptr[i] == '.' && milli && !taken) {
             taken = 1;
             continue;
         }
@@ -191,16 +191,18 @@ static void sbxi_bind_number(const sbxi_field *f, char *member, sbxi_span s)
         if (taken && taken++ > 3) continue;
         digits[d.len++] = s.ptr[i];
     }
-    for (; f->type == SBXI_T_MILLI && taken < 4; taken += 1 + !taken) digits[d.len++] = '0';
+    if (!taken) taken = 1;
+    for (; milli && taken < 4; taken++) digits[d.len++] = '0';
     if (!sbxi_parse_u64(d, UINT64_MAX, &v)) return;
-    if (f->type == SBXI_T_INT) limit = (uint64_t)INT32_MAX + minus;
-    if (f->type == SBXI_T_UINT) limit = minus ? 0 : UINT32_MAX;
-    if (v > limit) v = limit;
-    if (minus) v = 0 - v;
     if (f->type == SBXI_T_INT || f->type == SBXI_T_UINT) {
-        uint32_t v32 = (uint32_t)v;
-        memcpy(member, &v32, sizeof v32);
+        uint32_t max = minus ? 0 : UINT32_MAX, small;
+        if (f->type == SBXI_T_INT) max = (uint32_t)INT32_MAX + minus;
+        small = v > max ? max : (uint32_t)v;
+        if (minus) small = 0 - small;
+        memcpy(member, &small, sizeof small);
     } else {
+        if (v >> 63) v = (uint64_t)INT64_MAX + minus;
+        if (minus) v = 0 - v;
         memcpy(member, &v, sizeof v);
     }
 }
@@ -404,7 +406,8 @@ static int sbxi_bind_fix(sbxi_bind *b, const sbxi_shape *shape, size_t base)
 {
     sbxi_buf *block = b->block;
     size_t at = base + shape->size, end = block->len, array = 0, i;
-    if (sbxi_buf_reserve(block, b->need) != SBX_OK) return block->status; /* moves for the last time */
+    if (sbxi_buf_reserve(block, b->need) != SBX_OK) return block->status;
+    /* From here on the block does not move. */
     while (at < end) {
         sbxi_note n;
         sbxi_items list;

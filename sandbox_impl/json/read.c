@@ -97,6 +97,53 @@ static const char *sbxi_json_digits8(const char *p, const char *end)
     return p;
 }
 
+/* Passes whole characters of 2 to 4 bytes; stops at ASCII, at what is not UTF-8,
+   and near the end, which the state machine judges byte by byte. */
+static const char *sbxi_json_utf8_run(const char *p, const char *end)
+{
+    while (end - p >= 4) {
+        uint32_t w, edge;
+        memcpy(&w, p, 4);
+        if ((w & 0x00C0C0F0u) == 0x008080E0u) {
+            edge = w & 0x200Fu; /* E0 80.. is overlong, ED A0.. a surrogate */
+            if (edge == 0 || edge == 0x200Du) break;
+            p += 3;
+        } else if ((w & 0xC0E0u) == 0x80C0u) {
+            if (!(w & 0x1Eu)) break;
+            p += 2;
+        } else if ((w & 0xC0C0C0F8u) == 0x808080F0u) {
+            edge = w & 0x3007u; /* F0 80.. is overlong, above F4 8F.. is nothing */
+            if (edge == 0 || ((w & 4) && (edge & 0x3003u))) break;
+            p += 4;
+        } else {
+            break;
+        }
+    }
+    return p;
+}
+
+/* Value of 4 hex digits, above 0xFFFF if they are not. */
+static uint32_t sbxi_json_hex4(const char *p)
+{
+#define SBXI_X16 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16
+#define SBXI_AF 16, 10, 11, 12, 13, 14, 15, 16, 16, 16, 16, 16, 16, 16, 16, 16
+    static const uint8_t value[128] = {
+        SBXI_X16, SBXI_X16, SBXI_X16,
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 16, 16, 16, 16, 16,
+        SBXI_AF, SBXI_X16, SBXI_AF, SBXI_X16
+    };
+#undef SBXI_X16
+#undef SBXI_AF
+    const unsigned char *u = (const unsigned char *)p;
+    uint32_t a, b, c, d;
+    if ((u[0] | u[1] | u[2] | u[3]) & 0x80) return 0x10000;
+    a = value[u[0]];
+    b = value[u[1]];
+    c = value[u[2]];
+    d = value[u[3]];
+    return (a | b | c | d) & 16 ? 0x10000 : a << 12 | b << 8 | c << 4 | d;
+}
+
 static const char *sbxi_json_spaces8(const char *p, const char *end)
 {
     while (end - p >= 8) {
@@ -208,6 +255,77 @@ static unsigned sbxi_json_number(unsigned state, char c)
     return next[state][c == '0' ? 0 : sbxi_is_digit(c) ? 1 : c == '.' ? 2 :
         sbxi_lower(c) == 'e' ? 3 : c == '-' || c == '+' ? 4 : 5];
 }
+
+#if SBXI_WIDE
+#define SBXI_J_PIECE 512
+
+/* One whole escape at p, which has 12 bytes; NULL: left to the state machine. */
+static const char *sbxi_json_escape_at(const char *p, char **out)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    uint32_t code, low;
+    const char *at;
+    if (p[1] == 'u') {
+        code = sbxi_json_hex4(p + 2);
+        p += 6;
+        if (code > 0xFFFF) return NULL;
+        if (code >= 0xD800 && code < 0xE000) {
+            low = p[0] == '\\' && p[1] == 'u' ? sbxi_json_hex4(p + 2) : 0;
+            if (code >= 0xDC00 || low < 0xDC00 || low > 0xDFFF) return NULL;
+            code = 0x10000 + ((code & 0x3FF) << 10) + (low & 0x3FF);
+            p += 6;
+        }
+        *out += sbxi_utf8_put(*out, code);
+        return p;
+    }
+    at = (const char *)memchr(from, p[1], 8);
+    if (!at) return NULL;
+    *(*out)++ = to[at - from];
+    return p + 2;
+}
+
+/* A string value from its first escape on, gathered to larger pieces than one
+   between two escapes. Stops early at anything unusual. Returns the new position,
+   behind the closing quote if *done. */
+static const char *sbxi_json_unescape(sbx_json_reader *r, const char *p, const char *end,
+    bool *done)
+{
+    char piece[SBXI_J_PIECE], *out = piece;
+    while (end - p >= 12 && out - piece <= SBXI_J_PIECE - 8) {
+        uint64_t w = sbxi_load8(p);
+        uint64_t stop = (w | (w - SBXI_ONES * 0x20)) & SBXI_HIGHS;
+        const char *next;
+        stop |= sbxi_equal8(w, SBXI_ONES * '"') | sbxi_equal8(w, SBXI_ONES * '\\');
+        memcpy(out, p, 8);
+        if (!stop) {
+            out += 8;
+            p += 8;
+            continue;
+        }
+        out += __builtin_ctzll(stop) >> 3;
+        p += __builtin_ctzll(stop) >> 3;
+        if (end - p < 12 || out - piece > SBXI_J_PIECE - 8) break;
+        if (*p == '\\') {
+            next = sbxi_json_escape_at(p, &out);
+        } else if (*p == '"') {
+            *done = true;
+            p++;
+            break;
+        } else {
+            size_t n = (size_t)SBXI_MIN(end - p, SBXI_J_PIECE - (out - piece));
+            next = sbxi_json_utf8_run(p, p + n);
+            if (next == p) break;
+            memcpy(out, p, (size_t)(next - p));
+            out += next - p;
+        }
+        if (!next) break;
+        p = next;
+    }
+    if (*done) sbxi_json_token(r, SBX_JSON_STRING, piece, (size_t)(out - piece));
+    else sbxi_json_run(r, SBXI_J_STRING, piece, (size_t)(out - piece));
+    return p;
+}
+#endif
 
 static bool sbxi_json_in_object(const sbx_json_reader *r)
 {
@@ -323,7 +441,22 @@ SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
                 break;
             }
 #if SBXI_WIDE
-            p = sbxi_json_plain8(p, end);
+            if (c == '\\' && p == start && !r->len_ && !r->high_ && !(r->flags_ & SBXI_J_IS_KEY)) {
+                bool done = false;
+                p = sbxi_json_unescape(r, p, end, &done);
+                if (done) state = SBXI_J_AFTER;
+                if (p != start) { /* else too near the end, or unusual */
+                    start = p;
+                    break;
+                }
+            }
+            for (;;) {
+                const char *before;
+                p = sbxi_json_plain8(p, end);
+                before = p;
+                if (end - p >= 4 && (*p & 0x80)) p = sbxi_json_utf8_run(p, end);
+                if (p == before) break;
+            }
 #endif
             for (; p != end; p++) {
                 c = (unsigned char)*p;
@@ -336,6 +469,13 @@ SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
                 sbxi_json_token(r, next ? SBX_JSON_KEY : SBX_JSON_STRING, start,
                     (size_t)(p - start));
                 p++;
+#if SBXI_WIDE
+                /* What nearly always follows, without another round. */
+                if (next && end - p > 2 && *p == ':' && r->status_ == SBX_OK) {
+                    p += 1 + (p[1] == ' ');
+                    state = SBXI_J_VALUE;
+                }
+#endif
             } else if (c == '\\') {
                 if (p != start) {
                     sbxi_json_run(r, state, start, (size_t)(p - start));

@@ -64,6 +64,7 @@ typedef struct sbxi_exchange {
     bool answered;          /* a byte came back */
     bool broken;            /* the connection cannot be kept */
     bool last_chunk;
+    bool paused;            /* the reader waits to be fed again, if with nothing */
     sbx_http_reader http;
 } sbxi_exchange;
 
@@ -315,7 +316,8 @@ static int sbxi_exchange_feed(sbxi_exchange *x)
     size_t used = 0;
     int rc = sbx_http_feed(&x->http, x->conn->io + x->rx_pos, x->rx_len - x->rx_pos, &used);
     x->rx_pos += used;
-    if (rc == SBX_E_AGAIN) x->want = 0;
+    x->paused = rc == SBX_E_AGAIN;
+    if (x->paused) x->want = 0;
     return rc;
 }
 
@@ -380,7 +382,7 @@ static int sbxi_exchange_recv(sbxi_exchange *x, uint64_t now)
     for (i = 0; i < SBXI_READS_A_RUN; i++) {
         size_t got;
         int rc = SBX_PENDING;
-        if (x->rx_pos < x->rx_len) rc = sbxi_exchange_feed(x);
+        if (x->rx_pos < x->rx_len || x->paused) rc = sbxi_exchange_feed(x);
         if (rc == SBX_OK) x->state = SBXI_X_DONE;
         if (rc != SBX_PENDING) return rc;
         rc = sbxi_conn_recv(x->link, x->conn, x->conn->io, SBX_IO_BYTES, &got, &x->want);

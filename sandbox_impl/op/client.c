@@ -116,7 +116,8 @@ static int sbxi_check_config(sbx_client *c, sbx_error *e)
 {
     const sbx_config *g = &c->config;
     const char *const *d = c->provider->dialects;
-    const char *const texts[] = { g->api_key, g->domain, g->api_url, g->sandbox_url, g->user_agent };
+    const char *const texts[] = { g->api_key, g->domain, g->api_url, g->sandbox_url,
+        g->user_agent };
     size_t i;
     for (i = 0; i < SBXI_LEN(texts); i++)
         if (texts[i] && !sbxi_is_field_value(sbxi_span_of(texts[i])))
@@ -126,13 +127,15 @@ static int sbxi_check_config(sbx_client *c, sbx_error *e)
         return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("domain is not a host name"));
     for (i = 0; i < g->headers.count; i++)
         if (sbxi_header_line(&c->extra, g->headers.items[i].key, g->headers.items[i].value))
-            return sbxi_error_set(e, c->extra.status, SBXI_TEXT("headers: a name or value is not allowed"));
+            return sbxi_error_set(e, c->extra.status,
+                SBXI_TEXT("headers: a name or value is not allowed"));
     for (i = 0; g->dialect && d[i]; i++)
         if (strcmp(d[i], g->dialect) == 0) {
             c->dialect = (uint8_t)i;
             return SBX_OK;
         }
-    return g->dialect ? sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("dialect is not one of this provider's"))
+    return g->dialect ? sbxi_error_set(e, SBX_E_ARG,
+        SBXI_TEXT("dialect is not one of this provider's"))
                       : SBX_OK;
 }
 
@@ -159,7 +162,8 @@ static int sbxi_open_transport(sbx_client *c, sbx_error *e)
 #endif
     }
     if (!c->link.net.send || !c->link.net.recv || !c->link.net.close || !c->link.net.now_ms)
-        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("net needs open, send, recv, close and now_ms"));
+        return sbxi_error_set(e, SBX_E_ARG,
+            SBXI_TEXT("net needs open, send, recv, close and now_ms"));
     return SBX_OK;
 }
 

@@ -228,7 +228,7 @@ static int sbxi_op_probed(sbx_op *op, int rc)
     if (rc == SBX_OK && !op->reply.no) {
         e->sandbox_alive = SBX_YES;
         return sbxi_error_set(e, SBX_E_UNREACHABLE,
-            SBXI_TEXT("the connection was lost; the sandbox answers, and a command may still run in it"));
+            SBXI_TEXT("the connection was lost; the sandbox answers, its command may still run"));
     }
     if (op->reply.http && (op->reply.no || rc == SBX_E_SANDBOX_GONE)) {
         e->sandbox_alive = e->process_alive = SBX_NO;
@@ -259,7 +259,8 @@ static sbx_sandbox *sbxi_sandbox_new(sbx_client *c, const char *id)
 static int sbxi_sandbox_learn(sbx_op *op)
 {
     sbx_sandbox *s = op->sandbox;
-    if (!op->result) return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no sandbox"));
+    if (!op->result) return sbxi_op_fail(op, SBX_E_PROTOCOL,
+        SBXI_TEXT("the reply names no sandbox"));
     sbx_free(s->block);
     s->block = op->result;
     op->result = NULL;
@@ -569,7 +570,8 @@ static int sbxi_start(sbx_client *c, sbx_sandbox *s, sbx_feature feature, const 
     if (!later && !c->link.net.wait) return sbxi_call_fail(c, call, SBX_E_NO_WAIT, NULL);
     if (!sbx_supports(c, feature)) return sbxi_call_fail(c, call, SBX_E_UNSUPPORTED, NULL);
     if (!c->config.api_key && !(call && call->api_key) && !c->debug)
-        return sbxi_call_fail(c, call, SBX_E_AUTH, SBXI_TEXT("no API key: set config.api_key or its variable"));
+        return sbxi_call_fail(c, call, SBX_E_AUTH,
+            SBXI_TEXT("no API key: set config.api_key or its variable"));
     op = (sbx_op *)sbxi_alloc_get(&c->link.alloc, sizeof *op);
     if (!op) return sbxi_call_fail(c, call, SBX_E_NOMEM, NULL);
     sbxi_op_init(op, c, feature, args);

@@ -40,15 +40,14 @@ typedef struct sbxi_reply {
     bool no;                /* a rule said SBXI_MEANS_NO */
     bool json_started;
     uint8_t should_retry;   /* sbx_choice */
-    uint8_t raw_len;
+    bool more;              /* op->held.token is that of a next page */
+    uint8_t raw_len;        /* of an error body, kept in error.message meanwhile */
     sbx_json_reader json;
     sbxi_bind bind;
     union {
         sbxi_event event;
         sbxi_fault fault;
     } of;
-    char raw[160];          /* beginning of an error body that is not JSON */
-    char token[SBX_MAX_TOKEN]; /* of the next page */
 } sbxi_reply;
 
 /* Small and often used members first: they cost the shortest instructions on
@@ -95,7 +94,7 @@ struct sbx_op {
     char line[SBX_MAX_LINE];
     union {
         unsigned char piece[SBX_PIECE_BYTES];
-        char token[SBX_MAX_TOKEN]; /* of the page a list is asking for */
+        char token[SBX_MAX_TOKEN]; /* of the next page of a list */
     } held;
 };
 

@@ -153,6 +153,20 @@ static int32_t sbxi_retry_after(const sbx_op *op, sbxi_span value)
     return date < 0 ? 0 : date > INT32_MAX ? INT32_MAX : (int32_t)date;
 }
 
+/* The next page's token; a service that repeats one would never end. */
+static int sbxi_reply_token(sbx_op *op, sbxi_span token, bool cut)
+{
+    const char *now = op->args.of.list.token;
+    if (cut || token.len >= sizeof op->held.token)
+        return sbxi_op_fail(op, SBX_E_TOO_LARGE,
+                            SBXI_TEXT("a page token is longer than SBX_MAX_TOKEN"));
+    if (now && strcmp(now, token.ptr) == 0)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the list repeats a page"));
+    memcpy(op->held.token, token.ptr, token.len + 1);
+    op->reply.more = token.len > 0;
+    return SBX_OK;
+}
+
 static int sbxi_reply_header(void *ctx, const char *name, const char *value, bool cut)
 {
     sbx_op *op = (sbx_op *)ctx;
@@ -164,9 +178,7 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
     } else if (sbxi_span_is(n, "should-retry")) {
         r->should_retry = sbxi_span_is_nocase(v, "true") ? SBX_YES : SBX_NO;
     } else if (page && sbxi_span_is_nocase(n, page)) {
-        if (cut || v.len >= sizeof r->token)
-            return sbxi_op_fail(op, SBX_E_TOO_LARGE, SBXI_TEXT("a page token is longer than SBX_MAX_TOKEN"));
-        memcpy(r->token, v.ptr, v.len + 1);
+        return sbxi_reply_token(op, v, cut);
     }
     return SBX_OK;
 }
@@ -201,7 +213,8 @@ static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
     r->http = head->status;
     r->happy = head->status >= 200 && head->status < 300;
     if (head->gzip)
-        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is compressed though not asked for"));
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the reply is compressed though not asked for"));
     if (r->happy && op->route->recv == SBXI_RECV_EVENTS) {
         sbxi_connect_init(&op->frame, &frames, op);
         return SBX_OK;
@@ -216,15 +229,16 @@ static int sbxi_reply_json(sbx_op *op, const char *data, size_t len)
 {
     sbxi_reply *r = &op->reply;
     int rc;
-    if (!r->happy && r->raw_len < sizeof r->raw) {
-        size_t n = SBXI_MIN(len, sizeof r->raw - r->raw_len);
-        memcpy(r->raw + r->raw_len, data, n);
+    if (!r->happy) { /* what is not JSON is shown as it is */
+        size_t room = sizeof op->error.message - 1 - r->raw_len, n = SBXI_MIN(len, room);
+        memcpy(op->error.message + r->raw_len, data, n);
         r->raw_len = (uint8_t)(r->raw_len + n);
     }
     rc = sbx_json_feed(&r->json, data, len, NULL);
     if (!r->happy) return SBX_OK;
     if (rc == SBX_E_BAD_JSON)
-        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON: is this the right URL?"));
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the reply is not JSON: is this the right URL?"));
     if (rc == SBX_E_TOO_LARGE)
         sbxi_op_fail(op, rc, SBXI_TEXT("the reply is larger than SBX_MAX_RESULT or deeper than "
                              "SBX_MAX_JSON_DEPTH"));
@@ -247,7 +261,8 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
     case SBXI_RECV_EVENTS:
         rc = sbxi_connect_feed(&op->frame, data, len, used);
         if (rc == SBX_E_BAD_JSON || rc == SBX_E_PROTOCOL)
-            rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the stream does not hold to the protocol"));
+            rc = sbxi_op_fail(op, SBX_E_PROTOCOL,
+                SBXI_TEXT("the stream does not hold to the protocol"));
         break;
     default:
         rc = sbxi_reply_json(op, data, len);
@@ -334,8 +349,9 @@ static int sbxi_reply_unhappy(sbx_op *op)
     sbxi_fault *f = &r->of.fault;
     if (sbx_json_end(&r->json) != SBX_OK || (!f->message[0] && !f->word[0])) {
         memset(f, 0, sizeof *f);
-        sbxi_put_text(f->message, sizeof f->message, r->raw, r->raw_len);
+        sbxi_put_text(f->message, sizeof f->message, op->error.message, r->raw_len);
     }
+    op->error.message[0] = 0;
     return sbxi_op_fault(op, f, r->http);
 }
 
@@ -371,5 +387,5 @@ static void sbxi_reply_clear(sbx_op *op)
     r->raw_len = 0;
     r->retry_after_ms = -1;
     r->should_retry = SBX_DEFAULT;
-    r->token[0] = 0;
+    r->more = false;
 }

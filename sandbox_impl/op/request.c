@@ -42,7 +42,8 @@ static int sbxi_op_url(sbx_op *op, const sbxi_route *route, sbxi_url *url)
     text.len = op->url.len;
     if (rc == SBX_OK && !sbxi_url_split(text, url)) rc = SBX_E_ARG;
     if (rc == SBX_E_ARG)
-        sbxi_op_fail(op, rc, SBXI_TEXT("the base URL is not http(s)://host[:port][/path]; it may hold "
+        sbxi_op_fail(op, rc,
+            SBXI_TEXT("the base URL is not http(s)://host[:port][/path]; it may hold "
                              "{id} {port} {domain}"));
     return rc;
 }
@@ -52,7 +53,8 @@ static int sbxi_op_url(sbx_op *op, const sbxi_route *route, sbxi_url *url)
 static int sbxi_op_header(sbx_op *op, const char *name, const char *value)
 {
     int rc = sbxi_header_line(&op->out.text, name, value);
-    if (rc == SBX_E_ARG) sbxi_op_fail(op, rc, SBXI_TEXT("a header value holds a control character"));
+    if (rc == SBX_E_ARG) sbxi_op_fail(op, rc,
+        SBXI_TEXT("a header value holds a control character"));
     return rc;
 }
 
@@ -98,7 +100,8 @@ static int sbxi_op_user(sbx_op *op, const char *user)
     size_t len = strlen(user);
     char *plain;
     if (len > 255 || strchr(user, ':'))
-        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("user is longer than 255 bytes or holds a colon"));
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("user is longer than 255 bytes or holds a colon"));
     sbxi_buf_text(b, "Authorization: Basic ");
     if (sbxi_buf_reserve(b, SBX_BASE64_LEN(len + 1) + len + 1) != SBX_OK) return b->status;
     plain = b->data + b->len + SBX_BASE64_LEN(len + 1);
@@ -214,7 +217,8 @@ static int sbxi_op_json(sbx_op *op, const sbxi_route *route)
     else
         sbxi_buf_text(b, "{}");
     if (w.status != SBX_OK) {
-        if (w.status == SBX_E_ARG) sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a text is not valid UTF-8"));
+        if (w.status == SBX_E_ARG) sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("a text is not valid UTF-8"));
         return w.status;
     }
     if (b->status == SBX_OK && frame)
@@ -299,7 +303,8 @@ static int sbxi_op_multipart(sbx_op *op)
     for (i = 0; i < a->count; i++) {
         const sbx_file_write *f = &a->files[i];
         if (f->from.size < 0)
-            return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("this host needs the size of every source"));
+            return sbxi_op_fail(op, SBX_E_ARG,
+                SBXI_TEXT("this host needs the size of every source"));
         sbxi_multipart_part(b, boundary, i == 0, "file", f->path);
         op->out.parts[i].text_end = b->len;
         op->out.parts[i].source = f->from;
@@ -345,6 +350,7 @@ static int sbxi_op_build(sbx_op *op, const sbxi_route *route, sbxi_url *url)
     default: rc = sbxi_op_json(op, route);
     }
     if (rc == SBX_OK) rc = b->status;
-    if (rc == SBX_E_TOO_LARGE) sbxi_op_fail(op, rc, SBXI_TEXT("the request is larger than SBX_MAX_REQUEST"));
+    if (rc == SBX_E_TOO_LARGE) sbxi_op_fail(op, rc,
+        SBXI_TEXT("the request is larger than SBX_MAX_REQUEST"));
     return rc;
 }

@@ -104,7 +104,8 @@ static const sbxi_field sbxi_e2b_lifecycle_fields[] = {
     SBXI_FIELD("autoResume", CHOICE, sbx_sandbox_info, auto_resume),
     { "onTimeout", sbxi_e2b_ends, offsetof(sbx_sandbox_info, on_timeout), 0, SBXI_T_ENUM, 0 }
 };
-static const sbxi_shape sbxi_e2b_lifecycle = SBXI_SHAPE(sbxi_e2b_lifecycle_fields, sbx_sandbox_info);
+static const sbxi_shape sbxi_e2b_lifecycle = SBXI_SHAPE(sbxi_e2b_lifecycle_fields,
+    sbx_sandbox_info);
 
 static const sbxi_field sbxi_e2b_info_fields[] = {
     SBXI_FIELD("templateID", STRING, sbx_sandbox_info, template_id),
@@ -213,7 +214,8 @@ static const sbxi_shape sbxi_e2b_listed = SBXI_SHAPE(sbxi_e2b_listed_fields, sbx
 static const sbxi_field sbxi_e2b_processes_fields[] = {
     SBXI_SUB("processes", EACH, sbxi_e2b_listed)
 };
-static const sbxi_shape sbxi_e2b_processes = SBXI_SHAPE(sbxi_e2b_processes_fields, sbx_process_info);
+static const sbxi_shape sbxi_e2b_processes = SBXI_SHAPE(sbxi_e2b_processes_fields,
+    sbx_process_info);
 
 static const sbxi_field sbxi_e2b_pid_fields[] = { SBXI_IN("pid", UINT, pid.pid) };
 static const sbxi_shape sbxi_e2b_pid = SBXI_SHAPE(sbxi_e2b_pid_fields, sbxi_args);
@@ -446,7 +448,8 @@ static int sbxi_e2b_on_event(sbx_op *op)
     if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
     if (!op->started && !e->start)
-        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the command's stream does not begin with its start"));
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the command's stream does not begin with its start"));
     if (e->start) {
         op->started = true;
         op->pid = e->pid;
@@ -474,7 +477,8 @@ static bool sbxi_e2b_is_key(const char *key)
 {
     size_t n = strlen(key), i;
     for (i = 0; i < n; i++)
-        if (!sbxi_is_digit(key[i]) && !(key[i] >= 'a' && key[i] <= 'z') && key[i] != '-') return false;
+        if (!sbxi_is_digit(key[i]) && !(key[i] >= 'a' && key[i] <= 'z')
+            && key[i] != '-') return false;
     return n >= 1 && n <= 255;
 }
 
@@ -484,17 +488,21 @@ static int sbxi_e2b_create_begin(sbx_op *op)
     bool pause = a->o.on_timeout == SBX_ON_TIMEOUT_PAUSE;
     if (!a->o.template_id) a->o.template_id = "base";
     if (a->o.auto_resume == SBX_YES && !pause)
-        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("auto_resume needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("auto_resume needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
     if (a->o.pause_memory != SBX_DEFAULT && !pause)
-        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("pause_memory needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("pause_memory needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
     if (a->o.pause_memory == SBX_NO && a->o.auto_resume == SBX_YES)
-        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("auto_resume needs the memory: pause_memory must not be SBX_NO"));
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("auto_resume needs the memory: pause_memory must not be SBX_NO"));
     if (a->o.on_timeout) a->auto_pause = pause ? SBX_YES : SBX_NO;
     a->auto_pause_memory = a->o.pause_memory;
     a->auto_resume = a->o.auto_resume;
     a->key = a->o.idempotency_key;
     if (a->key && !sbxi_e2b_is_key(a->key))
-        return sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("idempotency_key is 1 to 255 of a-z, 0-9 and -"));
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("idempotency_key is 1 to 255 of a-z, 0-9 and -"));
     if (!a->key && a->o.idempotent == SBX_YES) {
         int rc = sbxi_uuid(op, a->made_key);
         if (rc != SBX_OK) return rc;
@@ -515,7 +523,8 @@ static int sbxi_e2b_create_step(sbx_op *op)
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
     }
-    if (!got || !got->id) return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no sandbox"));
+    if (!got || !got->id) return sbxi_op_fail(op, SBX_E_PROTOCOL,
+        SBXI_TEXT("the reply names no sandbox"));
     op->sandbox = sbxi_sandbox_new(op->client, got->id);
     if (!op->sandbox) return SBX_E_NOMEM;
     rc = sbxi_sandbox_learn(op);
@@ -546,7 +555,8 @@ static int sbxi_e2b_metadata(sbx_op *op)
         sbxi_span once;
         if (i) sbxi_buf_add(out, i & 1 ? "=" : "&", 1);
         sbxi_buf_clear(word);
-        half = sbxi_percent(word, sbxi_span_of(text), SBXI_PERCENT_KEEP_SLASH) == SBX_OK ? word->len : 0;
+        half = sbxi_percent(word, sbxi_span_of(text), SBXI_PERCENT_KEEP_SLASH) == SBX_OK
+            ? word->len : 0;
         once.ptr = word->data;
         once.len = half;
         if (half) sbxi_percent(out, once, SBXI_PERCENT_FORM);
@@ -562,7 +572,8 @@ static int sbxi_e2b_list_begin(sbx_op *op)
     int rc;
     if (a->q.running == SBX_NO && !paused) paused = true;
     if (a->q.paused == SBX_NO && !running) running = true;
-    a->state = running && paused ? "running,paused" : running ? "running" : paused ? "paused" : NULL;
+    a->state = running && paused ? "running,paused" : running ? "running" : paused ? "paused"
+        : NULL;
     if (a->q.oldest_first) a->order = a->q.oldest_first == SBX_YES ? "asc" : "desc";
     sbxi_buf_clear(&op->scratch);
     if (a->q.started_after_unix_ms) {
@@ -583,24 +594,19 @@ static int sbxi_e2b_list_begin(sbx_op *op)
     return sbxi_ask(op, &sbxi_e2b_r_list, SBXI_E2B_NEXT);
 }
 
-/* One page if the caller pages, else all of them, bounded by the token: a
-   service that repeats it would never end. */
+/* One page if the caller pages, else all of them. */
 static int sbxi_e2b_list_step(sbx_op *op)
 {
     sbxi_list_args *a = &op->args.of.list;
-    const char *token = op->reply.token;
     sbx_page *page = a->page;
     if (op->step == SBXI_STEP_START) return sbxi_e2b_list_begin(op);
     if (page) {
-        memcpy(page->next_token, token, sizeof page->next_token);
-        page->has_next = token[0] != 0;
+        memcpy(page->next_token, op->held.token, sizeof page->next_token);
+        page->has_next = op->reply.more;
         page->ended_ = !page->has_next;
         return SBX_OK;
     }
-    if (!token[0]) return SBX_OK;
-    if (a->token && strcmp(a->token, token) == 0)
-        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the list repeats a page"));
-    memcpy(op->held.token, token, sizeof op->held.token);
+    if (!op->reply.more) return SBX_OK;
     a->token = op->held.token;
     return sbxi_ask(op, &sbxi_e2b_r_list, SBXI_E2B_NEXT);
 }
@@ -654,7 +660,8 @@ static int sbxi_e2b_write_step(sbx_op *op)
         }
     } else if (op->step == SBXI_STEP_DONE || ++a->at == a->count) {
         if (!op->result && a->count)
-            return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the service does not say what it wrote"));
+            return sbxi_op_fail(op, SBX_E_PROTOCOL,
+                SBXI_TEXT("the service does not say what it wrote"));
         return SBX_OK;
     }
     a->path = a->files[a->at].path;

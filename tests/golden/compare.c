@@ -23,7 +23,8 @@ static const char *show_node(const node *n)
 static bool same_nocase(const char *a, const char *b)
 {
     for (; *a && *b; a++, b++)
-        if (*a != *b && ((*a | 32) != (*b | 32) || (*a | 32) < 'a' || (*a | 32) > 'z')) return false;
+        if (*a != *b && ((*a | 32) != (*b | 32) || (*a | 32) < 'a' || (*a | 32) > 'z'))
+            return false;
     return *a == *b;
 }
 

@@ -12,7 +12,7 @@
 #ifndef GOLDEN_H
 #define GOLDEN_H
 
-#include "../../sandbox_impl/sandbox_all.h"
+#include "../../sandbox.h"
 
 /* ---- arena and texts (dom.c) ------------------------------------------------ */
 void *keep(size_t size);                /* zeroed, never NULL */

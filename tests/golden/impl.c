@@ -1,3 +1,3 @@
 /* The library itself, compiled once for the runner. */
 #define SANDBOX_IMPLEMENTATION
-#include "../../sandbox_impl/sandbox_all.h"
+#include "../../sandbox.h"

@@ -228,8 +228,8 @@ static void run_case(const node *entry, const record *rec, const char *provider,
         const char *outcome = run_way((way)w, entry, rec, provider, &r);
         if (!first) first = outcome;
         else if (!r.count && strcmp(first, outcome))
-            complain(&r, "the outcome is another than that of the blocking way:\n      %s\n      %s",
-                first, outcome);
+            complain(&r, "the outcome is not that of the blocking way:\n      %s\n      %s", first,
+                outcome);
         if (!r.count) continue;
         text_format(&all->lines, "  %s:\n", way_names[w]);
         if (all->count && all->count == r.count && strstr(all->lines.p, r.lines.p))
@@ -341,7 +341,8 @@ static void mark_skipped(suite *s)
             if (name && !strcmp(name, r->name)) r->used = ++s->passed > 0;
         }
         if (r->used || !chosen(s, r->name)) continue;
-        printf("FAIL %s\n    it has neither calls nor a reason to be skipped\n", r->name);
+        printf("FAIL %s\n    it has neither calls nor a reason to be skipped%s%s\n", r->name,
+            r->sdk ? ", sdk " : "", r->sdk ? r->sdk : "");
         s->failed++;
     }
 }
@@ -373,7 +374,7 @@ static int run_suite(suite *s, const char *golden, const char *calls)
         (unsigned)(s->passed + s->failed));
     printf("%u passed, %u failed, %u skipped\n", (unsigned)s->passed, (unsigned)s->failed,
         (unsigned)s->skipped);
-    return s->failed || !s->passed ? 1 : 0;
+    return s->failed || !(s->passed + s->skipped) ? 1 : 0;
 }
 
 static int usage(void)
@@ -398,7 +399,7 @@ int main(int argc, char **argv)
         else if (argv[i][0] != '-' && n < 2) files[n++] = argv[i];
         else return usage();
     }
-    if (s.self_test && n == 0) files[n++] = "tests/golden";
+    if (s.self_test && n == 0) files[n++] = "tests/golden/self";
     if (s.self_test && n == 1) {
         text golden = {0}, calls = {0};
         text_format(&golden, "%s/self.jsonl", files[0]);

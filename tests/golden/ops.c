@@ -146,6 +146,7 @@ static const member file_members[] = {
     M(sbx_file_info, T_TEXT, group),
     M(sbx_file_info, T_I64, modified_unix_ms),
     M(sbx_file_info, T_TEXT, symlink_target),
+    M(sbx_file_info, T_BOOL, is_symlink),
     M(sbx_file_info, T_PAIRS, metadata), END };
 static const member error_members[] = {
     M(sbx_error, T_INT, http_status),
@@ -855,7 +856,8 @@ static const op ops[] = {
         files_options, false, "fields: of sbx_file_info" },
     { "files_make_dir", op_make_dir, { SANDBOX, { "path", T_TEXT } }, "options", files_options,
         false, "value: created" },
-    { "supports", op_supports, { { "feature", T_TEXT } }, NULL, NULL, true, "value: true or false" },
+    { "supports", op_supports, { { "feature", T_TEXT } }, NULL, NULL, true,
+        "value: true or false" },
     { "provider_name", op_provider_name, { { 0, T_TEXT } }, NULL, NULL, true, "value: the name" }
 };
 
@@ -1241,9 +1243,10 @@ sbx_alloc counting_alloc(counting *c)
 }
 
 /* ---- one entry ---------------------------------------------------------------- */
-static const sbx_provider *find_provider(const char *name)
+/* By its name, or by a file's name that begins with it. */
+static const sbx_provider *find_provider(const char *name, const char **exact)
 {
-#define ROW(id) if (!strcmp(name, #id)) return &sbx_##id;
+#define ROW(id) if (!strncmp(name, #id, strlen(#id))) { *exact = #id; return &sbx_##id; }
     SBX_PROVIDERS(ROW)
 #undef ROW
     return NULL;
@@ -1260,7 +1263,7 @@ static bool configure(run *r, const node *entry, const char *provider, sbx_confi
 {
     const node *config = dom_get(entry, "config"), *env = dom_get(entry, "env"), *n;
     size_t i;
-    g->provider = find_provider(provider);
+    g->provider = find_provider(provider, &provider);
     if (!g->provider) {
         complain(r->report, "the library has no provider %s", provider);
         return false;

@@ -38,7 +38,8 @@ TEST(output_and_codes)
     o.err = sink_of(&err);
     o.started = started;
     o.started_ctx = &out;
-    CHECK_INT(sbx_command_run(s, "printf 'a\\0b\\377\\n'; echo bad >&2; exit 3", &o, &r, NULL), SBX_OK);
+    CHECK_INT(sbx_command_run(s, "printf 'a\\0b\\377\\n'; echo bad >&2; exit 3", &o, &r, NULL),
+        SBX_OK);
     CHECK_INT(r.exit_code, 3);
     CHECK_MEM(out.text, out.len, "a\0b\377\n", 5);
     CHECK_STR(err.text, "bad\n");
@@ -83,7 +84,8 @@ TEST(options)
     o.cwd = "/tmp";
     o.user = "root";
     o.capture_limit = 1000;
-    CHECK_INT(sbx_command_run(s, "id -un; pwd; printf '%s|%s\\n' \"$A\" \"$B\"; cat | wc -c", &o, &r, NULL),
+    CHECK_INT(sbx_command_run(s, "id -un; pwd; printf '%s|%s\\n' \"$A\" \"$B\"; cat | wc -c", &o,
+        &r, NULL),
               SBX_OK);
     CHECK_STR(r.out, "root\n/tmp\n1 2|$A 'x' \"y\"\n0\n");
     sbx_free(r.out);
@@ -247,7 +249,8 @@ TEST(back_pressure)
     o.out.put = pause_put;
     o.out.ctx = &p;
     call.op = &p.op;
-    REQUIRE(sbx_command_run(s, "for i in $(seq 1 300); do echo line $i; done", &o, &r, &call) == SBX_PENDING);
+    REQUIRE(sbx_command_run(s, "for i in $(seq 1 300); do echo line $i; done", &o, &r,
+        &call) == SBX_PENDING);
     while (sbx_op_status(p.op) == SBX_PENDING) {
         CHECK_INT(sbx_poll(c, 20, NULL), SBX_OK);
         sbx_op_wake(p.op);

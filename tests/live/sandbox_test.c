@@ -179,7 +179,8 @@ TEST(idempotent_create)
     sbx_sandbox *a, *b;
     char key[32] = "live-";
     memset(&o, 0, sizeof o);
-    key[5 + sbxi_print_u64(key + 5, (uint64_t)getpid() * 1000000u + (uint64_t)time(NULL) % 1000000u)] = 0;
+    key[5 + sbxi_print_u64(key + 5,
+        (uint64_t)getpid() * 1000000u + (uint64_t)time(NULL) % 1000000u)] = 0;
     o.idempotency_key = key;
     REQUIRE(sbx_sandbox_create(c, &o, &a, NULL) == SBX_OK);
     REQUIRE(sbx_sandbox_create(c, &o, &b, NULL) == SBX_OK);

@@ -1,0 +1,46 @@
+/* E2B's daemon inside a sandbox, as served by the host for each of them:
+   envd_e2b.c routes and REST, files_e2b.c up- and download, rpc_e2b.c the Connect
+   protocol, process_e2b.c and filesystem_e2b.c its two services. */
+#ifndef SANDBOXD_ENVD_E2B_H
+#define SANDBOXD_ENVD_E2B_H
+
+#include "http.h"
+
+/* ---- files_e2b.c ---- */
+void envd_download(req *r);
+bool envd_upload_begin(req *r);
+void envd_upload_data(req *r, const char *p, size_t n);
+void envd_upload_end(req *r);
+
+void reply_gone(req *r, const char *id); /* 502: the sandbox was not found */
+
+/* ---- rpc_e2b.c ---- */
+
+/* The codes of Connect this host uses, with their HTTP status. */
+typedef enum rpc_code { RPC_INVALID, RPC_NOT_FOUND, RPC_EXISTS, RPC_UNIMPLEMENTED, RPC_INTERNAL,
+    RPC_DEADLINE, RPC_EXHAUSTED, RPC_PRECONDITION, RPC_DENIED, RPC_UNAUTHENTICATED } rpc_code;
+
+/* The message of a call; false after a reply. Free the tree in any case. */
+bool rpc_body(req *r, jtree *t);
+/* Unary: an HTTP error. Stream: 200 and one end-of-stream envelope. */
+void rpc_error(req *r, rpc_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void rpc_reply(req *r, text *t);        /* unary success */
+void rpc_empty(req *r);                 /* {} */
+void rpc_errno(req *r, int err, const char *path);
+bool rpc_is_stream(const req *r);
+/* The user of the Authorization header, "" if none; false after a reply. */
+bool rpc_user(req *r, char *out, size_t cap);
+/* -1 after a reply; 0: none. */
+int64_t rpc_timeout(req *r);
+/* Envelope into a text. */
+void rpc_envelope(text *out, int flags, const char *json, size_t len);
+void rpc_end_error(text *out, rpc_code code, const char *message);
+
+bool rpc_route(req *r);                 /* false: not one of ours */
+
+void filesystem_call(req *r, const char *method);
+bool filesystem_has(const char *method, bool *stream);
+void process_call(req *r, const char *method);
+bool process_has(const char *method, bool *stream);
+
+#endif

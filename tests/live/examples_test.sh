@@ -1,0 +1,110 @@
+#!/bin/sh
+# examples_test.sh - runs each example on the host of the environment and checks
+# what it says. ID stands for a sandbox id, N for a number.
+set -u
+dir=${BUILD:-build}/examples
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+normal() { # what differs from run to run becomes a letter
+    sed -e 's/^sandbox [A-Za-z0-9_-]*$/sandbox ID/' -e 's/pid [0-9][0-9]*/pid N/' \
+        -e 's/process [0-9][0-9]* is/process N is/' -e 's/ in [0-9]* pieces/ in N pieces/'
+}
+
+verdict() { # NAME RESULT
+    if [ "$2" = 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED $1; it said:"
+        sed 's/^/    /' "$work/out"
+    fi
+}
+
+# NAME, expected lines on stdin in any order of arrival (the commands of
+# two_at_once interleave).
+exact() {
+    LC_ALL=C sort >"$work/want"
+    "$dir/$1" >"$work/out" 2>&1
+    rc=$?
+    normal <"$work/out" | LC_ALL=C sort | diff "$work/want" - >"$work/diff" || { rc=1; cat "$work/diff"; }
+    verdict "$1" $rc
+}
+
+# NAME, on stdin a regular expression a line, each must match one of its lines.
+matches() {
+    "$dir/$1" >"$work/out" 2>&1
+    rc=$?
+    normal <"$work/out" >"$work/got"
+    while IFS= read -r want; do
+        grep -qE "$want" "$work/got" || { rc=1; echo "no line matches: $want"; }
+    done
+    verdict "$1" $rc
+}
+
+exact hello <<'END'
+sandbox ID
+Hello from Linux
+exit code 0
+END
+
+matches stream_output <<'END'
+^started as pid N$
+^stdout: line 1$
+^stdout: line 2$
+^stdout: line 3$
+^stderr: a warning$
+^31 bytes in N pieces, exit code 3 \(exit status 3\)$
+END
+
+matches files <<'END'
+^wrote /.*/example/poem\.txt$
+^  -rw-r--r-- +38 /.*/example/poem\.txt$
+^  drwxr-xr-x .* /.*/example/sub$
+^  -rw-r--r-- +20 /.*/example/sub/local\.txt$
+^read 38 bytes back: the same$
+^written from a FILE$
+^old\.txt: 38 bytes of user$
+^afterwards it is gone$
+END
+
+exact two_at_once <<'END'
+[left]  1
+[left]  2
+[left]  3
+[right] a
+[right] b
+[right] c
+[left]  ended with 0
+[right] ended with 0
+END
+
+matches error_handling <<'END'
+^wrong key: SBX_E_AUTH$
+^nobody there: SBX_E_CONNECT$
+^unknown template: SBX_E_(NOT_FOUND|REFUSED)$
+^missing file: SBX_E_NOT_FOUND$
+^directory as a file: SBX_E_NOT_A_FILE$
+^command that fails: SBX_OK$
+^    exit code 7$
+^command too long: SBX_E_KILLED$
+^call too long: SBX_E_TIMEOUT$
+^    the clock of the whole call ran out$
+^sandbox that was killed: SBX_E_SANDBOX_GONE$
+END
+
+# Without a key an example must say what is missing, and fail.
+if env -u E2B_API_KEY "$dir/hello" >"$work/out" 2>&1 || ! grep -q E2B_API_KEY "$work/out"; then
+    echo "hello without a key did not name E2B_API_KEY"
+    verdict "hello without a key" 1
+else
+    verdict "hello without a key" 0
+fi
+
+for source in examples/*.c; do
+    lines=$(wc -l <"$source")
+    [ "$lines" -le 100 ] || { echo "$source has $lines lines, the limit is 100"; failed=$((failed + 1)); }
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]

@@ -1,0 +1,95 @@
+#!/bin/sh
+# run.sh PROGRAM... - the live tests: starts sandboxd on free ports, plain and with
+# TLS by a throw-away CA, runs each program, the examples, the demo and
+# host_check.py on them, stops the hosts and looks for what they left behind.
+# Programs find the host in E2B_API_KEY, E2B_API_URL, E2B_SANDBOX_URL, its authority
+# in SBX_TEST_CA and SSL_CERT_FILE; certificates are in SBX_TEST_CERTS.
+set -u
+if [ "$(uname -s)" != Linux ]; then
+    echo "skipped: sandboxd needs Linux"
+    echo "0 passed, 0 failed, 1 skipped"
+    exit 0
+fi
+. tests/tools/host.sh
+build=${BUILD:-build}
+work=$(mktemp -d "${TMPDIR:-/tmp}/sbx-live.XXXXXX") || exit 1
+SBX_TEST_RUN=${work##*/}
+plain_pid= tls_pid=
+cleanup() {
+    [ -z "$plain_pid" ] || host_stop "$plain_pid"
+    [ -z "$tls_pid" ] || host_stop "$tls_pid"
+    rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 1' HUP INT TERM
+key=e2b_$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')
+broken() { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+
+sh tests/live/certs.sh "$work/certs" || broken
+host_start "$work/plain.log" --api-key "$key" --state "$work/plain" || broken
+plain_pid=$host_pid plain_url=$host_url
+host_start "$work/tls.log" --api-key "$key" --state "$work/tls" \
+    --tls-cert "$work/certs/localhost.pem" --tls-key "$work/certs/localhost.key" || broken
+tls_pid=$host_pid
+tls_url=https://localhost:${host_url##*:} # the name in the certificate
+
+cat >"$work/plain.env" <<END
+export E2B_API_KEY=$key E2B_API_URL=$plain_url E2B_SANDBOX_URL=$plain_url
+export SBX_TEST_HOST=plain SBX_TEST_CERTS=$work/certs SANDBOXD=$build/sandboxd
+END
+cat >"$work/tls.env" <<END
+export E2B_API_KEY=$key E2B_API_URL=$tls_url E2B_SANDBOX_URL=$tls_url
+export SBX_TEST_HOST=tls SBX_TEST_CERTS=$work/certs SANDBOXD=$build/sandboxd
+export SBX_TEST_CA=$work/certs/ca.pem SSL_CERT_FILE=$work/certs/ca.pem
+export SBX_TEST_MIB=${SBX_TEST_MIB:-64}
+END
+export SBX_LIVE_DIR=$work
+
+set -- "$@" "sh tests/live/examples_test.sh"
+n=$#
+while [ "$n" -gt 0 ]; do # every program on both hosts; death_test starts its own
+    program=$1
+    shift
+    set -- "$@" "sh tests/live/on.sh plain $program"
+    case $program in
+    *death_test) ;;
+    *) set -- "$@" "sh tests/live/on.sh tls $program" ;;
+    esac
+    n=$((n - 1))
+done
+[ ! -f tests/live/host_check.py ] ||
+    set -- "$@" "sh tests/live/on.sh plain python3 tests/live/host_check.py"
+sh tests/tools/tally.sh -t 600 "$@" "sh tests/tools/demo.sh" | tee "$work/out"
+
+left=
+host_stop "$plain_pid" || left="a host that would not end"
+plain_pid=
+host_stop "$tls_pid" || left="a host that would not end"
+tls_pid=
+for state in "$work/plain" "$work/tls"; do
+    [ ! -d "$state" ] || [ -z "$(ls -A "$state")" ] || left="$left files in $state: $(ls -A "$state")"
+done
+grep -q "$work" /proc/self/mountinfo && left="$left mounts"
+for process in /proc/[0-9]*; do
+    tr '\0' '\n' <"$process/environ" 2>/dev/null | grep -qx "SBX_TEST_RUN=$SBX_TEST_RUN" &&
+        left="$left process ${process#/proc/} ($(tr '\0' ' ' <"$process/cmdline" 2>/dev/null))"
+done
+set -- $(tail -n 1 "$work/out")
+case "$*" in
+*passed,*failed,*skipped) passed=$1 failed=$3 skipped=$5 ;;
+*) passed=0 failed=1 skipped=0 ;;
+esac
+if [ -n "$left" ]; then
+    echo "the hosts left behind: $left"
+    failed=$((failed + 1))
+else
+    passed=$((passed + 1))
+fi
+if [ "$failed" != 0 ]; then
+    for log in plain tls; do
+        echo "the last lines of the $log host's log:"
+        tail -n 20 "$work/$log.log"
+    done
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

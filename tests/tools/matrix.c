@@ -1,0 +1,36 @@
+/* matrix - prints README's feature table from the provider tables. */
+#define SBX_NO_TLS
+#define SANDBOX_IMPLEMENTATION
+#include "../../sandbox.h"
+#include <stdio.h>
+
+int main(void)
+{
+    static const char *const names[] = {
+#define ROW(name, text) "sbx_" text,
+        SBX_FEATURES(ROW)
+#undef ROW
+    };
+    size_t n, p, f;
+    const sbx_provider *const *all = sbxi_providers(&n);
+    printf("| function |");
+    for (p = 0; p < n; p++) printf(" %s |", all[p]->name);
+    printf("\n|---|");
+    for (p = 0; p < n; p++) printf("---|");
+    printf("\n");
+    for (f = 0; f < SBX_FEATURE_END_; f++) {
+        printf("| `%s` |", names[f]);
+        for (p = 0; p < n; p++) {
+            const sbxi_entry *e = &all[p]->entries[f];
+            bool is_host = f == SBX_FEATURE_SANDBOX_HOST && all[p]->host;
+            const char *path = e->route ? e->route->path : "computed";
+            const char *method = e->route ? e->route->method : "";
+            if (e->route || e->step || is_host)
+                printf(" `%s%s%s` |", method, method[0] ? " " : "", path);
+            else
+                printf(" no |");
+        }
+        printf("\n");
+    }
+    return 0;
+}
