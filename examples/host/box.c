@@ -447,7 +447,6 @@ int boxes_start(int sock, pid_t zygote)
 void boxes_stop(void)
 {
     struct timespec until;
-    int status;
 
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 30;
@@ -464,6 +463,14 @@ void boxes_stop(void)
         ;
     if (count > 0)
         log_at(0, "%d sandboxes did not end in time", count);
+    pthread_mutex_unlock(&table_lock);
+}
+
+void boxes_close(void)
+{
+    int status;
+
+    pthread_mutex_lock(&table_lock);
     janitor_stop = true;
     pthread_cond_signal(&janitor_work);
     pthread_mutex_unlock(&table_lock);

@@ -59,7 +59,8 @@ typedef struct box_options {
 } box_options;
 
 int boxes_start(int zygote_sock, pid_t zygote);
-void boxes_stop(void);
+void boxes_stop(void);          /* ends all sandboxes */
+void boxes_close(void);         /* after the last request: ends the threads */
 /* 0, -EAGAIN: as many as allowed, or -EIO with why. One reference is yours. */
 int box_create(const box_options *o, box **out, char *why, size_t cap);
 box *box_find(const char *id);  /* a running one, with a reference, or NULL */

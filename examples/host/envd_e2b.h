@@ -27,7 +27,6 @@ void rpc_error(req *r, rpc_code code, const char *fmt, ...) __attribute__((forma
 void rpc_reply(req *r, text *t);        /* unary success */
 void rpc_empty(req *r);                 /* {} */
 void rpc_errno(req *r, int err, const char *path);
-bool rpc_is_stream(const req *r);
 /* The user of the Authorization header, "" if none; false after a reply. */
 bool rpc_user(req *r, char *out, size_t cap);
 /* -1 after a reply; 0: none. */

@@ -413,23 +413,24 @@ static int final_target(const fs_root *r, char path[FS_PATH], struct stat *st, b
 
 int fs_upload_begin(const fs_root *r, const fs_user *u, const char *path, fs_upload *up)
 {
-    char name[256], random[20];
+    char name[256], random[20], target[FS_PATH];
     struct stat st;
     bool there = false;
     size_t n = strlen(path);
     int dir, result;
 
+    memset(up, 0, sizeof *up);
     up->fd = -1;
-    up->temp[0] = '\0';
-    snprintf(up->path, sizeof up->path, "%s", path);
-    snprintf(up->target, sizeof up->target, "%s", path);
+    up->path = xstrdup(path);
     if (n > 0 && path[n - 1] == '/')
         return -EISDIR;
+    snprintf(target, sizeof target, "%s", path);
     result = make_parents(r, u, path);
     if (result == 0)
-        result = final_target(r, up->target, &st, &there);
+        result = final_target(r, target, &st, &there);
     if (result != 0)
         return result;
+    up->target = xstrdup(target);
     if (there && !S_ISREG(st.st_mode))
         return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSUP;
     dir = fs_parent(r, up->target, name);
@@ -477,12 +478,13 @@ void fs_upload_abort(const fs_root *r, fs_upload *up)
     if (up->fd >= 0)
         close(up->fd);
     up->fd = -1;
-    if (!up->temp[0])
-        return;
-    dir = fs_parent(r, up->target, name);
+    dir = up->temp[0] ? fs_parent(r, up->target, name) : -1;
     if (dir >= 0) {
         unlinkat(dir, up->temp, 0);
         close(dir);
     }
-    up->temp[0] = '\0';
+    free(up->path);
+    free(up->target);
+    memset(up, 0, sizeof *up);
+    up->fd = -1;
 }

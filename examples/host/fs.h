@@ -40,10 +40,10 @@ int fs_entry(const fs_root *r, const fs_names *n, int dirfd, const char *name, c
              sbx_json_writer *w);
 
 /* A file that is being received: under a temporary name until committed. */
-typedef struct fs_upload { char path[FS_PATH]; char target[FS_PATH]; char temp[48]; int fd; } fs_upload;
+typedef struct fs_upload { char *path, *target; char temp[48]; int fd; } fs_upload;
 int fs_upload_begin(const fs_root *r, const fs_user *u, const char *path, fs_upload *up);
 int fs_upload_commit(const fs_root *r, fs_upload *up);
-void fs_upload_abort(const fs_root *r, fs_upload *up);
+void fs_upload_abort(const fs_root *r, fs_upload *up); /* also after commit: frees */
 
 /* ---- fs_tree.c ---- */
 int fs_list(const fs_root *r, const fs_names *n, const char *path, int depth, sbx_json_writer *w);

@@ -56,6 +56,8 @@ typedef struct config {
     int disk_mib, memory_mib, max_procs;
     int log_level;              /* 0 errors, 1 requests, 2 debug */
     const char *ready_file;
+    char *title;                /* argv[0], all arguments behind it */
+    size_t title_len;
     uid_t uid;                  /* who runs this program */
     gid_t gid;
     int rung;                   /* in use, after probing */
@@ -116,7 +118,7 @@ int msg_send(int sock, const void *p, size_t n, const int *fds, int nfds);
 ssize_t msg_recv(int sock, void *p, size_t cap, int *fds, int *nfds, int flags);
 
 /* ---- zygote.c, agent.c, isolate.c, base_tree.c, confine.c, cgroup.c ---- */
-int zygote_start(void);         /* returns the host's end; chooses conf.rung */
+int zygote_start(pid_t *zygote); /* returns the host's end; chooses conf.rung */
 void agent_run(int sock, const make_msg *m) __attribute__((noreturn));
 int box_enter(const make_msg *m, int *rootfd, char *why, size_t cap); /* in the child */
 int clone_flags(int rung, unsigned make_flags);

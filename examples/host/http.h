@@ -34,6 +34,7 @@ struct req {
     box *b;                         /* daemon requests */
     char box_id[ID_LEN + 3];        /* for the log */
     bool started, replied, sent;
+    bool rpc_stream;                /* its answer is a stream of envelopes */
     unsigned status;
     struct MHD_Response *response;
     int64_t at_ms;

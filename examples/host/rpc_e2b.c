@@ -12,11 +12,6 @@ static const struct { const char *name; unsigned http; } codes[] = {
     [RPC_UNAUTHENTICATED] = { "unauthenticated", 401 },
 };
 
-bool rpc_is_stream(const req *r)
-{
-    return r->state_free == NULL && r->state != NULL;
-}
-
 void rpc_envelope(text *out, int flags, const char *json, size_t len)
 {
     unsigned char head[5] = { (unsigned char)flags, (unsigned char)(len >> 24),
@@ -59,7 +54,7 @@ void rpc_error(req *r, rpc_code code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(message, sizeof message, fmt, ap);
     va_end(ap);
-    if (rpc_is_stream(r)) {
+    if (r->rpc_stream) {
         rpc_end_error(&t, code, message);
         reply_text(r, 200, "application/connect+json", &t);
         return;
@@ -138,7 +133,7 @@ bool rpc_body(req *r, jtree *t)
     size_t len = r->body.len;
 
     memset(t, 0, sizeof *t);
-    if (rpc_is_stream(r) && !unwrap(r, &json, &len))
+    if (r->rpc_stream && !unwrap(r, &json, &len))
         return false;
     if (len == 0) {
         json = "{}"; /* an empty message */
@@ -239,6 +234,6 @@ bool rpc_route(req *r)
         if (r->response)
             add_header(r->response, "Accept-Post", want);
     }
-    r->state = stream ? r : NULL; /* rpc_is_stream */
+    r->rpc_stream = stream;
     return true;
 }

@@ -274,6 +274,9 @@ static void __attribute__((noreturn)) zygote_main(int sock)
     host_sock = sock;
     setsid(); /* a Ctrl-C is for the host, which tells us */
     prctl(PR_SET_NAME, "sandbox-zygote");
+    memset(conf.title, 0, conf.title_len); /* what ps shows, and /proc/1/cmdline inside */
+    snprintf(conf.title, conf.title_len, "sandboxd");
+    explicit_bzero(conf.api_key, sizeof conf.api_key);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigfillset(&mask);
     sigdelset(&mask, SIGSEGV);
@@ -300,7 +303,7 @@ static void __attribute__((noreturn)) zygote_main(int sock)
     }
 }
 
-int zygote_start(void)
+int zygote_start(pid_t *zygote)
 {
     probe_result r = { 0, "" };
     int pair[2];
@@ -316,6 +319,7 @@ int zygote_start(void)
         close(pair[0]);
         zygote_main(pair[1]);
     }
+    *zygote = pid;
     close(pair[1]);
     if (msg_recv(pair[0], &r, sizeof r, NULL, NULL, 0) != (ssize_t)sizeof r)
         die("the helper process died while it probed the isolation");

@@ -105,7 +105,7 @@ typedef struct sbxi_bind {
     unsigned skip;          /* depth + 1 of a container being skipped, 0: none */
     uint8_t mode;
     bool started, more, drop, in_item;
-    char text[40];          /* strings that become numbers, times and enums */
+    char text[36];          /* strings that become numbers, times and enums */
 } sbxi_bind;
 
 /* ---- reading --------------------------------------------------------------- */

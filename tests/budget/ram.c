@@ -1,8 +1,10 @@
 /* ram - memory a client needs for a streaming command, by the fixed allocator:
    open, create, run with 100,000 lines of output, kill, close, over a transport
-   in memory. Built with the small limits. Prints `ram_stream` and the peak in bytes; fails above
+   in memory. Built with the small limits. Prints `ram_streaming_command` and the peak in bytes; fails above
    argv[1]. */
+#ifndef SBX_SMALL
 #define SBX_SMALL
+#endif
 #define SBX_NO_TLS
 #define SANDBOX_IMPLEMENTATION
 #include "../../sandbox.h"
@@ -144,6 +146,6 @@ int main(int argc, char **argv)
     sbx_sandbox_release(box);
     sbx_close(client);
     if (seen != (LINES - 1) * 15u || heap.used) return say("bytes are missing", SBX_E_PROTOCOL);
-    printf("ram_stream %u\n", (unsigned)heap.peak);
+    printf("ram_streaming_command %u\n", (unsigned)heap.peak);
     return argc > 1 && heap.peak > (size_t)atoi(argv[1]);
 }
