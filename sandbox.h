@@ -4430,7 +4430,7 @@ static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, i
     return SBX_E_UNSUPPORTED;
 }
 
-static SBXI_MAYBE size_t sbxi_tls_pending(const sbxi_tls_conn *c)
+static size_t sbxi_tls_pending(const sbxi_tls_conn *c)
 {
     (void)c;
     return 0;
@@ -5092,7 +5092,7 @@ static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, i
 }
 
 /* Bytes already decrypted. */
-static SBXI_MAYBE size_t sbxi_tls_pending(const sbxi_tls_conn *c)
+static size_t sbxi_tls_pending(const sbxi_tls_conn *c)
 {
     return mbedtls_ssl_get_bytes_avail(&c->ssl);
 }
@@ -5185,6 +5185,12 @@ static int sbxi_conn_recv(sbxi_link *link, sbxi_conn *c, void *buf, size_t cap,
     *got = 0;
     if (c->tls) return sbxi_tls_recv(c->tls, buf, cap, got, want);
     return link->net.recv(link->net.ctx, c->raw, buf, cap, got);
+}
+
+/* Bytes that no wait would tell of: TLS has taken them from the socket already. */
+static bool sbxi_conn_holds(const sbxi_conn *c)
+{
+    return c->tls && sbxi_tls_pending(c->tls) > 0;
 }
 
 static int sbxi_conn_send(sbxi_link *link, sbxi_conn *c, const void *buf, size_t len,
@@ -5479,7 +5485,7 @@ static int sbxi_exchange_send(sbxi_exchange *x, uint64_t now)
 static int sbxi_exchange_recv(sbxi_exchange *x, uint64_t now)
 {
     unsigned i;
-    for (i = 0; i < SBXI_READS_A_RUN; i++) {
+    for (i = 0; i < SBXI_READS_A_RUN || sbxi_conn_holds(x->conn); i++) {
         size_t got;
         int rc = SBX_PENDING;
         if (x->rx_pos < x->rx_len || x->paused) rc = sbxi_exchange_feed(x);
@@ -5497,6 +5503,7 @@ static int sbxi_exchange_recv(sbxi_exchange *x, uint64_t now)
         }
         x->answered = true;
     }
+    x->want = SBX_WANT_READ;
     return SBX_E_AGAIN;
 }
 

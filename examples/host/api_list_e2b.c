@@ -10,10 +10,10 @@ typedef struct query {
     size_t filters;
     char *metadata;             /* holds the texts of the filters */
     bool running, ascending;
-    int64_t limit, started_after_ms;
+    int64_t limit, started_after_ms;    /* 0: any */
     const image *im;            /* NULL: any */
     bool im_unknown;
-    int64_t after_ns;           /* place, 0: from the start */
+    int64_t after_ms;           /* place, 0: from the start */
     char after_id[ID_LEN + 3];
 } query;
 
@@ -77,8 +77,6 @@ static bool read_token(query *q, const char *token)
 {
     sbx_base64 state = { 0 };
     char plain[256], *id, *order;
-    unsigned y, mo, d, h, mi, s, ms;
-    int64_t days;
     size_t n;
 
     if (strlen(token) > 200 ||
@@ -87,8 +85,7 @@ static bool read_token(query *q, const char *token)
         return false;
     plain[n] = '\0';
     id = strstr(plain, "__");
-    if (!id || strlen(plain) != n ||
-        sscanf(plain, "%4u-%2u-%2uT%2u:%2u:%2u.%3u", &y, &mo, &d, &h, &mi, &s, &ms) != 7)
+    if (!id || strlen(plain) != n)
         return false;
     *id = '\0';
     id += 2;
@@ -96,14 +93,8 @@ static bool read_token(query *q, const char *token)
     if (order)
         *order = '\0';
     if ((order && strcmp(order + 2, "asc")) || (order != NULL) != q->ascending ||
-        strlen(id) > ID_LEN || mo < 1 || mo > 12)
+        strlen(id) > ID_LEN || !parse_rfc3339(plain, &q->after_ms))
         return false;
-    /* days since 1970 of a civil date */
-    y -= mo <= 2;
-    days = (int64_t)(y / 400) * 146097 +
-           (int64_t)((y % 400) * 365 + (y % 400) / 4 - (y % 400) / 100 +
-                     (153 * (mo + (mo > 2 ? -3u : 9u)) + 2) / 5 + d - 1) - 719468;
-    q->after_ns = (((days * 24 + h) * 60 + mi) * 60 + s) * 1000 + ms;
     strcpy(q->after_id, id);
     return true;
 }
@@ -151,6 +142,11 @@ static bool read_query(req *r, query *q)
         q->im = image_named(v);
         q->im_unknown = !q->im;
     }
+    if ((v = req_query(r, "startedAfter", &bad)) && *v &&
+        !parse_rfc3339(v, &q->started_after_ms)) {
+        reply_error(r, 400, "validation error: 'startedAfter' is no RFC 3339 time");
+        return false;
+    }
     if ((v = req_query(r, "nextToken", &bad)) && *v && !read_token(q, v)) {
         reply_error(r, 400, "Invalid next token");
         return false;
@@ -160,7 +156,8 @@ static bool read_query(req *r, query *q)
 
 static bool wanted(const query *q, const box *b)
 {
-    if (!q->running || q->im_unknown || (q->im && q->im != b->im))
+    if (!q->running || q->im_unknown || (q->im && q->im != b->im) ||
+        (q->started_after_ms && b->started_ms <= q->started_after_ms))
         return false;
     for (size_t i = 0; i < q->filters; i++) {
         bool same = false;
@@ -191,7 +188,7 @@ static int oldest_first(const void *a, const void *b)
 /* Whether b comes after the place of the page token. */
 static bool behind(const query *q, box *b)
 {
-    box place = { .started_ms = q->after_ns }, *at = &place;
+    box place = { .started_ms = q->after_ms }, *at = &place;
 
     if (!q->after_id[0])
         return true;

@@ -92,8 +92,23 @@ static void put_home(int root)
 {
     put_dir(root, "home", 0755);
     put_dir(root, "home/user", 0755);
-    if (conf.uid == 0 && fchownat(root, "home/user", USER_UID, USER_UID, 0) != 0)
-        log_at(1, "cannot give /home/user to the user: %s", strerror(errno));
+}
+
+/* On rung 2 the host's own id is the user inside. */
+static uid_t user_outside(void)
+{
+    return conf.rung == 2 ? conf.uid : USER_UID;
+}
+
+void base_tree_own_homes(void)
+{
+    char path[400];
+
+    for (int i = 0; i < conf.image_count && conf.uid == 0; i++) {
+        snprintf(path, sizeof path, "%s/image%d/home/user", conf.state, i);
+        if (lchown(path, user_outside(), user_outside()) != 0)
+            log_at(1, "cannot give %s to the user: %s", path, strerror(errno));
+    }
 }
 
 #define PASSWD_ROOT "root:x:0:0:root:/root:/bin/bash\n"
@@ -235,6 +250,8 @@ void base_tree_rung3(const char *path)
     mkdirat(root, "tmp", 0777);
     fchmodat(root, "tmp", 01777, 0);
     put_home(root);
+    if (conf.uid == 0 && fchownat(root, "home/user", USER_UID, USER_UID, 0) != 0)
+        log_at(1, "cannot give /home/user to the user: %s", strerror(errno));
     put_file(root, "etc/passwd", 0644, PASSWD_ROOT PASSWD_USER);
     put_file(root, "etc/group", 0644, "root:x:0:\nuser:x:1000:\n");
     close(root);

@@ -359,6 +359,8 @@ static bool part_begin(req *r, upload *up, const char *name)
     }
     result = fs_upload_begin(&r->b->root, &up->user, full, &up->parts[up->count]);
     up->count++;
+    if (result == 0 && name[0] && name[strlen(name) - 1] == '/')
+        result = -EISDIR;
     if (result != 0) {
         upload_fail(r, up, result, full);
         return false;
@@ -529,6 +531,8 @@ void envd_upload_end(req *r)
         enum MHD_Result whole = MHD_destroy_post_processor(up->pp);
 
         up->pp = NULL;
+        if (!up->part_name)
+            reply_error(r, 400, "error parsing multipart form: it has no part");
         if (whole != MHD_YES && !r->replied) {
             reply_error(r, 400, "error parsing multipart form: it ends before its last boundary");
             upload_drop_parts(r, up);

@@ -104,12 +104,16 @@ void fs_names_free(fs_names *n)
     free(n->group);
 }
 
+/* Rung 2, and 3 without root, have one id of their own: the host's. */
+static uint32_t inside(uint32_t id, uint32_t own)
+{
+    return id == own && (conf.rung == 2 || conf.uid != 0) ? USER_UID : id;
+}
+
 static void name_of(const char *list, uint32_t id, char *out, size_t cap)
 {
     char number[16];
 
-    if (conf.uid != 0 && id == conf.uid)
-        id = USER_UID; /* the one id that rungs 2 and 3 have of their own */
     for (const char *l = list; l && *l; l = next_line(l))
         if (field(l, 2, number, sizeof number) && number[0] &&
             strtoul(number, NULL, 10) == id && field(l, 0, out, cap))
@@ -363,10 +367,9 @@ int fs_entry(const fs_root *r, const fs_names *names, int dirfd, const char *nam
         json_num(w, "mode", end.st_mode & 0777);
     permissions(st.st_mode, text);
     json_str(w, "permissions", text);
-    name_of(names->passwd, st.st_uid, text, sizeof text);
+    name_of(names->passwd, inside(st.st_uid, conf.uid), text, sizeof text);
     json_str(w, "owner", text);
-    name_of(names->group, st.st_gid == conf.gid && conf.uid != 0 ? USER_UID : st.st_gid, text,
-            sizeof text);
+    name_of(names->group, inside(st.st_gid, conf.gid), text, sizeof text);
     json_str(w, "group", text);
     rfc3339(text, sizeof text, (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec, true);
     json_str(w, "modifiedTime", text);

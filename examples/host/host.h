@@ -77,6 +77,7 @@ void random_hex(char *out, size_t bytes);      /* 2 * bytes + NUL */
 void random_id(char *out, size_t n);           /* n of [a-z0-9] + NUL */
 bool same_secret(const char *a, const char *b); /* constant time */
 void rfc3339(char *out, size_t cap, int64_t unix_ns, bool trim);
+bool parse_rfc3339(const char *s, int64_t *ms);
 bool percent_decode(char *s);   /* in place; false: bad escape or NUL */
 size_t lossy_utf8(char *out, size_t cap, const char *in); /* bad bytes: U+FFFD */
 int write_all(int fd, const void *p, size_t n);
@@ -124,6 +125,7 @@ int box_enter(const make_msg *m, int *rootfd, char *why, size_t cap); /* in the 
 int clone_flags(int rung, unsigned make_flags);
 int box_command_root(void);     /* rung 2: become root of a nested user namespace */
 void base_tree_make(void);      /* the lower trees of all images */
+void base_tree_own_homes(void);  /* once the rung is known */
 void base_tree_rung3(const char *root);
 void state_clean(bool with_lock); /* what a host keeps under conf.state */
 int confine_agent(int rung);    /* capabilities, no_new_privs, rlimits */

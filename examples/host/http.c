@@ -232,11 +232,41 @@ static bool label_route(const char *host, char *port, char *id, size_t cap)
     return true;
 }
 
+struct framing { int lengths, codings; };
+
+static enum MHD_Result count_framing(void *cls, enum MHD_ValueKind kind, const char *key,
+                                     const char *value)
+{
+    struct framing *f = cls;
+
+    (void)kind;
+    (void)value;
+    f->lengths += !strcasecmp(key, "Content-Length");
+    f->codings += !strcasecmp(key, "Transfer-Encoding");
+    return MHD_YES;
+}
+
+/* libmicrohttpd 0.9.75 lets pass what another server could read otherwise. */
+static bool one_framing(req *r)
+{
+    struct framing f = { 0, 0 };
+
+    MHD_get_connection_values(r->c, MHD_HEADER_KIND, count_framing, &f);
+    if (f.lengths + f.codings <= 1)
+        return true;
+    reply_error(r, 400, "more than one of Content-Length and Transfer-Encoding");
+    if (r->response)
+        add_header(r->response, "Connection", "close");
+    return false;
+}
+
 static void route(req *r)
 {
     const char *id = req_header(r, "E2b-Sandbox-Id"), *port = req_header(r, "E2b-Sandbox-Port");
     char host[256], label_port[8], label_id[64];
 
+    if (!one_framing(r))
+        return;
     if (!split_path(r)) {
         reply_error(r, 400, "the path cannot be read");
         return;

@@ -235,8 +235,7 @@ int box_enter(const make_msg *m, int *rootfd, char *why, size_t cap)
 
     snprintf(dir, sizeof dir, "%s/boxes/%s", conf.state, m->id);
     umask(0);
-    if (conf.rung == 1)
-        cgroup_enter(m->id);
+    cgroup_enter(m->id);
     if (conf.rung < 3) {
         if (enter_namespaces(m, dir, why, cap) != 0)
             return -1;
@@ -244,8 +243,6 @@ int box_enter(const make_msg *m, int *rootfd, char *why, size_t cap)
     } else {
         char at[400];
 
-        if (conf.uid == 0)
-            cgroup_enter(m->id);
         snprintf(at, sizeof at, "%s/root", dir);
         STEP("root directory", mkdir(at, 0755) == 0 && chdir(at) == 0);
         base_tree_rung3(at);

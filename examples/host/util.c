@@ -149,6 +149,35 @@ void rfc3339(char *out, size_t cap, int64_t unix_ns, bool trim)
              tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, frac);
 }
 
+/* 2026-01-31T12:00:00[.123][Z|+02:00], as unix milliseconds. */
+bool parse_rfc3339(const char *s, int64_t *ms)
+{
+    unsigned y, mo, d, h, mi, sec, oh = 0, om = 0, fraction = 0, weight = 100;
+    int64_t days;
+    char sign = 'Z';
+    int n = 0;
+
+    if (sscanf(s, "%4u-%2u-%2uT%2u:%2u:%2u%n", &y, &mo, &d, &h, &mi, &sec, &n) != 6 || n < 19 ||
+        mo < 1 || mo > 12 || d < 1 || d > 31 || h > 23 || mi > 59 || sec > 60)
+        return false;
+    s += n;
+    if (*s == '.')
+        for (s++; *s >= '0' && *s <= '9'; s++, weight /= 10)
+            fraction += (unsigned)(*s - '0') * weight;
+    n = 0;
+    if (sscanf(s, "%c%2u:%2u%n", &sign, &oh, &om, &n) == 3 ? s[n] || (sign != '+' && sign != '-')
+                                                            : strcmp(s, "Z") && strcmp(s, "z"))
+        return false;
+    y -= mo <= 2; /* years begin in March: the leap day is their last */
+    days = (int64_t)(y / 400) * 146097 +
+           (int64_t)((y % 400) * 365 + (y % 400) / 4 - (y % 400) / 100 +
+                     (153 * (mo + (mo > 2 ? -3u : 9u)) + 2) / 5 + d - 1) - 719468;
+    *ms = (((days * 24 + h) * 60 + mi) * 60 + sec) * 1000 + fraction;
+    if (n)
+        *ms -= (sign == '+' ? 1 : -1) * (int64_t)(oh * 60 + om) * 60000;
+    return true;
+}
+
 static int hex_digit(int c)
 {
     if (c >= '0' && c <= '9')

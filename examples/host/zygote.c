@@ -81,6 +81,7 @@ static bool try_rung(int rung, char *why, size_t cap)
         snprintf(why, cap, "not root");
         return false;
     }
+    base_tree_own_homes();
     snprintf(dir, sizeof dir, "%s/boxes/probe", conf.state);
     mkdir(dir, 0711);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)

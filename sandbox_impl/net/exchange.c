@@ -87,6 +87,12 @@ static int sbxi_conn_recv(sbxi_link *link, sbxi_conn *c, void *buf, size_t cap,
     return link->net.recv(link->net.ctx, c->raw, buf, cap, got);
 }
 
+/* Bytes that no wait would tell of: TLS has taken them from the socket already. */
+static bool sbxi_conn_holds(const sbxi_conn *c)
+{
+    return c->tls && sbxi_tls_pending(c->tls) > 0;
+}
+
 static int sbxi_conn_send(sbxi_link *link, sbxi_conn *c, const void *buf, size_t len,
                           size_t *sent, int *want)
 {
@@ -379,7 +385,7 @@ static int sbxi_exchange_send(sbxi_exchange *x, uint64_t now)
 static int sbxi_exchange_recv(sbxi_exchange *x, uint64_t now)
 {
     unsigned i;
-    for (i = 0; i < SBXI_READS_A_RUN; i++) {
+    for (i = 0; i < SBXI_READS_A_RUN || sbxi_conn_holds(x->conn); i++) {
         size_t got;
         int rc = SBX_PENDING;
         if (x->rx_pos < x->rx_len || x->paused) rc = sbxi_exchange_feed(x);
@@ -397,6 +403,7 @@ static int sbxi_exchange_recv(sbxi_exchange *x, uint64_t now)
         }
         x->answered = true;
     }
+    x->want = SBX_WANT_READ;
     return SBX_E_AGAIN;
 }
 

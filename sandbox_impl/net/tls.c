@@ -67,7 +67,7 @@ static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, i
     return SBX_E_UNSUPPORTED;
 }
 
-static SBXI_MAYBE size_t sbxi_tls_pending(const sbxi_tls_conn *c)
+static size_t sbxi_tls_pending(const sbxi_tls_conn *c)
 {
     (void)c;
     return 0;
@@ -729,7 +729,7 @@ static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, i
 }
 
 /* Bytes already decrypted. */
-static SBXI_MAYBE size_t sbxi_tls_pending(const sbxi_tls_conn *c)
+static size_t sbxi_tls_pending(const sbxi_tls_conn *c)
 {
     return mbedtls_ssl_get_bytes_avail(&c->ssl);
 }

@@ -4,6 +4,15 @@
 
 #define HEAP 16384
 
+/* mbedTLS's own structs come from the client's heap too; they are no part of the
+   limit. */
+#define HEAP_TLS (sizeof(sbxi_tls_trust) + sizeof(sbxi_tls_conn) + 2 * sizeof(sbxi_cell))
+
+static size_t heap_limit(void)
+{
+    return getenv("SBX_TEST_CA") ? HEAP + HEAP_TLS : HEAP;
+}
+
 static uint64_t big_bytes(void)
 {
     const char *v = getenv("SBX_TEST_MIB");
@@ -54,11 +63,11 @@ static int zero_put(void *ctx, const void *data, size_t len)
 
 static sbx_client *small_client(sbx_fixed *heap)
 {
-    static unsigned char memory[HEAP];
+    static unsigned char memory[HEAP + HEAP_TLS];
     sbx_config cfg;
     sbx_client *c = NULL;
     memset(&cfg, 0, sizeof cfg);
-    cfg.alloc = sbx_alloc_fixed(heap, memory, sizeof memory);
+    cfg.alloc = sbx_alloc_fixed(heap, memory, heap_limit());
     cfg.tls.ca_file = getenv("SBX_TEST_CA");
     if (sbx_open(&c, &cfg) != SBX_OK) return NULL;
     return c;
@@ -89,7 +98,7 @@ TEST(stdout_of_1_gib)
     sbx_sandbox_release(s);
     sbx_close(c);
     CHECK_INT(heap.used, 0);
-    CHECK(heap.peak <= HEAP);
+    CHECK(heap.peak <= heap_limit());
     printf("peak heap of the client: %u bytes\n", (unsigned)heap.peak);
 }
 
@@ -118,6 +127,6 @@ TEST(file_of_1_gib)
     sbx_sandbox_release(s);
     sbx_close(c);
     CHECK_INT(heap.used, 0);
-    CHECK(heap.peak <= HEAP);
+    CHECK(heap.peak <= heap_limit());
     printf("peak heap of the client: %u bytes\n", (unsigned)heap.peak);
 }

@@ -59,7 +59,7 @@ while [ "$n" -gt 0 ]; do # every program on both hosts; death_test starts its ow
 done
 [ ! -f tests/live/host_check.py ] ||
     set -- "$@" "sh tests/live/on.sh plain python3 tests/live/host_check.py"
-sh tests/tools/tally.sh -t 600 "$@" "sh tests/tools/demo.sh" | tee "$work/out"
+sh tests/tools/tally.sh -t 300 "$@" "sh tests/tools/demo.sh" | tee "$work/out"
 
 left=
 host_stop "$plain_pid" || left="a host that would not end"
@@ -70,9 +70,9 @@ for state in "$work/plain" "$work/tls"; do
     [ ! -d "$state" ] || [ -z "$(ls -A "$state")" ] || left="$left files in $state: $(ls -A "$state")"
 done
 grep -q "$work" /proc/self/mountinfo && left="$left mounts"
-for process in /proc/[0-9]*; do
-    tr '\0' '\n' <"$process/environ" 2>/dev/null | grep -qx "SBX_TEST_RUN=$SBX_TEST_RUN" &&
-        left="$left process ${process#/proc/} ($(tr '\0' ' ' <"$process/cmdline" 2>/dev/null))"
+for process in $(grep -lzx "SBX_TEST_RUN=$SBX_TEST_RUN" /proc/[0-9]*/environ 2>/dev/null); do
+    process=${process%/environ}
+    left="$left process ${process#/proc/} ($(tr '\0' ' ' <"$process/cmdline"))"
 done
 set -- $(tail -n 1 "$work/out")
 case "$*" in

@@ -1,0 +1,1340 @@
+#!/usr/bin/env python3
+"""Checks sandboxd from outside, with plain sockets: no package is needed.
+
+usage: host_check.py [--sandboxd PATH] [--isolation 1|2|3] [--quick] [FILTER]
+
+Starts its own hosts on free ports, as the user who runs it. The last line is
+`N passed, N failed, N skipped`; the exit status is 1 if anything failed.
+"""
+import base64, hashlib, http.client, json, os, re, shutil, signal, socket, ssl, struct
+import subprocess, sys, tempfile, threading, time, urllib.parse
+
+ARGS = sys.argv[1:]
+
+
+def option(name, default=None):
+    if name in ARGS:
+        at = ARGS.index(name)
+        value = ARGS[at + 1]
+        del ARGS[at:at + 2]
+        return value
+    return default
+
+
+SANDBOXD = option("--sandboxd", "build/sandboxd")
+ISOLATION = option("--isolation", "auto")
+QUICK = "--quick" in ARGS and not ARGS.remove("--quick")
+FILTER = ARGS[0] if ARGS else ""
+KEY = "e2b_" + "0" * 40
+TESTS = []
+passed = failed = skipped = 0
+
+
+class Skip(Exception):
+    pass
+
+
+def test(fn):
+    TESTS.append(fn)
+    return fn
+
+
+def check(ok, what=""):
+    if not ok:
+        raise AssertionError(what)
+
+
+def same(a, b, what=""):
+    if a != b:
+        raise AssertionError(f"{what}: {str(a)[:300]!r} is not {str(b)[:300]!r}")
+
+
+class Host:
+    def __init__(self, *options, user_key=KEY, env=None, isolation=ISOLATION, tls=None):
+        self.key, self.tls = user_key, tls
+        self.log = tempfile.TemporaryFile()
+        self.tmp = tempfile.mkdtemp(prefix="hostcheck-")
+        os.chmod(self.tmp, 0o711)
+        e = dict(os.environ, TMPDIR=self.tmp, **(env or {}))
+        self.p = subprocess.Popen([SANDBOXD, "--port", "0", "--isolation", isolation, *options],
+                                  stdout=subprocess.PIPE, stderr=self.log, env=e)
+        line = self.p.stdout.readline().decode()
+        m = re.match(r"sandboxd: listening on https?://(.*):(\d+)$", line.strip())
+        if not m:
+            self.p.wait()
+            raise RuntimeError("sandboxd did not start: " + line + self.log_text())
+        self.port = int(m.group(2))
+        self.rung = self.json("GET", "/status")[1]["isolation"]["rung"]
+
+    def log_text(self):
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
+
+    def stop(self, sig=signal.SIGTERM):
+        if self.p.poll() is None:
+            self.p.send_signal(sig)
+        self.p.wait(60)
+        self.p.stdout.close()
+        for _ in range(100):  # the helper of a killed host cleans up on its own
+            left = os.listdir(self.tmp)
+            if not left:
+                break
+            time.sleep(0.1)
+        shutil.rmtree(self.tmp, ignore_errors=True)
+        return left
+
+    def connection(self, timeout=30):
+        if self.tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def call(self, method, path, body=None, headers=None, key=True, timeout=60):
+        c = self.connection(timeout)
+        h = dict(headers or {})
+        if key and "E2b-Sandbox-Id" not in h:
+            h["X-API-Key"] = self.key
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+            h.setdefault("Content-Type", "application/json")
+        try:
+            c.request(method, path, body, h)
+            r = c.getresponse()
+            return r.status, r.read(), r.headers
+        finally:
+            c.close()
+
+    def json(self, *a, **k):
+        status, body, headers = self.call(*a, **k)
+        return status, json.loads(body) if body else None, headers
+
+    def create(self, **body):
+        status, b, _ = self.json("POST", "/v2/sandboxes", {"templateID": "base", **body})
+        same(status, 201, b)
+        return Box(self, b["sandboxID"], b.get("envdAccessToken"))
+
+    def fds(self):
+        return len(os.listdir(f"/proc/{self.p.pid}/fd"))
+
+    def threads(self):
+        return len(os.listdir(f"/proc/{self.p.pid}/task"))
+
+    def rss_kib(self):
+        return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{self.p.pid}/status").read()).group(1))
+
+    def state(self):
+        return os.path.join(self.tmp, os.listdir(self.tmp)[0])
+
+
+class Stream:
+    """A Connect stream, read envelope by envelope."""
+
+    def __init__(self, box, method, message, headers=None, raw=None, timeout=60):
+        payload = json.dumps(message).encode()
+        body = raw if raw is not None else b"\0" + struct.pack(">I", len(payload)) + payload
+        self.c = box.host.connection(timeout)
+        h = dict(box.headers, **{"Content-Type": "application/connect+json", **(headers or {})})
+        self.c.request("POST", "/process.Process/" + method, body, h)
+        self.r = self.c.getresponse()
+        self.ended = None
+
+    def next(self):
+        head = self.r.read(5)
+        if len(head) < 5:
+            return None
+        flag, n = head[0], struct.unpack(">I", head[1:])[0]
+        m = json.loads(self.r.read(n))
+        if flag & 2:
+            self.ended = m
+            return None
+        return m["event"]
+
+    def all(self):
+        out, err, end, events = b"", b"", None, []
+        try:
+            while (e := self.next()) is not None:
+                events.append(e)
+                out += base64.b64decode(e.get("data", {}).get("stdout", ""))
+                err += base64.b64decode(e.get("data", {}).get("stderr", ""))
+                end = e.get("end", end)
+        except http.client.IncompleteRead:
+            pass
+        self.close()
+        return out, err, end, events
+
+    def close(self):
+        self.r.close()
+        self.c.close()
+
+
+class Box:
+    def __init__(self, host, id, token):
+        self.host, self.id, self.token = host, id, token
+        self.headers = {"E2b-Sandbox-Id": id, "E2b-Sandbox-Port": "49983"}
+        if token:
+            self.headers["X-Access-Token"] = token
+
+    def kill(self):
+        return self.host.call("DELETE", "/sandboxes/" + self.id)[0]
+
+    def call(self, method, path, body=None, headers=None, **k):
+        return self.host.call(method, path, body, dict(self.headers, **(headers or {})), **k)
+
+    def rpc(self, method, message, user=None, service="filesystem.Filesystem"):
+        h = {"Content-Type": "application/json"}
+        if user:
+            h["Authorization"] = "Basic " + base64.b64encode((user + ":").encode()).decode()
+        body = message if isinstance(message, (bytes, str)) else json.dumps(message)
+        status, b, _ = self.call("POST", f"/{service}/{method}", body, h)
+        return status, json.loads(b)
+
+    def proc(self, method, message):
+        return self.rpc(method, message, service="process.Process")
+
+    def start(self, cmd, user=None, headers=None, stdin=False, args=None, **config):
+        h = dict(headers or {})
+        if user:
+            h["Authorization"] = "Basic " + base64.b64encode((user + ":").encode()).decode()
+        process = {"cmd": "/bin/bash", "args": ["-l", "-c", cmd], **config}
+        if args is not None:
+            process = {"cmd": cmd, "args": args, **config}
+        return Stream(self, "Start", {"process": process, "stdin": stdin}, h)
+
+    def run(self, cmd, **k):
+        out, err, end, _ = self.start(cmd, **k).all()
+        return out.decode(errors="replace"), err.decode(errors="replace"), end
+
+    def out(self, cmd, **k):
+        out, err, end = self.run(cmd, **k)
+        check(end and not end.get("exitCode"), (cmd, out, err, end))
+        return out
+
+    def put(self, path, data, **query):
+        q = urllib.parse.urlencode({"path": path, **query})
+        return self.call("POST", "/files?" + q, data, {"Content-Type": "application/octet-stream"})
+
+    def get(self, path, headers=None, **query):
+        q = urllib.parse.urlencode({"path": path, **query})
+        return self.call("GET", "/files?" + q, None, headers)
+
+    def leftovers(self, where="/home/user"):
+        s, b = self.rpc("ListDir", {"path": where})
+        return [e["name"] for e in b.get("entries", []) if e["name"].startswith(".sbx-")]
+
+
+def multipart(parts, boundary="xxBOUNDxx", end=True):
+    out = b""
+    for name, filename, data in parts:
+        out += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'.encode()
+        if filename is not None:
+            out += b'; filename="' + filename.encode() + b'"'
+        out += b"\r\nContent-Type: application/octet-stream\r\n\r\n" + data + b"\r\n"
+    return out + (f"--{boundary}--\r\n".encode() if end else b"")
+
+
+MULTI = {"Content-Type": "multipart/form-data; boundary=xxBOUNDxx"}
+host = box = None
+
+
+def message(reply):
+    return reply[1].get("message", "")
+
+
+# ---- control plane ----
+@test
+def status_and_health():
+    same(host.call("GET", "/health", key=False)[:2], (200, b"Health check successful"))
+    s, b, _ = host.json("GET", "/status", key=False)
+    check(s == 200 and b["isolation"]["rung"] in (1, 2, 3) and b["templates"] == ["base"], b)
+
+
+@test
+def keys():
+    for headers, text in (({}, "missing"), ({"X-API-Key": "nope"}, "Invalid API key format"),
+                          ({"X-API-Key": "e2b_" + "1" * 40}, "Cannot get the team"),
+                          ({"X-API-Key": KEY + "0"}, "Cannot get the team"),
+                          ({"X-API-Key": ""}, "Invalid API key format")):
+        s, b, h = host.json("POST", "/v2/sandboxes", {"templateID": "base"}, headers, key=False)
+        check(s == 401 and b["code"] == 401 and text in b["message"], (s, b))
+        check(h["Content-Type"].startswith("application/json"))
+
+
+@test
+def create_refusals():
+    def refused(body, status, text):
+        s, b, _ = host.json("POST", "/v2/sandboxes", body)
+        check(s == status and b["code"] == status and text in b["message"], (body, s, b))
+    refused({"templateID": "nope"}, 404, "template 'nope' not found")
+    refused({"templateID": "nope"}, 404, "base")
+    refused("this is text", 400, "not JSON")
+    refused("", 400, "not JSON")
+    refused("[1]", 400, "JSON object")
+    refused({}, 400, "templateID")
+    refused({"templateID": 5}, 400, "templateID")
+    refused({"templateID": "base", "timeout": 0}, 400, "Timeout must be greater than 0")
+    refused({"templateID": "base", "timeout": 90000}, 400, "Timeout cannot be greater than 24 hours")
+    refused({"templateID": "base", "timeout": "5"}, 400, "timeout")
+    refused({"templateID": "base", "timeout": 1.5}, 400, "timeout")
+    refused({"templateID": "base", "envVars": {"A": 1}}, 400, "envVars")
+    refused({"templateID": "base", "metadata": []}, 400, "metadata")
+    refused({"templateID": "base", "allow_internet_access": "x"}, 400, "allow_internet_access")
+    refused({"templateID": "base", "autoPause": True}, 501, "not implemented by this host")
+    refused({"templateID": "base", "network": {"denyOut": ["0.0.0.0/0"]}}, 501, "network")
+    refused('{"templateID":"base"' + " " * (17 << 20) + "}", 413, "larger than")
+    refused('{"templateID":"base"', 400, "not JSON")
+
+
+@test
+def other_endpoints():
+    for method, path, status in (("POST", "/v3/templates", 501), ("GET", "/volumes", 501),
+                                 ("POST", "/sandboxes/x/pause", 501), ("GET", "/nope", 404),
+                                 ("PUT", "/v2/sandboxes", 405), ("GET", "/sandboxes/inone", 404),
+                                 ("DELETE", "/sandboxes/inone", 404),
+                                 ("GET", "/sandboxes/a%2Fb", 404), ("GET", "/sandboxes/%zz", 400)):
+        s, b, _ = host.json(method, path, {} if method in ("POST", "PUT") else None)
+        check(s == status and b["code"] == status and b["message"], (method, path, s, b))
+    s, b, _ = host.json("GET", "/sandboxes/inone")
+    same(b["message"], 'Sandbox "inone" doesn\'t exist or you don\'t have access to it')
+
+
+@test
+def info_and_kill():
+    b = host.create(timeout=77, metadata={"k": "v é"}, envVars={"A": "1"})
+    check(re.fullmatch("i[a-z0-9]{20}", b.id) and re.fullmatch("[0-9a-f]{64}", b.token))
+    s, i, _ = host.json("GET", "/sandboxes/" + b.id)
+    same(s, 200)
+    check(i["state"] == "running" and i["metadata"] == {"k": "v é"} and i["envdVersion"] == "0.6.4"
+          and i["domain"] is None and i["cpuCount"] > 0 and i["memoryMB"] > 0 and i["diskSizeMB"] > 0
+          and i["envdAccessToken"] == b.token, i)
+    same(b.kill(), 204)
+    same(b.kill(), 404)
+    same(host.call("GET", "/sandboxes/" + b.id)[0], 404)
+    s, body, h = b.call("GET", "/health")
+    check(s == 502 and json.loads(body) == {"sandboxId": b.id, "message": "The sandbox was not found",
+                                            "code": 502}, body)
+
+
+@test
+def older_dialect():
+    s, b, _ = host.json("POST", "/sandboxes", {"templateID": "base", "secure": False})
+    check(s == 201 and "envdAccessToken" not in b, b)
+    x = Box(host, b["sandboxID"], None)
+    same(x.out("echo open"), "open\n")
+    check(any(e["sandboxID"] == x.id for e in host.json("GET", "/sandboxes")[1]))
+    s, b, _ = host.json("POST", f"/sandboxes/{x.id}/connect", {})
+    same(s, 400)
+    s, b, _ = host.json("POST", f"/sandboxes/{x.id}/connect", {"timeout": 50})
+    same((s, b["sandboxID"]), (200, x.id))
+    same(x.kill(), 204)
+    s, b, _ = host.json("POST", "/sandboxes", {"templateID": "base", "secure": True})
+    check(b.get("envdAccessToken"))
+    Box(host, b["sandboxID"], None).kill()
+
+
+@test
+def listing():
+    tag = os.urandom(4).hex()
+    boxes = [host.create(metadata={"run " + tag: "a&b=c", "n": str(i)}) for i in range(5)]
+    q = urllib.parse.quote
+    twice = lambda k, v: urllib.parse.quote_plus(q(k, safe="")) + "=" + urllib.parse.quote_plus(q(v, safe=""))
+    meta = q(twice("run " + tag, "a&b=c"), safe="")
+    s, all_, h = host.json("GET", "/v2/sandboxes?metadata=" + meta)
+    same((s, [e["sandboxID"] for e in all_]), (200, [b.id for b in reversed(boxes)]))
+    same(h["X-Total-Running"], "5")
+    check("X-Next-Token" not in h)
+    for order in ("asc", "desc"):
+        got, token = [], ""
+        for _ in range(5):
+            s, page, h = host.json("GET", f"/v2/sandboxes?metadata={meta}&order={order}&limit=2"
+                                   + ("&nextToken=" + token if token else ""))
+            same(s, 200, page)
+            got += [e["sandboxID"] for e in page]
+            token = h.get("X-Next-Token")
+            if not token:
+                break
+        ids = [b.id for b in boxes]
+        same(got, ids if order == "asc" else ids[::-1])
+    token = host.json("GET", f"/v2/sandboxes?metadata={meta}&limit=1&order=asc")[2]["X-Next-Token"]
+    for bad in ("nonsense", token):  # a token of the other order is refused too
+        s, b, _ = host.json("GET", f"/v2/sandboxes?nextToken={bad}")
+        check(s == 400 and b["message"] == "Invalid next token", (bad, s, b))
+    one = q(twice("n", "3"), safe="") + "%26" + meta
+    same([e["sandboxID"] for e in host.json("GET", "/v2/sandboxes?metadata=" + one)[1]], [boxes[3].id])
+    same(host.json("GET", "/v2/sandboxes?state=paused&metadata=" + meta)[1], [])
+    same(len(host.json("GET", "/v2/sandboxes?state=running%2Cpaused&metadata=" + meta)[1]), 5)
+    same(host.json("GET", "/v2/sandboxes?template=none&metadata=" + meta)[1], [])
+    same(host.json("GET", "/v2/sandboxes?startedAfter=2100-01-01T00:00:00%2B02:00&metadata=" + meta)[1], [])
+    same(len(host.json("GET", "/v2/sandboxes?startedAfter=2001-01-01T00:00:00Z&metadata=" + meta)[1]), 5)
+    for bad in ("metadata=a", "state=odd", "limit=x", "limit=0", "order=up", "startedAfter=now"):
+        same(host.call("GET", "/v2/sandboxes?" + bad)[0], 400, bad)
+    for b in boxes:
+        b.kill()
+
+
+@test
+def idempotency():
+    body = {"templateID": "base", "metadata": {"x": os.urandom(4).hex()}}
+    k = {"Idempotency-Key": "k-" + os.urandom(6).hex()}
+    s, a, _ = host.json("POST", "/v2/sandboxes", body, k)
+    same(s, 201)
+    s, b, _ = host.json("POST", "/v2/sandboxes", body, k)
+    same((s, b), (201, a))
+    s, b, _ = host.json("POST", "/v2/sandboxes", {"templateID": "base"}, k)
+    same((s, b["error_code"]), (422, "idempotency_request_mismatch"))
+    same(host.call("POST", "/v2/sandboxes", body, {"Idempotency-Key": "BAD KEY"})[0], 400)
+    results = []
+    k = {"Idempotency-Key": "p-" + os.urandom(6).hex()}
+    ts = [threading.Thread(target=lambda: results.append(host.json("POST", "/v2/sandboxes", body, k)[:2]))
+          for _ in range(6)]
+    [t.start() for t in ts]
+    [t.join() for t in ts]
+    made = {r[1]["sandboxID"] for r in results if r[0] == 201}
+    check(len(made) == 1 and all(r[0] in (201, 409) for r in results), results)
+    for id in made | {a["sandboxID"]}:
+        Box(host, id, None).kill()
+
+
+@test
+def timeouts_end_sandboxes():
+    b = host.create(timeout=1)
+    b.start("sleep 1000 & sleep 1000").next()
+    t = time.time()
+    while host.call("GET", "/sandboxes/" + b.id)[0] == 200 and time.time() - t < 10:
+        time.sleep(0.05)
+    check(0.8 < time.time() - t < 3, time.time() - t)
+    b = host.create(timeout=100)
+    end = lambda: host.json("GET", "/sandboxes/" + b.id)[1]["endAt"]
+    was = end()
+    same(host.call("POST", f"/v2/sandboxes/{b.id}/connect", {"timeout": 10})[0], 200)
+    same(end(), was, "connect shortens")
+    host.call("POST", f"/v2/sandboxes/{b.id}/connect", {"timeout": 500})
+    check(end() > was)
+    was = end()
+    same(host.call("POST", f"/sandboxes/{b.id}/refreshes", {"duration": 5})[0], 204)
+    same(end(), was)
+    same(host.call("POST", f"/sandboxes/{b.id}/timeout", {"timeout": 20})[0], 204)
+    check(end() < was)
+    for bad in ({}, {"timeout": -1}, {"timeout": "x"}):
+        same(host.call("POST", f"/sandboxes/{b.id}/timeout", bad)[0], 400, bad)
+    same(host.call("POST", f"/sandboxes/{b.id}/timeout", {"timeout": 0})[0], 204)
+    time.sleep(0.5)
+    same(host.call("GET", "/sandboxes/" + b.id)[0], 404)
+    same(host.call("POST", f"/sandboxes/{b.id}/timeout", {"timeout": 9})[0], 404)
+
+
+# ---- routing ----
+@test
+def routing():
+    def plain(headers, status, text, path="/health"):
+        s, b, _ = host.call("GET", path, headers=headers, key=False)
+        check(s == status and text in b.decode(), (headers, s, b))
+    plain({"E2b-Sandbox-Id": box.id}, 400, "missing header")
+    plain({"E2b-Sandbox-Port": "49983"}, 400, "missing header")
+    plain({"E2b-Sandbox-Id": "No!", "E2b-Sandbox-Port": "49983"}, 400, "Invalid sandbox ID")
+    plain({"E2b-Sandbox-Id": box.id, "E2b-Sandbox-Port": "x"}, 400, "Invalid sandbox port")
+    plain({"E2b-Sandbox-Id": "inone", "E2b-Sandbox-Port": "49983"}, 502, "was not found")
+    plain({"E2b-Sandbox-Id": box.id, "E2b-Sandbox-Port": "8080"}, 501, "not implemented")
+    plain({"Host": f"49983-{box.id}.e2b.example"}, 204, "")
+    plain({"Host": "49983-inone.e2b.example"}, 502, "was not found")
+    plain({"Host": "api.e2b.example"}, 200, "Health check")
+    plain(box.headers, 404, '"path"', "/init")
+    plain(box.headers, 404, "404 page not found", "/nope")
+
+
+@test
+def tokens():
+    for token in (None, "", "x", box.token[:-1], box.token + "0"):
+        h = {"X-Access-Token": token} if token is not None else {}
+        bare = {"E2b-Sandbox-Id": box.id, "E2b-Sandbox-Port": "49983", **h}
+        s, b, _ = host.json("GET", "/envs", headers=bare)
+        check(s == 401 and "unauthorized access" in b["message"], (token, s, b))
+        s, b, _ = host.json("POST", "/filesystem.Filesystem/Stat", {"path": "/"}, bare)
+        same(s, 401)
+        same(host.call("GET", "/health", headers=bare)[0], 204)
+        s, b, _ = host.json("GET", "/files?path=/etc/passwd", headers=bare)
+        check(s == 401, (token, s, b))
+
+
+@test
+def envs_and_metrics():
+    b = host.create(envVars={"FOO": "a b"})
+    s, body, _ = b.call("GET", "/envs")
+    e = json.loads(body)
+    check(s == 200 and e["FOO"] == "a b" and e["E2B_SANDBOX"] == "true" and e["E2B_SANDBOX_ID"] == b.id, e)
+    s, body, _ = b.call("GET", "/metrics")
+    m = json.loads(body)
+    check(s == 200 and m["cpu_count"] > 0 and m["mem_total"] > 0 and m["disk_total"] > 0, m)
+    b.kill()
+
+
+# ---- files ----
+@test
+def files_round_trip():
+    for data in (b"", b"x", os.urandom(3 << 20)):
+        s, b, h = box.put("/home/user/r/data.bin", data)
+        check(s == 200 and json.loads(b) == [{"path": "/home/user/r/data.bin", "name": "data.bin",
+                                              "type": "file"}], b)
+        s, b, h = box.get("r/data.bin")
+        same((s, b), (200, data))
+        same(h["Content-Length"], str(len(data)))
+        same(h["Accept-Ranges"], "bytes")
+    s, b, h = box.get("~/r/data.bin", {"Accept-Encoding": "gzip, deflate"})
+    check(s == 200 and "Content-Encoding" not in h)
+    box.put("odd näme+ &.txt", b"1")
+    s, b, h = box.get("odd näme+ &.txt")
+    same((s, b), (200, b"1"))
+    check(h["Content-Type"].startswith("text/plain") and "filename*=utf-8''" in h["Content-Disposition"], h)
+    same(box.call("GET", "/files?path=odd%20n%C3%A4me%2B%20%26.txt")[0], 200)
+    box.put("pic.png", b"\x89PNG")
+    h = box.get("pic.png")[2]
+    same((h["Content-Type"], h["Content-Disposition"]), ("image/png", "inline; filename=pic.png"))
+
+
+@test
+def ranges():
+    box.put("range.txt", b"0123456789")
+    for r, status, body, where in (("bytes=2-4", 206, b"234", "bytes 2-4/10"), ("bytes=7-", 206, b"789", "bytes 7-9/10"),
+                                   ("bytes=-3", 206, b"789", "bytes 7-9/10"), ("bytes=5-99", 206, b"56789", "bytes 5-9/10"),
+                                   ("bytes=10-", 416, b"", "bytes */10"), ("bytes=4-2", 416, b"", "bytes */10"),
+                                   ("lines=1-2", 200, b"0123456789", None), ("bytes=1-2,4-5", 200, b"0123456789", None)):
+        s, b, h = box.get("range.txt", {"Range": r})
+        same((s, b, h["Content-Range"]), (status, body, where), r)
+    h = box.get("range.txt")[2]
+    same(box.get("range.txt", {"If-Modified-Since": h["Last-Modified"]})[0], 304)
+
+
+@test
+def file_errors():
+    def error(reply, status, text):
+        b = json.loads(reply[1])
+        check(reply[0] == status and b["code"] == status and text in b["message"], reply[:2])
+    error(box.get("/etc"), 400, "path '/etc' is a directory")
+    error(box.get("nope"), 404, "path '/home/user/nope' does not exist")
+    error(box.get("/etc/passwd/x"), 400, "Not a directory")
+    error(box.get("x", username="bob"), 401, "error looking up user 'bob': user: unknown user bob")
+    error(box.get("~bob/x"), 400, "home directory")
+    error(box.get("/dev/null" if host.rung < 3 else "/etc"), 400, "not a regular file" if host.rung < 3 else "directory")
+    error(box.call("GET", "/files?path=a%00b"), 400, "NUL")
+    error(box.get("a" * 300), 400, "too long")
+    error(box.put("/etc", b"x"), 400, "path '/etc' is a directory")
+    error(box.put("newdir/", b"x"), 400, "is a directory")
+    error(box.put("/etc/passwd/x", b"x"), 400, "Not a directory")
+    error(box.call("POST", "/files?path=x", b"x", {"Content-Type": "text/plain"}), 400, "unsupported content type: text/plain")
+    error(box.call("POST", "/files?path=x", b"x", {"Content-Type": "application/octet-stream",
+                                                   "Content-Encoding": "br"}), 400, "content encoding")
+    error(box.call("POST", "/files", b"x", {"Content-Type": "application/octet-stream"}), 400, "path")
+    error(box.call("POST", "/files", b"x", {"Content-Type": "multipart/form-data"}), 400, "boundary")
+    error(box.call("POST", "/files", b"no parts here", MULTI), 400, "multipart")
+    same(box.call("PUT", "/files?path=x", b"x")[0], 405)
+    if host.rung < 3:
+        check(box.get("/proc/1/environ")[0] in (400, 403))
+
+
+@test
+def multipart_uploads():
+    parts = [("file", "m/a.txt", b"AAA"), ("file", "/tmp/m b.txt", b""), ("note", "skipped", b"zz"),
+             ("file", "m/ü.bin", os.urandom(200000)), ("file", 'm/q%22q.txt', b"\r\n--xxBOUND\r\n")]
+    s, b, _ = box.call("POST", "/files", multipart(parts), MULTI)
+    check(s == 200 and [e["path"] for e in json.loads(b)] == ["/home/user/m/a.txt", "/tmp/m b.txt",
+          "/home/user/m/ü.bin", '/home/user/m/q"q.txt'], b)
+    for name, path, data in parts:
+        if name == "file":
+            same(box.get(path.replace("%22", '"'))[1], data, path)
+    s, b, _ = box.call("POST", "/files?path=one.txt&username=user", multipart([("file", "one.txt", b"1")]), MULTI)
+    same((s, box.get("one.txt")[1]), (200, b"1"))
+    s, b, _ = box.call("POST", "/files", multipart([("file", "dup", b"1"), ("file", "dup", b"2")]), MULTI)
+    check(s == 400 and b"same path" in b, b)
+    same(box.get("dup")[0], 404)
+    s, b, _ = box.call("POST", "/files", multipart([("file", "t1", b"1"), ("file", "t2", b"2" * 100)], end=False), MULTI)
+    check(s == 400 and b"last boundary" in b, b)
+    same((box.get("t1")[0], box.get("t2")[0], box.leftovers()), (404, 404, []))
+    s, b, _ = box.call("POST", "/files", multipart([("file", f"many/{i}", b"%d" % i) for i in range(500)]), MULTI)
+    same((s, len(json.loads(b)), box.get("many/499")[1]), (200, 500, b"499"))
+
+
+@test
+def chunked_bodies():
+    c = host.connection()
+    h = dict(box.headers, **{"Content-Type": "application/octet-stream"})
+    c.request("POST", "/files?path=chunked", (b"part%d" % i for i in range(3)), h, encode_chunked=True)
+    same(c.getresponse().status, 200)
+    c.close()
+    same(box.get("chunked")[1], b"part0part1part2")
+    c = host.connection()
+    c.request("POST", "/v2/sandboxes", iter([b'{"templateID":', b'"base"}']), {"X-API-Key": KEY}, encode_chunked=True)
+    r = c.getresponse()
+    same(r.status, 201)
+    Box(host, json.loads(r.read())["sandboxID"], None).kill()
+    c.close()
+
+
+def raw(request, wait=5.0):
+    s = socket.create_connection(("127.0.0.1", host.port), wait)
+    s.sendall(request)
+    return s
+
+
+def raw_head(path, extra):
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost"] + [f"{k}: {v}" for k, v in box.headers.items()]
+    return ("\r\n".join(lines + extra) + "\r\n\r\n").encode()
+
+
+@test
+def cut_and_odd_uploads():
+    box.put("keep.txt", b"old content")
+    s = raw(raw_head("/files?path=keep.txt", ["Content-Type: application/octet-stream", "Content-Length: 100000"]) + b"x" * 5000)
+    time.sleep(0.2)
+    check(box.leftovers() != [], "the upload has begun")
+    s.close()
+    for _ in range(50):
+        if not box.leftovers():
+            break
+        time.sleep(0.05)
+    same((box.leftovers(), box.get("keep.txt")[1]), ([], b"old content"))
+    # larger than announced: the first bytes count, the rest is no request
+    s = raw(raw_head("/files?path=small.txt", ["Content-Type: application/octet-stream", "Content-Length: 3"]) + b"abcdefgh\r\n\r\n")
+    got = b""
+    try:
+        while chunk := s.recv(65536):
+            got += chunk
+    except (ConnectionResetError, socket.timeout):
+        pass
+    check(got.startswith(b"HTTP/1.1 200") and b"400 Bad Request" in got or got.startswith(b"HTTP/1.1 200"), got)
+    same(box.get("small.txt")[1], b"abc")
+    s.close()
+    # both framings at once
+    s = raw(raw_head("/files?path=smuggle", ["Content-Type: application/octet-stream", "Content-Length: 3",
+                                             "Transfer-Encoding: chunked"]) + b"0\r\n\r\n")
+    got = s.recv(65536)
+    check(b" 400 " in got.split(b"\r\n")[0], got)
+    s.close()
+    # 100-continue, refused before the body
+    s = raw(raw_head("/files?path=/etc", ["Content-Type: application/octet-stream", "Content-Length: 100000", "Expect: 100-continue"]))
+    check(b" 400 " in s.recv(65536).split(b"\r\n")[0])
+    s.close()
+
+
+@test
+def writing_through_links_and_modes():
+    box.out("ln -s target.txt link.txt; echo old > target.txt; chmod 755 target.txt; ln -s /tmp/abs abs.lnk; ln -s loop loop")
+    same(box.put("link.txt", b"new")[0], 200)
+    same(box.out("cat target.txt; readlink link.txt; stat -c '%a %u' target.txt"),
+         f"newtarget.txt\n755 {os.geteuid() or 1000 if host.rung == 3 else 1000}\n")
+    if host.rung < 3:
+        same(box.put("abs.lnk", b"abs")[0], 200)
+        same(box.out("cat /tmp/abs"), "abs")
+    same(box.put("loop", b"x")[0], 400)
+    if host.rung == 1:
+        same(box.put("/root/r.txt", b"x", username="root")[0], 200)
+        same(box.put("byroot.txt", b"x", username="root")[0], 200)
+        same(box.out("stat -c '%U %n' /root/r.txt /root/byroot.txt", user="root"), "root /root/r.txt\nroot /root/byroot.txt\n")
+        same(box.out("stat -c '%U %a' ~/r"), "user 755\n")
+
+
+@test
+def confinement():
+    outside = os.path.join(host.tmp, "secret.txt")
+    open(outside, "w").write("outside")
+    up = "../" * 30
+    box.out(f"ln -sf {up}{outside[1:]} esc1; ln -sf {outside} esc2; ln -sfn / rootlink; mkdir -p sub; ln -sfn {up} sub/up")
+    for path in ("esc1", "esc2", up + outside[1:], outside, "rootlink" + outside, "sub/up" + outside):
+        s, b, _ = box.get(path)
+        check(b != b"outside" and s in (400, 404), (path, s, b))
+        s, b = box.rpc("Stat", {"path": path})
+        check("entry" not in b or b["entry"].get("type") is None, (path, b))
+    for path in ("rootlink" + outside, "sub/up" + outside, up + outside[1:]):
+        s, b, _ = box.put(path, b"broken in")
+        same(open(outside).read(), "outside", path)
+        box.rpc("Remove", {"path": path})
+        box.rpc("Move", {"source": "esc1", "destination": path})
+        same(open(outside).read(), "outside", path)
+    box.out(f"mkdir -p tree/sub; ln -s {host.tmp} tree/out; ln -s / tree/sub/root")
+    same(box.rpc("Remove", {"path": "tree"})[0], 200)
+    check(os.path.exists(outside) and box.rpc("Stat", {"path": "tree"})[0] == 404)
+    s, b = box.rpc("Remove", {"path": "/"})
+    check(s != 200, b)
+    if host.rung < 3:
+        check(not os.path.exists("/tmp/made-inside"))
+        box.out("touch /tmp/made-inside")
+        check(not os.path.exists("/tmp/made-inside"))
+        same(box.run("touch /usr/x")[2]["exitCode"], 1)
+    else:
+        out, err, end = box.run(f"cat {outside}; echo x > {outside}; kill -0 {host.p.pid}")
+        if "Landlock" in host.json("GET", "/status")[1]["isolation"]["found"] and "no Landlock" not in host.json("GET", "/status")[1]["isolation"]["found"]:
+            check(out == "" and "denied" in err, (out, err))
+    os.unlink(outside)
+
+
+@test
+def signed_urls():
+    bare = {"E2b-Sandbox-Id": box.id, "E2b-Sandbox-Port": "49983"}
+    box.put("/home/user/s.txt", b"signed")
+
+    def sign(op, user, expires=None, path="/home/user/s.txt"):
+        raw_ = f"{path}:{op}:{user}:{box.token}" + (f":{expires}" if expires else "")
+        sig = "v1_" + base64.b64encode(hashlib.sha256(raw_.encode()).digest()).decode().rstrip("=")
+        q = {"path": path, "signature": sig}
+        if user:
+            q["username"] = user
+        if expires:
+            q["signature_expiration"] = expires
+        return "/files?" + urllib.parse.urlencode(q)
+    now = int(time.time())
+    same(host.call("GET", sign("read", ""), headers=bare)[:2], (200, b"signed"))
+    same(host.call("GET", sign("read", "user", now + 60), headers=bare)[0], 200)
+    for url, text in ((sign("read", "", now - 5), "signature is already expired"), (sign("write", ""), "invalid signature"),
+                      (sign("read", "").replace("s.txt", "t.txt"), "invalid signature"), ("/files?path=/x", "missing signature")):
+        s, b, _ = host.json("GET", url, headers=bare)
+        check(s == 401 and text in b["message"], (url, s, b))
+    same(host.call("POST", sign("write", ""), b"again", {**bare, "Content-Type": "application/octet-stream"})[0], 200)
+    same(box.get("s.txt")[1], b"again")
+
+
+@test
+def filesystem_calls():
+    s, b = box.rpc("MakeDir", {"path": "fs/a/b"})
+    check(s == 200 and b["entry"]["type"] == "FILE_TYPE_DIRECTORY" and b["entry"]["path"] == "/home/user/fs/a/b", b)
+    s, b = box.rpc("MakeDir", {"path": "fs/a/b"})
+    check((s, b["code"]) == (409, "already_exists") and b["message"] == "directory already exists: /home/user/fs/a/b", b)
+    box.put("fs/f.txt", b"12345")
+    s, b = box.rpc("MakeDir", {"path": "fs/f.txt"})
+    check((s, b["code"]) == (400, "invalid_argument") and "it is not a directory" in b["message"], b)
+    same(box.rpc("MakeDir", {"path": "fs/f.txt/x"})[0], 400)
+    s, b = box.rpc("Stat", {"path": "fs/f.txt"})
+    e = b["entry"]
+    check(s == 200 and e["size"] == "5" and e["mode"] == 0o644 and e["permissions"] == "-rw-r--r--" and e["name"] == "f.txt"
+          and e["owner"] == e["group"] == "user" and re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", e["modifiedTime"]), e)
+    s, b = box.rpc("Stat", {"path": "fs/none"})
+    check((s, b["code"]) == (404, "not_found") and b["message"].startswith("file not found:"), b)
+    s, b = box.rpc("Move", {"source": "fs/f.txt", "destination": "fs/new/g.txt"})
+    check(s == 200 and b["entry"]["path"] == "/home/user/fs/new/g.txt", b)
+    s, b = box.rpc("Move", {"source": "fs/f.txt", "destination": "fs/h"})
+    check((s, b["code"]) == (404, "not_found") and b["message"].startswith("source file not found"), b)
+    box.out("cd fs; ln -s new/g.txt link; ln -s nowhere dangling; mkfifo pipe; touch 'z z' $'bad\\xffname'")
+    s, b = box.rpc("ListDir", {"path": "fs", "depth": 3})
+    same([e["path"][len("/home/user/fs/"):] for e in b["entries"]],
+         ["a", "a/b", "bad\ufffdname", "dangling", "link", "new", "new/g.txt", "pipe", "z z"])
+    by = {e["name"]: e for e in b["entries"]}
+    check(by["link"]["type"] == "FILE_TYPE_FILE" and by["link"]["symlinkTarget"] == "/home/user/fs/new/g.txt"
+          and by["link"]["permissions"] == "Lrwxrwxrwx", by["link"])
+    check("type" not in by["dangling"] and by["dangling"]["symlinkTarget"] == "/home/user/fs/dangling", by["dangling"])
+    check("type" not in by["pipe"])
+    same(len(box.rpc("ListDir", {"path": "fs"})[1]["entries"]), 7)
+    same(box.rpc("ListDir", {"path": "fs/a/b"})[1].get("entries", []), [])
+    s, b = box.rpc("ListDir", {"path": "fs/new/g.txt"})
+    check((s, b["code"]) == (400, "invalid_argument") and "is not a directory" in b["message"], b)
+    same(box.rpc("ListDir", {"path": "fs/none"})[1]["code"], "not_found")
+    same(box.rpc("Remove", {"path": "fs"}), (200, {}))
+    same(box.rpc("Remove", {"path": "fs"}), (200, {}))
+    s, b = box.rpc("Stat", {"path": "x"}, user="bob")
+    check((s, b["code"]) == (401, "unauthenticated") and b["message"] == "invalid username: 'bob'", b)
+    same(box.rpc("Stat", {"path": ""}, user="root")[1]["entry"]["path"], "/root")
+
+
+@test
+def deep_trees():
+    box.out("""python3 -c '
+import os
+for i in range(1500):
+    os.mkdir("d"); os.chdir("d")
+open("f", "w").write("x")'""")
+    s, b = box.rpc("ListDir", {"path": "d", "depth": 4000})
+    check(s == 200 and len(b["entries"]) >= 100, s)
+    same(box.rpc("Remove", {"path": "d"})[0], 200)
+    same(box.rpc("Stat", {"path": "d"})[0], 404)
+    box.out("mkdir -p big; cd big; for i in $(seq 1 5000); do : > f$i; done")
+    t = time.time()
+    s, b = box.rpc("ListDir", {"path": "big"})
+    same(len(b["entries"]), 5000)
+    check(time.time() - t < 2)
+    box.rpc("Remove", {"path": "big"})
+
+
+@test
+def rpc_errors():
+    for body, code in (("not json", "invalid_argument"), ("[]", "invalid_argument"), ('{"path":5}', "invalid_argument"),
+                       ('{"path":"a\\u0000b"}', "invalid_argument"), ('{"path":', "invalid_argument")):
+        s, b = box.rpc("Stat", body)
+        same((s, b["code"]), (400, code), body)
+    for path, headers, status in (("/filesystem.Filesystem/Stat", {"Content-Type": "application/proto"}, 415),
+                                  ("/process.Process/Start", {"Content-Type": "application/json"}, 415),
+                                  ("/filesystem.Filesystem/Nope", {"Content-Type": "application/json"}, 404),
+                                  ("/no.Service/Stat", {"Content-Type": "application/json"}, 404)):
+        same(box.call("POST", path, "{}", headers)[0], status, path)
+    same(box.call("GET", "/filesystem.Filesystem/Stat")[0], 405)
+    for bad in (b"", b"\0\0", b"\0\0\0\0\5{}", b"\0\0\0\0\2{}xx", b"\1\0\0\0\2{}", b"\0\0\0\0\3{]}", b"\0\0\0\0\2{}"):
+        s = Stream(box, "Start", None, raw=bad)
+        same((s.r.status, s.next()), (200, None))
+        check(s.ended and s.ended["error"]["code"] in ("invalid_argument", "internal"), (bad, s.ended))
+        s.close()
+
+
+# ---- processes ----
+@test
+def commands():
+    out, err, end, events = box.start("echo out; echo err >&2; exit 3").all()
+    same((out, err), (b"out\n", b"err\n"))
+    same(end, {"exitCode": 3, "exited": True, "status": "exit status 3", "error": "exit status 3"})
+    check(events[0]["start"]["pid"] > 0)
+    same(box.run("true")[2], {"exited": True, "status": "exit status 0"})
+    same(box.run("kill -9 $$")[2], {"exitCode": -1, "status": "signal: killed", "error": "signal: killed"})
+    same(box.run("kill -TERM $$")[2]["status"], "signal: terminated")
+    same(box.out("echo $A-$HOME-$USER", envs={"A": "x y"}).split("-")[0], "x y")
+    same(box.out("id -un" if host.rung < 3 else "echo $USER"), "user\n")
+    same(box.out("id -u"), f"{os.geteuid() or 1000 if host.rung == 3 else 1000}\n")
+    same(box.out("id -u; id -un", user="root") if host.rung < 3 else "0\nroot\n", "0\nroot\n")
+    real = "" if host.rung < 3 else box.out("cd ~/../..; pwd").strip()
+    same(box.out("pwd"), real + "/home/user\n")
+    same(box.out("pwd", cwd="/tmp"), real + "/tmp\n")
+    box.rpc("MakeDir", {"path": "w/d"})
+    same(box.out("pwd", cwd="w/d"), real + "/home/user/w/d\n")
+    data = bytes(range(256)) * 1000
+    box.put("bin.dat", data)
+    same(box.start("cat bin.dat").all()[0], data)
+    same(box.start("/bin/echo", args=["a b", "c"]).all()[0], b"a b c\n")
+    same(box.start("echo", args=[]).all()[0], b"\n")
+    big = "x" * 100000
+    same(box.out("echo -n ${#V}", envs={"V": big}), "100000")
+    s, b = box.proc("List", {})
+    same(b["processes"], [])
+
+
+@test
+def command_errors():
+    def refused(code, text, **k):
+        s = box.start(k.pop("cmd", "true"), **k)
+        same((s.r.status, s.next()), (200, None))
+        check(s.ended["error"]["code"] == code and text in s.ended["error"]["message"], s.ended)
+        s.close()
+    refused("invalid_argument", "cwd '/none' does not exist", cwd="/none")
+    refused("invalid_argument", "cwd '/etc/passwd' does not exist", cwd="/etc/passwd")
+    refused("unauthenticated", "invalid username: 'bob'", user="bob")
+    refused("invalid_argument", "No such file", cmd="/no/such/program", args=[])
+    refused("invalid_argument", "Permission denied", cmd="/etc/passwd", args=[])
+    refused("invalid_argument", "envs", envs={"A": 1})
+    s = Stream(box, "Start", {"process": {"cmd": "bash"}, "pty": {"size": {"cols": 80, "rows": 24}}})
+    s.next()
+    same(s.ended["error"]["code"], "unimplemented")
+    s.close()
+    for method, body, status, code in (("SendSignal", {"process": {"pid": 99999}, "signal": "SIGNAL_SIGKILL"}, 404, "not_found"),
+                                       ("SendSignal", {"signal": "SIGNAL_SIGKILL"}, 400, "invalid_argument"),
+                                       ("SendInput", {"process": {"pid": 99999}, "input": {"stdin": ""}}, 404, "not_found"),
+                                       ("Update", {"process": {"pid": 1}}, 501, "unimplemented")):
+        s, b = box.proc(method, body)
+        same((s, b["code"]), (status, code), method)
+    s = Stream(box, "Connect", {"process": {"pid": 99999}})
+    s.next()
+    same(s.ended["error"], {"code": "not_found", "message": "process with pid 99999 not found"})
+    s.close()
+
+
+@test
+def standard_input():
+    s = box.start("cat; echo done", stdin=True)
+    pid = s.next()["start"]["pid"]
+    inp = lambda data: box.proc("SendInput", {"process": {"pid": pid}, "input": {"stdin": base64.b64encode(data).decode()}})
+    same(inp(b"hello\n"), (200, {}))
+    same(base64.b64decode(s.next()["data"]["stdout"]), b"hello\n")
+    same(box.proc("SendInput", {"process": {"pid": pid}, "input": {"stdin": "!!"}})[1]["code"], "invalid_argument")
+    same(inp(b"x" * 300000 + b"\n")[0], 200)
+    same(box.proc("CloseStdin", {"process": {"pid": pid}}), (200, {}))
+    out, _, end, _ = s.all()
+    same((out[-7:], end["status"]), (b"x\ndone\n", "exit status 0"))
+    s = box.start("sleep 100", stdin=False)
+    pid = s.next()["start"]["pid"]
+    st, b = inp(b"x")
+    check(b["code"] == "internal" and b["message"].startswith("error writing to stdin"), b)
+    same(box.out("wc -c < /dev/stdin"), "0\n")
+    s2, b = box.proc("SendSignal", {"process": {"pid": pid}, "signal": 9})
+    same(b, {})
+    s.all()
+
+
+@test
+def kill_list_connect():
+    s = box.start("trap 'echo bye; exit 5' TERM; echo up; sleep 100 & wait", envs={"E": "1"})
+    pid = s.next()["start"]["pid"]
+    same(base64.b64decode(s.next()["data"]["stdout"]), b"up\n")
+    s3, b = box.proc("List", {})
+    same([(p["pid"], p["config"]["cmd"], p["config"]["envs"]) for p in b["processes"]], [(pid, "/bin/bash", {"E": "1"})])
+    other = Stream(box, "Connect", {"process": {"pid": pid}})
+    same(other.next(), {"start": {"pid": pid}})
+    same(box.proc("SendSignal", {"process": {"pid": pid}, "signal": "SIGNAL_SIGTERM"}), (200, {}))
+    for x in (s, other):
+        out, _, end, _ = x.all()
+        same((out, end["exitCode"]), (b"bye\n", 5))
+    again = Stream(box, "Connect", {"process": {"pid": pid}}).all()
+    same((again[2]["exitCode"], len(again[3])), (5, 2))
+    same(box.proc("SendSignal", {"process": {"pid": pid}, "signal": "SIGNAL_SIGTERM"})[1]["code"], "not_found")
+    s = box.start("sleep 100 & sleep 100")
+    pid = s.next()["start"]["pid"]
+    t = time.time()
+    same(box.proc("SendSignal", {"process": {"pid": pid}, "signal": "SIGNAL_SIGKILL"})[0], 200)
+    same(s.all()[2]["status"], "signal: killed")
+    check(time.time() - t < 2)
+    m = {"process": {"cmd": "/bin/sleep", "args": ["50"]}, "tag": "the-tag", "stdin": False}
+    s = Stream(box, "Start", m)
+    pid = s.next()["start"]["pid"]
+    same(Stream(box, "Connect", {"process": {"tag": "the-tag"}}).next()["start"]["pid"], pid)
+    same(box.proc("SendSignal", {"process": {"tag": "the-tag"}, "signal": "SIGNAL_SIGKILL"})[0], 200)
+    s.all()
+
+
+@test
+def deadlines_and_keepalive():
+    t = time.time()
+    s = box.start("echo before; sleep 100", headers={"Connect-Timeout-Ms": "700"})
+    out, _, end, _ = s.all()
+    check(0.6 < time.time() - t < 2 and out == b"before\n" and end is None, (out, end))
+    same(s.ended, {"error": {"code": "deadline_exceeded", "message": "context deadline exceeded"}})
+    time.sleep(0.2)
+    same(box.proc("List", {})[1]["processes"], [])
+    s = box.start("sleep 4", headers={"Keepalive-Ping-Interval": "1"})
+    events = s.all()[3]
+    check(sum("keepalive" in e for e in events) in (3, 4), events)
+    s = box.start("sleep 3; echo late")
+    pid = s.next()["start"]["pid"]
+    c = Stream(box, "Connect", {"process": {"pid": pid}}, {"Connect-Timeout-Ms": "300"})
+    c.all()
+    same(c.ended["error"]["code"], "deadline_exceeded")
+    same(s.all()[0], b"late\n")
+    s = box.start("true", headers={"Connect-Timeout-Ms": "soon"})
+    s.next()
+    same(s.ended["error"]["code"], "invalid_argument")
+    s.close()
+
+
+@test
+def client_leaves():
+    before = host.fds()
+    s = box.start("for i in $(seq 1 30); do echo $i; sleep 0.1; done; echo survived > left.txt")
+    pid = s.next()["start"]["pid"]
+    s.c.sock and s.c.sock.close()
+    s.close()
+    time.sleep(0.5)
+    same([p["pid"] for p in box.proc("List", {})[1]["processes"]], [pid])
+    c = Stream(box, "Connect", {"process": {"pid": pid}})
+    out = c.all()[0]
+    check(out.endswith(b"30\n") and not out.startswith(b"1\n2\n"), out)
+    same(box.get("left.txt")[1], b"survived\n")
+    box.start("yes").close()
+    time.sleep(0.3)
+    pid = box.proc("List", {})[1]["processes"][0]["pid"]
+    same(box.proc("SendSignal", {"process": {"pid": pid}, "signal": "SIGNAL_SIGKILL"})[0], 200)
+    for _ in range(40):
+        if host.fds() <= before + 1:
+            break
+        time.sleep(0.1)
+    check(host.fds() <= before + 1, (host.fds(), before))
+
+
+@test
+def slow_client_stops_the_process():
+    s = box.start("yes | head -c 200000000 | tee /dev/null | cat; echo x >&2")
+    s.next()
+    time.sleep(1.0)
+    rss = host.rss_kib()
+    box.out("true")
+    time.sleep(1.0)
+    check(host.rss_kib() < rss + 2000, "memory grows while the client sleeps")
+    got = sum(len(base64.b64decode(e.get("data", {}).get("stdout", ""))) for e in iter(s.next, None))
+    same(got, 200000000)
+    s.close()
+
+
+@test
+def a_gigabyte_of_output():
+    total = (64 if QUICK else 1024) << 20
+    s = box.start(f"head -c {total} /dev/zero")
+    s.next()
+    rss, peak, raw_bytes = host.rss_kib(), 0, 0
+    t = time.time()
+    while True:
+        head = s.r.read(5)
+        if head[0] & 2:
+            break
+        m = s.r.read(struct.unpack(">I", head[1:])[0])
+        if m.startswith(b'{"event":{"data":{"stdout":"'):
+            b64 = len(m) - len(b'{"event":{"data":{"stdout":""}}}')
+            raw_bytes += b64 // 4 * 3 - m[-6:].count(b"=")
+        peak = max(peak, host.rss_kib()) if raw_bytes % 97 == 0 else peak
+    s.close()
+    same(raw_bytes, total)
+    check(host.rss_kib() < rss + 2048 and peak < rss + 2048, (rss, peak, host.rss_kib()))
+    print(f"      {total >> 20} MiB of stdout in {time.time() - t:.1f} s, host memory {rss} -> {host.rss_kib()} KiB")
+
+
+@test
+def a_big_file():
+    size = (64 if QUICK else 512) << 20
+    piece = os.urandom(1 << 20)
+    rss = host.rss_kib()
+    c = host.connection()
+    c.putrequest("POST", "/files?path=big.bin")
+    for k, v in dict(box.headers, **{"Content-Type": "application/octet-stream", "Content-Length": str(size)}).items():
+        c.putheader(k, v)
+    c.endheaders()
+    want = hashlib.sha256()
+    for _ in range(size >> 20):
+        c.send(piece)
+        want.update(piece)
+    same(c.getresponse().status, 200)
+    c.close()
+    c = host.connection()
+    c.request("GET", "/files?path=big.bin", headers=box.headers)
+    r, got = c.getresponse(), hashlib.sha256()
+    while chunk := r.read(1 << 20):
+        got.update(chunk)
+    same(got.hexdigest(), want.hexdigest())
+    check(host.rss_kib() < rss + 2048, (rss, host.rss_kib()))
+    box.rpc("Remove", {"path": "big.bin"})
+
+
+@test
+def death_in_the_middle():
+    b = host.create()
+    streams = [b.start("echo go; sleep 100 & sleep 100") for _ in range(3)]
+    for s in streams:
+        s.next()
+    up = raw(("POST /files?path=u HTTP/1.1\r\nHost: x\r\n" + "".join(f"{k}: {v}\r\n" for k, v in b.headers.items()) +
+              "Content-Type: application/octet-stream\r\nContent-Length: 1000000\r\n\r\n").encode() + b"x" * 1000)
+    t = time.time()
+    same(b.kill(), 204)
+    check(time.time() - t < 2, time.time() - t)
+    for s in streams:
+        s.all()
+        same(s.ended, None, "a killed sandbox cuts its streams")
+    up.sendall(b"x" * 999000)
+    check(b" 502 " in up.recv(1000).split(b"\r\n")[0])
+    up.close()
+    same(b.proc("List", {})[0], 502)
+    check(b.id not in os.listdir(host.state() + "/boxes"))
+
+
+@test
+def whole_tree_dies():
+    b = host.create()
+    mark = "7" + str(int.from_bytes(os.urandom(3), "big"))
+    b.out(f"setsid sleep {mark} >/dev/null 2>&1 & (setsid bash -c '(sleep {mark}; true) & disown; sleep {mark}' >/dev/null 2>&1 &) ; nohup sleep {mark} >/dev/null 2>&1 & sleep 0.3")
+
+    def alive():
+        n = 0
+        for p in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                n += f"sleep\0{mark}\0" in open(f"/proc/{p}/cmdline").read()
+            except OSError:
+                pass
+        return n
+    check(alive() >= 3, alive())
+    b.kill()
+    same(alive(), 0)
+
+
+@test
+def no_internet():
+    b = host.create(allow_internet_access=False)
+    py = f"import socket; socket.create_connection(('127.0.0.1', {host.port}), 2)"
+    check(b.run(f'python3 -c "{py}"')[2].get("exitCode") == 1)
+    i = host.json("GET", "/sandboxes/" + b.id)[1]
+    same(i["allowInternetAccess"], False)
+    if host.rung < 3:
+        b.out("python3 -c \"import socket; s=socket.socket(); s.bind(('127.0.0.1',0)); s.listen(); socket.create_connection(s.getsockname(),2)\"")
+    b.kill()
+    check(box.run(f'python3 -c "{py}"')[2].get("exitCode", 0) == 0)
+
+
+@test
+def real_work():
+    box.put("hello.c", b'#include <stdio.h>\nint main(void) { puts("compiled"); return 0; }\n')
+    if "cc" not in box.out("command -v cc || true"):
+        raise Skip("no cc on this system")
+    same(box.out("cc -o hello hello.c && ./hello"), "compiled\n")
+    same(box.out("python3 -c 'import ssl, json; print(6*7)'"), "42\n")
+    same(box.out("git init -q repo 2>/dev/null && cd repo && git -c user.name=a -c user.email=b commit -q --allow-empty -m x && git log --oneline | wc -l").strip(), "1")
+    same(box.out("printf 'all:\\n\\t@echo made\\n' > Makefile && make"), "made\n")
+    check("PRIVATE" not in box.out("ls -la /etc/ssl; cat /proc/1/cmdline | tr '\\0' ' '"))
+    check("--port" not in box.out("cat /proc/[0-9]*/cmdline | tr '\\0' ' '") if host.rung < 3 else True)
+
+
+# ---- hosts of their own ----
+@test
+def many_at_once():
+    n = 40 if QUICK else 200
+    h = Host("--log-level", "error")
+    try:
+        boxes, lock = [], threading.Lock()
+
+        def make():
+            for _ in range(n // 8):
+                b = h.create(timeout=600)
+                with lock:
+                    boxes.append(b)
+        t = time.time()
+        ts = [threading.Thread(target=make) for _ in range(8)]
+        [x.start() for x in ts]
+        [x.join() for x in ts]
+        made = time.time() - t
+        same(len(boxes), n)
+        idle = h.threads()
+        check(idle <= 5, f"{idle} threads with {n} idle sandboxes")
+        streams = [b.start("echo $E2B_SANDBOX_ID; read x", stdin=True) for b in boxes]
+        for b, s in zip(boxes, streams):
+            s.next()
+            same(base64.b64decode(s.next()["data"]["stdout"]).decode().strip(), b.id)
+        print(f"      {n} sandboxes in {made * 1000 / n:.1f} ms each, {n} open streams: {h.rss_kib()} KiB")
+        for b in boxes:
+            same(b.kill(), 204)
+        for s in streams:
+            s.all()
+            same(s.ended, None)
+        time.sleep(0.3)
+        check(h.threads() <= 5 and os.listdir(h.state() + "/boxes") == [], h.threads())
+    finally:
+        same(h.stop(), [])
+
+
+@test
+def a_thousand_leave_nothing():
+    n = 100 if QUICK else 1000
+    h = Host("--log-level", "error")
+
+    def groups():
+        return sum(len(d) for at, d, _ in os.walk("/sys/fs/cgroup") if at.endswith(f"/sandboxd-{h.p.pid}"))
+
+    def everything():
+        return (h.fds(), h.threads(), os.listdir(h.state() + "/boxes"), groups(),
+                len(open("/proc/self/mountinfo").readlines()),
+                sum(os.path.exists(f"/proc/{p}") for p in os.listdir("/proc") if p.isdigit()))
+    try:
+        for _ in range(20):
+            h.create().kill()
+        time.sleep(0.5)
+        before, rss = everything(), h.rss_kib()
+        t = time.time()
+        for i in range(n):
+            b = h.create()
+            if i % 10 == 0:
+                b.out("echo x > y")
+            same(b.kill(), 204)
+        spent = time.time() - t
+        time.sleep(0.5)
+        after = everything()
+        same(after[:4], before[:4], "descriptors, threads, directories, groups")
+        check(after[4] <= before[4] and abs(after[5] - before[5]) < 20, (before, after))
+        check(h.rss_kib() < rss + 1024, (rss, h.rss_kib()))
+        print(f"      create + kill: {spent * 1000 / n:.1f} ms; memory {rss} -> {h.rss_kib()} KiB")
+    finally:
+        same(h.stop(), [])
+
+
+@test
+def limits():
+    h = Host("--max-sandboxes", "2", "--memory-mib", "256", "--max-procs", "50", "--disk-mib", "8")
+    try:
+        a, b = h.create(), h.create()
+        s, e, _ = h.json("POST", "/v2/sandboxes", {"templateID": "base"})
+        check(s == 429 and "2" in e["message"], e)
+        b.kill()
+        out, err, end = a.run("python3 -c 'x = bytearray(600 << 20)'")
+        check(end.get("exitCode"), end)
+        if h.rung < 3:
+            out, err, end = a.run("for i in $(seq 1 100); do sleep 5 & done; wait")
+            check("fork" in err, err[:200])
+        if h.rung < 3:
+            big = b"x" * (12 << 20)
+            s, body, _ = a.put("big", big)
+            check(s == 507 and b"attempted to write 12582912 bytes: not enough disk space available" in body, body)
+            same(a.leftovers(), [])
+            s, body, _ = a.call("POST", "/files", multipart([("file", "m1", b"1"), ("file", "m2", big)]), MULTI)
+            check(s == 507 and b"not enough disk space available" in body, body)
+            same((a.get("m1")[0], a.leftovers()), (404, []))
+            same(a.put("small", b"x" * (1 << 20))[0], 200)
+            check("No space" in a.run("cat /dev/zero > fill")[1])
+        a.kill()
+    finally:
+        same(h.stop(), [])
+
+
+@test
+def tls():
+    d = tempfile.mkdtemp()
+    cert, key = d + "/c.pem", d + "/k.pem"
+    if not shutil.which("openssl") or subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+             "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+            capture_output=True).returncode:
+        raise Skip("no openssl to make a certificate")
+    h = Host("--tls-cert", cert, "--tls-key", key, tls=ssl.create_default_context(cafile=cert))
+    try:
+        b = h.create()
+        same(b.out("echo secure"), "secure\n")
+        data = os.urandom(5 << 20)
+        same((b.put("f", data)[0], b.get("f")[1]), (200, data))
+        s = b.start("sleep 100")
+        s.next()
+        same(b.kill(), 204)
+        s.all()
+        same(s.ended, None)
+    finally:
+        same(h.stop(), [])
+        shutil.rmtree(d)
+    p = subprocess.run([SANDBOXD, "--tls-cert", "/etc/passwd", "--tls-key", "/etc/passwd"], capture_output=True, timeout=30)
+    check(p.returncode == 1 and b"certificate" in p.stderr, p)
+
+
+def processes_of(tmp):
+    found = []
+    for p in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if f"TMPDIR={tmp}" in open(f"/proc/{p}/environ").read():
+                found.append(p)
+        except OSError:
+            pass
+    return found
+
+
+@test
+def ends():
+    # SIGINT ends everything
+    h = Host()
+    b = h.create()
+    s = b.start("sleep 1000 & echo x; sleep 1000")
+    s.next()
+    same(h.stop(signal.SIGINT), [])
+    same((h.p.returncode, s.all()[2], s.ended), (0, None, None))
+    # SIGKILL: the helper process cleans up
+    h = Host()
+    b = h.create()
+    mark = "8" + str(int.from_bytes(os.urandom(3), "big"))
+    s = b.start(f"sleep {mark}")
+    s.next()
+    same(h.stop(signal.SIGKILL), [])
+    check(f"sleep {mark}" not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout)
+    # both killed: the next host finds what is left
+    state = tempfile.mkdtemp(prefix="hostcheck-")
+    h = Host("--state", state)
+    b = h.create()
+    b.put("x", b"x")
+    helper = subprocess.run(["ps", "-o", "pid=", "--ppid", str(h.p.pid)], capture_output=True, text=True).stdout.split()
+    for sig, pids in ((signal.SIGSTOP, helper), (signal.SIGKILL, [h.p.pid]), (signal.SIGKILL, helper)):
+        for p in pids:
+            os.kill(int(p), sig)  # the helper gets no chance to clean up
+    h.p.wait()
+    h.p.stdout.close()
+    time.sleep(0.5)
+    check(os.listdir(state + "/boxes") == [b.id])
+    h2 = Host("--state", state)
+    same(os.listdir(state + "/boxes"), [])
+    same(h2.create().kill(), 204)
+    p = subprocess.run([SANDBOXD, "--state", state, "--port", "0"], capture_output=True, text=True, timeout=30)
+    check(p.returncode == 1 and "in use" in p.stderr, p)
+    h2.stop()
+    same(os.listdir(state), [])
+    open(state + "/mine.txt", "w").close()
+    p = subprocess.run([SANDBOXD, "--state", state, "--port", "0"], capture_output=True, text=True, timeout=30)
+    check(p.returncode == 1 and "empty directory" in p.stderr, p)
+    shutil.rmtree(state)
+    shutil.rmtree(h.tmp)
+
+
+@test
+def options():
+    run = lambda *a: subprocess.run([SANDBOXD, *a], capture_output=True, text=True, timeout=30)
+    check(run("--help").returncode == 0 and KEY in run("--help").stdout)
+    check(re.match(r"sandboxd \d+\.\d+", run("--version").stdout))
+    for args, text in ((["--nope", "1"], "not an option"), (["--port", "x"], "not a number"), (["--port"], "missing"),
+                       (["--bind", "nowhere"], "not an address"), (["--image", "x=/no/dir"], "/no/dir"),
+                       (["--tls-cert", "/etc/passwd"], "belong together"), (["--port", str(host.port)], "cannot listen")):
+        p = run(*args)
+        check(p.returncode == 1 and text in p.stderr, (args, p.stderr))
+    d = tempfile.mkdtemp()
+    h = Host("--api-key", "my-own-secret-key", "--ready-file", d + "/ready", "--log-level", "debug", user_key="my-own-secret-key")
+    try:
+        for _ in range(100):
+            if os.path.exists(d + "/ready"):
+                break
+            time.sleep(0.02)
+        same(open(d + "/ready").read(), f"http://127.0.0.1:{h.port}\n")
+        b = h.create()
+        b.out("echo x; cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '")
+        check("my-own" not in b.out("cat /proc/1/cmdline 2>/dev/null | tr '\\0' ' '"))
+        b.call("GET", "/files?path=x&signature=v1_secretsignature")
+        b.kill()
+        log = h.log_text()
+        check("POST   /v2/sandboxes 201" in log and b.id in log, log)
+        for secret in ("my-own-secret-key", b.token, "secretsignature"):
+            check(secret not in log, secret)
+    finally:
+        same(h.stop(), [])
+        shutil.rmtree(d)
+
+
+@test
+def images():
+    if host.rung == 3:
+        raise Skip("rung 3 has no images")
+    d = tempfile.mkdtemp(prefix="hostcheck-img-")
+    os.chmod(d, 0o755)
+    need = {"/bin/bash", "/bin/cat"}
+    for p in list(need):
+        need |= set(re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", p], capture_output=True, text=True).stdout))
+    for p in need:
+        os.makedirs(d + os.path.dirname(p), exist_ok=True)
+        shutil.copy(os.path.realpath(p), d + p)
+    os.makedirs(d + "/etc", exist_ok=True)
+    open(d + "/etc/passwd", "w").write("root:x:0:0::/root:/bin/bash\nextra:x:1234:1234::/home/extra:/bin/bash")
+    open(d + "/only-here", "w").write("from the image\n")
+    h = Host("--image", f"mini:1={d}")
+    try:
+        for name in ("mini:1", h.json("GET", "/status")[1]["templates"][1]):
+            s, b, _ = h.json("POST", "/v2/sandboxes", {"templateID": name})
+            same(s, 201, b)
+            x = Box(h, b["sandboxID"], b["envdAccessToken"])
+            same(x.out("cat /only-here; pwd; cd /; echo *").split("\n")[:2], ["from the image", "/home/user"])
+            same(x.put("f", b"1")[0], 200)
+            same(x.rpc("Stat", {"path": "/only-here"})[0], 200)
+            x.kill()
+        s, b, _ = h.json("POST", "/v2/sandboxes", {"templateID": "other"})
+        check(s == 404 and "base, mini:1" in b["message"], b)
+    finally:
+        same(h.stop(), [])
+        shutil.rmtree(d)
+
+
+def main():
+    global host, box, passed, failed, skipped
+    host = Host("--log-level", "debug")
+    box = host.create(timeout=3600)
+    print(f"sandboxd on rung {host.rung}, as uid {os.geteuid()}")
+    for fn in TESTS:
+        if FILTER and FILTER not in fn.__name__:
+            continue
+        try:
+            t = time.time()
+            fn()
+            passed += 1
+            print(f"ok    {fn.__name__} ({time.time() - t:.1f} s)")
+        except Skip as why:
+            skipped += 1
+            print(f"skip  {fn.__name__}: {why}")
+        except Exception as e:
+            failed += 1
+            at = e.__traceback__
+            while at.tb_next and at.tb_next.tb_frame.f_code.co_filename == __file__:
+                at = at.tb_next
+                if at.tb_frame.f_code is fn.__code__:
+                    line = at.tb_lineno
+            print(f"FAIL  {fn.__name__}: line {line}: {type(e).__name__}: {str(e)[:600]}")
+        sys.stdout.flush()
+    left = host.stop()
+    if left:
+        failed += 1
+        print("FAIL  the host left", left)
+    log = host.log_text()
+    if "Sanitizer" in log or "runtime error" in log:
+        failed += 1
+        print("FAIL  sanitizer report:\n" + log[log.find("ERROR"):][:6000])
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return failed > 0
+
+
+sys.exit(main())
