@@ -74,6 +74,9 @@
 #ifndef _DARWIN_C_SOURCE
 #define _DARWIN_C_SOURCE
 #endif
+#ifndef _FILE_OFFSET_BITS
+#define _FILE_OFFSET_BITS 64
+#endif
 #endif
 
 #include <stdbool.h>
@@ -1343,18 +1346,20 @@ static SBXI_MAYBE int sbxi_buf_u64(sbxi_buf *b, uint64_t v)
     return sbxi_buf_add(b, digits, sbxi_print_u64(digits, v));
 }
 
-/* n zeroed bytes, aligned to `align` (a power of two); *at gets their offset. */
-static SBXI_MAYBE int sbxi_buf_room(sbxi_buf *b, size_t n, size_t align, size_t *at)
+#define SBXI_ALIGN sizeof(union { int64_t i; void *p; })
+#define SBXI_ALIGNED(at) (((at) + SBXI_ALIGN - 1) & ~(SBXI_ALIGN - 1))
+
+/* n zeroed bytes, aligned for any struct of ours; *at gets their offset. */
+static SBXI_MAYBE int sbxi_buf_room(sbxi_buf *b, size_t n, size_t *at)
 {
-    size_t pad = (align - (b->len & (align - 1))) & (align - 1), total;
-    int rc;
-    if (!sbxi_size_add(&total, n, pad)) return b->status = SBX_E_TOO_LARGE;
-    rc = sbxi_buf_reserve(b, total);
-    if (rc != SBX_OK) return rc;
-    memset(b->data + b->len, 0, total);
-    *at = b->len + pad;
-    b->len += total;
-    return SBX_OK;
+    size_t pad = SBXI_ALIGNED(b->len) - b->len;
+    int rc = n > b->max ? b->status = SBX_E_TOO_LARGE : sbxi_buf_reserve(b, n + pad);
+    if (rc == SBX_OK) {
+        memset(b->data + b->len, 0, n + pad);
+        *at = b->len + pad;
+        b->len = *at + n;
+    }
+    return rc;
 }
 
 /* As an sbx_sink of the JSON writer. */
@@ -1772,94 +1777,76 @@ SBX_API void sbx_sha256_end(sbx_sha256 *s, unsigned char out[32])
     for (i = 0; i < 32; i++) out[i] = (uint8_t)(s->h_[i / 4] >> (24 - 8 * (i % 4)));
     sbxi_wipe(s, sizeof *s);
 }
-/* codec/time - dates of replies as Unix milliseconds. Used by the binder (RFC
-   3339) and by retries (HTTP dates). Pure; years 1970 to 9999; no 64-bit division. */
+/* codec/time - dates as Unix milliseconds and back. Used by the binder (RFC 3339),
+   by retries (HTTP dates) and by queries. Pure; years 1970 to 9999; no 64-bit
+   division. A date is six parts: year, month, day, hour, minute, second. */
 
-/* Exactly n digits at *p, moved behind them; -1 if there are not. */
-static int32_t sbxi_take_digits(sbxi_span *s, unsigned n)
+/* Days since 1970-01-01; month and day may lie one behind the last. */
+static int32_t sbxi_days(int32_t year, int32_t month, int32_t day)
 {
-    int32_t v = 0;
-    if (s->len < n) return -1;
-    s->len -= n;
-    for (; n > 0; n--, s->ptr++) {
-        if (!sbxi_is_digit(*s->ptr)) return -1;
-        v = v * 10 + (*s->ptr - '0');
+    if (month < 3) { /* count from March: years then end with the leap day */
+        month += 12;
+        year--;
     }
-    return v;
+    return year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 - 457) / 5 + day - 719469;
 }
 
-static bool sbxi_take_char(sbxi_span *s, char c)
+static int64_t sbxi_unix_ms(const int16_t part[6])
 {
-    if (s->len == 0 || sbxi_lower(*s->ptr) != sbxi_lower(c)) return false;
-    s->ptr++;
-    s->len--;
+    int32_t seconds = (part[3] * 60 + part[4]) * 60 + part[5];
+    return ((int64_t)sbxi_days(part[0], part[1], part[2]) * 86400 + seconds) * 1000;
+}
+
+/* Takes what `form` says off the front: a to f are the digits of the six parts,
+   other characters stand for themselves, in either case. */
+static bool sbxi_take_form(sbxi_span *s, const char *form, int16_t part[6])
+{
+    for (; *form; form++) {
+        unsigned i = (unsigned)*form - 'a', left = i >= 6 ? 1 : i ? 2 : 4;
+        int v = 0;
+        for (; left > 0; left--) {
+            char c = s->len ? *s->ptr : 0;
+            if (i < 6 ? !sbxi_is_digit(c) : sbxi_lower(c) != sbxi_lower(*form)) return false;
+            v = v * 10 + c - '0';
+            s->ptr++;
+            s->len--;
+        }
+        if (i < 6) part[i] = (int16_t)v;
+    }
     return true;
 }
 
-/* Days since 1970-01-01 of a date that is checked here, -1 if there is none. */
-static int32_t sbxi_days(int32_t year, int32_t month, int32_t day)
+/* A leap second counts as the next. */
+static bool sbxi_is_date(const int16_t part[6])
 {
-    static const uint16_t before[13] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304,
-        334, 365 };
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    int32_t past = year - 1;
-    if (year < 1970 || month < 1 || month > 12 || day < 1
-        || day > before[month] - before[month - 1] + (leap && month == 2)) return -1;
-    return year * 365 + past / 4 - past / 100 + past / 400 - 719527
-        + before[month - 1] + (leap && month > 2) + day - 1;
-}
-
-/* hh:mm:ss as seconds, -1 if it is none. A leap second counts as the next. */
-static int32_t sbxi_take_clock(sbxi_span *s, bool seconds)
-{
-    int32_t h, m, sec = 0;
-    h = sbxi_take_digits(s, 2);
-    if (!sbxi_take_char(s, ':')) return -1;
-    m = sbxi_take_digits(s, 2);
-    if (seconds) {
-        if (!sbxi_take_char(s, ':')) return -1;
-        sec = sbxi_take_digits(s, 2);
-    }
-    if (h < 0 || h > 23 || m < 0 || m > 59 || sec < 0 || sec > 60) return -1;
-    return (h * 60 + m) * 60 + sec;
-}
-
-static int64_t sbxi_unix_ms(int32_t days, int32_t seconds)
-{
-    return ((int64_t)days * 86400 + seconds) * 1000;
+    return part[0] >= 1970 && part[1] >= 1 && part[1] <= 12 && part[2] >= 1
+        && sbxi_days(part[0], part[1], part[2]) < sbxi_days(part[0], part[1] + 1, 1)
+        && part[3] < 24 && part[4] < 60 && part[5] <= 60;
 }
 
 /* RFC 3339: 2024-05-06T07:08:09.123456789Z, offset Z or +-hh:mm; a fraction is
    cut to milliseconds. */
 static SBXI_MAYBE bool sbxi_parse_time(sbxi_span s, int64_t *unix_ms)
 {
-    int32_t year, month, days, seconds, offset = 0, ms = 0, scale = 100;
-    bool minus;
-    year = sbxi_take_digits(&s, 4);
-    if (!sbxi_take_char(&s, '-')) return false;
-    month = sbxi_take_digits(&s, 2);
-    if (!sbxi_take_char(&s, '-')) return false;
-    days = sbxi_days(year, month, sbxi_take_digits(&s, 2));
-    if (!sbxi_take_char(&s, 'T') && !sbxi_take_char(&s, ' ')) return false;
-    seconds = sbxi_take_clock(&s, true);
-    if (days < 0 || seconds < 0) return false;
-    if (sbxi_take_char(&s, '.')) {
-        int32_t d = sbxi_take_digits(&s, 1);
-        for (; d >= 0; d = s.len && sbxi_is_digit(*s.ptr) ? sbxi_take_digits(&s, 1) : -1) {
-            ms += d * scale;
-            scale /= 10;
-        }
-        if (!sbxi_is_digit(s.ptr[-1])) return false;
+    int16_t part[6], offset[6] = { 1970, 1, 1, 0, 0, 0 };
+    int32_t ms = 0, scale = 100;
+    bool minus = false;
+    if (!sbxi_take_form(&s, "a-b-c", part)
+        || (!sbxi_take_form(&s, "T", part) && !sbxi_take_form(&s, " ", part))
+        || !sbxi_take_form(&s, "d:e:f", part) || !sbxi_is_date(part)) return false;
+    if (sbxi_take_form(&s, ".", part)) {
+        if (!s.len || !sbxi_is_digit(*s.ptr)) return false;
+        for (; s.len && sbxi_is_digit(*s.ptr); s.ptr++, s.len--, scale /= 10)
+            ms += (*s.ptr - '0') * scale;
     }
-    if (!sbxi_take_char(&s, 'Z')) {
-        minus = sbxi_take_char(&s, '-');
-        if (!minus && !sbxi_take_char(&s, '+')) return false;
-        offset = sbxi_take_clock(&s, false);
-        if (offset < 0) return false;
-        if (minus) offset = -offset;
+    if (!sbxi_take_form(&s, "Z", part)) {
+        minus = sbxi_take_form(&s, "-", part);
+        if (!minus && !sbxi_take_form(&s, "+", part)) return false;
+        if (!sbxi_take_form(&s, "d:e", offset) || !sbxi_is_date(offset)) return false;
     }
     if (s.len) return false;
-    *unix_ms = sbxi_unix_ms(days, seconds - offset) + ms;
+    *unix_ms = sbxi_unix_ms(part) + ms;
+    *unix_ms += minus ? sbxi_unix_ms(offset) : -sbxi_unix_ms(offset);
     return true;
 }
 
@@ -1868,20 +1855,42 @@ static SBXI_MAYBE bool sbxi_parse_time(sbxi_span s, int64_t *unix_ms)
 static SBXI_MAYBE bool sbxi_parse_http_date(sbxi_span s, int64_t *unix_ms)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    int32_t day, month, days, seconds;
-    if (s.len != 29 || memcmp(s.ptr + 3, ", ", 2) != 0 || s.ptr[7] != ' '
-        || s.ptr[11] != ' ' || memcmp(s.ptr + 25, " GMT", 4) != 0) return false;
-    for (month = 0; month < 12; month++)
-        if (memcmp(months + 3 * month, s.ptr + 8, 3) == 0) break;
-    s.ptr += 5;
-    day = sbxi_take_digits(&s, 2);
-    s.ptr += 5;
-    days = sbxi_days(sbxi_take_digits(&s, 4), month + 1, day);
-    if (!sbxi_take_char(&s, ' ')) return false;
-    seconds = sbxi_take_clock(&s, true);
-    if (days < 0 || seconds < 0) return false;
-    *unix_ms = sbxi_unix_ms(days, seconds);
+    int16_t part[6];
+    if (s.len != 29) return false;
+    s.ptr += 3;
+    if (!sbxi_take_form(&s, ", c ", part)) return false;
+    for (part[1] = 1; part[1] <= 12; part[1]++)
+        if (memcmp(months + 3 * part[1] - 3, s.ptr, 3) == 0) break;
+    s.ptr += 3;
+    if (!sbxi_take_form(&s, " a d:e:f GMT", part) || !sbxi_is_date(part)) return false;
+    *unix_ms = sbxi_unix_ms(part);
     return true;
+}
+
+#define SBXI_TIME_MAX 32
+
+/* "2025-01-01T00:00:00+00:00" of a time, NUL-terminated; returns its length. Each
+   part is raised as long as the date does not pass the time. */
+static SBXI_MAYBE size_t sbxi_print_time(char *out, int64_t unix_ms)
+{
+    static const char form[] = "0000-00-00T00:00:00+00:00";
+    int16_t part[6] = { 1970, 1, 1, 0, 0, 0 };
+    unsigned i;
+    if (unix_ms > 253402300799999) unix_ms = 253402300799999; /* the end of 9999 */
+    memcpy(out, form, sizeof form);
+    for (i = 0; i < 6; i++) {
+        int v;
+        do part[i]++;
+        while (sbxi_unix_ms(part) <= unix_ms);
+        v = --part[i];
+        if (i == 0) {
+            out[0] = (char)('0' + v / 1000);
+            out[1] = (char)('0' + v / 100 % 10);
+        }
+        out[3 * i + 2] = (char)('0' + v / 10 % 10);
+        out[3 * i + 3] = (char)('0' + v % 10);
+    }
+    return sizeof form - 1;
 }
 
 /* json/read - the push tokenizer (public: section 13). Used by the binder and by
@@ -2585,49 +2594,43 @@ SBX_API void sbx_json_base64(sbx_json_writer *w, const void *data, size_t len)
 
    Reading is an sbx_json_fn. The result struct is the first thing in a block that
    grows; texts follow behind it, each behind a note that says which member it is
-   for. As the block may move, pointers are set at the end, by going through the
-   notes: a later one wins. Each item of an array (EACH) is bound into the end of
-   the block, handed to a hook, and its place is used again. With `fixed` memory
-   for the struct, members that need the block stay empty; items still use it.
+   for, arrays of pointers behind the texts of a list. As the block may move,
+   pointers are set at the end, by going through the notes: a later one wins. Each
+   item of an array (EACH) is bound into the end of the block, handed to a hook,
+   and its place is used again. Without a block the struct is the caller's, and
+   members that would need the block stay empty.
    A member of another kind than its row, an unknown key, and a key or number cut
    by the reader are skipped: replies grow, and that must not break old clients.
-   Rows of one name stand next to each other, SEEN first; all are applied, so that
-   an object can be noted and bound, or "code" be a number in one row and a word
-   in the next. Of such rows at most one may be a STRING. */
+   Rows of one name stand next to each other; all are applied, so that an object
+   can be noted and bound, or "code" be a number in one row and a word in the next.
+   At most one of them is a STRING, a BYTES or a container. */
 
 enum sbxi_type {
     SBXI_T_STRING,          /* const char * */
-    SBXI_T_TEXT,            /* char[size], cut to fit; read only */
-    SBXI_T_INT, SBXI_T_UINT, SBXI_T_INT64, /* int32_t, uint32_t, int64_t; a string
-                               holding an integer is read too; clamped */
-    SBXI_T_INT64S,          /* int64_t, written as a string */
-    SBXI_T_MILLI,           /* int64_t, a decimal number times 1000; one with an
-                               exponent is left out: it is tiny or absurd */
-    SBXI_T_BOOL,
-    SBXI_T_CHOICE,          /* sbx_choice: true, false, null */
-    SBXI_T_ENUM,            /* an enum; sub: const char *const names[], NULL at the
-                               end; names[i] is i + 1, anything else 0 */
-    SBXI_T_TIME,            /* int64_t Unix ms, RFC 3339; read only */
-    SBXI_T_PAIRS, SBXI_T_STRINGS,
-    SBXI_T_OBJECT,          /* members of the same struct, offset added; sub: shape */
-    SBXI_T_OBJPTR,          /* pointer to a struct, sub: its shape; write only */
-    SBXI_T_LIST,            /* sbxi_items, sub: shape of one; write only */
+    SBXI_T_STRINGS, SBXI_T_PAIRS, /* the value is how many texts an entry has */
     SBXI_T_EACH,            /* array of objects to the item hook, sub: shape of one */
+    /* up to here reading needs the block */
+    SBXI_T_OBJECT,          /* members of the same struct, offset added; sub: shape */
+    SBXI_T_SEEN,            /* bool: the key was there and not null; read only */
+    SBXI_T_BOOL,            /* read only */
+    SBXI_T_CHOICE,          /* sbx_choice: true, false, null */
+    SBXI_T_BYTES,           /* pieces of text to the hook, arg: id; read only */
     SBXI_T_LITERAL,         /* sub: text of a constant string; write only */
-    SBXI_T_RAWJSON,         /* const char *, copied as it is; write only */
-    SBXI_T_BYTES,           /* read: text to the piece hook with id `size`;
-                               write: sbx_bytes as base64 */
-    SBXI_T_SEEN             /* bool: the key was there and not null; read only */
+    SBXI_T_INT, SBXI_T_UINT, SBXI_T_INT64, /* int32_t, uint32_t, int64_t (read only);
+                               a string holding an integer is read too; clamped */
+    SBXI_T_TEXT,            /* char[arg], cut to fit; read only */
+    SBXI_T_ENUM,            /* an enum; sub: const char *const names[], NULL at the
+                               end; names[i] is i + 1, anything else 0; read only */
+    SBXI_T_TIME             /* int64_t Unix ms, RFC 3339; read only */
 };
 
-#define SBXI_F_ALWAYS 1     /* write it also when it is empty or zero */
-#define SBXI_F_NULL 2       /* write null when it is empty or zero */
+#define SBXI_ALWAYS 1       /* arg: write it also when it is empty or zero */
 
 typedef struct sbxi_field {
     const char *name;
     const void *sub;
-    uint16_t offset, size;
-    uint8_t type, flags;
+    uint16_t offset;
+    uint8_t arg, type;
 } sbxi_field;
 
 typedef struct sbxi_shape {
@@ -2638,30 +2641,17 @@ typedef struct sbxi_shape {
 #define SBXI_SHAPE(fields_array, struct_type) \
     { fields_array, (uint16_t)SBXI_LEN(fields_array), (uint16_t)sizeof(struct_type) }
 
-/* Also what sbx_pairs and sbx_strings look like, so one code serves all three. */
+/* What sbx_pairs and sbx_strings look like, so one code serves both. */
 typedef struct sbxi_items { const void *items; size_t count; } sbxi_items;
-
-static sbxi_items sbxi_items_of(const char *member)
-{
-    sbxi_items list;
-    memcpy(&list, member, sizeof list);
-    return list;
-}
 
 #define SBXI_LEVELS 8       /* of bound objects inside each other */
 #define SBXI_EACH SIZE_MAX  /* base of a level that is an array of items */
-#define SBXI_ALIGN sizeof(union { int64_t i; void *p; })
 
-/* Stands before the texts of a member, unaligned. */
+/* Stands before the texts of a member, aligned. Offsets are in the block. */
 typedef struct sbxi_note {
+    size_t member, array;   /* array: the room for pointers; of one text the member */
     size_t texts;           /* how many follow, each with its NUL */
-    uint16_t member;        /* offset in the outermost struct */
-    uint8_t type;           /* of the row */
 } sbxi_note;
-
-/* What is being read: its members, a list of texts, or a map. The value is also
-   how many texts an entry has. */
-enum { SBXI_BIND_OBJECT, SBXI_BIND_TEXTS, SBXI_BIND_MAP };
 
 typedef struct sbxi_level {
     const sbxi_shape *shape;
@@ -2670,58 +2660,43 @@ typedef struct sbxi_level {
 } sbxi_level;
 
 typedef struct sbxi_bind {
-    int (*item)(void *ctx, void *item);
-    int (*piece)(void *ctx, unsigned id, const char *text, size_t len, bool more);
+    int (*item)(void *ctx, void *item); /* set where the table has EACH */
+    int (*piece)(void *ctx, unsigned id, const char *text, size_t len, bool more); /* BYTES */
     void *ctx;
-    sbxi_buf *block;        /* NULL: only fixed */
-    char *fixed;            /* NULL: the result is in the block */
+    sbxi_buf *block;        /* NULL: the struct is fixed */
+    char *fixed;
     sbxi_level *top, level[SBXI_LEVELS];
     const sbxi_field *field; /* first row of the key whose value comes, or NULL */
     size_t total;           /* bytes of the string before this piece */
     size_t note;            /* offset of the note of the map or list */
     size_t mark;            /* end of its last whole entry */
-    size_t need;            /* bytes of the arrays to be made at the end */
-    size_t root_need;       /* the same of the root, while an item is read */
-    size_t item_start, item_base;
+    size_t count;           /* of its entries */
     unsigned skip;          /* depth + 1 of a container being skipped, 0: none */
-    uint8_t mode;
-    bool started, more, drop, in_item;
+    uint8_t list;           /* inside a map or list: its SBXI_T_, else 0 */
+    bool drop;              /* the key of this entry was cut */
     char text[36];          /* strings that become numbers, times and enums */
 } sbxi_bind;
 
 /* ---- reading --------------------------------------------------------------- */
 
-static void sbxi_bind_start(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block, size_t base)
+/* The root is an array of objects; each goes to the item hook. */
+static SBXI_MAYBE void sbxi_bind_each(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block)
 {
     memset(b, 0, sizeof *b);
     b->block = block;
     b->top = b->level;
     b->top->shape = shape;
-    b->top->base = base;
+    b->top->base = SBXI_EACH;
     b->top->hint = shape->fields;
 }
 
-static void sbxi_bind_init(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block,
-    void *fixed)
+/* The root is one object, bound into the block, or without one into `fixed`. */
+static void sbxi_bind_init(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block, void *fixed)
 {
-    sbxi_bind_start(b, shape, block, 0);
+    sbxi_bind_each(b, shape, block);
     b->fixed = (char *)fixed;
-    if (!fixed) sbxi_buf_room(block, shape->size, SBXI_ALIGN, &b->top->base);
-}
-
-/* The root is an array of objects; each goes to the item hook. */
-static SBXI_MAYBE void sbxi_bind_each(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block)
-{
-    sbxi_bind_start(b, shape, block, SBXI_EACH);
-}
-
-static bool sbxi_bind_in_block(const sbxi_bind *b) { return !b->fixed || b->in_item; }
-
-/* The member of a row in the object being read. */
-static char *sbxi_bind_member(const sbxi_bind *b, const sbxi_field *f)
-{
-    return (sbxi_bind_in_block(b) ? b->block->data : b->fixed)
-        + b->top->base + f->offset;
+    b->top->base = 0;
+    if (block) sbxi_buf_room(block, shape->size, &b->top->base);
 }
 
 /* The next row with the same name, or NULL. */
@@ -2732,194 +2707,203 @@ static const sbxi_field *sbxi_bind_next(const sbxi_bind *b, const sbxi_field *f)
     return ++f < s->fields + s->count && strcmp(f->name, name) == 0 ? f : NULL;
 }
 
-/* Appends to the block; U+0000 becomes U+FFFD, so that C strings stay honest. */
-static void sbxi_bind_text(sbxi_bind *b, const char *text, size_t len, bool last)
+/* Appends a text to the block; U+0000 becomes U+FFFD, so that C strings stay
+   honest. Words of JSON are texts in lists and maps. */
+static void sbxi_bind_text(sbxi_buf *block, const sbx_json_event *ev)
 {
-    size_t i, start = 0;
-    for (i = 0; i < len; i++) {
-        if (text[i]) continue;
-        sbxi_buf_add(b->block, text + start, i - start);
-        sbxi_buf_add(b->block, "\xEF\xBF\xBD", 3);
-        start = i + 1;
+    const char *text = ev->text, *nul;
+    size_t len = ev->len;
+    if (!text) {
+        text = ev->type == SBX_JSON_TRUE ? "true" : ev->type == SBX_JSON_FALSE ? "false" : "";
+        len = strlen(text);
     }
-    sbxi_buf_add(b->block, text + start, len - start);
-    if (last) sbxi_buf_add(b->block, "", 1);
+    while ((nul = (const char *)memchr(text, 0, len)) != NULL) {
+        sbxi_buf_add(block, text, (size_t)(nul - text));
+        sbxi_buf_text(block, "\xEF\xBF\xBD");
+        len -= (size_t)(++nul - text);
+        text = nul;
+    }
+    sbxi_buf_add(block, text, len);
+    if (!(ev->flags & SBX_JSON_MORE)) sbxi_buf_add(block, "", 1);
 }
 
-/* Puts a piece behind the `before` bytes that came earlier, as far as it fits. */
-static void sbxi_bind_gather(char *out, size_t cap, size_t before, const char *text,
-    size_t len)
+static sbxi_note *sbxi_bind_noted(const sbxi_bind *b)
 {
-    if (before < cap) memcpy(out + before, text, SBXI_MIN(len, cap - before));
-}
-
-/* A decimal number for a row. Plain integers only, but for MILLI; clamped, and
-   left out beyond 64 bits. */
-static void sbxi_bind_number(const sbxi_field *f, char *member, sbxi_span s)
-{
-    char digits[SBXI_DECIMAL_MAX + 3];
-    bool minus = s.len && *s.ptr == '-', milli = f->type == SBXI_T_MILLI;
-    unsigned taken = 0; /* digits after the point, and the point */
-    sbxi_span d = { digits, 0 };
-    uint64_t v;
-    size_t i;
-    for (i = minus; i < s.len; i++) {
-        if (s.ptr[i] == '.' && milli && !taken) {
-            taken = 1;
-            continue;
-        }
-        if (!sbxi_is_digit(s.ptr[i]) || d.len == SBXI_DECIMAL_MAX) return;
-        if (taken && taken++ > 3) continue;
-        digits[d.len++] = s.ptr[i];
-    }
-    if (!taken) taken = 1;
-    for (; milli && taken < 4; taken++) digits[d.len++] = '0';
-    if (!sbxi_parse_u64(d, UINT64_MAX, &v)) return;
-    if (f->type == SBXI_T_INT || f->type == SBXI_T_UINT) {
-        uint32_t max = minus ? 0 : UINT32_MAX, small;
-        if (f->type == SBXI_T_INT) max = (uint32_t)INT32_MAX + minus;
-        small = v > max ? max : (uint32_t)v;
-        if (minus) small = 0 - small;
-        memcpy(member, &small, sizeof small);
-    } else {
-        if (v >> 63) v = (uint64_t)INT64_MAX + minus;
-        if (minus) v = 0 - v;
-        memcpy(member, &v, sizeof v);
-    }
-}
-
-/* A whole text for a row that is neither text nor number. */
-static void sbxi_bind_word(const sbxi_field *f, char *member, sbxi_span s)
-{
-    int64_t ms;
-    if (f->type == SBXI_T_ENUM) {
-        const char *const *names = (const char *const *)f->sub;
-        unsigned i = 0;
-        sbx_choice value; /* stands for any small enum: all have its size */
-        while (names[i] && !sbxi_span_is(s, names[i])) i++;
-        value = (sbx_choice)(names[i] ? i + 1 : 0);
-        memcpy(member, &value, sizeof value);
-    } else if (f->type == SBXI_T_TIME && sbxi_parse_time(s, &ms)) {
-        memcpy(member, &ms, sizeof ms);
-    }
+    return (sbxi_note *)(void *)(b->block->data + b->note);
 }
 
 /* Begins the texts of a member. */
 static void sbxi_bind_note(sbxi_bind *b, const sbxi_field *f)
 {
-    sbxi_note n;
-    size_t outermost = b->in_item ? b->item_base : b->level[0].base;
-    n.texts = f->type == SBXI_T_STRING;
-    n.member = (uint16_t)(b->top->base - outermost + f->offset);
-    n.type = f->type;
-    b->note = b->block->len;
-    sbxi_buf_add(b->block, &n, sizeof n);
+    sbxi_note *n;
+    if (sbxi_buf_room(b->block, sizeof *n, &b->note) != SBX_OK) return;
+    n = sbxi_bind_noted(b);
+    n->member = n->array = b->top->base + f->offset;
+    n->texts = 1;
     b->mark = b->block->len;
-    b->need += 2 * SBXI_ALIGN;
+    b->count = 0;
+    b->list = f->type;
+    b->skip = 0;
 }
 
-/* A string, or a piece of it, for one row. */
-static int sbxi_bind_string(sbxi_bind *b, const sbxi_field *f, const sbx_json_event *ev,
-    bool first)
+/* A decimal integer for a row: clamped, and left out beyond 64 bits. */
+static void sbxi_bind_number(unsigned type, void *member, sbxi_span s)
 {
-    char *member = sbxi_bind_member(b, f);
-    bool last = !b->more;
-    sbxi_span s;
-    s.ptr = b->text;
-    s.len = b->total + ev->len;
-    if (f->type == SBXI_T_BYTES) {
-        if (b->piece) return b->piece(b->ctx, f->size, ev->text, ev->len, !last);
-    } else if (f->type == SBXI_T_TEXT) {
-        sbxi_bind_gather(member, f->size, b->total, ev->text, ev->len);
-        if (last) sbxi_put_text(member, f->size, member, SBXI_MIN(s.len, f->size));
-    } else if (f->type == SBXI_T_STRING) {
-        if (!sbxi_bind_in_block(b)) return SBX_OK;
-        if (first) sbxi_bind_note(b, f);
-        sbxi_bind_text(b, ev->text, ev->len, last);
+    bool minus = s.len && *s.ptr == '-';
+    uint64_t v;
+    s.ptr += minus;
+    s.len -= minus;
+    if (!sbxi_parse_u64(s, UINT64_MAX, &v)) return;
+    if (type == SBXI_T_INT64) {
+        if (v >> 63) v = (uint64_t)INT64_MAX + minus;
+        *(uint64_t *)member = minus ? 0 - v : v;
     } else {
-        sbxi_bind_gather(b->text, sizeof b->text, b->total, ev->text, ev->len);
-        if (!last || s.len > sizeof b->text) return SBX_OK;
-        if (f->type >= SBXI_T_INT && f->type <= SBXI_T_MILLI) sbxi_bind_number(f, member, s);
-        else sbxi_bind_word(f, member, s);
+        uint32_t max = type == SBXI_T_INT ? (uint32_t)INT32_MAX + minus : (uint32_t)minus - 1;
+        uint32_t small = v > max ? max : (uint32_t)v;
+        *(uint32_t *)member = minus ? 0 - small : small;
+    }
+}
+
+/* The place of a text among the names of an enum. */
+static void sbxi_bind_enum(const void *sub, void *member, sbxi_span s)
+{
+    const char *const *name = (const char *const *)sub;
+    sbx_choice value = SBX_DEFAULT; /* stands for any small enum: all have its size */
+    unsigned i;
+    for (i = 1; *name; i++)
+        if (sbxi_span_is(s, *name++)) value = (sbx_choice)i;
+    memcpy(member, &value, sizeof value);
+}
+
+/* A number, or a piece of a string, for a row whose value is made of all of it. */
+static void sbxi_bind_scalar(sbxi_bind *b, const sbxi_field *f, char *member,
+    const sbx_json_event *ev)
+{
+    bool text = f->type == SBXI_T_TEXT;
+    size_t cap = text ? f->arg : sizeof b->text;
+    sbxi_span s;
+    char *out = text ? member : b->text;
+    if (ev->type != SBX_JSON_STRING && (ev->type != SBX_JSON_NUMBER || f->type > SBXI_T_INT64))
+        return;
+    if (b->total < cap) memcpy(out + b->total, ev->text, SBXI_MIN(ev->len, cap - b->total));
+    if (ev->flags & SBX_JSON_MORE) return;
+    s.ptr = out;
+    s.len = b->total + ev->len;
+    if (text) sbxi_put_text(member, cap, member, s.len);
+    else if (s.len > cap) return;
+    else if (f->type <= SBXI_T_INT64) sbxi_bind_number(f->type, member, s);
+    else if (f->type == SBXI_T_ENUM) sbxi_bind_enum(f->sub, member, s);
+    else sbxi_parse_time(s, (int64_t *)(void *)member);
+}
+
+static void sbxi_bind_push(sbxi_bind *b, const void *shape, size_t base)
+{
+    sbxi_level *top = b->top + 1;
+    if (top == b->level + SBXI_LEVELS) return;
+    b->top = top;
+    top->shape = (const sbxi_shape *)shape;
+    top->base = base;
+    top->hint = top->shape->fields;
+    b->field = NULL;
+    b->skip = 0;
+}
+
+/* A value, or a piece of it, for one row. */
+static int sbxi_bind_row(sbxi_bind *b, const sbxi_field *f, const sbx_json_event *ev)
+{
+    char *member = (b->block ? b->block->data : b->fixed) + b->top->base + f->offset;
+    unsigned type = ev->type;
+    if (f->type <= SBXI_T_EACH && !b->block) return SBX_OK;
+    switch (f->type) {
+    case SBXI_T_STRING:
+        if (type != SBX_JSON_STRING) break;
+        if (b->total == 0) sbxi_bind_note(b, f);
+        sbxi_bind_text(b->block, ev);
+        break;
+    case SBXI_T_PAIRS:
+        if (type == SBX_JSON_OBJECT) sbxi_bind_note(b, f);
+        break;
+    case SBXI_T_STRINGS:
+        if (type == SBX_JSON_ARRAY) sbxi_bind_note(b, f);
+        break;
+    case SBXI_T_EACH:
+        if (type == SBX_JSON_ARRAY) sbxi_bind_push(b, f->sub, SBXI_EACH);
+        break;
+    case SBXI_T_OBJECT:
+        if (type == SBX_JSON_OBJECT) sbxi_bind_push(b, f->sub, b->top->base + f->offset);
+        break;
+    case SBXI_T_SEEN:
+        if (type != SBX_JSON_NULL) *(bool *)member = true;
+        break;
+    case SBXI_T_BOOL:
+        if (type == SBX_JSON_TRUE || type == SBX_JSON_FALSE)
+            *(bool *)member = type == SBX_JSON_TRUE;
+        break;
+    case SBXI_T_CHOICE:
+        if (type >= SBX_JSON_TRUE)
+            *(sbx_choice *)(void *)member = type == SBX_JSON_TRUE ? SBX_YES :
+                type == SBX_JSON_FALSE ? SBX_NO : SBX_DEFAULT;
+        break;
+    case SBXI_T_BYTES:
+        if (type == SBX_JSON_STRING)
+            return b->piece(b->ctx, f->arg, ev->text, ev->len, (ev->flags & SBX_JSON_MORE) != 0);
+        break;
+    default:
+        sbxi_bind_scalar(b, f, member, ev);
     }
     return SBX_OK;
 }
 
-/* A value that is no string, for one row. */
-static void sbxi_bind_plain(sbxi_bind *b, const sbxi_field *f, const sbx_json_event *ev)
-{
-    char *member = sbxi_bind_member(b, f);
-    if (ev->type == SBX_JSON_NUMBER) {
-        sbxi_span s;
-        s.ptr = ev->text;
-        s.len = ev->len;
-        if (f->type >= SBXI_T_INT && f->type <= SBXI_T_MILLI && !(ev->flags & SBX_JSON_CUT))
-            sbxi_bind_number(f, member, s);
-    } else if (f->type == SBXI_T_CHOICE) {
-        sbx_choice c = ev->type == SBX_JSON_TRUE ? SBX_YES :
-            ev->type == SBX_JSON_FALSE ? SBX_NO : SBX_DEFAULT;
-        memcpy(member, &c, sizeof c);
-    } else if (f->type == SBXI_T_BOOL && ev->type != SBX_JSON_NULL) {
-        *(bool *)member = ev->type == SBX_JSON_TRUE;
-    }
-}
-
-/* A value inside a map or list of texts. */
+/* A value inside a map or list of texts; one that is none takes its key along. */
 static void sbxi_bind_entry(sbxi_bind *b, const sbx_json_event *ev)
 {
-    const char *text = ev->text;
-    size_t len = ev->len, texts;
-    if (!text) { /* true, false, null */
-        text = ev->type == SBX_JSON_TRUE ? "true" : ev->type == SBX_JSON_FALSE ? "false" : "";
-        len = strlen(text);
-    }
-    if (b->drop || (ev->flags & SBX_JSON_CUT)) {
+    if (b->skip || b->drop || (ev->flags & SBX_JSON_CUT)) {
         b->block->len = b->mark;
         return;
     }
-    sbxi_bind_text(b, text, len, !b->more);
-    if (b->more || b->block->status) return;
-    memcpy(&texts, b->block->data + b->note, sizeof texts); /* the note's first member */
-    texts += b->mode;
-    memcpy(b->block->data + b->note, &texts, sizeof texts);
-    b->need += b->mode * sizeof text;
+    sbxi_bind_text(b->block, ev);
+    if (ev->flags & SBX_JSON_MORE) return;
     b->mark = b->block->len;
+    b->count++;
 }
 
 static int sbxi_bind_value(sbxi_bind *b, const sbx_json_event *ev)
 {
-    const sbxi_field *f = b->field;
-    bool first = !b->more;
+    const sbxi_field *f, *next;
+    size_t item;
     int rc = SBX_OK;
-    if (!b->started) return SBX_E_PROTOCOL;
-    b->more = (ev->flags & SBX_JSON_MORE) != 0;
-    if (b->mode) {
+    if (ev->type <= SBX_JSON_ARRAY) b->skip = ev->depth + 1; /* unless a row takes it */
+    if (b->list) {
         sbxi_bind_entry(b, ev);
         return SBX_OK;
     }
-    if (first) b->total = 0;
-    for (; f && rc == SBX_OK; f = sbxi_bind_next(b, f)) {
-        if (ev->type == SBX_JSON_STRING) rc = sbxi_bind_string(b, f, ev, first);
-        else sbxi_bind_plain(b, f, ev);
+    if (b->top->base == SBXI_EACH) {
+        if (ev->type == SBX_JSON_OBJECT
+            && sbxi_buf_room(b->block, b->top->shape->size, &item) == SBX_OK)
+            sbxi_bind_push(b, b->top->shape, item);
+        return SBX_OK;
     }
-    b->total += ev->len;
+    for (f = b->field; f && rc == SBX_OK; f = next) {
+        next = sbxi_bind_next(b, f);
+        rc = sbxi_bind_row(b, f, ev);
+    }
+    b->total = ev->flags & SBX_JSON_MORE ? b->total + ev->len : 0;
     return rc;
 }
 
 static void sbxi_bind_key(sbxi_bind *b, const sbx_json_event *ev)
 {
-    const sbxi_field *first = b->top->shape->fields, *end = first + b->top->shape->count;
+    const sbxi_shape *shape = b->top->shape;
     const sbxi_field *f = b->top->hint;
-    uint16_t left;
+    unsigned left;
     b->drop = (ev->flags & SBX_JSON_CUT) != 0;
     b->field = NULL;
-    if (b->drop) return;
-    if (b->mode) {
-        sbxi_bind_text(b, ev->text, ev->len, true);
+    if (b->list) {
+        sbxi_bind_text(b->block, ev);
         return;
     }
-    for (left = b->top->shape->count; left > 0; left--, f++) {
-        if (f == end) f = first;
+    for (left = shape->count; left > 0; left--, f++) { /* no name is as long as a cut key */
+        if (f == shape->fields + shape->count) f = shape->fields;
         if (strncmp(f->name, ev->text, ev->len) == 0 && !f->name[ev->len]) {
             b->field = f;
             while (sbxi_bind_next(b, f)) f++;
@@ -2929,104 +2913,56 @@ static void sbxi_bind_key(sbxi_bind *b, const sbx_json_event *ev)
     }
 }
 
-static void sbxi_bind_push(sbxi_bind *b, const void *shape, size_t base)
+/* A map or list is complete: its number of entries, and room for its pointers. */
+static void sbxi_bind_list(sbxi_bind *b)
 {
-    sbxi_level *top = ++b->top;
-    top->shape = (const sbxi_shape *)shape;
-    top->base = base;
-    top->hint = top->shape->fields;
-    b->field = NULL;
-    b->skip = 0;
+    sbxi_note *n = sbxi_bind_noted(b);
+    size_t texts = b->count * b->list, array;
+    n->texts = texts;
+    memcpy(b->block->data + n->member + offsetof(sbxi_items, count), &b->count, sizeof b->count);
+    sbxi_buf_room(b->block, texts * sizeof(char *), &array);
+    sbxi_bind_noted(b)->array = array; /* the block may have moved */
+    b->list = 0;
 }
 
-/* A member that is a container, for one row. */
-static void sbxi_bind_descend(sbxi_bind *b, const sbxi_field *f, bool object)
+/* Sets the pointers of the struct of a level, whose notes reach to the block's
+   end. The block no longer moves. */
+static void *sbxi_bind_fix(sbxi_bind *b, const sbxi_level *l)
 {
-    bool room = b->top < b->level + SBXI_LEVELS - 1;
-    if (f->type == SBXI_T_OBJECT && object && room) {
-        sbxi_bind_push(b, f->sub, b->top->base + f->offset);
-    } else if (f->type == SBXI_T_EACH && !object && room && b->block && !b->in_item) {
-        sbxi_bind_push(b, f->sub, SBXI_EACH);
-    } else if (f->type == (object ? SBXI_T_PAIRS : SBXI_T_STRINGS) && sbxi_bind_in_block(b)) {
-        sbxi_bind_note(b, f);
-        b->mode = object ? SBXI_BIND_MAP : SBXI_BIND_TEXTS;
-        b->drop = false;
-        b->skip = 0;
-    }
-}
-
-static int sbxi_bind_open(sbxi_bind *b, bool object, unsigned depth)
-{
-    const sbxi_field *f, *next;
-    if (!b->started) {
-        b->started = true;
-        return object == (b->top->base != SBXI_EACH) ? SBX_OK : SBX_E_PROTOCOL;
-    }
-    b->skip = depth + 1;
-    if (b->mode) {
-        b->block->len = b->mark;
-    } else if (b->top->base != SBXI_EACH) {
-        for (f = b->field; f && b->skip; f = next) {
-            next = sbxi_bind_next(b, f);
-            sbxi_bind_descend(b, f, object);
+    char *data = b->block->data;
+    size_t at = l->base + l->shape->size;
+    while ((at = SBXI_ALIGNED(at)) < b->block->len) {
+        const sbxi_note *n = (const sbxi_note *)(void *)(data + at);
+        const char *text = (const char *)(n + 1);
+        char *array = data + n->array;
+        const char **slot = (const char **)(void *)array;
+        size_t left;
+        for (left = n->texts; left > 0; left--) {
+            *slot++ = text;
+            text += strlen(text) + 1;
         }
-    } else if (object && b->top < b->level + SBXI_LEVELS - 1) {
-        const sbxi_shape *shape = b->top->shape;
-        b->item_start = b->block->len;
-        b->in_item = true;
-        b->root_need = b->need;
-        b->need = 0;
-        if (sbxi_buf_room(b->block, shape->size, SBXI_ALIGN, &b->item_base) == SBX_OK)
-            sbxi_bind_push(b, shape, b->item_base);
-    }
-    return SBX_OK;
-}
-
-/* Sets the pointers of the struct at base, whose notes reach to the block's end. */
-static int sbxi_bind_fix(sbxi_bind *b, const sbxi_shape *shape, size_t base)
-{
-    sbxi_buf *block = b->block;
-    size_t at = base + shape->size, end = block->len, array = 0, i;
-    if (sbxi_buf_reserve(block, b->need) != SBX_OK) return block->status;
-    /* From here on the block does not move. */
-    while (at < end) {
-        sbxi_note n;
-        sbxi_items list;
-        const char *text = block->data + at + sizeof n;
-        memcpy(&n, block->data + at, sizeof n);
-        list.items = text;
-        list.count = n.type == SBXI_T_PAIRS ? n.texts / 2 : n.texts;
-        if (n.type != SBXI_T_STRING) {
-            sbxi_buf_room(block, n.texts * sizeof text, SBXI_ALIGN, &array);
-            list.items = block->data + array;
+        at = (size_t)(text - data);
+        if (n->array != n->member) {
+            at = (size_t)((char *)slot - data);
+            memcpy(data + n->member, &array, sizeof array);
         }
-        memcpy(block->data + base + n.member, &list,
-            n.type == SBXI_T_STRING ? sizeof text : sizeof list);
-        for (i = 0; i < n.texts; i++, text += strlen(text) + 1)
-            if (n.type != SBXI_T_STRING)
-                memcpy(block->data + array + i * sizeof text, &text, sizeof text);
-        at = (size_t)(text - block->data);
     }
-    return SBX_OK;
+    return data + l->base;
 }
 
 static int sbxi_bind_close(sbxi_bind *b)
 {
-    const sbxi_shape *shape = b->top->shape;
-    int rc;
+    const sbxi_level *done = b->top;
+    int rc = SBX_OK;
     b->field = NULL;
-    if (b->mode) {
-        b->mode = SBXI_BIND_OBJECT;
-        return SBX_OK;
+    if (b->list) {
+        sbxi_bind_list(b);
+    } else if (done > b->level) {
+        b->top--;
+        if (b->top->base != SBXI_EACH) return SBX_OK;
+        rc = b->item(b->ctx, sbxi_bind_fix(b, done));
+        b->block->len = done->base;
     }
-    if (b->top == b->level) return SBX_OK;
-    b->top--;
-    if (b->top->base != SBXI_EACH) return SBX_OK;
-    rc = sbxi_bind_fix(b, shape, b->item_base);
-    if (rc == SBX_OK && b->item) rc = b->item(b->ctx, b->block->data + b->item_base);
-    b->block->len = b->item_start;
-    b->in_item = false;
-    b->need = b->root_need;
     return rc;
 }
 
@@ -3034,129 +2970,34 @@ static int sbxi_bind_close(sbxi_bind *b)
 static int sbxi_bind_event(void *bind, const sbx_json_event *ev)
 {
     sbxi_bind *b = (sbxi_bind *)bind;
-    bool object = ev->type == SBX_JSON_OBJECT;
-    bool end = ev->type == SBX_JSON_OBJECT_END || ev->type == SBX_JSON_ARRAY_END;
     int rc = SBX_OK;
     if (b->skip) {
-        if (end && ev->depth + 1 == b->skip) b->skip = 0;
+        if (ev->depth + 1 == b->skip) b->skip = 0; /* its end: all else is deeper */
         return SBX_OK;
     }
-    if (b->block && b->block->status) return b->block->status;
-    if (end) {
+    if (ev->type == SBX_JSON_KEY) sbxi_bind_key(b, ev);
+    else if (ev->type == SBX_JSON_OBJECT_END || ev->type == SBX_JSON_ARRAY_END)
         rc = sbxi_bind_close(b);
-    } else if (ev->type == SBX_JSON_KEY) {
-        sbxi_bind_key(b, ev);
-    } else {
-        while (b->field && b->field->type == SBXI_T_SEEN) {
-            if (ev->type != SBX_JSON_NULL) *(bool *)sbxi_bind_member(b, b->field) = true;
-            b->field = sbxi_bind_next(b, b->field);
-        }
-        if (object || ev->type == SBX_JSON_ARRAY) rc = sbxi_bind_open(b, object, ev->depth);
-        else rc = sbxi_bind_value(b, ev);
-    }
+    else if (ev->depth > 0) rc = sbxi_bind_value(b, ev);
+    else if (ev->type != (b->top->base == SBXI_EACH ? SBX_JSON_ARRAY : SBX_JSON_OBJECT))
+        rc = SBX_E_PROTOCOL;
     return b->block && b->block->status ? b->block->status : rc;
 }
 
-/* After the last event: SBX_OK, SBX_E_NOMEM or SBX_E_TOO_LARGE. */
-static SBXI_MAYBE int sbxi_bind_finish(sbxi_bind *b)
-{
-    if (b->block && b->block->status) return b->block->status;
-    if (b->fixed || b->level[0].base == SBXI_EACH) return SBX_OK;
-    return sbxi_bind_fix(b, b->level[0].shape, b->level[0].base);
-}
-
-/* The finished struct; of a root array NULL. */
-static SBXI_MAYBE void *sbxi_bind_result(sbxi_bind *b)
-{
-    if (b->level[0].base == SBXI_EACH) return NULL;
-    return b->fixed ? b->fixed : b->block->data + b->level[0].base;
-}
+/* After the last event: the finished struct in the block. */
+static SBXI_MAYBE void *sbxi_bind_result(sbxi_bind *b) { return sbxi_bind_fix(b, b->level); }
 
 /* ---- writing --------------------------------------------------------------- */
 
-typedef struct sbxi_put_level {
-    const sbxi_shape *shape;
-    const sbxi_field *f, *end;
-    const char *name, *base;
-    size_t left;            /* items of a list, this one included; 0: no list */
-} sbxi_put_level;
-
-/* Objects that are being written. One is opened when its first member is, so an
-   empty one leaves no trace: those below `opened` are begun. */
-typedef struct sbxi_put {
-    sbx_json_writer *w;
-    sbxi_put_level *top, *opened, level[SBXI_LEVELS + 1];
-} sbxi_put;
-
-static void sbxi_put_key(sbxi_put *s, const char *name)
+static void sbxi_put_list(sbx_json_writer *w, const char *member, bool map)
 {
-    for (; s->opened <= s->top; s->opened++) {
-        if (s->opened->name) sbx_json_key(s->w, s->opened->name);
-        sbx_json_begin_object(s->w);
-    }
-    if (name) sbx_json_key(s->w, name);
-}
-
-static void sbxi_put_rows(sbxi_put_level *l)
-{
-    l->f = l->shape->fields;
-    l->end = l->f + l->shape->count;
-}
-
-static void sbxi_put_push(sbxi_put *s, const sbxi_field *f, const void *base, size_t left)
-{
-    sbxi_put_level *l = s->top + 1;
-    if (l == s->level + SBXI_LEVELS + 1) {
-        s->w->status = SBX_E_ARG;
-        return;
-    }
-    l->shape = (const sbxi_shape *)f->sub;
-    l->name = left ? NULL : f->name;
-    l->base = (const char *)base;
-    l->left = left;
-    sbxi_put_rows(l);
-    s->top = l;
-}
-
-/* An int64 times 1000 as a decimal number: the point goes before 3 digits. */
-static void sbxi_put_milli(sbx_json_writer *w, int64_t value)
-{
-    char out[SBXI_DECIMAL_MAX + 6] = "-000";
-    char *digits = out + 4;
-    size_t n = sbxi_print_u64(digits, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
-    for (; n < 4; n++) digits--;
-    memmove(digits + n - 2, digits + n - 3, 3);
-    digits[n - 3] = '.';
-    for (n++; digits[n - 1] == '0'; ) n--;
-    if (digits[n - 1] == '.') n--;
-    if (value < 0) *--digits = '-', n++;
-    sbx_json_raw(w, digits, n);
-}
-
-/* The number of a row that holds one. */
-static int64_t sbxi_put_number(const sbxi_field *f, const char *member)
-{
-    int64_t v;
-    sbx_choice c;
-    switch (f->type) {
-    case SBXI_T_INT: return *(const int32_t *)(const void *)member;
-    case SBXI_T_UINT: return *(const uint32_t *)(const void *)member;
-    case SBXI_T_BOOL: return *(const bool *)member;
-    case SBXI_T_ENUM:
-    case SBXI_T_CHOICE: memcpy(&c, member, sizeof c); return (int64_t)c;
-    default: memcpy(&v, member, sizeof v); return v;
-    }
-}
-
-static void sbxi_put_list(sbx_json_writer *w, const sbxi_field *f, const char *member)
-{
-    sbxi_items list = sbxi_items_of(member);
-    const char *const *text = (const char *const *)list.items;
-    bool map = f->type == SBXI_T_PAIRS;
-    size_t i;
+    const char *const *text;
+    sbxi_items list;
+    memcpy(&list, member, sizeof list);
+    text = (const char *const *)list.items;
     if (map) sbx_json_begin_object(w);
     else sbx_json_begin_array(w);
-    for (i = 0; text && i < list.count; i++) {
+    for (; text && list.count; list.count--) {
         if (map) sbx_json_key(w, *text++);
         sbx_json_text(w, *text++);
     }
@@ -3164,138 +3005,81 @@ static void sbxi_put_list(sbx_json_writer *w, const sbxi_field *f, const char *m
     else sbx_json_end_array(w);
 }
 
-/* The word of an enum's value, NULL if it has none. */
-static const char *sbxi_put_word(const sbxi_field *f, int64_t value)
+/* The 32 bits of a row that holds a number; else not 0 if there is anything. */
+static uint32_t sbxi_put_number(const sbxi_field *f, const char *member)
 {
-    const char *const *names = (const char *const *)f->sub;
-    while (*names && value > 1) {
-        names++;
-        value--;
-    }
-    return value == 1 ? *names : NULL;
-}
-
-/* A value that is not empty, or whose empty form is wanted. */
-static void sbxi_put_value(sbx_json_writer *w, const sbxi_field *f, const char *member,
-    const void *ptr, int64_t number)
-{
-    char digits[SBXI_DECIMAL_MAX + 1];
+    const void *ptr;
     switch (f->type) {
-    case SBXI_T_INT64S:
-        digits[0] = '-';
-        sbx_json_string(w, digits + (number >= 0), 1 + sbxi_print_u64(digits + 1,
-            number < 0 ? 0 - (uint64_t)number : (uint64_t)number) - (number >= 0));
-        break;
-    case SBXI_T_MILLI: sbxi_put_milli(w, number); break;
-    case SBXI_T_BOOL: sbx_json_bool(w, number != 0); break;
-    case SBXI_T_CHOICE: sbx_json_bool(w, number == SBX_YES); break;
-    case SBXI_T_PAIRS:
-    case SBXI_T_STRINGS: sbxi_put_list(w, f, member); break;
-    case SBXI_T_BYTES: sbx_json_base64(w, ptr, sbxi_items_of(member).count); break;
-    case SBXI_T_RAWJSON: sbx_json_raw(w, (const char *)ptr, strlen((const char *)ptr)); break;
     case SBXI_T_INT:
-    case SBXI_T_UINT:
-    case SBXI_T_INT64: sbx_json_int(w, number); break;
-    default: sbx_json_text(w, ptr ? (const char *)ptr : ""); break;
-    }
-}
-
-static void sbxi_put_leaf(sbxi_put *s, const sbxi_field *f, const char *member)
-{
-    const void *ptr = NULL;
-    int64_t number = 0;
-    bool empty, no_zero = f->type == SBXI_T_CHOICE || f->type == SBXI_T_RAWJSON
-        || f->type == SBXI_T_ENUM;
-    if (f->type >= SBXI_T_INT && f->type <= SBXI_T_ENUM) {
-        number = sbxi_put_number(f, member);
-        if (f->type == SBXI_T_ENUM) ptr = sbxi_put_word(f, number);
-        empty = f->type == SBXI_T_ENUM ? !ptr : number == 0;
-    } else if (f->type == SBXI_T_LITERAL) {
-        ptr = f->sub;
-        empty = false;
-    } else if (f->type == SBXI_T_TEXT || f->type == SBXI_T_TIME || f->type == SBXI_T_EACH
-        || f->type == SBXI_T_SEEN) {
-        return;
-    } else {
+    case SBXI_T_UINT: return *(const uint32_t *)(const void *)member;
+    case SBXI_T_CHOICE: return *(const sbx_choice *)(const void *)member;
+    case SBXI_T_LITERAL: return 1;
+    default:
         memcpy(&ptr, member, sizeof ptr);
-        empty = !ptr;
+        return ptr != NULL;
     }
-    if (empty && !f->flags) return;
-    sbxi_put_key(s, f->name);
-    if (empty && (no_zero || (f->flags & SBXI_F_NULL))) sbx_json_null(s->w);
-    else sbxi_put_value(s->w, f, member, ptr, number);
 }
 
-/* An object, or a list of them. */
-static void sbxi_put_enter(sbxi_put *s, const sbxi_field *f, const char *member)
+static void sbxi_put_value(sbx_json_writer *w, const sbxi_field *f, const char *member,
+    uint32_t number)
 {
-    sbxi_items list;
-    const void *ptr = member;
-    if (f->type != SBXI_T_OBJECT) memcpy(&ptr, member, sizeof ptr);
-    if (!ptr && !f->flags) return;
-    if (!ptr && (f->type == SBXI_T_OBJPTR || (f->flags & SBXI_F_NULL))) {
-        sbxi_put_key(s, f->name);
-        sbx_json_null(s->w);
-        return;
-    }
-    if (f->type != SBXI_T_LIST) {
-        sbxi_put_push(s, f, ptr, 0);
-        if (f->type == SBXI_T_OBJPTR || (f->flags & SBXI_F_ALWAYS)) sbxi_put_key(s, NULL);
-        return;
-    }
-    list = sbxi_items_of(member);
-    sbxi_put_key(s, f->name);
-    sbx_json_begin_array(s->w);
-    if (ptr && list.count) {
-        sbxi_put_push(s, f, ptr, list.count);
-        sbxi_put_key(s, NULL);
-    } else {
-        sbx_json_end_array(s->w);
+    const char *text = (const char *)f->sub;
+    switch (f->type) {
+    case SBXI_T_INT: sbx_json_int(w, (int32_t)number); break;
+    case SBXI_T_UINT: sbx_json_int(w, number); break;
+    case SBXI_T_CHOICE: sbx_json_bool(w, number == SBX_YES); break;
+    case SBXI_T_STRINGS:
+    case SBXI_T_PAIRS: sbxi_put_list(w, member, f->type == SBXI_T_PAIRS); break;
+    case SBXI_T_STRING:
+        memcpy(&text, member, sizeof text);
+        /* fall through */
+    default: sbx_json_text(w, text ? text : "");
     }
 }
 
-/* All rows of the innermost object are done. */
-static void sbxi_put_leave(sbxi_put *s)
-{
-    sbxi_put_level *l = s->top;
-    if (s->opened > l) {
-        sbx_json_end_object(s->w);
-        s->opened = l;
-        if (l->left > 1) {
-            l->left--;
-            l->base += l->shape->size;
-            sbxi_put_rows(l);
-            sbxi_put_key(s, NULL);
-            return;
-        }
-        if (l->left) sbx_json_end_array(s->w);
-    }
-    s->top--;
-}
-
-/* Writes the struct at base as an object, members in the order of the rows. */
+/* Writes the struct at base as an object, members in the order of the rows. An
+   object inside is opened when its first member is, so an empty one leaves no
+   trace: those below `opened` are begun. */
 static SBXI_MAYBE void sbxi_bind_write(sbx_json_writer *w, const sbxi_shape *shape,
     const void *base)
 {
-    sbxi_put s;
-    sbxi_field root = { NULL, NULL, 0, 0, SBXI_T_OBJECT, 0 };
-    root.sub = shape;
-    s.w = w;
-    s.opened = s.level + 1; /* the level below the root stands for the outside */
-    s.top = s.level;
-    sbxi_put_push(&s, &root, base, 0);
-    sbxi_put_key(&s, NULL);
-    while (s.top > s.level) {
-        const sbxi_field *f = s.top->f;
-        if (f == s.top->end) {
-            sbxi_put_leave(&s);
+    struct { const sbxi_field *f, *end; const char *base; } level[SBXI_LEVELS + 1],
+        *l = level, *opened = level + 2; /* the first stands for the outside */
+    const char *member = (const char *)base;
+    sbx_json_begin_object(w);
+    for (;;) {
+        const sbxi_field *f;
+        uint32_t number;
+        if (shape) {
+            if (++l == level + SBXI_LEN(level)) {
+                w->status = SBX_E_ARG;
+                return;
+            }
+            l->base = member;
+            l->f = shape->fields;
+            l->end = l->f + shape->count;
+            shape = NULL;
+        }
+        if (l->f == l->end) {
+            if (opened > l) {
+                sbx_json_end_object(w);
+                opened = l;
+            }
+            if (--l == level) return;
             continue;
         }
-        s.top->f++;
-        if (f->type >= SBXI_T_OBJECT && f->type <= SBXI_T_LIST)
-            sbxi_put_enter(&s, f, s.top->base + f->offset);
-        else
-            sbxi_put_leaf(&s, f, s.top->base + f->offset);
+        f = l->f++;
+        member = l->base + f->offset;
+        if (f->type == SBXI_T_OBJECT) {
+            shape = (const sbxi_shape *)f->sub;
+        } else if ((number = sbxi_put_number(f, member)) != 0 || f->arg) {
+            for (; opened <= l; opened++) {
+                sbx_json_key(w, opened[-1].f[-1].name);
+                sbx_json_begin_object(w);
+            }
+            sbx_json_key(w, f->name);
+            sbxi_put_value(w, f, member, number);
+        }
     }
 }
 
@@ -4531,7 +4315,13 @@ static bool sbxi_tls_no_memory(int rc)
 #ifdef SBXI_TLS_PSA
     if (rc == PSA_ERROR_INSUFFICIENT_MEMORY) return true;
 #endif
-    return rc == MBEDTLS_ERR_SSL_ALLOC_FAILED || rc == MBEDTLS_ERR_X509_ALLOC_FAILED;
+#ifdef MBEDTLS_ERR_X509_ALLOC_FAILED
+    if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED) return true;
+#endif
+#ifdef MBEDTLS_ERR_SSL_ALLOC_FAILED
+    if (rc == MBEDTLS_ERR_SSL_ALLOC_FAILED) return true;
+#endif
+    return false;
 }
 
 /* ---- addresses as text ---------------------------------------------------- */
@@ -4624,8 +4414,9 @@ static bool sbxi_tls_names_ip(const mbedtls_x509_crt *crt, const unsigned char *
 
 static int64_t sbxi_tls_time(const mbedtls_x509_time *t)
 {
-    return sbxi_unix_ms(sbxi_days(t->year, t->mon, t->day),
-                        (t->hour * 60 + t->min) * 60 + t->sec);
+    const int16_t part[6] = { (int16_t)t->year, (int16_t)t->mon, (int16_t)t->day,
+        (int16_t)t->hour, (int16_t)t->min, (int16_t)t->sec };
+    return sbxi_unix_ms(part);
 }
 
 /* mbedTLS calls this for every certificate of the chain, the peer's own (depth
@@ -5165,6 +4956,7 @@ typedef struct sbxi_exchange {
     bool broken;            /* the connection cannot be kept */
     bool last_chunk;
     bool paused;            /* the reader waits to be fed again, if with nothing */
+    bool stop;              /* a callback of the user ended it: its word is final */
     sbx_http_reader http;
 } sbxi_exchange;
 
@@ -5354,12 +5146,22 @@ static void sbxi_exchange_chunk(sbxi_exchange *x, char *data, size_t len)
     x->stable_len = len + SBXI_CHUNK_HEAD + 2;
 }
 
+/* Its failure is the user's word: neither retried nor looked into. */
+static int sbxi_source_get(sbxi_exchange *x, const sbx_source *s, void *buf, size_t cap,
+                           size_t *got)
+{
+    int rc = s->get(s->ctx, buf, cap, got);
+    if (x->stop) return SBX_E_CANCELLED;
+    x->stop = rc != SBX_OK && rc != SBX_E_AGAIN;
+    return rc > 0 ? SBX_E_SOURCE : rc;
+}
+
 /* A source that announced its size must end exactly there. */
-static int sbxi_source_ended(const sbx_source *source)
+static int sbxi_source_ended(sbxi_exchange *x, const sbx_source *source)
 {
     char byte;
     size_t got = 0;
-    int rc = source->get(source->ctx, &byte, 1, &got);
+    int rc = sbxi_source_get(x, source, &byte, 1, &got);
     if (rc != SBX_OK && rc != SBX_E_AGAIN) return rc;
     return rc == SBX_OK && got ? SBX_E_SOURCE : SBX_OK;
 }
@@ -5373,12 +5175,12 @@ static int sbxi_exchange_pull(sbxi_exchange *x)
     int rc = SBX_OK;
     if (s->size >= 0 && (int64_t)cap > s->size - x->part_sent)
         cap = (size_t)(s->size - x->part_sent);
-    if (cap) rc = s->get(s->ctx, stage, cap, &got);
+    if (cap) rc = sbxi_source_get(x, s, stage, cap, &got);
     if (rc != SBX_OK) return rc;
     if (got > cap || (s->size >= 0 && got == 0 && cap)) return SBX_E_SOURCE;
     x->part_sent += (int64_t)got;
     if (s->size >= 0 && x->part_sent == s->size) {
-        rc = sbxi_source_ended(s);
+        rc = sbxi_source_ended(x, s);
         if (rc != SBX_OK) return rc;
     }
     if (got == 0 || x->part_sent == s->size) {
@@ -5460,8 +5262,8 @@ static int sbxi_exchange_send(sbxi_exchange *x, uint64_t now)
         if (rc == SBX_E_AGAIN) x->want = 0;
         if (rc != SBX_OK) return rc;
         if (!x->stable_len) break;
-        x->sent = true;
         rc = sbxi_conn_send(x->link, x->conn, x->stable, x->stable_len, &n, &want);
+        if (rc != SBX_E_AGAIN) x->sent = true;
         x->want = want;
         if (rc == SBX_E_AGAIN) return sbxi_exchange_early(x, now);
         if (rc != SBX_OK) { /* refused while sending: the reason may be waiting */
@@ -5531,10 +5333,13 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint64_t now, sbx_error *e)
         switch (x->state) {
         case SBXI_X_OPEN:
             rc = sbxi_exchange_open(x, e);
+            if (x->state == SBXI_X_SEND) x->since = now;
             break;
         case SBXI_X_TLS:
             rc = sbxi_tls_handshake(x->conn->tls, &x->want, e);
-            if (rc == SBX_OK) x->state = SBXI_X_SEND;
+            if (rc != SBX_OK) break;
+            x->state = SBXI_X_SEND;
+            x->since = now;
             break;
         case SBXI_X_SEND:
             rc = sbxi_exchange_send(x, now);
@@ -5549,10 +5354,14 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint64_t now, sbx_error *e)
 }
 
 /* route - what the table of a provider says, and nothing else. A provider is one
-   constant struct: an entry for every public function it offers, each with its
-   route (method, path, host, authorization, retry class, fields both ways,
-   meaning of statuses) and, where no table can say it, a step function.
-   Filled in by provider files, read by op/. */
+   constant struct with a row for every public function it offers: its route
+   (method, path, host, retry class, fields both ways, meaning of statuses). What
+   no table can say stands in the provider's few functions. Filled in by provider
+   files, read by op/. Rows are many, so they are packed into bytes. */
+
+enum { SBXI_GET, SBXI_POST, SBXI_DELETE };
+
+static const char *const sbxi_methods[] = { "GET", "POST", "DELETE" };
 
 /* Which base URL a route is joined to. */
 enum { SBXI_HOST_CONTROL, SBXI_HOST_SANDBOX };
@@ -5565,11 +5374,16 @@ enum {
     SBXI_RETRY_SAFE         /* also after any passing failure */
 };
 
-/* What the request body is, and what the reply body is. */
+/* What the request body is: `send` of a route is the query, but for JSON and
+   ENVELOPE the body. From RAW on it is a transfer, which clocks.total_ms does
+   not end. */
 enum { SBXI_SEND_NOTHING, SBXI_SEND_JSON, SBXI_SEND_ENVELOPE, SBXI_SEND_RAW,
     SBXI_SEND_MULTIPART };
-enum { SBXI_RECV_NOTHING, SBXI_RECV_RESULT, SBXI_RECV_EACH, SBXI_RECV_SINK,
-    SBXI_RECV_EVENTS };
+
+/* What the reply body is: one struct, an array of items, an object with such an
+   array; from SINK on a transfer. */
+enum { SBXI_RECV_NOTHING, SBXI_RECV_RESULT, SBXI_RECV_EACH, SBXI_RECV_EACH_INSIDE,
+    SBXI_RECV_SINK, SBXI_RECV_EVENTS };
 
 /* A rule gives the meaning of an unhappy reply. The first that fits wins. */
 typedef struct sbxi_rule {
@@ -5587,17 +5401,18 @@ typedef struct sbxi_rule {
 #define SBXI_MEANS_NO 2
 
 typedef struct sbxi_route {
-    const char *method;
-    const char *path;       /* {id} is the sandbox's */
-    const sbxi_shape *query;   /* over the arguments, NULL: none */
-    const sbxi_shape *body;    /* over the arguments, NULL: {} */
+    const char *path;          /* behind the prefix; {id} is the sandbox's; NULL: no route */
+    const sbxi_shape *fields;  /* of query or body, over the arguments; NULL: none, {} */
     const sbxi_shape *reply;   /* over the result, item or event */
-    const sbxi_rule *rules;    /* before the provider's; ends with status 0 */
-    uint8_t host, retry, send, recv;
-    bool unary;             /* under clocks.total_ms; else only a call's own */
-    bool each_in_object;    /* the list is a member of an object, not the root */
-    const char *page_header; /* header with the next page's token, NULL: none */
+    uint8_t prefix;            /* of the path, index in the provider's list */
+    uint8_t method, host, retry, send, recv;
+    uint8_t rules;             /* first row of its own rules, 0: none */
 } sbxi_route;
+
+/* Routes besides those of the public functions. */
+enum { SBXI_ROUTE_ACCESS = SBX_FEATURE_END_, /* asks for a sandbox's credentials */
+    SBXI_ROUTE_OWN };                        /* the provider's own from here on */
+#define SBXI_ROUTE_HEALTH SBX_FEATURE_SANDBOX_IS_RUNNING /* asks whether it lives */
 
 /* Details of an unhappy reply, from its body. */
 typedef struct sbxi_fault {
@@ -5605,23 +5420,6 @@ typedef struct sbxi_fault {
     char word[48];          /* "code" as a word */
     char message[208];
 } sbxi_fault;
-
-typedef struct sbxi_entry {
-    const sbxi_route *route;        /* NULL and step NULL: not offered */
-    int (*step)(sbx_op *op);        /* NULL: just the route */
-    bool needs_access;              /* credentials of the sandbox come first */
-} sbxi_entry;
-
-/* Values of request headers; what stays NULL or 0 is not sent. The provider's
-   table gives them their names. */
-typedef struct sbxi_heads {
-    const char *key;                /* API key */
-    const char *idempotency_key;
-    const char *id, *port, *token;  /* of the sandbox */
-    const char *protocol;
-    int32_t timeout_ms, ping_s;
-    const char *user;               /* Basic authorization without password */
-} sbxi_heads;
 
 /* One environment variable and the config field it stands in for. */
 typedef struct sbxi_env { const char *name; uint16_t offset; } sbxi_env;
@@ -5633,46 +5431,40 @@ struct sbx_provider {
     const char *const *dialects;    /* accepted config.dialect, newest first */
     const sbxi_env *env;            /* ends with name NULL; the first is the key */
     const char *debug_env;          /* "true" there is config.debug */
+    const char *page_header;        /* has the next page's token; lower case */
+    const char *const *prefixes;    /* of paths */
+    const sbxi_route *routes;       /* by feature, then by SBXI_ROUTE_* */
+    const sbxi_rule *rules;         /* of every route, then those of some routes */
     const sbxi_shape *fault;        /* over sbxi_fault */
-    const sbxi_rule *rules;         /* of every route */
-    const char *(*base)(sbx_op *op, uint8_t host);  /* URL template */
-    void (*headers)(sbx_op *op, const sbxi_route *route, sbxi_heads *h); /* fills in */
-    const sbxi_field *heads;        /* rows over sbxi_heads: header names; ends with name NULL */
+    const char *(*base)(const sbx_op *op); /* URL template */
+    void (*headers)(sbx_op *op);    /* adds its own to the request */
     int (*host)(const sbx_sandbox *sandbox, uint16_t port, sbxi_buf *out);
+    int (*step)(sbx_op *op);        /* asks for the next exchange or ends the operation */
     int (*event)(sbx_op *op);       /* one message of SBXI_RECV_EVENTS is bound */
-    const sbxi_route *access;       /* asks for a sandbox's credentials */
-    const sbxi_route *health;       /* asks the sandbox whether it lives */
-    sbxi_entry entries[SBX_FEATURE_END_];
 };
 
 /* ---- arguments and results of the public functions -------------------------
    One struct a function; tables name their members. Strings point to the
-   caller's until sbxi_args_keep() copies them. */
+   caller's until sbxi_keep() copies them. */
 
 typedef struct sbxi_access {        /* what a create or connect reply tells */
     const char *id;
-    const char *access_token, *traffic_token, *domain, *data_url, *daemon_version;
+    sbx_sandbox_access of;
 } sbxi_access;
 
 typedef struct sbxi_create_args {
     sbx_sandbox_options o;
     const char *key;                /* idempotency key in use */
-    sbx_choice auto_pause, auto_pause_memory;
-    sbx_choice auto_resume;
+    sbx_choice auto_pause;
     char made_key[37];
-    sbx_sandbox **out;
 } sbxi_create_args;
-
-typedef struct sbxi_time_args { int32_t timeout_s; bool *resumed; } sbxi_time_args;
 
 typedef struct sbxi_list_args {
     sbx_sandbox_query q;
     const char *metadata, *state, *order, *after; /* as the query says them */
-    const char *token;
-    int32_t limit;
+    const char *token, *limit;
+    char after_text[32], limit_text[12];
     sbx_page *page;
-    sbx_sandbox_each each;
-    void *ctx;
 } sbxi_list_args;
 
 typedef struct sbxi_command_args {
@@ -5684,79 +5476,70 @@ typedef struct sbxi_command_args {
     sbx_command_result *result;
 } sbxi_command_args;
 
-typedef struct sbxi_pid_args {
-    uint32_t pid;
-    sbx_process_each each;
-    void *ctx;
-} sbxi_pid_args;
-
 typedef struct sbxi_files_args {
     const char *path, *to;
     sbx_files_options o;
     const sbx_file_write *files;    /* write: count of them */
-    size_t count, at;               /* at: the one a raw body is made of */
+    size_t count;
+    size_t at;                      /* the one a raw body is made of */
     sbx_file_write one;
     sbx_bytes bytes;                /* write_bytes */
     sbx_reading reading;
     bool from_bytes;
     sbx_sink sink;
-    sbx_file_info **info;
-    sbx_file_each each;
-    void *ctx;
 } sbxi_files_args;
 
 typedef struct sbxi_args {
+    /* Where the result goes; NULL unless it is of this kind. */
+    bool *answer;                   /* a yes or no */
+    void *out;                      /* pointer to the pointer to a result */
+    union {
+        sbx_sandbox_each sandbox;
+        sbx_process_each process;
+        sbx_file_each file;
+    } each;
+    void *ctx;                      /* of each() */
     union {
         sbxi_create_args create;
-        sbxi_time_args time;
+        int32_t timeout_s;
         sbxi_list_args list;
         sbxi_command_args command;
-        sbxi_pid_args pid;
+        uint32_t pid;
         sbxi_files_args files;
-        sbx_sandbox_info **info;
     } of;
-    bool *answer;                   /* a yes or no result, may be NULL */
 } sbxi_args;
 
 #define SBXI_ARG(member) (uint16_t)offsetof(sbxi_args, of.member)
+
+/* A call on its way to sbxi_start(), with what is wrong with it so far. */
+typedef struct sbxi_call {
+    sbx_client *client;             /* NULL: its handle was NULL */
+    sbx_sandbox *sandbox;           /* NULL: none is concerned */
+    const sbx_call *call;
+    sbx_feature feature;
+    int status;
+    const char *message;
+    int32_t total_ms;               /* total clock of the call, 0: by its route */
+    sbxi_args args;
+} sbxi_call;
 
 #ifdef SANDBOX_STATIC
 #define SBXI_ROW(name) static const sbx_provider sbx_##name;
 SBX_PROVIDERS(SBXI_ROW)
 #undef SBXI_ROW
 #endif
-/* client - the client struct, and opening it: configuration, environment,
-   provider. Sends nothing. Called by the user; read by everything below. */
+/* op - the structs of clients, operations and sandbox handles, shared by the
+   modules of op/, the providers and api/.
 
-/* Texts of a struct, copied into one block that is wiped when freed. */
-typedef struct sbxi_texts { char *block; size_t size; } sbxi_texts;
-
-/* Replaces each of the n pointers by a copy of its text; NULL stays NULL. */
-static int sbxi_texts_keep(sbxi_texts *t, const sbx_alloc *alloc, const char **slots[], size_t n)
-{
-    size_t total = 1, at = 0, i;
-    for (i = 0; i < n; i++)
-        if (*slots[i] && !sbxi_size_add(&total, total, strlen(*slots[i]) + 1))
-            return SBX_E_NOMEM;
-    t->block = (char *)sbxi_alloc_get(alloc, total);
-    if (!t->block) return SBX_E_NOMEM;
-    t->size = total;
-    for (i = 0; i < n; i++) {
-        size_t len;
-        if (!*slots[i]) continue;
-        len = strlen(*slots[i]) + 1;
-        memcpy(t->block + at, *slots[i], len);
-        *slots[i] = t->block + at;
-        at += len;
-    }
-    return SBX_OK;
-}
+   An operation goes round: step() decides what to do and asks for an exchange
+   or a nap; when that is over, step() is called again with what it named. The
+   driver (op.c) owns all waiting, deadlines, retries and cancelling. */
 
 struct sbx_client {
     sbxi_link link;
     const sbx_provider *provider;
     sbx_config config;      /* its texts are copies; headers are in extra */
-    sbxi_texts texts;
+    void *texts;            /* the block with them */
     sbxi_buf extra;         /* config.headers as lines */
     sbx_op *ops;            /* oldest first */
     unsigned callbacks;     /* depth of user callbacks that run now */
@@ -5766,246 +5549,13 @@ struct sbx_client {
     sbx_error error;
 };
 
-/* ---- environment ---------------------------------------------------------- */
-
-#ifndef SBX_NO_STDLIB
-static const char *sbxi_getenv(const char *name)
-{
-    const char *v = getenv(name);
-    return v && v[0] ? v : NULL; /* empty counts as not set */
-}
-#else
-static const char *sbxi_getenv(const char *name)
-{
-    (void)name;
-    return NULL;
-}
-#endif
-
-static const sbx_provider *const *sbxi_providers(size_t *n)
-{
-#define SBXI_ROW(name) &sbx_##name,
-    static const sbx_provider *const all[] = { SBX_PROVIDERS(SBXI_ROW) NULL };
-#undef SBXI_ROW
-    *n = SBXI_LEN(all) - 1;
-    return all;
-}
-
-/* Chooses by the API key that stands in the environment. */
-static int sbxi_choose_provider(sbx_client *c, sbx_error *e)
-{
-    size_t n, i;
-    const sbx_provider *const *all = sbxi_providers(&n);
-    for (i = 0; i < n && c->config.environment != SBX_NO; i++) {
-        if (!sbxi_getenv(all[i]->env[0].name)) continue;
-        if (c->provider) {
-            sbxi_put_text(e->message, sizeof e->message, "both set, choose config.provider: ", 34);
-            sbxi_add_text(e->message, sizeof e->message, c->provider->env[0].name);
-            sbxi_add_text(e->message, sizeof e->message, " and ");
-            sbxi_add_text(e->message, sizeof e->message, all[i]->env[0].name);
-            return SBX_E_ARG;
-        }
-        c->provider = all[i];
-    }
-    if (!c->provider && c->config.api_key && n == 1) c->provider = all[0];
-    return c->provider ? SBX_OK : sbxi_error_set(e, SBX_E_NO_PROVIDER, NULL);
-}
-
-/* Fills what the configuration leaves open from the environment. */
-static void sbxi_read_environment(sbx_client *c)
-{
-    const sbxi_env *row;
-    if (c->config.environment == SBX_NO) return;
-    for (row = c->provider->env; row->name; row++) {
-        const char **slot = (const char **)(void *)((char *)&c->config + row->offset);
-        if (!*slot) *slot = sbxi_getenv(row->name);
-    }
-    if (c->config.debug == SBX_DEFAULT && c->provider->debug_env) {
-        const char *v = sbxi_getenv(c->provider->debug_env);
-        if (v && sbxi_span_is_nocase(sbxi_span_of(v), "true")) c->config.debug = SBX_YES;
-    }
-    c->link.env_ca = sbxi_getenv("SSL_CERT_FILE");
-}
-
-/* ---- checks --------------------------------------------------------------- */
-
-static int sbxi_header_line(sbxi_buf *b, const char *name, const char *value)
-{
-    if (!sbxi_is_token(sbxi_span_of(name)) || !sbxi_is_field_value(sbxi_span_of(value)))
-        return b->status = SBX_E_ARG;
-    sbxi_buf_text(b, name);
-    sbxi_buf_text(b, ": ");
-    sbxi_buf_text(b, value);
-    return sbxi_buf_text(b, "\r\n");
-}
-
-static int sbxi_check_config(sbx_client *c, sbx_error *e)
-{
-    const sbx_config *g = &c->config;
-    const char *const *d = c->provider->dialects;
-    const char *const texts[] = { g->api_key, g->domain, g->api_url, g->sandbox_url,
-        g->user_agent };
-    size_t i;
-    for (i = 0; i < SBXI_LEN(texts); i++)
-        if (texts[i] && !sbxi_is_field_value(sbxi_span_of(texts[i])))
-            return sbxi_error_set(e, SBX_E_ARG,
-                SBXI_TEXT("api_key, domain, URLs and user_agent may not hold control characters"));
-    if (g->domain && !sbxi_is_host(sbxi_span_of(g->domain)))
-        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("domain is not a host name"));
-    for (i = 0; i < g->headers.count; i++)
-        if (sbxi_header_line(&c->extra, g->headers.items[i].key, g->headers.items[i].value))
-            return sbxi_error_set(e, c->extra.status,
-                SBXI_TEXT("headers: a name or value is not allowed"));
-    for (i = 0; g->dialect && d[i]; i++)
-        if (strcmp(d[i], g->dialect) == 0) {
-            c->dialect = (uint8_t)i;
-            return SBX_OK;
-        }
-    return g->dialect ? sbxi_error_set(e, SBX_E_ARG,
-        SBXI_TEXT("dialect is not one of this provider's"))
-                      : SBX_OK;
-}
-
-static void sbxi_default_ms(int32_t *value, int32_t ms)
-{
-    if (*value == 0) *value = ms;
-}
-
-static int sbxi_open_transport(sbx_client *c, sbx_error *e)
-{
-    sbx_clocks *k = &c->link.clocks;
-    *k = c->config.clocks;
-    sbxi_default_ms(&k->connect_ms, 15000);
-    sbxi_default_ms(&k->first_byte_ms, 60000);
-    sbxi_default_ms(&k->idle_ms, 120000);
-    sbxi_default_ms(&k->total_ms, 60000);
-    c->link.net = c->config.net;
-    if (!c->link.net.open) {
-#ifdef SBX_NO_POSIX
-        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("SBX_NO_POSIX: give config.net"));
-#else
-        int rc = sbxi_net_posix_init(&c->link.net, &c->link.alloc);
-        if (rc != SBX_OK) return sbxi_error_set(e, rc, NULL);
-#endif
-    }
-    if (!c->link.net.send || !c->link.net.recv || !c->link.net.close || !c->link.net.now_ms)
-        return sbxi_error_set(e, SBX_E_ARG,
-            SBXI_TEXT("net needs open, send, recv, close and now_ms"));
-    return SBX_OK;
-}
-
-/* ---- open ----------------------------------------------------------------- */
-
-static int sbxi_client_fill(sbx_client *c, sbx_error *e)
-{
-    const char **slots[8];
-    int rc = SBX_OK;
-    if (!c->provider) rc = sbxi_choose_provider(c, e);
-    if (rc != SBX_OK) return rc;
-    sbxi_read_environment(c);
-    if (!c->config.domain) c->config.domain = c->provider->domain;
-    c->debug = c->config.debug == SBX_YES;
-    rc = sbxi_check_config(c, e);
-    if (rc == SBX_OK) rc = sbxi_open_transport(c, e);
-    if (rc != SBX_OK) return rc;
-    slots[0] = &c->config.api_key;
-    slots[1] = &c->config.domain;
-    slots[2] = &c->config.api_url;
-    slots[3] = &c->config.sandbox_url;
-    slots[4] = &c->config.user_agent;
-    slots[5] = &c->config.tls.ca_pem;
-    slots[6] = &c->config.tls.ca_file;
-    slots[7] = &c->link.env_ca;
-    rc = sbxi_texts_keep(&c->texts, &c->link.alloc, slots, SBXI_LEN(slots));
-    c->link.tls = c->config.tls;
-    return rc;
-}
-
-/* Frees what a client holds; nothing runs any more. */
-static void sbxi_client_free(sbx_client *c)
-{
-    sbx_alloc alloc = c->link.alloc;
-    sbxi_link_close(&c->link);
-    sbxi_buf_free(&c->extra);
-    sbxi_alloc_wipe(&alloc, c->texts.block, c->texts.size);
-    sbxi_alloc_wipe(&alloc, c, sizeof *c);
-}
-
-static int sbxi_client_alloc(sbx_client **out, const sbx_config *config, sbx_error *e)
-{
-    sbx_alloc alloc = config->alloc;
-    sbx_client *c;
-    if (!alloc.resize) {
-#ifdef SBX_NO_STDLIB
-        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("SBX_NO_STDLIB: give config.alloc"));
-#else
-        alloc.resize = sbxi_std_resize;
-#endif
-    }
-    c = (sbx_client *)sbxi_alloc_get(&alloc, sizeof *c);
-    if (!c) return sbxi_error_set(e, SBX_E_NOMEM, NULL);
-    c->link.alloc = alloc;
-    c->config = *config;
-    c->provider = config->provider;
-    sbxi_buf_init(&c->extra, &c->link.alloc, SBX_MAX_REQUEST / 2);
-    sbxi_error_clear(&c->error);
-    *out = c;
-    return SBX_OK;
-}
-
-SBX_API int sbx_open(sbx_client **out, const sbx_config *config)
-{
-    sbx_config none;
-    sbx_error error;
-    sbx_client *c = NULL;
-    int rc;
-    memset(&none, 0, sizeof none);
-    if (!config) config = &none;
-    sbxi_error_clear(&error);
-    if (out) *out = NULL;
-    if (out)
-        rc = sbxi_client_alloc(&c, config, &error);
-    else
-        rc = sbxi_error_set(&error, SBX_E_ARG, SBXI_TEXT("out is NULL"));
-    if (rc == SBX_OK) rc = sbxi_client_fill(c, &error);
-    if (rc != SBX_OK && c) sbxi_client_free(c);
-    if (rc == SBX_OK) *out = c;
-    if (rc != SBX_OK) sbxi_error_set(&error, rc, NULL);
-    if (config->error) *config->error = error;
-    return rc;
-}
-
-SBX_API const sbx_error *sbx_client_error(const sbx_client *client)
-{
-    return &client->error;
-}
-
-SBX_API const char *sbx_provider_name(const sbx_client *client)
-{
-    return client->provider->name;
-}
-
-SBX_API bool sbx_supports(const sbx_client *client, sbx_feature feature)
-{
-    const sbxi_entry *e;
-    if ((unsigned)feature >= (unsigned)SBX_FEATURE_END_) return false;
-    if (feature == SBX_FEATURE_SANDBOX_HOST) return client->provider->host != NULL;
-    e = &client->provider->entries[feature];
-    return e->route || e->step;
-}
-/* op - the structs of operations and sandbox handles, shared by the modules of
-   op/, the providers and api/.
-
-   An operation goes round: step() decides what to do and asks for an exchange
-   or a nap; when that is over, step() is called again with what it named. The
-   driver (op.c) owns all waiting, deadlines, retries and cancelling. */
-
 struct sbx_sandbox {
     sbx_client *client;
     unsigned refs;          /* the user's, and one of every operation */
     size_t size;            /* of this struct with the id */
     void *block;            /* result the access points into, or NULL */
-    sbxi_access access;
+    sbx_sandbox_access access;
+    sbx_sandbox_access *given; /* what attach was given, or NULL */
     bool known;             /* access is filled in */
     char id[1];             /* NUL-terminated, allocated to its length */
 };
@@ -6053,7 +5603,6 @@ struct sbx_op {
     sbx_sandbox *sandbox;   /* a reference, or NULL */
     const sbxi_route *route;
     void *result;           /* finished, for sbx_free() until delivered */
-    int (*deliver)(sbx_op *op); /* hands the result out, NULL: nothing to hand */
     uint64_t deadline, nap_until;
     sbx_feature feature;
     int status;             /* what the user sees */
@@ -6067,6 +5616,7 @@ struct sbx_op {
     bool asleep;            /* a sink or source answered AGAIN */
     bool mid_stream;        /* a byte of the reply was handed to the user */
     bool repeatable;        /* this create carries an idempotency key */
+    bool cut;               /* a try of it was cut after it had been sent */
     bool probing;           /* the exchange asks whether the sandbox lives */
     bool started, ended;    /* the command whose stream comes in */
     size_t held_len;        /* of held.piece: decoded, not yet taken */
@@ -6077,12 +5627,11 @@ struct sbx_op {
     sbxi_exchange x;
     sbxi_reply reply;
     sbxi_outgoing out;
-    sbxi_part part;         /* out.parts when there is just one */
     sbxi_buf url;           /* base URL of the exchange, expanded */
     sbxi_buf block;         /* the result that is being bound */
     sbxi_buf scratch;       /* texts a provider composes for its tables */
     sbxi_capture captured[2];
-    sbxi_texts kept, kept_files, kept_call; /* copies that args point into */
+    void *kept;             /* block of copies that args and call point into */
     sbx_call call;
     sbxi_args args;
     sbx_error error;
@@ -6099,8 +5648,10 @@ static SBXI_MAYBE const char *sbxi_op_key(const sbx_op *op)
     return op->call.api_key ? op->call.api_key : op->client->config.api_key;
 }
 
-static const char *sbxi_op_domain(const sbx_op *op)
+static SBXI_MAYBE const char *sbxi_op_domain(const sbx_op *op)
 {
+    if (op->route->host == SBXI_HOST_SANDBOX && op->sandbox->access.domain)
+        return op->sandbox->access.domain;
     return op->call.domain ? op->call.domain : op->client->config.domain;
 }
 
@@ -6109,322 +5660,657 @@ static int sbxi_op_fail(sbx_op *op, int status, const char *message)
 {
     return sbxi_error_set(&op->error, status, message);
 }
+/* keep - deep copies of what a struct points to, by one table: arguments of calls
+   that go on after they returned, configuration, credentials, infos handed to the
+   user. All copies of a struct are one block for sbx_free(). Called by client.c,
+   reply.c, op.c and api/. */
+
+/* Whose row it is. Arguments have the number of the first feature with them. */
+enum { SBXI_KEEP_CALL = SBX_FEATURE_END_, SBXI_KEEP_CLIENT, SBXI_KEEP_ACCESS, SBXI_KEEP_FILE };
+
+typedef struct sbxi_keep_row {
+    uint8_t what;
+    uint8_t item;           /* 0: a text; else bytes of an item of a list */
+    uint16_t offset;
+} sbxi_keep_row;
+
+static const sbxi_keep_row sbxi_keep_rows[] = {
+#define SBXI_ROW(what, item, struct_, member) { what, item, (uint16_t)offsetof(struct_, member) }
+#define SBXI_KEEP(feature, item, member) \
+    SBXI_ROW(SBX_FEATURE_##feature, item, sbx_op, args.of.member)
+    SBXI_KEEP(SANDBOX_CREATE, 0, create.o.template_id),
+    SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.metadata),
+    SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.envs),
+    SBXI_KEEP(SANDBOX_CREATE, 0, create.o.idempotency_key),
+    SBXI_KEEP(SANDBOX_LIST, sizeof(sbx_pair), list.q.metadata),
+    SBXI_KEEP(SANDBOX_LIST, 0, list.q.template_id),
+    SBXI_KEEP(COMMAND_RUN, 0, command.cmd),
+    SBXI_KEEP(COMMAND_RUN, sizeof(sbx_pair), command.o.envs),
+    SBXI_KEEP(COMMAND_RUN, 0, command.o.cwd),
+    SBXI_KEEP(COMMAND_RUN, 0, command.o.user),
+    SBXI_KEEP(COMMAND_RUN, 0, command.o.tag),
+    SBXI_KEEP(FILES_READ, 0, files.path),
+    SBXI_KEEP(FILES_READ, 0, files.to),
+    SBXI_KEEP(FILES_READ, 0, files.o.user),
+    SBXI_KEEP(FILES_READ, 1, files.bytes),
+    SBXI_KEEP(FILES_READ, sizeof(sbx_file_write), files.files),
+#undef SBXI_KEEP
+    SBXI_ROW(SBXI_KEEP_CALL, 0, sbx_op, call.api_key),
+    SBXI_ROW(SBXI_KEEP_CALL, 0, sbx_op, call.domain),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.api_key),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.domain),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.api_url),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.sandbox_url),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.user_agent),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.ca_pem),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.ca_file),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, link.env_ca),
+    SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, access_token),
+    SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, traffic_token),
+    SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, domain),
+    SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, data_url),
+    SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, daemon_version),
+    SBXI_ROW(SBXI_KEEP_FILE, 0, sbx_file_info, name),
+    SBXI_ROW(SBXI_KEEP_FILE, 0, sbx_file_info, path),
+    SBXI_ROW(SBXI_KEEP_FILE, 0, sbx_file_info, permissions),
+    SBXI_ROW(SBXI_KEEP_FILE, 0, sbx_file_info, owner),
+    SBXI_ROW(SBXI_KEEP_FILE, 0, sbx_file_info, group),
+    SBXI_ROW(SBXI_KEEP_FILE, 0, sbx_file_info, symlink_target),
+    SBXI_ROW(SBXI_KEEP_FILE, sizeof(sbx_pair), sbx_file_info, metadata)
+#undef SBXI_ROW
+};
+
+/* Writes behind each other into a block; without one it only counts. A sum that
+   does not fit stays SIZE_MAX. */
+typedef struct sbxi_cursor { char *data; size_t at; } sbxi_cursor;
+
+static char *sbxi_cursor_put(sbxi_cursor *c, const void *data, size_t n, size_t align)
+{
+    size_t at = (c->at + align - 1) & ~(align - 1);
+    if (at < c->at || !sbxi_size_add(&c->at, at, n)) c->at = SIZE_MAX;
+    if (!c->data) return NULL;
+    if (n) memcpy(c->data + at, data, n);
+    return c->data + at;
+}
+
+/* Copies what one member points to and lets it point to the copy. Items of a
+   list begin with a text, but for bytes; a pair is two such items. */
+static void sbxi_keep_member(sbxi_cursor *c, size_t item, char *member)
+{
+    const char *from, *text;
+    char *to;
+    size_t n, i;
+    memcpy(&from, member, sizeof from);
+    if (!from) return;
+    if (item) n = ((const sbxi_items *)(const void *)member)->count * item;
+    else n = strlen(from) + 1;
+    to = sbxi_cursor_put(c, from, n, item > 1 ? SBXI_ALIGN : 1);
+    if (item == sizeof(sbx_pair)) item /= 2;
+    for (i = 0; item > 1 && i < n; i += item) {
+        memcpy(&text, from + i, sizeof text);
+        text = sbxi_cursor_put(c, text, strlen(text) + 1, 1);
+        if (to) memcpy(to + i, &text, sizeof text);
+    }
+    if (to) memcpy(member, &to, sizeof to);
+}
+
+static char *sbxi_keep_struct(sbxi_cursor *c, unsigned what, void *base, size_t size)
+{
+    char *copy = sbxi_cursor_put(c, base, size, 1);
+    size_t i;
+    if (!copy || size == 0) copy = (char *)base;
+    for (i = 0; i < SBXI_LEN(sbxi_keep_rows); i++) {
+        const sbxi_keep_row *row = &sbxi_keep_rows[i];
+        if (row->what == what || (row->what == SBXI_KEEP_CALL && what < SBX_FEATURE_END_))
+            sbxi_keep_member(c, row->item, copy + row->offset);
+    }
+    return copy;
+}
+
+/* Copies what `base` points to into a new block for sbx_free(), NULL: no memory.
+   With size 0 base points to the copies then; else a copy of the struct leads the
+   block, and base stays as it is. A feature's base is its sbx_op. */
+static void *sbxi_keep(const sbx_alloc *alloc, unsigned what, void *base, size_t size)
+{
+    sbxi_cursor c = { NULL, 0 };
+    sbxi_owned *o;
+    size_t all;
+    sbxi_keep_struct(&c, what, base, size);
+    if (!sbxi_size_add(&all, c.at, sizeof *o)) return NULL;
+    o = (sbxi_owned *)sbxi_alloc_get(alloc, all);
+    if (!o) return NULL;
+    o->of.alloc = *alloc;
+    o->of.size = all;
+    c.data = (char *)(o + 1);
+    c.at = 0;
+    sbxi_keep_struct(&c, what, base, size);
+    return o + 1;
+}
+
+/* ---- results that are bound into a growing block --------------------------- */
+
+/* Starts a block that sbx_free() will understand. */
+static int sbxi_block_start(sbxi_buf *b)
+{
+    size_t at;
+    sbxi_buf_clear(b);
+    return sbxi_buf_room(b, sizeof(sbxi_owned), &at);
+}
+
+/* Hands the block over: it is no longer the buffer's. */
+static void sbxi_block_take(sbxi_buf *b)
+{
+    sbxi_owned *o = (sbxi_owned *)(void *)b->data;
+    o->of.alloc = *b->alloc;
+    o->of.size = b->cap;
+    sbxi_buf_init(b, b->alloc, b->max);
+}
+/* client - opening a client: configuration, environment, provider. Sends nothing.
+   Called by the user. */
+
+/* ---- environment ---------------------------------------------------------- */
+
+static const sbx_provider *const *sbxi_providers(size_t *n)
+{
+#define SBXI_ROW(name) &sbx_##name,
+    static const sbx_provider *const all[] = { SBX_PROVIDERS(SBXI_ROW) NULL };
+#undef SBXI_ROW
+    *n = SBXI_LEN(all) - 1;
+    return all;
+}
+
+#ifndef SBX_NO_STDLIB
+static const char *sbxi_getenv(const char *name)
+{
+    const char *v = getenv(name);
+    return v && v[0] ? v : NULL; /* empty counts as not set */
+}
+
+/* Chooses by the API key that stands in the environment. */
+static int sbxi_provider_by_key(sbx_client *c, sbx_error *e)
+{
+    size_t n, i;
+    const sbx_provider *const *all = sbxi_providers(&n);
+    for (i = 0; i < n && c->config.environment != SBX_NO; i++) {
+        if (!sbxi_getenv(all[i]->env[0].name)) continue;
+        if (c->provider) {
+            sbxi_put_text(e->message, sizeof e->message, "both set, choose config.provider: ", 34);
+            sbxi_add_text(e->message, sizeof e->message, c->provider->env[0].name);
+            sbxi_add_text(e->message, sizeof e->message, " and ");
+            sbxi_add_text(e->message, sizeof e->message, all[i]->env[0].name);
+            return SBX_E_ARG;
+        }
+        c->provider = all[i];
+    }
+    return SBX_OK;
+}
+
+/* Fills what the configuration leaves open from the environment. */
+static void sbxi_read_environment(sbx_client *c)
+{
+    const sbxi_env *row;
+    if (c->config.environment == SBX_NO) return;
+    for (row = c->provider->env; row->name; row++) {
+        const char **slot = (const char **)(void *)((char *)&c->config + row->offset);
+        if (!*slot) *slot = sbxi_getenv(row->name);
+    }
+    if (c->config.debug == SBX_DEFAULT && c->provider->debug_env) {
+        const char *v = sbxi_getenv(c->provider->debug_env);
+        if (v && sbxi_span_is_nocase(sbxi_span_of(v), "true")) c->config.debug = SBX_YES;
+    }
+    c->link.env_ca = sbxi_getenv("SSL_CERT_FILE");
+}
+#else
+static int sbxi_provider_by_key(sbx_client *c, sbx_error *e)
+{
+    (void)c;
+    (void)e;
+    return SBX_OK;
+}
+
+static void sbxi_read_environment(sbx_client *c) { (void)c; }
+#endif
+
+static int sbxi_choose_provider(sbx_client *c, sbx_error *e)
+{
+    size_t n;
+    const sbx_provider *const *all = sbxi_providers(&n);
+    int rc = c->provider ? SBX_OK : sbxi_provider_by_key(c, e);
+    if (rc == SBX_OK && !c->provider && c->config.api_key && n == 1) c->provider = all[0];
+    return rc == SBX_OK && !c->provider ? SBX_E_NO_PROVIDER : rc;
+}
+
+#define SBXI_MAX_URL 1024
+
+/* ---- checks --------------------------------------------------------------- */
+
+/* Up to three texts behind each other; NULL is none. */
+static int sbxi_buf_texts(sbxi_buf *b, const char *first, const char *second, const char *third)
+{
+    if (first) sbxi_buf_text(b, first);
+    if (second) sbxi_buf_text(b, second);
+    if (third) sbxi_buf_text(b, third);
+    return b->status;
+}
+
+/* A line of the head; without a value none. */
+static int sbxi_header_line(sbxi_buf *b, const char *name, const char *value)
+{
+    if (!value) return b->status;
+    if (!sbxi_is_field_value(sbxi_span_of(value))) return b->status = SBX_E_ARG;
+    sbxi_buf_texts(b, name, ": ", value);
+    return sbxi_buf_text(b, "\r\n");
+}
+
+/* Appends a template, its {id} {port} {domain} replaced by the three values. Another
+   word in braces is an error: a typo must not become a host name; and a value must
+   not become more than a label or segment. */
+static void sbxi_expand(sbxi_buf *out, const char *t, const char *const values[3])
+{
+    static const char *const names[] = { "{id}", "{port}", "{domain}" };
+    while (out->status == SBX_OK) {
+        const char *open = strchr(t, '{');
+        size_t i = 0;
+        sbxi_buf_add(out, t, open ? (size_t)(open - t) : strlen(t));
+        if (!open) break;
+        while (i < 3 && strncmp(open, names[i], strlen(names[i])) != 0) i++;
+        if (i == 3 || !values[i] || (i > 0 && !sbxi_is_host(sbxi_span_of(values[i])))) {
+            out->status = SBX_E_ARG;
+            break;
+        }
+        if (i > 0) sbxi_buf_text(out, values[i]);
+        else sbxi_percent(out, sbxi_span_of(values[i]), SBXI_PERCENT_SEGMENT);
+        t = open + strlen(names[i]);
+    }
+}
+
+/* Base, prefix and path, all templates, as a URL in b, and its parts. */
+static int sbxi_make_url(sbxi_buf *b, const char *const parts[3], const char *const values[3],
+                         sbxi_url *url)
+{
+    sbxi_span text;
+    size_t i;
+    sbxi_buf_clear(b);
+    for (i = 0; i < 3; i++) {
+        sbxi_expand(b, parts[i], values);
+        while (i == 0 && b->len && b->data[b->len - 1] == '/') b->len--;
+    }
+    text.ptr = b->data;
+    text.len = b->len;
+    if (b->status == SBX_OK && !sbxi_url_split(text, url)) b->status = SBX_E_ARG;
+    return b->status;
+}
+
+/* A base URL template must make a URL, with whatever sandbox. */
+static int sbxi_check_url(sbx_client *c, const char *base, const char *id)
+{
+    const char *parts[3], *values[3];
+    sbxi_buf text;
+    sbxi_url url;
+    int rc;
+    if (!base) return SBX_OK;
+    parts[0] = base;
+    parts[1] = parts[2] = "";
+    values[0] = id;
+    values[1] = c->provider->port;
+    values[2] = c->config.domain;
+    sbxi_buf_init(&text, &c->link.alloc, SBXI_MAX_URL);
+    rc = sbxi_make_url(&text, parts, values, &url);
+    sbxi_buf_free(&text);
+    return rc;
+}
+
+static int sbxi_check_texts(sbx_client *c, sbx_error *e)
+{
+    const sbx_config *g = &c->config;
+    const char *texts[3];
+    size_t i;
+    int rc;
+    texts[0] = g->api_key;
+    texts[1] = g->domain;
+    texts[2] = g->user_agent;
+    for (i = 0; i < SBXI_LEN(texts); i++)
+        if (!sbxi_is_field_value(sbxi_span_of(texts[i])))
+            return sbxi_error_set(e, SBX_E_ARG,
+                SBXI_TEXT("api_key, domain and user_agent may not hold control characters"));
+    if (g->domain && !sbxi_is_host(sbxi_span_of(g->domain)))
+        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("domain is not a host name"));
+    rc = sbxi_check_url(c, g->api_url, NULL);
+    if (rc == SBX_OK) rc = sbxi_check_url(c, g->sandbox_url, "id");
+    return rc == SBX_OK ? rc : sbxi_error_set(e, rc,
+        SBXI_TEXT("api_url or sandbox_url is not http(s)://host[:port][/path]; {id}, {port} "
+                  "(sandbox_url only) and {domain} may stand in it"));
+}
+
+static int sbxi_check_config(sbx_client *c, sbx_error *e)
+{
+    const sbx_config *g = &c->config;
+    const char *const *d = c->provider->dialects;
+    size_t i;
+    int rc = sbxi_check_texts(c, e);
+    for (i = 0; rc == SBX_OK && i < g->headers.count; i++) {
+        const sbx_pair *h = g->headers.items ? &g->headers.items[i] : NULL;
+        rc = SBX_E_ARG;
+        if (h && h->value && sbxi_is_token(sbxi_span_of(h->key)))
+            rc = sbxi_header_line(&c->extra, h->key, h->value);
+        if (rc != SBX_OK)
+            sbxi_error_set(e, rc, SBXI_TEXT("headers: a name or value is not allowed"));
+    }
+    if (rc != SBX_OK || !g->dialect) return rc;
+    for (; d[c->dialect]; c->dialect++)
+        if (strcmp(d[c->dialect], g->dialect) == 0) return SBX_OK;
+    return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("dialect is not one of this provider's"));
+}
+
+static void sbxi_default_ms(int32_t *value, int32_t ms)
+{
+    if (*value == 0) *value = ms;
+}
+
+static int sbxi_open_transport(sbx_client *c, sbx_error *e)
+{
+    sbx_clocks *k = &c->link.clocks;
+    sbx_net *n = &c->link.net;
+    *k = c->config.clocks;
+    sbxi_default_ms(&k->connect_ms, 15000);
+    sbxi_default_ms(&k->first_byte_ms, 60000);
+    sbxi_default_ms(&k->idle_ms, 120000);
+    sbxi_default_ms(&k->total_ms, 60000);
+    *n = c->config.net;
+#ifndef SBX_NO_POSIX
+    if (!n->open) return sbxi_net_posix_init(n, &c->link.alloc);
+#endif
+    return n->open && n->send && n->recv && n->close && n->now_ms ? SBX_OK
+        : sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("net needs open, send, recv, close and now_ms"));
+}
+
+/* ---- open ----------------------------------------------------------------- */
+
+static int sbxi_client_fill(sbx_client *c, sbx_error *e)
+{
+    int rc = sbxi_choose_provider(c, e);
+    if (rc != SBX_OK) return rc;
+    sbxi_read_environment(c);
+    if (!c->config.domain) c->config.domain = c->provider->domain;
+    c->debug = c->config.debug == SBX_YES;
+    rc = sbxi_check_config(c, e);
+    if (rc == SBX_OK) rc = sbxi_open_transport(c, e);
+    if (rc != SBX_OK) return rc;
+    c->texts = sbxi_keep(&c->link.alloc, SBXI_KEEP_CLIENT, c, 0);
+    c->link.tls = c->config.tls;
+    return c->texts ? SBX_OK : SBX_E_NOMEM;
+}
+
+/* Frees what a client holds; nothing runs any more. */
+static void sbxi_client_free(sbx_client *c)
+{
+    sbx_alloc alloc = c->link.alloc;
+    sbxi_link_close(&c->link);
+    sbxi_buf_free(&c->extra);
+    sbx_free(c->texts);
+    sbxi_alloc_wipe(&alloc, c, sizeof *c);
+}
+
+static int sbxi_client_open(sbx_client **out, const sbx_config *config, sbx_error *e)
+{
+    sbx_alloc alloc = config->alloc;
+    sbx_client *c;
+    int rc;
+#ifndef SBX_NO_STDLIB
+    if (!alloc.resize) alloc.resize = sbxi_std_resize;
+#endif
+    if (!alloc.resize)
+        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("SBX_NO_STDLIB: give config.alloc"));
+    c = (sbx_client *)sbxi_alloc_get(&alloc, sizeof *c);
+    if (!c) return SBX_E_NOMEM;
+    c->link.alloc = alloc;
+    c->config = *config;
+    c->provider = config->provider;
+    sbxi_buf_init(&c->extra, &c->link.alloc, SBX_MAX_REQUEST / 2);
+    sbxi_error_clear(&c->error);
+    rc = sbxi_client_fill(c, e);
+    if (rc == SBX_OK) *out = c;
+    else sbxi_client_free(c);
+    return rc;
+}
+
+SBX_API int sbx_open(sbx_client **out, const sbx_config *config)
+{
+    sbx_config none;
+    sbx_error error;
+    int rc = SBX_E_ARG;
+    memset(&none, 0, sizeof none);
+    if (!config) config = &none;
+    sbxi_error_clear(&error);
+    if (out) {
+        *out = NULL;
+        rc = sbxi_client_open(out, config, &error);
+    }
+    if (rc != SBX_OK) sbxi_error_set(&error, rc, out ? NULL : SBXI_TEXT("out is NULL"));
+    if (config->error) *config->error = error;
+    return rc;
+}
+
+SBX_API const sbx_error *sbx_client_error(const sbx_client *client)
+{
+    return &client->error;
+}
+
+SBX_API const char *sbx_provider_name(const sbx_client *client)
+{
+    return client->provider->name;
+}
+
+SBX_API bool sbx_supports(const sbx_client *client, sbx_feature feature)
+{
+    return (unsigned)feature < (unsigned)SBX_FEATURE_END_
+        && client->provider->routes[feature].path != NULL;
+}
 /* request - builds the bytes of a request from a route and the operation's
    arguments: base URL, head, query, body. Everything lands in op->out.text, so
    that a retry sends the same again. Called by op.c before an exchange. */
 
 /* ---- URL ------------------------------------------------------------------ */
 
-/* Expands {id} {port} {domain} of a base URL template. Names in braces that are
-   none of these are an error: a typo must not become a host name. */
-static int sbxi_expand(sbxi_buf *out, const char *t, const char *id, const char *port,
-                       const char *domain)
+/* The URL of the route into op->url, and its parts. */
+static int sbxi_op_url(sbx_op *op, sbxi_url *url)
 {
-    const char *const names[] = { "id", "port", "domain" };
-    const char *const values[] = { id, port, domain };
-    while (*t) {
-        const char *open = strchr(t, '{'), *end = open ? strchr(open, '}') : NULL;
-        size_t i = 0;
-        if (!end) return sbxi_buf_text(out, t);
-        sbxi_buf_add(out, t, (size_t)(open - t));
-        for (; i < SBXI_LEN(names); i++) {
-            sbxi_span name = { open + 1, (size_t)(end - open - 1) };
-            if (sbxi_span_is(name, names[i])) break;
-        }
-        if (i == SBXI_LEN(names) || !values[i]) return out->status = SBX_E_ARG;
-        sbxi_buf_text(out, values[i]);
-        t = end + 1;
-    }
-    return out->status;
-}
-
-/* The base URL of a route into op->url, and its parts. */
-static int sbxi_op_url(sbx_op *op, const sbxi_route *route, sbxi_url *url)
-{
-    const sbx_sandbox *s = op->sandbox;
-    const char *domain = s && s->access.domain ? s->access.domain : sbxi_op_domain(op);
-    const char *t = op->client->provider->base(op, route->host);
-    sbxi_span text;
-    int rc;
-    sbxi_buf_clear(&op->url);
-    rc = sbxi_expand(&op->url, t, s ? s->id : NULL, op->client->provider->port,
-                     route->host == SBXI_HOST_SANDBOX ? domain : sbxi_op_domain(op));
-    text.ptr = op->url.data;
-    text.len = op->url.len;
-    if (rc == SBX_OK && !sbxi_url_split(text, url)) rc = SBX_E_ARG;
-    if (rc == SBX_E_ARG)
-        sbxi_op_fail(op, rc,
+    const sbx_provider *p = op->client->provider;
+    const char *parts[3], *values[3];
+    parts[0] = p->base(op);
+    parts[1] = p->prefixes[op->route->prefix];
+    parts[2] = op->route->path;
+    values[0] = op->sandbox ? op->sandbox->id : NULL;
+    values[1] = p->port;
+    values[2] = sbxi_op_domain(op);
+    if (sbxi_make_url(&op->url, parts, values, url) == SBX_E_ARG)
+        sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("the base URL is not http(s)://host[:port][/path]; it may hold "
-                             "{id} {port} {domain}"));
-    return rc;
+                      "{id} {port} {domain}"));
+    return op->url.status;
 }
 
 /* ---- head ----------------------------------------------------------------- */
 
-static int sbxi_op_header(sbx_op *op, const char *name, const char *value)
-{
-    int rc = sbxi_header_line(&op->out.text, name, value);
-    if (rc == SBX_E_ARG) sbxi_op_fail(op, rc,
-        SBXI_TEXT("a header value holds a control character"));
-    return rc;
-}
-
-/* A STRING or INT member of a table row: its text, or a number above 0, or
-   nothing. Digits are written to `digits`. */
-static const char *sbxi_op_member(const sbxi_field *f, const void *base,
-                                  char digits[SBXI_DECIMAL_MAX + 1])
-{
-    const char *text = NULL;
-    int32_t number = 0;
-    if (f->type == SBXI_T_STRING) {
-        memcpy(&text, (const char *)base + f->offset, sizeof text);
-    } else {
-        memcpy(&number, (const char *)base + f->offset, sizeof number);
-        digits[sbxi_print_u64(digits, number > 0 ? (uint64_t)number : 0)] = 0;
-        text = number > 0 ? digits : NULL;
-    }
-    return text;
-}
-
-/* One query parameter per member that is set, in table order. */
+/* One query parameter per text that is set, in table order. */
 static void sbxi_op_query(sbx_op *op, const sbxi_shape *shape)
 {
     sbxi_buf *b = &op->out.text;
     const char *mark = "?";
     uint16_t i;
-    for (i = 0; shape && i < shape->count; i++) {
-        char digits[SBXI_DECIMAL_MAX + 1];
-        const char *text = sbxi_op_member(&shape->fields[i], &op->args, digits);
+    for (i = 0; i < shape->count; i++) {
+        const sbxi_field *f = &shape->fields[i];
+        const char *text;
+        memcpy(&text, (const char *)&op->args + f->offset, sizeof text);
         if (!text) continue;
-        sbxi_buf_text(b, mark);
-        sbxi_buf_text(b, shape->fields[i].name);
-        sbxi_buf_text(b, "=");
+        sbxi_buf_texts(b, mark, f->name, "=");
         sbxi_percent(b, sbxi_span_of(text), SBXI_PERCENT_FORM);
         mark = "&";
     }
 }
 
-/* "Authorization: Basic" for a user without password. */
-static int sbxi_op_user(sbx_op *op, const char *user)
+/* "Authorization: Basic" for a user without password; NULL: no such line. */
+static SBXI_MAYBE void sbxi_op_user(sbx_op *op, const char *user)
 {
     sbxi_buf *b = &op->out.text;
-    size_t len = strlen(user);
-    char *plain;
-    if (len > 255 || strchr(user, ':'))
-        return sbxi_op_fail(op, SBX_E_ARG,
+    char *plain = op->line; /* free until the reply comes */
+    size_t len = user ? strlen(user) : 0;
+    if (!user) return;
+    if (len > 255 || strchr(user, ':')) {
+        b->status = sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("user is longer than 255 bytes or holds a colon"));
-    sbxi_buf_text(b, "Authorization: Basic ");
-    if (sbxi_buf_reserve(b, SBX_BASE64_LEN(len + 1) + len + 1) != SBX_OK) return b->status;
-    plain = b->data + b->len + SBX_BASE64_LEN(len + 1);
-    memcpy(plain, user, len);
-    plain[len] = ':';
-    b->len += sbx_base64_encode(b->data + b->len, plain, len + 1);
-    return sbxi_buf_text(b, "\r\n");
-}
-
-/* The provider's headers, by its table. */
-static int sbxi_op_heads(sbx_op *op, const sbxi_route *route)
-{
-    const sbxi_field *row = op->client->provider->heads;
-    sbxi_heads h;
-    memset(&h, 0, sizeof h);
-    op->client->provider->headers(op, route, &h);
-    for (; row->name; row++) {
-        char digits[SBXI_DECIMAL_MAX + 1];
-        const char *text = sbxi_op_member(row, &h, digits);
-        int rc = text ? sbxi_op_header(op, row->name, text) : SBX_OK;
-        if (rc != SBX_OK) return rc;
-    }
-    if (route->host == SBXI_HOST_CONTROL)
-        sbxi_buf_add(&op->out.text, op->client->extra.data, op->client->extra.len);
-    return h.user ? sbxi_op_user(op, h.user) : SBX_OK;
-}
-
-/* The path pattern with {id} as an encoded segment. */
-static void sbxi_op_path(sbx_op *op, const char *pattern)
-{
-    const char *id = strstr(pattern, "{id}");
-    if (!id) {
-        sbxi_buf_text(&op->out.text, pattern);
         return;
     }
-    sbxi_buf_add(&op->out.text, pattern, (size_t)(id - pattern));
-    sbxi_percent(&op->out.text, sbxi_span_of(op->sandbox->id), SBXI_PERCENT_SEGMENT);
-    sbxi_buf_text(&op->out.text, id + 4);
+    memcpy(plain, user, len);
+    plain[len] = ':';
+    sbxi_buf_text(b, "Authorization: Basic ");
+    if (sbxi_buf_reserve(b, SBX_BASE64_LEN(len + 1)) != SBX_OK) return;
+    b->len += sbx_base64_encode(b->data + b->len, plain, len + 1);
+    sbxi_buf_text(b, "\r\n");
 }
 
-static void sbxi_op_host(sbx_op *op, const sbxi_url *url)
+static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
 {
     sbxi_buf *b = &op->out.text;
-    bool v6 = memchr(url->host.ptr, ':', url->host.len) != NULL;
-    sbxi_buf_text(b, v6 ? "Host: [" : "Host: ");
-    sbxi_buf_add(b, url->host.ptr, url->host.len);
-    if (v6) sbxi_buf_text(b, "]");
-    if (url->port != (url->tls ? 443 : 80)) {
-        sbxi_buf_text(b, ":");
-        sbxi_buf_u64(b, url->port);
-    }
-    sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
-    if (op->client->config.user_agent) {
-        sbxi_buf_text(b, " ");
-        sbxi_buf_text(b, op->client->config.user_agent);
-    }
-    sbxi_buf_text(b, "\r\nAccept: */*\r\nAccept-Encoding: identity\r\n");
-}
-
-static int sbxi_op_head(sbx_op *op, const sbxi_route *route, const sbxi_url *url)
-{
-    sbxi_buf *b = &op->out.text;
-    sbxi_buf_text(b, route->method);
-    sbxi_buf_text(b, " ");
+    const sbx_client *c = op->client;
+    const sbxi_route *r = op->route;
+    const char *authority = op->url.data + (url->tls ? 8 : 7); /* behind its scheme */
+    sbxi_buf_texts(b, sbxi_methods[r->method], " ", NULL);
     sbxi_buf_add(b, url->path.ptr, url->path.len);
-    sbxi_op_path(op, route->path);
-    sbxi_op_query(op, route->query);
-    sbxi_buf_text(b, " HTTP/1.1\r\n");
-    sbxi_op_host(op, url);
-    return sbxi_op_heads(op, route);
+    if (r->fields && r->send != SBXI_SEND_JSON && r->send != SBXI_SEND_ENVELOPE)
+        sbxi_op_query(op, r->fields);
+    sbxi_buf_text(b, " HTTP/1.1\r\nHost: ");
+    sbxi_buf_add(b, authority, (size_t)(url->path.ptr - authority));
+    sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
+    if (c->config.user_agent) sbxi_buf_texts(b, " ", c->config.user_agent, NULL);
+    sbxi_buf_text(b, "\r\nAccept: */*\r\nAccept-Encoding: identity\r\n");
+    c->provider->headers(op);
+    if (r->host == SBXI_HOST_CONTROL) sbxi_buf_add(b, c->extra.data, c->extra.len);
+    if (b->status == SBX_E_ARG)
+        sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a header value holds a control character"));
 }
 
 /* ---- body ----------------------------------------------------------------- */
 
-/* Inserts text at an earlier place of a buffer. */
-static int sbxi_buf_insert(sbxi_buf *b, size_t at, const void *text, size_t n)
+/* 16 random bytes as hex digits, NUL-terminated; with dashes they are a UUID,
+   the digits being those of version 4 anyway. */
+static int sbxi_random_hex(sbx_op *op, char *out, bool dashes)
 {
-    int rc = sbxi_buf_reserve(b, n);
-    if (rc != SBX_OK) return rc;
-    memmove(b->data + at + n, b->data + at, b->len - at);
-    memcpy(b->data + at, text, n);
-    b->len += n;
+    const sbx_net *n = &op->client->link.net;
+    unsigned char raw[16];
+    unsigned i;
+    if (!n->entropy || n->entropy(n->ctx, raw, sizeof raw) != SBX_OK) return SBX_E_ENTROPY;
+    raw[6] = (unsigned char)((raw[6] & 0x0F) | 0x40);
+    raw[8] = (unsigned char)((raw[8] & 0x3F) | 0x80);
+    for (i = 0; i < 32; i++) {
+        if (dashes && (i == 8 || i == 12 || i == 16 || i == 20)) *out++ = '-';
+        *out++ = "0123456789abcdef"[i & 1 ? raw[i / 2] & 15 : raw[i / 2] >> 4];
+    }
+    *out = 0;
     return SBX_OK;
 }
 
-/* Ends the head at `head`, the body following it: its length is known now. */
-static int sbxi_op_length(sbx_op *op, size_t head, uint64_t extra)
-{
-    static const char name[] = "Content-Length: ", end[] = "\r\n\r\n";
-    char line[sizeof name + SBXI_DECIMAL_MAX + sizeof end];
-    size_t n = sizeof name - 1;
-    memcpy(line, name, n);
-    n += sbxi_print_u64(line + n, op->out.text.len - head + extra);
-    memcpy(line + n, end, sizeof end - 1);
-    return sbxi_buf_insert(&op->out.text, head, line, n + sizeof end - 1);
-}
-
-static int sbxi_op_json(sbx_op *op, const sbxi_route *route)
+static void sbxi_op_json(sbx_op *op)
 {
     sbxi_buf *b = &op->out.text;
-    bool frame = route->send == SBXI_SEND_ENVELOPE;
+    bool frame = op->route->send == SBXI_SEND_ENVELOPE;
+    size_t start = b->len;
     sbx_json_writer w;
     sbx_sink sink;
-    size_t head;
-    sbxi_op_header(op, "Content-Type", frame ? "application/connect+json" : "application/json");
-    head = b->len;
     if (frame) sbxi_buf_add(b, "\0\0\0\0\0", 5);
     sink.put = sbxi_buf_put;
     sink.ctx = b;
     sbx_json_writer_init(&w, sink);
-    if (route->body)
-        sbxi_bind_write(&w, route->body, &op->args);
+    if (op->route->fields)
+        sbxi_bind_write(&w, op->route->fields, &op->args);
     else
         sbxi_buf_text(b, "{}");
-    if (w.status != SBX_OK) {
-        if (w.status == SBX_E_ARG) sbxi_op_fail(op, SBX_E_ARG,
-            SBXI_TEXT("a text is not valid UTF-8"));
-        return w.status;
-    }
+    if (w.status == SBX_E_ARG)
+        b->status = sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a text is not valid UTF-8"));
     if (b->status == SBX_OK && frame)
-        sbxi_connect_head((unsigned char *)b->data + head, 0, (uint32_t)(b->len - head - 5));
-    return sbxi_op_length(op, head, 0);
-}
-
-/* One file as the whole body; of unknown size: in chunks. */
-static int sbxi_op_raw(sbx_op *op)
-{
-    const sbx_source *s = &op->args.of.files.files[op->args.of.files.at].from;
-    int rc;
-    sbxi_op_header(op, "Content-Type", "application/octet-stream");
-    op->out.chunked = s->size < 0;
-    if (op->out.chunked) {
-        sbxi_op_header(op, "Transfer-Encoding", "chunked");
-        rc = sbxi_buf_text(&op->out.text, "\r\n");
-    } else {
-        rc = sbxi_op_length(op, op->out.text.len, (uint64_t)s->size);
-    }
-    op->part.text_end = op->out.text.len;
-    op->part.source = *s;
-    op->out.parts = &op->part;
-    op->out.part_count = 1;
-    return rc;
-}
-
-static int sbxi_hex_boundary(sbx_op *op, char out[33])
-{
-    unsigned char raw[16];
-    size_t i;
-    int rc = SBX_E_ENTROPY;
-    const sbx_net *n = &op->client->link.net;
-    if (n->entropy) rc = n->entropy(n->ctx, raw, sizeof raw);
-    if (rc != SBX_OK) return sbxi_op_fail(op, SBX_E_ENTROPY, NULL);
-    for (i = 0; i < 16; i++) {
-        out[2 * i] = "0123456789abcdef"[raw[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[raw[i] & 15];
-    }
-    out[32] = 0;
-    return SBX_OK;
-}
-
-static int sbxi_op_parts(sbx_op *op, size_t count)
-{
-    sbxi_part *parts = &op->part;
-    if (count > 1) {
-        if (count > SIZE_MAX / sizeof *parts) return SBX_E_NOMEM;
-        parts = (sbxi_part *)sbxi_alloc_get(&op->client->link.alloc, count * sizeof *parts);
-        if (!parts) return SBX_E_NOMEM;
-    }
-    op->out.parts = parts;
-    op->out.part_count = count;
-    return SBX_OK;
+        sbxi_connect_head((unsigned char *)b->data + start, 0, (uint32_t)(b->len - start - 5));
 }
 
 static void sbxi_op_drop_parts(sbx_op *op)
 {
-    if (op->out.parts && op->out.parts != &op->part)
-        sbxi_alloc_free(&op->client->link.alloc, op->out.parts,
-                        op->out.part_count * sizeof *op->out.parts);
+    sbxi_alloc_free(&op->client->link.alloc, op->out.parts,
+                    op->out.part_count * sizeof *op->out.parts);
     op->out.parts = NULL;
     op->out.part_count = 0;
 }
 
-/* Every file is a part named "file". The text between the files is known, so
-   the length is too; a file of unknown size makes the whole body chunked only
-   if it is the last: not done, such a file goes as a raw body. */
-static int sbxi_op_multipart(sbx_op *op)
+/* The sources of the body, and with a boundary the text around each. */
+static int sbxi_op_parts(sbx_op *op, const char *boundary)
 {
-    sbxi_files_args *a = &op->args.of.files;
+    const sbxi_files_args *a = &op->args.of.files;
     sbxi_buf *b = &op->out.text;
-    char boundary[33], type[64] = "multipart/form-data; boundary=";
-    size_t head, i, before = 0;
-    uint64_t total = 0;
-    int rc = sbxi_hex_boundary(op, boundary);
-    if (rc == SBX_OK) rc = sbxi_op_parts(op, a->count);
-    if (rc != SBX_OK) return rc;
-    sbxi_add_text(type, sizeof type, boundary);
-    sbxi_op_header(op, "Content-Type", type);
-    head = b->len;
-    for (i = 0; i < a->count; i++) {
-        const sbx_file_write *f = &a->files[i];
-        if (f->from.size < 0)
+    size_t n = boundary ? a->count : 1, i;
+    sbxi_part *parts = NULL;
+    if (n <= SIZE_MAX / sizeof *parts)
+        parts = (sbxi_part *)sbxi_alloc_get(&op->client->link.alloc, n * sizeof *parts);
+    if (!parts) return SBX_E_NOMEM;
+    op->out.parts = parts;
+    op->out.part_count = n;
+    for (i = 0; i < n; i++) {
+        const sbx_file_write *f = &a->files[a->at + i];
+        if (boundary && f->from.size < 0)
             return sbxi_op_fail(op, SBX_E_ARG,
                 SBXI_TEXT("this host needs the size of every source"));
-        sbxi_multipart_part(b, boundary, i == 0, "file", f->path);
-        op->out.parts[i].text_end = b->len;
-        op->out.parts[i].source = f->from;
-        total += (uint64_t)f->from.size;
+        if (boundary) sbxi_multipart_part(b, boundary, i == 0, "file", f->path);
+        parts[i].text_end = b->len;
+        parts[i].source = f->from;
     }
-    sbxi_multipart_end(b, boundary);
-    before = b->len;
-    rc = sbxi_op_length(op, head, total);
-    for (i = 0; i < a->count; i++) op->out.parts[i].text_end += b->len - before;
+    if (boundary) sbxi_multipart_end(b, boundary);
+    return b->status;
+}
+
+#define SBXI_LENGTH_LINE "Content-Length: 00000000000000000000\r\n\r\n"
+
+/* The body is known: its length replaces the zeros, what is behind them moves up. */
+static void sbxi_op_length(sbx_op *op, size_t body)
+{
+    sbxi_buf *b = &op->out.text;
+    char *digits = b->data + body - 4 - SBXI_DECIMAL_MAX;
+    uint64_t length = b->len - body;
+    size_t i, cut = SBXI_DECIMAL_MAX;
+    for (i = 0; i < op->out.part_count; i++) length += (uint64_t)op->out.parts[i].source.size;
+    cut -= sbxi_print_u64(digits, length);
+    memmove(digits + SBXI_DECIMAL_MAX - cut, digits + SBXI_DECIMAL_MAX, b->len - body + 4);
+    b->len -= cut;
+    for (i = 0; i < op->out.part_count; i++) op->out.parts[i].text_end -= cut;
+}
+
+/* Ends the head and adds the body. Files whose size is not known go in chunks;
+   in a multipart body, which has further text behind them, they are refused. */
+static int sbxi_op_body(sbx_op *op)
+{
+    static const char *const types[] = { NULL, "application/json", "application/connect+json",
+        "application/octet-stream", "multipart/form-data; boundary=" };
+    sbxi_buf *b = &op->out.text;
+    const sbxi_files_args *a = &op->args.of.files;
+    uint8_t send = op->route->send;
+    const char *type = types[send], *boundary = NULL, *end = SBXI_LENGTH_LINE;
+    size_t body;
+    int rc = SBX_OK;
+    if (send == SBXI_SEND_MULTIPART) {
+        char *text = op->line; /* free until the reply comes */
+        size_t len = strlen(type);
+        memcpy(text, type, len);
+        type = text;
+        boundary = text + len;
+        rc = sbxi_random_hex(op, text + len, false);
+        if (rc != SBX_OK) return rc;
+    }
+    sbxi_header_line(b, "Content-Type", type);
+    op->out.chunked = send == SBXI_SEND_RAW && a->files[a->at].from.size < 0;
+    if (op->out.chunked) end = "Transfer-Encoding: chunked\r\n\r\n";
+    else if (!type && op->route->method != SBXI_POST) end = "\r\n";
+    sbxi_buf_text(b, end);
+    body = b->len;
+    if (send >= SBXI_SEND_RAW) rc = sbxi_op_parts(op, boundary);
+    else if (type) sbxi_op_json(op);
+    if (rc == SBX_OK) rc = b->status;
+    if (rc == SBX_OK && end[0] == 'C') sbxi_op_length(op, body);
     return rc;
 }
 
@@ -6440,203 +6326,19 @@ static bool sbxi_op_rewind(sbx_op *op)
 }
 
 /* Builds the whole request. `url` points into op->url afterwards. */
-static int sbxi_op_build(sbx_op *op, const sbxi_route *route, sbxi_url *url)
+static int sbxi_op_build(sbx_op *op, sbxi_url *url)
 {
     sbxi_buf *b = &op->out.text;
-    int rc = sbxi_op_url(op, route, url);
+    int rc = sbxi_op_url(op, url);
     if (rc != SBX_OK) return rc;
     sbxi_op_drop_parts(op);
-    op->out.chunked = false;
     sbxi_buf_clear(b);
     sbxi_buf_reserve(b, SBX_LIMIT_(1000, 480)); /* most fit: no growing in steps */
-    rc = sbxi_op_head(op, route, url);
-    if (rc != SBX_OK) return rc;
-    switch (route->send) {
-    case SBXI_SEND_NOTHING:
-        if (route->method[0] == 'P') rc = sbxi_op_length(op, b->len, 0);
-        else rc = sbxi_buf_text(b, "\r\n");
-        break;
-    case SBXI_SEND_RAW: rc = sbxi_op_raw(op); break;
-    case SBXI_SEND_MULTIPART: rc = sbxi_op_multipart(op); break;
-    default: rc = sbxi_op_json(op, route);
-    }
-    if (rc == SBX_OK) rc = b->status;
+    sbxi_op_head(op, url);
+    rc = sbxi_op_body(op);
     if (rc == SBX_E_TOO_LARGE) sbxi_op_fail(op, rc,
         SBXI_TEXT("the request is larger than SBX_MAX_REQUEST"));
     return rc;
-}
-/* keep - deep copies of plain structs by their field tables: arguments of calls
-   that go on after they returned, and infos handed to the user. One block holds
-   the struct and all it points to. Called by op.c and reply.c. */
-
-/* Writes behind each other into a block; without one it only counts. */
-typedef struct sbxi_cursor { char *data; size_t at; bool overflow; } sbxi_cursor;
-
-static void *sbxi_cursor_put(sbxi_cursor *c, const void *data, size_t n, size_t align)
-{
-    size_t at = (c->at + align - 1) & ~(align - 1);
-    void *to = c->data ? c->data + at : NULL;
-    if (at < c->at || !sbxi_size_add(&c->at, at, n)) {
-        c->overflow = true;
-        return NULL;
-    }
-    if (to && n) memcpy(to, data, n);
-    return to;
-}
-
-static const char *sbxi_cursor_text(sbxi_cursor *c, const char *text)
-{
-    return text ? (const char *)sbxi_cursor_put(c, text, strlen(text) + 1, 1) : NULL;
-}
-
-static void sbxi_keep_texts(sbxi_cursor *c, const char **texts, size_t count)
-{
-    const char **copy = (const char **)sbxi_cursor_put(c, texts, count * sizeof *texts,
-                                                       sizeof(void *));
-    size_t i;
-    for (i = 0; i < count; i++) {
-        const char *t = sbxi_cursor_text(c, texts[i]);
-        if (copy) copy[i] = t;
-    }
-}
-
-/* Copies what one member points to and lets the member point to the copy. A
-   list of pairs is two texts an item, one behind the other. */
-static void sbxi_keep_member(sbxi_cursor *c, uint8_t type, void *member)
-{
-    sbxi_cursor start = *c;
-    if (type == SBXI_T_STRING) {
-        const char **text = (const char **)member;
-        const char *copy = sbxi_cursor_text(c, *text);
-        if (c->data) *text = copy;
-    } else if (type == SBXI_T_PAIRS) {
-        sbx_pairs *p = (sbx_pairs *)member;
-        sbxi_keep_texts(c, (const char **)(void *)(uintptr_t)p->items, p->count * 2);
-        if (c->data && p->items)
-            p->items = (const sbx_pair *)sbxi_cursor_put(&start, NULL, 0, sizeof(void *));
-    } else if (type == SBXI_T_STRINGS) {
-        sbx_strings *s = (sbx_strings *)member;
-        sbxi_keep_texts(c, (const char **)(void *)(uintptr_t)s->items, s->count);
-        if (c->data && s->items)
-            s->items = (const char *const *)sbxi_cursor_put(&start, NULL, 0, sizeof(void *));
-    } else if (type == SBXI_T_BYTES) {
-        sbx_bytes *b = (sbx_bytes *)member;
-        void *copy = sbxi_cursor_put(c, b->data, b->len, 1);
-        if (c->data) b->data = copy;
-    }
-}
-
-static void sbxi_keep_fields(sbxi_cursor *c, const sbxi_shape *shape, void *base)
-{
-    uint16_t i;
-    for (i = 0; i < shape->count; i++)
-        sbxi_keep_member(c, shape->fields[i].type, (char *)base + shape->fields[i].offset);
-}
-
-/* Copies everything `base` points to into one new block, in place. Pairs must be
-   few enough for their sizes to be counted. */
-static int sbxi_keep(sbxi_texts *out, const sbx_alloc *alloc, const sbxi_shape *shape, void *base)
-{
-    sbxi_cursor c = { NULL, 0, false };
-    sbxi_keep_fields(&c, shape, base);
-    if (c.overflow) return SBX_E_NOMEM;
-    out->size = c.at ? c.at : 1;
-    out->block = (char *)sbxi_alloc_get(alloc, out->size);
-    if (!out->block) return SBX_E_NOMEM;
-    c.data = out->block;
-    c.at = 0;
-    sbxi_keep_fields(&c, shape, base);
-    return SBX_OK;
-}
-
-/* A copy of a struct as a block for sbx_free(); NULL: no memory. */
-static void *sbxi_keep_result(const sbx_alloc *alloc, const sbxi_shape *shape, const void *base)
-{
-    sbxi_cursor c = { NULL, 0, false };
-    sbxi_owned *o;
-    void *copy;
-    sbxi_cursor_put(&c, base, shape->size, 1);
-    sbxi_keep_fields(&c, shape, (void *)(uintptr_t)base);
-    if (c.overflow || c.at > SIZE_MAX - sizeof *o) return NULL;
-    o = (sbxi_owned *)sbxi_alloc_get(alloc, c.at + sizeof *o);
-    if (!o) return NULL;
-    o->of.alloc = *alloc;
-    o->of.size = c.at + sizeof *o;
-    c.data = (char *)(o + 1);
-    c.at = 0;
-    copy = sbxi_cursor_put(&c, base, shape->size, 1);
-    sbxi_keep_fields(&c, shape, copy);
-    return copy;
-}
-
-/* ---- results that are bound into a growing block --------------------------- */
-
-/* Starts a block that sbx_free() will understand. */
-static int sbxi_block_start(sbxi_buf *b)
-{
-    size_t at;
-    sbxi_buf_clear(b);
-    return sbxi_buf_room(b, sizeof(sbxi_owned), 1, &at);
-}
-
-/* Hands the block over: it is no longer the buffer's. */
-static void sbxi_block_take(sbxi_buf *b)
-{
-    sbxi_owned *o = (sbxi_owned *)(void *)b->data;
-    o->of.alloc = *b->alloc;
-    o->of.size = b->cap;
-    sbxi_buf_init(b, b->alloc, b->max);
-}
-
-/* ---- which members of the arguments point to the caller's memory ----------- */
-
-#define SBXI_KEEP(type_, member) { NULL, NULL, SBXI_ARG(member), 0, SBXI_T_##type_, 0 }
-
-static const sbxi_field sbxi_keep_create[] = {
-    SBXI_KEEP(STRING, create.o.template_id), SBXI_KEEP(PAIRS, create.o.metadata),
-    SBXI_KEEP(PAIRS, create.o.envs), SBXI_KEEP(STRING, create.o.idempotency_key)
-};
-static const sbxi_field sbxi_keep_list[] = {
-    SBXI_KEEP(PAIRS, list.q.metadata), SBXI_KEEP(STRING, list.q.template_id)
-};
-static const sbxi_field sbxi_keep_command[] = {
-    SBXI_KEEP(STRING, command.cmd), SBXI_KEEP(PAIRS, command.o.envs),
-    SBXI_KEEP(STRING, command.o.cwd), SBXI_KEEP(STRING, command.o.user),
-    SBXI_KEEP(STRING, command.o.tag)
-};
-static const sbxi_field sbxi_keep_files[] = {
-    SBXI_KEEP(STRING, files.path), SBXI_KEEP(STRING, files.to),
-    SBXI_KEEP(STRING, files.o.user), SBXI_KEEP(BYTES, files.bytes)
-};
-
-#undef SBXI_KEEP
-
-static const sbxi_field sbxi_keep_file[] = {
-#define SBXI_ROW(type_, member) \
-    { NULL, NULL, (uint16_t)offsetof(sbx_file_info, member), 0, SBXI_T_##type_, 0 }
-    SBXI_ROW(STRING, name), SBXI_ROW(STRING, path), SBXI_ROW(STRING, permissions),
-    SBXI_ROW(STRING, owner), SBXI_ROW(STRING, group), SBXI_ROW(STRING, symlink_target),
-    SBXI_ROW(PAIRS, metadata)
-#undef SBXI_ROW
-};
-static const sbxi_shape sbxi_keep_file_shape = SBXI_SHAPE(sbxi_keep_file, sbx_file_info);
-
-static sbxi_shape sbxi_keep_shape(sbx_feature feature)
-{
-    sbxi_shape s = SBXI_SHAPE(sbxi_keep_files, sbxi_args);
-    if (feature == SBX_FEATURE_SANDBOX_CREATE) {
-        s.fields = sbxi_keep_create;
-        s.count = (uint16_t)SBXI_LEN(sbxi_keep_create);
-    } else if (feature == SBX_FEATURE_SANDBOX_LIST) {
-        s.fields = sbxi_keep_list;
-        s.count = (uint16_t)SBXI_LEN(sbxi_keep_list);
-    } else if (feature == SBX_FEATURE_COMMAND_RUN) {
-        s.fields = sbxi_keep_command;
-        s.count = (uint16_t)SBXI_LEN(sbxi_keep_command);
-    } else if (feature < SBX_FEATURE_FILES_READ) {
-        s.count = 0;
-    }
-    return s;
 }
 /* reply - what becomes of the bytes of a response: headers, then by the route a
    bound result, items for a callback, a sink, or a stream of events; or, for an
@@ -6682,7 +6384,8 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     rc = s->put(s->ctx, data, len);
     op->client->callbacks--;
     if (op->cancelled) return SBX_E_CANCELLED;
-    if (rc == SBX_E_AGAIN) op->asleep = true;
+    op->asleep = rc == SBX_E_AGAIN;
+    op->x.stop = rc != SBX_OK && rc != SBX_E_AGAIN;
     return rc > 0 ? SBX_E_SINK : rc;
 }
 
@@ -6701,22 +6404,23 @@ static int sbxi_op_item(void *ctx, void *item)
     op->client->callbacks++;
     switch (op->feature) {
     case SBX_FEATURE_SANDBOX_LIST:
-        rc = a->of.list.each(a->of.list.ctx, (const sbx_sandbox_info *)item);
+        rc = a->each.sandbox(a->ctx, (const sbx_sandbox_info *)item);
         break;
     case SBX_FEATURE_COMMAND_LIST:
-        rc = a->of.pid.each(a->of.pid.ctx, (const sbx_process_info *)item);
+        rc = a->each.process(a->ctx, (const sbx_process_info *)item);
         break;
     default:
         sbxi_file_fix((sbx_file_info *)item);
-        if (a->of.files.each)
-            rc = a->of.files.each(a->of.files.ctx, (const sbx_file_info *)item);
+        if (a->each.file) rc = a->each.file(a->ctx, (const sbx_file_info *)item);
         if (!op->result)
-            op->result = sbxi_keep_result(&op->client->link.alloc, &sbxi_keep_file_shape, item);
+            op->result = sbxi_keep(&op->client->link.alloc, SBXI_KEEP_FILE, item,
+                                   sizeof(sbx_file_info));
         if (!op->result) rc = SBX_E_NOMEM;
     }
     op->client->callbacks--;
     if (op->cancelled) return SBX_E_CANCELLED;
-    return rc > 0 ? SBX_E_ARG : rc;
+    op->x.stop = rc != SBX_OK;
+    return rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc;
 }
 
 /* A piece of base64 text inside a message. */
@@ -6787,7 +6491,8 @@ static int32_t sbxi_retry_after(const sbx_op *op, sbxi_span value)
     const sbx_net *n = &op->client->link.net;
     uint64_t s;
     int64_t date;
-    if (sbxi_parse_u64(value, INT32_MAX / 1000, &s)) return (int32_t)s * 1000;
+    if (sbxi_parse_u64(value, UINT64_MAX, &s))
+        return s > INT32_MAX / 1000 ? INT32_MAX : (int32_t)s * 1000;
     if (!n->unix_ms || !sbxi_parse_http_date(value, &date)) return -1;
     date -= n->unix_ms(n->ctx);
     return date < 0 ? 0 : date > INT32_MAX ? INT32_MAX : (int32_t)date;
@@ -6812,12 +6517,12 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
     sbx_op *op = (sbx_op *)ctx;
     sbxi_reply *r = &op->reply;
     sbxi_span n = sbxi_span_of(name), v = sbxi_span_of(value);
-    const char *page = op->route->page_header;
+    const char *page = op->client->provider->page_header;
     if (sbxi_span_is(n, "retry-after")) {
         r->retry_after_ms = sbxi_retry_after(op, v);
     } else if (sbxi_span_is(n, "should-retry")) {
         r->should_retry = sbxi_span_is_nocase(v, "true") ? SBX_YES : SBX_NO;
-    } else if (page && sbxi_span_is_nocase(n, page)) {
+    } else if (page && op->x.http.head_.status < 300 && sbxi_span_is(n, page)) {
         return sbxi_reply_token(op, v, cut);
     }
     return SBX_OK;
@@ -6834,7 +6539,7 @@ static int sbxi_reply_bind(sbx_op *op)
         sbxi_bind_init(&r->bind, op->client->provider->fault, NULL, &r->of.fault);
     } else {
         rc = sbxi_block_start(&op->block);
-        if (route->recv == SBXI_RECV_EACH && !route->each_in_object)
+        if (route->recv == SBXI_RECV_EACH)
             sbxi_bind_each(&r->bind, route->reply, &op->block);
         else
             sbxi_bind_init(&r->bind, route->reply, &op->block, NULL);
@@ -6885,6 +6590,14 @@ static int sbxi_reply_json(sbx_op *op, const char *data, size_t len)
     return rc;
 }
 
+static int sbxi_reply_frames(sbx_op *op, const char *data, size_t len, size_t *used)
+{
+    int rc = sbxi_connect_feed(&op->frame, data, len, used);
+    if (rc != SBX_E_BAD_JSON && rc != SBX_E_PROTOCOL) return rc;
+    return sbxi_op_fail(op, SBX_E_PROTOCOL,
+        SBXI_TEXT("the stream does not hold to the protocol"));
+}
+
 static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used)
 {
     sbx_op *op = (sbx_op *)ctx;
@@ -6899,10 +6612,7 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
         if (rc == SBX_E_AGAIN) *used = 0;
         break;
     case SBXI_RECV_EVENTS:
-        rc = sbxi_connect_feed(&op->frame, data, len, used);
-        if (rc == SBX_E_BAD_JSON || rc == SBX_E_PROTOCOL)
-            rc = sbxi_op_fail(op, SBX_E_PROTOCOL,
-                SBXI_TEXT("the stream does not hold to the protocol"));
+        rc = sbxi_reply_frames(op, data, len, used);
         break;
     default:
         rc = sbxi_reply_json(op, data, len);
@@ -6924,7 +6634,7 @@ static int sbxi_reply_wake(sbx_op *op)
     if (rc == SBX_E_AGAIN) return rc;
     if (rc == SBX_OK && op->held_len) {
         op->held_len = 0;
-        rc = sbxi_connect_feed(&op->frame, NULL, 0, &used);
+        rc = sbxi_reply_frames(op, NULL, 0, &used);
     }
     return rc;
 }
@@ -6957,15 +6667,15 @@ static int sbxi_fault_status(const sbx_op *op, const sbxi_fault *f, int http)
 {
     const sbxi_rule *lists[3];
     size_t i;
-    lists[0] = op->route->rules;
     lists[1] = op->client->provider->rules;
+    lists[0] = op->route->rules ? lists[1] + op->route->rules : NULL;
     lists[2] = sbxi_http_rules;
     for (i = 0; i < 3; i++) {
         const sbxi_rule *rule = lists[i];
         for (; rule && rule->status; rule++)
             if (sbxi_rule_fits(rule, f, http, op->route->host)) return rule->status;
     }
-    return http >= 500 ? SBX_E_SERVER : SBX_E_PROTOCOL;
+    return http >= 500 || http < 300 ? SBX_E_SERVER : SBX_E_PROTOCOL; /* < 300: in a stream */
 }
 
 /* Puts a fault into the error and returns its meaning. */
@@ -6991,6 +6701,7 @@ static int sbxi_reply_unhappy(sbx_op *op)
         memset(f, 0, sizeof *f);
         sbxi_put_text(f->message, sizeof f->message, op->error.message, r->raw_len);
     }
+    r->raw_len = 0;
     op->error.message[0] = 0;
     return sbxi_op_fault(op, f, r->http);
 }
@@ -7009,9 +6720,9 @@ static int sbxi_reply_end(sbx_op *op)
         return sbxi_op_fail(op, SBX_E_NO_END, NULL);
     if (!r->json_started) return SBX_OK;
     rc = sbx_json_end(&r->json);
-    if (rc == SBX_OK) rc = sbxi_bind_finish(&r->bind);
     if (rc == SBX_OK && op->route->recv == SBXI_RECV_RESULT) {
         op->result = sbxi_bind_result(&r->bind);
+        if (op->feature >= SBX_FEATURE_FILES_READ) sbxi_file_fix((sbx_file_info *)op->result);
         sbxi_block_take(&op->block);
     }
     if (rc == SBX_E_BAD_JSON)
@@ -7029,6 +6740,54 @@ static void sbxi_reply_clear(sbx_op *op)
     r->should_retry = SBX_DEFAULT;
     r->more = false;
 }
+/* deliver - hands the result of a finished operation to the user. Called by op.c. */
+
+/* A captured stream becomes the user's, NUL-terminated. */
+static int sbxi_take_capture(sbx_op *op, bool err, char **out, size_t *len, uint64_t *cut)
+{
+    const sbx_command_options *o = &op->args.of.command.o;
+    sbxi_capture *c = &op->captured[err];
+    int rc = SBX_OK;
+    if (!o->capture_limit || (err ? o->err.put : o->out.put)) return SBX_OK;
+    if (!c->buf.data) rc = sbxi_block_start(&c->buf);
+    if (rc == SBX_OK) rc = sbxi_buf_add(&c->buf, "", 1);
+    if (rc != SBX_OK) return rc;
+    *out = c->buf.data + sizeof(sbxi_owned);
+    *len = c->buf.len - sizeof(sbxi_owned) - 1;
+    *cut = c->cut;
+    sbxi_block_take(&c->buf);
+    return SBX_OK;
+}
+
+static int sbxi_deliver_command(sbx_op *op)
+{
+    sbx_command_result *r = op->args.of.command.result;
+    int rc;
+    if (!r) return SBX_OK;
+    r->pid = op->pid;
+    rc = sbxi_take_capture(op, false, &r->out, &r->out_len, &r->out_cut);
+    if (rc == SBX_OK) rc = sbxi_take_capture(op, true, &r->err, &r->err_len, &r->err_cut);
+    if (rc != SBX_OK) sbx_free(r->out);
+    return rc;
+}
+
+static int sbxi_op_deliver(sbx_op *op)
+{
+    void *got = op->result;
+    if (op->feature == SBX_FEATURE_COMMAND_RUN) return sbxi_deliver_command(op);
+    if (op->args.answer) *op->args.answer = !op->reply.no;
+    if (!op->args.out) return SBX_OK; /* without a taker it is freed with the operation */
+    if (op->feature == SBX_FEATURE_SANDBOX_CREATE) {
+        got = op->sandbox;
+        op->sandbox = NULL;
+    } else if (!got) {
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is empty"));
+    } else {
+        op->result = NULL;
+    }
+    memcpy(op->args.out, &got, sizeof got); /* some struct's pointer */
+    return SBX_OK;
+}
 /* op - the driver of operations: starts them, runs their exchanges and naps,
    and is the one place that knows deadlines, retries, probing, cancelling and
    blocking. Called by api/ to start, by the user to poll. */
@@ -7044,14 +6803,20 @@ static uint64_t sbxi_after(uint64_t now, int32_t ms)
 /* ---- what a step may ask for ---------------------------------------------- */
 
 /* One exchange by a route; the step function is called with `next` after it. */
-static int sbxi_ask(sbx_op *op, const sbxi_route *route, uint8_t next)
+static int sbxi_ask(sbx_op *op, unsigned route, uint8_t next)
 {
-    op->route = route;
+    op->route = &op->client->provider->routes[route];
     op->step = next;
     op->tries = 0;
-    op->fresh = false;
+    op->fresh = op->mid_stream = false;
     op->phase = SBXI_PHASE_EXCHANGE;
     return SBX_PENDING;
+}
+
+/* The route of the function itself, and that was it. */
+static int sbxi_ask_default(sbx_op *op)
+{
+    return sbxi_ask(op, op->feature, SBXI_STEP_DONE);
 }
 
 /* ---- exchanges ------------------------------------------------------------ */
@@ -7059,11 +6824,12 @@ static int sbxi_ask(sbx_op *op, const sbxi_route *route, uint8_t next)
 static int sbxi_op_connect(sbx_op *op)
 {
     sbxi_url url;
-    int rc = sbxi_op_build(op, op->route, &url);
-    if (rc != SBX_OK) return rc;
-    if (op->tries && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
+    int rc;
     sbxi_reply_clear(op);
     if (!op->probing) sbxi_error_clear(&op->error);
+    rc = sbxi_op_build(op, &url);
+    if (rc != SBX_OK) return rc;
+    if (op->tries && op->x.sent && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
     op->held_len = 0;
     op->started = op->ended = false;
     return sbxi_exchange_start(&op->x, &op->client->link, &url, &op->out, op->fresh, op->line,
@@ -7105,7 +6871,8 @@ static bool sbxi_may_retry(const sbx_op *op, int rc)
 {
     const sbxi_reply *r = &op->reply;
     uint8_t class = op->repeatable ? SBXI_RETRY_SAFE : op->route->retry;
-    if (op->mid_stream || op->detached || op->probing) return false;
+    if (op->mid_stream || op->probing) return false;
+    if (op->detached && op->route->retry != SBXI_RETRY_SAFE) return false; /* the create */
     if (!r->http) {
         if (rc == SBX_E_CONNECT) return true;
         if (rc != SBX_E_NETWORK) return false;
@@ -7124,7 +6891,7 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
     int32_t limit = c->config.retries == 0 ? 3 : c->config.retries < 0 ? 0 : c->config.retries;
     bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh;
     uint64_t until;
-    if (stale && !op->mid_stream) {
+    if (stale && !op->mid_stream && !(op->detached && !op->sandbox)) {
         size_t i;
         for (i = 0; i < op->out.part_count; i++)
             if (!op->out.parts[i].source.rewind) return false;
@@ -7158,6 +6925,7 @@ static void sbxi_sandbox_unref(sbx_sandbox *s)
     if (s && --s->refs == 0) {
         sbx_alloc alloc = s->client->link.alloc;
         sbx_free(s->block);
+        sbx_free(s->given);
         sbxi_alloc_wipe(&alloc, s, s->size);
     }
 }
@@ -7165,7 +6933,6 @@ static void sbxi_sandbox_unref(sbx_sandbox *s)
 /* Frees the memory of a run; the struct stays until the user releases it. */
 static void sbxi_op_clean(sbx_op *op)
 {
-    const sbx_alloc *a = &op->client->link.alloc;
     sbxi_op_disconnect(op);
     sbxi_op_drop_parts(op);
     sbxi_buf_free(&op->out.text);
@@ -7174,10 +6941,8 @@ static void sbxi_op_clean(sbx_op *op)
     sbxi_buf_free(&op->scratch);
     sbxi_buf_free(&op->captured[0].buf);
     sbxi_buf_free(&op->captured[1].buf);
-    sbxi_alloc_wipe(a, op->kept.block, op->kept.size);
-    sbxi_alloc_wipe(a, op->kept_files.block, op->kept_files.size);
-    sbxi_alloc_wipe(a, op->kept_call.block, op->kept_call.size);
-    op->kept.block = op->kept_files.block = op->kept_call.block = NULL;
+    sbx_free(op->kept);
+    op->kept = NULL;
     sbx_free(op->result);
     op->result = NULL;
     sbxi_sandbox_unref(op->sandbox);
@@ -7197,6 +6962,7 @@ static void sbxi_op_tell(sbx_op *op, int status)
 {
     sbx_client *c = op->client;
     op->status = status;
+    if (op->reply.raw_len) op->error.message[0] = 0; /* half an error body */
     if (status != SBX_OK) {
         sbxi_error_set(&op->error, status, NULL);
         op->error.status = status;
@@ -7211,20 +6977,24 @@ static void sbxi_op_tell(sbx_op *op, int status)
     }
 }
 
-/* A create whose reply is missing may have made a sandbox. */
+/* A create whose reply is missing, or was not understood, may have made a
+   sandbox; one that could not be undone did. */
 static void sbxi_op_note_create(sbx_op *op, int status)
 {
-    bool cut = status == SBX_E_NETWORK || status == SBX_E_TIMEOUT || status == SBX_E_PROTOCOL
-        || status == SBX_E_NOMEM || status == SBX_E_TOO_LARGE || status == SBX_E_CANCELLED;
-    if (op->feature == SBX_FEATURE_SANDBOX_CREATE && op->x.sent && cut
-        && op->error.may_exist == SBX_DEFAULT)
+    bool cut = op->cut || op->sandbox
+        || (op->x.sent && (!op->reply.http || op->reply.happy));
+    if (op->feature == SBX_FEATURE_SANDBOX_CREATE && cut && status != SBX_E_UNSUPPORTED_HOST)
         op->error.may_exist = SBX_YES;
 }
 
 static void sbxi_op_finish(sbx_op *op, int status)
 {
-    if (status == SBX_OK && op->deliver && !op->detached) status = op->deliver(op);
-    sbxi_op_note_create(op, status);
+    if (status == SBX_OK && !op->detached) status = sbxi_op_deliver(op);
+    if (status != SBX_OK) {
+        sbxi_op_note_create(op, status);
+        if (op->feature == SBX_FEATURE_COMMAND_RUN && op->args.of.command.result)
+            memset(op->args.of.command.result, 0, sizeof(sbx_command_result));
+    }
     op->phase = SBXI_PHASE_END;
     sbxi_op_clean(op);
     if (!op->detached) sbxi_op_tell(op, status);
@@ -7238,16 +7008,17 @@ static void sbxi_op_finish(sbx_op *op, int status)
    can say what lives. False: nothing to ask. */
 static bool sbxi_op_probe(sbx_op *op, int rc)
 {
-    const sbxi_route *health = op->client->provider->health;
+    const sbxi_route *health = &op->client->provider->routes[SBXI_ROUTE_HEALTH];
     uint64_t until = sbxi_after(sbxi_now(op->client), SBXI_PROBE_MS);
-    if (op->probing || !health || op->route == health || op->route->host != SBXI_HOST_SANDBOX)
+    if (op->probing || !health->path || op->route == health
+        || op->route->host != SBXI_HOST_SANDBOX)
         return false;
     if (rc != SBX_E_NETWORK || !op->x.sent) return false;
     sbxi_error_set(&op->error, rc, NULL);
     sbxi_op_disconnect(op);
     op->probing = true;
     op->deadline = SBXI_MIN(op->deadline, until);
-    (void)sbxi_ask(op, health, SBXI_STEP_HEALTH);
+    (void)sbxi_ask(op, SBXI_ROUTE_HEALTH, SBXI_STEP_HEALTH);
     return true;
 }
 
@@ -7256,6 +7027,7 @@ static int sbxi_op_probed(sbx_op *op, int rc)
 {
     sbx_error *e = &op->error;
     e->message[0] = 0;
+    e->clock = SBX_CLOCK_NONE;
     if (rc == SBX_OK && !op->reply.no) {
         e->sandbox_alive = SBX_YES;
         return sbxi_error_set(e, SBX_E_UNREACHABLE,
@@ -7295,7 +7067,11 @@ static int sbxi_sandbox_learn(sbx_op *op)
     sbx_free(s->block);
     s->block = op->result;
     op->result = NULL;
-    s->access = *(const sbxi_access *)s->block;
+    s->access = ((const sbxi_access *)s->block)->of;
+    if (s->given) { /* a base URL of the user's own outlives credentials */
+        s->access.data_url = s->given->data_url;
+        if (!s->access.domain) s->access.domain = s->given->domain;
+    }
     s->known = true;
     return SBX_OK;
 }
@@ -7304,7 +7080,8 @@ static int sbxi_sandbox_learn(sbx_op *op)
 
 static void sbxi_op_step(sbx_op *op)
 {
-    const sbxi_entry *entry = &op->client->provider->entries[op->feature];
+    const sbx_provider *p = op->client->provider;
+    bool in_sandbox = p->routes[op->feature].host == SBXI_HOST_SANDBOX;
     int rc;
     if (op->step == SBXI_STEP_ACCESS) {
         rc = sbxi_sandbox_learn(op);
@@ -7314,12 +7091,12 @@ static void sbxi_op_step(sbx_op *op)
             return;
         }
     }
-    if (op->step == SBXI_STEP_START && entry->needs_access && !op->sandbox->known)
-        rc = sbxi_ask(op, op->client->provider->access, SBXI_STEP_ACCESS);
-    else if (entry->step)
-        rc = entry->step(op);
+    /* asking whether it runs needs no credentials */
+    if (op->step == SBXI_STEP_START && in_sandbox && op->feature != SBXI_ROUTE_HEALTH
+        && !op->sandbox->known)
+        rc = sbxi_ask(op, SBXI_ROUTE_ACCESS, SBXI_STEP_ACCESS);
     else
-        rc = op->step == SBXI_STEP_START ? sbxi_ask(op, entry->route, SBXI_STEP_DONE) : SBX_OK;
+        rc = p->step(op);
     if (rc != SBX_PENDING) sbxi_op_finish(op, rc);
 }
 
@@ -7327,14 +7104,14 @@ static void sbxi_op_step(sbx_op *op)
 static void sbxi_op_answered(sbx_op *op, int rc)
 {
     if (rc == SBX_OK) rc = sbxi_reply_end(op);
+    if (rc == SBX_E_NETWORK && op->x.sent) op->cut = true;
     /* the command's end has come; that the rest was cut changes nothing */
     if (rc == SBX_E_NETWORK && op->route->recv == SBXI_RECV_EVENTS && op->ended) rc = SBX_OK;
     if (op->probing) {
         sbxi_op_finish(op, sbxi_op_probed(op, rc));
         return;
     }
-    if (rc != SBX_OK && sbxi_op_retry(op, rc)) return;
-    if (rc != SBX_OK && sbxi_op_probe(op, rc)) return;
+    if (rc != SBX_OK && !op->x.stop && (sbxi_op_retry(op, rc) || sbxi_op_probe(op, rc))) return;
     sbxi_op_disconnect(op);
     if (rc == SBX_OK)
         op->phase = SBXI_PHASE_STEP;
@@ -7346,14 +7123,18 @@ static void sbxi_op_answered(sbx_op *op, int rc)
 static bool sbxi_op_exchange(sbx_op *op, uint64_t now)
 {
     int rc = SBX_OK;
+    op->client->callbacks++; /* sources and sinks are the user's */
     if (!op->x.conn) rc = sbxi_op_connect(op);
     if (op->asleep && rc == SBX_OK) {
-        if (!op->woken) return false;
-        op->woken = false;
-        rc = sbxi_reply_wake(op);
-        if (rc == SBX_E_AGAIN) return false;
+        rc = SBX_E_AGAIN;
+        if (op->woken) {
+            op->woken = false;
+            rc = sbxi_reply_wake(op);
+        }
     }
+    if (op->cancelled) rc = SBX_E_CANCELLED;
     if (rc == SBX_OK) rc = sbxi_exchange_run(&op->x, now, &op->error);
+    op->client->callbacks--;
     if (rc == SBX_E_AGAIN && op->x.want == 0) op->asleep = true;
     if (rc == SBX_E_AGAIN) return false;
     sbxi_op_answered(op, rc);
@@ -7486,67 +7267,25 @@ SBX_API int sbx_poll(sbx_client *client, uint32_t timeout_ms, size_t *running)
 
 /* ---- starting ------------------------------------------------------------- */
 
-static void sbxi_op_init(sbx_op *op, sbx_client *c, sbx_feature feature, const sbxi_args *args)
+static void sbxi_op_init(sbx_op *op, const sbxi_call *k)
 {
-    const sbx_alloc *a = &c->link.alloc;
-    op->client = c;
-    op->feature = feature;
-    op->args = *args;
+    const sbx_alloc *a = &k->client->link.alloc;
+    size_t limit = 0;
+    op->client = k->client;
+    op->feature = k->feature;
+    op->args = k->args;
+    if (k->call) op->call = *k->call;
     op->status = SBX_PENDING;
     sbxi_error_clear(&op->error);
     sbxi_buf_init(&op->out.text, a, SBX_MAX_REQUEST);
-    sbxi_buf_init(&op->url, a, 1024);
+    sbxi_buf_init(&op->url, a, SBXI_MAX_URL);
     sbxi_buf_init(&op->block, a, SBX_MAX_RESULT);
     sbxi_buf_init(&op->scratch, a, SBX_MAX_REQUEST);
-    if (feature == SBX_FEATURE_COMMAND_RUN) {
-        size_t limit = args->of.command.o.capture_limit;
-        if (!sbxi_size_add(&limit, limit, sizeof(sbxi_owned) + 1)) limit = SIZE_MAX;
-        sbxi_buf_init(&op->captured[0].buf, a, limit);
-        sbxi_buf_init(&op->captured[1].buf, a, limit);
-    } else {
-        sbxi_buf_init(&op->captured[0].buf, a, 0);
-        sbxi_buf_init(&op->captured[1].buf, a, 0);
-    }
-}
-
-/* The list of files of write_many with its paths, in one block. */
-static int sbxi_op_keep_files(sbx_op *op)
-{
-    sbxi_files_args *a = &op->args.of.files;
-    sbxi_cursor c = { NULL, 0, false };
-    sbx_file_write *copy;
-    size_t i;
-    if (a->count > SIZE_MAX / sizeof *copy) return SBX_E_NOMEM;
-    sbxi_cursor_put(&c, a->files, a->count * sizeof *copy, 1);
-    for (i = 0; i < a->count; i++) sbxi_cursor_text(&c, a->files[i].path);
-    if (c.overflow) return SBX_E_NOMEM;
-    op->kept_files.size = c.at;
-    op->kept_files.block = c.data = (char *)sbxi_alloc_get(&op->client->link.alloc, c.at);
-    if (!c.data) return SBX_E_NOMEM;
-    c.at = 0;
-    copy = (sbx_file_write *)sbxi_cursor_put(&c, a->files, a->count * sizeof *copy, 1);
-    for (i = 0; i < a->count; i++) copy[i].path = sbxi_cursor_text(&c, copy[i].path);
-    a->files = copy;
-    return SBX_OK;
-}
-
-/* Copies what must outlive the call that starts the operation: the arguments
-   and the call's own texts. */
-static int sbxi_op_keep(sbx_op *op)
-{
-    static const sbxi_field call_fields[] = {
-        { NULL, NULL, (uint16_t)offsetof(sbx_call, api_key), 0, SBXI_T_STRING, 0 },
-        { NULL, NULL, (uint16_t)offsetof(sbx_call, domain), 0, SBXI_T_STRING, 0 }
-    };
-    static const sbxi_shape call_shape = SBXI_SHAPE(call_fields, sbx_call);
-    const sbx_alloc *alloc = &op->client->link.alloc;
-    sbxi_shape shape = sbxi_keep_shape(op->feature);
-    int rc = sbxi_keep(&op->kept, alloc, &shape, &op->args);
-    if (rc == SBX_OK && (op->call.api_key || op->call.domain))
-        rc = sbxi_keep(&op->kept_call, alloc, &call_shape, &op->call);
-    if (rc == SBX_OK && op->feature == SBX_FEATURE_FILES_WRITE_MANY && op->args.of.files.count)
-        rc = sbxi_op_keep_files(op);
-    return rc;
+    if (op->feature == SBX_FEATURE_COMMAND_RUN
+        && !sbxi_size_add(&limit, op->args.of.command.o.capture_limit, sizeof(sbxi_owned) + 1))
+        limit = SIZE_MAX;
+    sbxi_buf_init(&op->captured[0].buf, a, limit);
+    sbxi_buf_init(&op->captured[1].buf, a, limit);
 }
 
 /* A single file to write is a list of one. */
@@ -7562,12 +7301,14 @@ static void sbxi_op_one_file(sbx_op *op)
     }
     a->one.path = a->path;
     a->files = &a->one;
+    a->count = 1;
 }
 
 /* Where a call's failure goes when there is no operation yet. */
 static int sbxi_call_fail(sbx_client *c, const sbx_call *call, int status, const char *message)
 {
     sbx_error *e = call && call->error ? call->error : &c->error;
+    if (call && call->op) *call->op = NULL;
     sbxi_error_clear(e);
     return sbxi_error_set(e, status, message);
 }
@@ -7587,39 +7328,103 @@ static int sbxi_block(sbx_client *c, sbx_op *op)
     return status;
 }
 
-/* Starts an operation and, unless call->op is set, runs it to its end. `total_ms`
-   is the default of its total clock. `error` is the status of the checks the
-   caller made, with its message. */
-static int sbxi_start(sbx_client *c, sbx_sandbox *s, sbx_feature feature, const sbxi_args *args,
-                      int (*deliver)(sbx_op *op), int32_t total_ms, const sbx_call *call)
+/* ---- what api/ does with a call -------------------------------------------- */
+
+static void sbxi_call_on(sbxi_call *k, sbx_client *client, sbx_feature feature,
+                         const sbx_call *call)
 {
-    sbx_op *op, **end = &c->ops;
-    int32_t ms = call && call->timeout_ms ? call->timeout_ms : total_ms;
-    bool later = call && call->op;
-    if (later) *call->op = NULL;
-    if (!later && c->callbacks) return sbxi_call_fail(c, call, SBX_E_REENTRANT, NULL);
-    if (!later && !c->link.net.wait) return sbxi_call_fail(c, call, SBX_E_NO_WAIT, NULL);
-    if (!sbx_supports(c, feature)) return sbxi_call_fail(c, call, SBX_E_UNSUPPORTED, NULL);
-    if (!c->config.api_key && !(call && call->api_key) && !c->debug)
-        return sbxi_call_fail(c, call, SBX_E_AUTH,
-            SBXI_TEXT("no API key: set config.api_key or its variable"));
-    op = (sbx_op *)sbxi_alloc_get(&c->link.alloc, sizeof *op);
-    if (!op) return sbxi_call_fail(c, call, SBX_E_NOMEM, NULL);
-    sbxi_op_init(op, c, feature, args);
-    if (call) op->call = *call;
-    op->deliver = deliver;
+    memset(k, 0, sizeof *k);
+    k->client = client;
+    k->feature = feature;
+    k->call = call;
+}
+
+static void sbxi_call_in(sbxi_call *k, sbx_sandbox *sandbox, sbx_feature feature,
+                         const sbx_call *call)
+{
+    sbxi_call_on(k, sandbox ? sandbox->client : NULL, feature, call);
+    k->sandbox = sandbox;
+}
+
+/* What must be so; the first that is not is what the user hears of. */
+static void sbxi_need(sbxi_call *k, bool fine, const char *message)
+{
+    if (fine || k->status) return;
+    k->status = SBX_E_ARG;
+    k->message = message;
+}
+
+/* Functions that make no sense without a place for their result. */
+#define SBXI_BIT(feature) (UINT32_C(1) << SBX_FEATURE_##feature)
+#define SBXI_NEED_RESULT (SBXI_BIT(SANDBOX_CREATE) | SBXI_BIT(SANDBOX_GET_INFO) \
+    | SBXI_BIT(SANDBOX_LIST) | SBXI_BIT(COMMAND_LIST) | SBXI_BIT(FILES_LIST) \
+    | SBXI_BIT(FILES_STAT) | SBXI_BIT(FILES_EXISTS))
+
+/* The checks of all calls, those of this client and of the moment. */
+static void sbxi_call_check(sbxi_call *k)
+{
+    const sbx_client *c = k->client;
+    const sbx_call *call = k->call;
+    const sbxi_args *a = &k->args;
+    sbxi_need(k, a->out || a->answer || a->each.file || !(SBXI_NEED_RESULT >> k->feature & 1),
+        SBXI_TEXT("out, each or exists is NULL"));
+    if (k->status) return;
+    if (!(call && call->op)) {
+        if (c->callbacks) k->status = SBX_E_REENTRANT;
+        else if (!c->link.net.wait) k->status = SBX_E_NO_WAIT;
+    }
+    if (k->status) return;
+    if (!sbx_supports(c, k->feature)) {
+        k->status = SBX_E_UNSUPPORTED;
+    } else if (!c->config.api_key && !(call && call->api_key) && !c->debug) {
+        k->status = SBX_E_AUTH;
+        k->message = SBXI_TEXT("no API key: set config.api_key or its variable");
+    }
+}
+
+/* The operation of a call, linked to its client; NULL: no memory. */
+static sbx_op *sbxi_op_new(const sbxi_call *k)
+{
+    sbx_client *c = k->client;
+    const sbxi_route *route = &c->provider->routes[k->feature];
+    sbx_op *op = (sbx_op *)sbxi_alloc_get(&c->link.alloc, sizeof *op), **end = &c->ops;
+    int32_t ms = c->link.clocks.total_ms;
+    if (!op) return NULL;
+    if (route->send >= SBXI_SEND_RAW || route->recv >= SBXI_RECV_SINK) ms = SBX_NEVER;
+    if (k->total_ms) ms = k->total_ms;
+    sbxi_op_init(op, k);
+    if (op->call.timeout_ms) ms = op->call.timeout_ms;
     op->deadline = sbxi_after(sbxi_now(c), ms);
-    op->sandbox = s;
-    if (s) s->refs++;
-    if (later && sbxi_op_keep(op) != SBX_OK) {
-        sbxi_op_free(op);
-        return sbxi_call_fail(c, call, SBX_E_NOMEM, NULL);
+    op->sandbox = k->sandbox;
+    if (op->sandbox) op->sandbox->refs++;
+    if (op->call.op) {
+        op->kept = sbxi_keep(&c->link.alloc,
+            op->feature >= SBX_FEATURE_FILES_READ ? SBX_FEATURE_FILES_READ : op->feature, op, 0);
+        if (!op->kept) {
+            sbxi_op_free(op);
+            return NULL;
+        }
     }
     sbxi_op_one_file(op);
     while (*end) end = &(*end)->next;
     *end = op;
-    if (!later) return sbxi_block(c, op);
-    *call->op = op;
+    return op;
+}
+
+/* Starts an operation and, unless call->op is set, runs it to its end. */
+static int sbxi_start(sbxi_call *k)
+{
+    sbx_op *op, **later = k->call ? k->call->op : NULL;
+    if (k->args.answer) *k->args.answer = false;
+    if (k->args.out) memset(k->args.out, 0, sizeof(void *)); /* some struct's pointer */
+    if (!k->client) return SBX_E_ARG;
+    if (later) *later = NULL;
+    sbxi_call_check(k);
+    if (k->status) return sbxi_call_fail(k->client, k->call, k->status, k->message);
+    op = sbxi_op_new(k);
+    if (!op) return sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
+    if (!later) return sbxi_block(k->client, op);
+    *later = op;
     return SBX_PENDING;
 }
 
@@ -7635,7 +7440,8 @@ SBX_API void sbx_op_wake(sbx_op *op)
 SBX_API void sbx_op_cancel(sbx_op *op)
 {
     if (!op || op->phase == SBXI_PHASE_END || op->detached) return;
-    if (op->feature == SBX_FEATURE_SANDBOX_CREATE && op->x.conn && op->x.sent) {
+    if (op->feature == SBX_FEATURE_SANDBOX_CREATE
+        && ((op->x.conn && op->x.sent) || op->sandbox)) {
         op->error.may_exist = SBX_YES;
         op->detached = true;
         sbxi_op_tell(op, SBX_E_CANCELLED);
@@ -7643,7 +7449,7 @@ SBX_API void sbx_op_cancel(sbx_op *op)
     }
     /* inside one of its own callbacks the exchange must not vanish: the driver
        ends it as soon as the callback has returned */
-    op->cancelled = true;
+    op->cancelled = op->x.stop = true;
     if (!op->client->callbacks) sbxi_op_finish(op, SBX_E_CANCELLED);
 }
 
@@ -7672,15 +7478,16 @@ static void sbxi_follow_up(sbx_client *c)
 
 SBX_API int sbx_close(sbx_client *client)
 {
+    sbx_op *op;
     if (!client) return SBX_OK;
     if (client->callbacks) return SBX_E_REENTRANT;
+    for (op = client->ops; op; op = op->next) {
+        op->call.done = NULL;
+        sbx_op_cancel(op); /* a create that was sent goes on, to be undone */
+    }
     sbxi_follow_up(client);
-    while (client->ops) {
-        sbx_op *op = client->ops;
-        if (op->phase != SBXI_PHASE_END) {
-            op->call.done = NULL;
-            sbxi_op_finish(op, SBX_E_CANCELLED);
-        }
+    while ((op = client->ops) != NULL) {
+        if (op->phase != SBXI_PHASE_END) sbxi_op_finish(op, SBX_E_CANCELLED);
         sbxi_op_free(op);
     }
     sbxi_client_free(client);
@@ -7694,18 +7501,16 @@ SBX_API int sbx_close(sbx_client *client)
 /* "1.22.3" as 1 << 20 | 22 << 10 | 3; what is not said or no number is 0. */
 static uint32_t sbxi_version(const char *text)
 {
-    uint32_t v = 0, part = 0;
-    unsigned dots = 0;
-    for (; text && *text && dots < 3; text++) {
-        if (sbxi_is_digit(*text)) {
+    uint32_t v = 0;
+    unsigned i;
+    for (i = 0; i < 3; i++) {
+        uint32_t part = 0;
+        for (; sbxi_is_digit(*text); text++)
             part = SBXI_MIN(part * 10 + (uint32_t)(*text - '0'), 1023);
-        } else {
-            v |= part << (20 - 10 * dots);
-            part = 0;
-            dots = *text == '.' ? dots + 1 : 3;
-        }
+        v = v << 10 | part;
+        if (*text == '.') text++;
     }
-    return dots < 3 ? v | part << (20 - 10 * dots) : v;
+    return v;
 }
 
 #define SBXI_VERSION(major, minor, patch) \
@@ -7717,61 +7522,6 @@ static SBXI_MAYBE bool sbxi_older(const sbx_sandbox *s, uint32_t version)
     const char *v = s ? s->access.daemon_version : NULL;
     return v && v[0] && sbxi_version(v) < version;
 }
-
-/* A random UUID (version 4) as text. */
-static SBXI_MAYBE int sbxi_uuid(sbx_op *op, char out[37])
-{
-    char hex[33];
-    size_t i, n = 0;
-    int rc = sbxi_hex_boundary(op, hex);
-    if (rc != SBX_OK) return rc;
-    hex[12] = '4';
-    hex[16] = "89ab"[sbxi_hex_value(hex[16]) & 3];
-    for (i = 0; i < 32; i++) {
-        if (i == 8 || i == 12 || i == 16 || i == 20) out[n++] = '-';
-        out[n++] = hex[i];
-    }
-    out[n] = 0;
-    return SBX_OK;
-}
-
-#define SBXI_TIME_MAX 32
-
-/* "2025-01-01T00:00:00+00:00" of a time before the year 10000, NUL-terminated;
-   returns its length. Days are found bit by bit: no 64-bit division. */
-static SBXI_MAYBE size_t sbxi_print_time(char *out, int64_t unix_ms)
-{
-    static const char form[] = "0000-00-00T00:00:00+00:00";
-    uint64_t ms = unix_ms > 0 ? (uint64_t)unix_ms : 0;
-    uint32_t days = 0, s, era, doe, yoe, doy, mp, part[6];
-    unsigned i, at;
-    for (i = 22; i-- > 0;)
-        if (ms >= (uint64_t)86400000 << i) {
-            ms -= (uint64_t)86400000 << i;
-            days |= 1u << i;
-        }
-    s = (uint32_t)ms / 1000;
-    days += 719468; /* from 0000-03-01: years then end with February */
-    era = days / 146097;
-    doe = days - era * 146097;
-    yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    mp = (5 * doy + 2) / 153;
-    part[2] = doy - (153 * mp + 2) / 5 + 1;
-    part[1] = mp < 10 ? mp + 3 : mp - 9;
-    part[0] = yoe + era * 400 + (part[1] <= 2);
-    part[3] = s / 3600;
-    part[4] = s / 60 % 60;
-    part[5] = s % 60;
-    memcpy(out, form, sizeof form);
-    for (i = 0, at = 2; i < 6; i++, at += 3) {
-        out[at] = (char)('0' + part[i] / 10 % 10);
-        out[at + 1] = (char)('0' + part[i] % 10);
-    }
-    out[0] = (char)('0' + part[0] / 1000 % 10);
-    out[1] = (char)('0' + part[0] / 100 % 10);
-    return sizeof form - 1;
-}
 /* e2b - E2B and E2B-compatible hosts: a REST control plane, and a daemon (envd)
    in every sandbox with REST for file contents and Connect RPC (JSON) for all
    else. Wire form of the Python SDK 2.63. Tables first. */
@@ -7779,12 +7529,12 @@ static SBXI_MAYBE size_t sbxi_print_time(char *out, int64_t unix_ms)
 #ifndef SBX_NO_E2B
 
 #define SBXI_FIELD(name, type, struct_, member) \
-    { name, NULL, (uint16_t)offsetof(struct_, member), 0, SBXI_T_##type, 0 }
-#define SBXI_SUB(name, type, shape) { name, &shape, 0, 0, SBXI_T_##type, 0 }
-#define SBXI_IN(name, type, member) { name, NULL, SBXI_ARG(member), 0, SBXI_T_##type, 0 }
+    { name, NULL, (uint16_t)offsetof(struct_, member), 0, SBXI_T_##type }
+#define SBXI_SUB(name, type, shape) { name, &shape, 0, 0, SBXI_T_##type }
+#define SBXI_IN(name, type, member) { name, NULL, SBXI_ARG(member), 0, SBXI_T_##type }
 #define SBXI_FIXED(name, struct_, member) \
     { name, NULL, (uint16_t)offsetof(struct_, member), \
-      (uint16_t)sizeof(((struct_ *)0)->member), SBXI_T_TEXT, 0 }
+      (uint8_t)sizeof(((struct_ *)0)->member), SBXI_T_TEXT }
 
 /* ---- errors --------------------------------------------------------------- */
 
@@ -7795,6 +7545,10 @@ static const sbxi_field sbxi_e2b_fault_fields[] = {
     SBXI_FIXED("message", sbxi_fault, message)
 };
 static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_fault);
+
+/* Where the rules of single routes begin: behind those of all. */
+enum { SBXI_E2B_MISSING_IS_NO = 22, SBXI_E2B_GONE_IS_NO = 25, SBXI_E2B_EXISTS_IS_NO = 27,
+    SBXI_E2B_DEADLINE_KILLS = 29 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -7819,34 +7573,22 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     { "canceled", 0, SBX_E_CANCELLED, 0 },
     { "deadline_exceeded", 0, SBX_E_TIMEOUT, 0 },
     { "unimplemented", 0, SBX_E_UNSUPPORTED_HOST, 0 },
-    { "internal", 0, SBX_E_SERVER, 0 },
-    { "unknown", 0, SBX_E_SERVER, 0 },
-    { "data_loss", 0, SBX_E_SERVER, 0 },
-    { NULL, 0, 0, 0 }
-};
-
-static const sbxi_rule sbxi_e2b_missing_is_no[] = {
-    { "not_found", 0, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_MISSING_IS_NO] = { "not_found", 0, SBXI_MEANS_NO, 0 },
     { NULL, 404, SBXI_MEANS_NO, 0 },
-    { NULL, 0, 0, 0 }
-};
-static const sbxi_rule sbxi_e2b_gone_is_no[] = {
-    { NULL, 502, SBXI_MEANS_NO, 0 },
-    { NULL, 0, 0, 0 }
-};
-static const sbxi_rule sbxi_e2b_exists_is_no[] = {
-    { "already_exists", 0, SBXI_MEANS_NO, 0 },
-    { NULL, 0, 0, 0 }
-};
-static const sbxi_rule sbxi_e2b_deadline_kills[] = {
-    { "deadline_exceeded", 0, SBX_E_KILLED, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_GONE_IS_NO] = { NULL, 502, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_EXISTS_IS_NO] = { "already_exists", 0, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_DEADLINE_KILLS] = { "deadline_exceeded", 0, SBX_E_KILLED, 0 },
     { NULL, 0, 0, 0 }
 };
 
 /* ---- sandboxes ------------------------------------------------------------ */
 
 static const sbxi_field sbxi_e2b_resume_fields[] = {
-    SBXI_IN("enabled", CHOICE, create.auto_resume)
+    SBXI_IN("enabled", CHOICE, create.o.auto_resume)
 };
 static const sbxi_shape sbxi_e2b_resume = SBXI_SHAPE(sbxi_e2b_resume_fields, sbxi_args);
 
@@ -7854,20 +7596,20 @@ static const sbxi_field sbxi_e2b_create_fields[] = {
     SBXI_IN("templateID", STRING, create.o.template_id),
     SBXI_IN("timeout", INT, create.o.timeout_s),
     SBXI_IN("autoPause", CHOICE, create.auto_pause),
-    SBXI_IN("autoPauseMemory", CHOICE, create.auto_pause_memory),
+    SBXI_IN("autoPauseMemory", CHOICE, create.o.pause_memory),
     SBXI_SUB("autoResume", OBJECT, sbxi_e2b_resume),
     SBXI_IN("allow_internet_access", CHOICE, create.o.internet),
-    { "metadata", NULL, SBXI_ARG(create.o.metadata), 0, SBXI_T_PAIRS, SBXI_F_ALWAYS },
-    { "envVars", NULL, SBXI_ARG(create.o.envs), 0, SBXI_T_PAIRS, SBXI_F_ALWAYS }
+    { "metadata", NULL, SBXI_ARG(create.o.metadata), SBXI_ALWAYS, SBXI_T_PAIRS },
+    { "envVars", NULL, SBXI_ARG(create.o.envs), SBXI_ALWAYS, SBXI_T_PAIRS }
 };
 static const sbxi_shape sbxi_e2b_create = SBXI_SHAPE(sbxi_e2b_create_fields, sbxi_args);
 
 static const sbxi_field sbxi_e2b_access_fields[] = {
     SBXI_FIELD("sandboxID", STRING, sbxi_access, id),
-    SBXI_FIELD("envdAccessToken", STRING, sbxi_access, access_token),
-    SBXI_FIELD("trafficAccessToken", STRING, sbxi_access, traffic_token),
-    SBXI_FIELD("domain", STRING, sbxi_access, domain),
-    SBXI_FIELD("envdVersion", STRING, sbxi_access, daemon_version)
+    SBXI_FIELD("envdAccessToken", STRING, sbxi_access, of.access_token),
+    SBXI_FIELD("trafficAccessToken", STRING, sbxi_access, of.traffic_token),
+    SBXI_FIELD("domain", STRING, sbxi_access, of.domain),
+    SBXI_FIELD("envdVersion", STRING, sbxi_access, of.daemon_version)
 };
 static const sbxi_shape sbxi_e2b_access = SBXI_SHAPE(sbxi_e2b_access_fields, sbxi_access);
 
@@ -7876,7 +7618,7 @@ static const char *const sbxi_e2b_ends[] = { "kill", "pause", NULL };
 
 static const sbxi_field sbxi_e2b_lifecycle_fields[] = {
     SBXI_FIELD("autoResume", CHOICE, sbx_sandbox_info, auto_resume),
-    { "onTimeout", sbxi_e2b_ends, offsetof(sbx_sandbox_info, on_timeout), 0, SBXI_T_ENUM, 0 }
+    { "onTimeout", sbxi_e2b_ends, offsetof(sbx_sandbox_info, on_timeout), 0, SBXI_T_ENUM }
 };
 static const sbxi_shape sbxi_e2b_lifecycle = SBXI_SHAPE(sbxi_e2b_lifecycle_fields,
     sbx_sandbox_info);
@@ -7890,7 +7632,7 @@ static const sbxi_field sbxi_e2b_info_fields[] = {
     SBXI_FIELD("cpuCount", INT, sbx_sandbox_info, cpu_count),
     SBXI_FIELD("memoryMB", INT, sbx_sandbox_info, memory_mib),
     SBXI_FIELD("diskSizeMB", INT, sbx_sandbox_info, disk_mib),
-    { "state", sbxi_e2b_states, offsetof(sbx_sandbox_info, state), 0, SBXI_T_ENUM, 0 },
+    { "state", sbxi_e2b_states, offsetof(sbx_sandbox_info, state), 0, SBXI_T_ENUM },
     SBXI_FIELD("envdVersion", STRING, sbx_sandbox_info, daemon_version),
     SBXI_FIELD("metadata", PAIRS, sbx_sandbox_info, metadata),
     SBXI_FIELD("envdAccessToken", STRING, sbx_sandbox_info, access_token),
@@ -7907,22 +7649,22 @@ static const sbxi_field sbxi_e2b_list_fields[] = {
     SBXI_IN("startedAfter", STRING, list.after),
     SBXI_IN("template", STRING, list.q.template_id),
     SBXI_IN("nextToken", STRING, list.token),
-    SBXI_IN("limit", INT, list.limit)
+    SBXI_IN("limit", STRING, list.limit)
 };
 static const sbxi_shape sbxi_e2b_list = SBXI_SHAPE(sbxi_e2b_list_fields, sbxi_args);
 
-static const sbxi_field sbxi_e2b_connect_fields[] = { SBXI_IN("timeout", INT, time.timeout_s) };
+static const sbxi_field sbxi_e2b_connect_fields[] = { SBXI_IN("timeout", INT, timeout_s) };
 static const sbxi_shape sbxi_e2b_connect = SBXI_SHAPE(sbxi_e2b_connect_fields, sbxi_args);
 
 static const sbxi_field sbxi_e2b_timeout_fields[] = {
-    { "timeout", NULL, SBXI_ARG(time.timeout_s), 0, SBXI_T_INT, SBXI_F_ALWAYS }
+    { "timeout", NULL, SBXI_ARG(timeout_s), SBXI_ALWAYS, SBXI_T_INT }
 };
 static const sbxi_shape sbxi_e2b_timeout = SBXI_SHAPE(sbxi_e2b_timeout_fields, sbxi_args);
 
 /* ---- processes ------------------------------------------------------------ */
 
 static const sbxi_field sbxi_e2b_process_fields[] = {
-    { "cmd", "/bin/bash", 0, 0, SBXI_T_LITERAL, 0 },
+    { "cmd", "/bin/bash", 0, 0, SBXI_T_LITERAL },
     SBXI_IN("args", STRINGS, command.argv),
     SBXI_IN("envs", PAIRS, command.o.envs),
     SBXI_IN("cwd", STRING, command.o.cwd)
@@ -7940,9 +7682,9 @@ static const sbxi_field sbxi_e2b_started_fields[] = { SBXI_FIELD("pid", UINT, sb
 static const sbxi_shape sbxi_e2b_started = SBXI_SHAPE(sbxi_e2b_started_fields, sbxi_event);
 
 static const sbxi_field sbxi_e2b_data_fields[] = {
-    { "stdout", NULL, 0, 1, SBXI_T_BYTES, 0 },
-    { "stderr", NULL, 0, 2, SBXI_T_BYTES, 0 },
-    { "pty", NULL, 0, 3, SBXI_T_BYTES, 0 }
+    { "stdout", NULL, 0, 1, SBXI_T_BYTES },
+    { "stderr", NULL, 0, 2, SBXI_T_BYTES },
+    { "pty", NULL, 0, 3, SBXI_T_BYTES }
 };
 static const sbxi_shape sbxi_e2b_data = SBXI_SHAPE(sbxi_e2b_data_fields, sbxi_event);
 
@@ -7966,7 +7708,7 @@ static const sbxi_shape sbxi_e2b_event = SBXI_SHAPE(sbxi_e2b_event_fields, sbxi_
 static const sbxi_field sbxi_e2b_message_fields[] = {
     SBXI_SUB("event", OBJECT, sbxi_e2b_event),
     SBXI_FIELD("error", SEEN, sbxi_event, failed),
-    { "error", &sbxi_e2b_fault, offsetof(sbxi_event, fault), 0, SBXI_T_OBJECT, 0 }
+    { "error", &sbxi_e2b_fault, offsetof(sbxi_event, fault), 0, SBXI_T_OBJECT }
 };
 static const sbxi_shape sbxi_e2b_message = SBXI_SHAPE(sbxi_e2b_message_fields, sbxi_event);
 
@@ -7991,12 +7733,12 @@ static const sbxi_field sbxi_e2b_processes_fields[] = {
 static const sbxi_shape sbxi_e2b_processes = SBXI_SHAPE(sbxi_e2b_processes_fields,
     sbx_process_info);
 
-static const sbxi_field sbxi_e2b_pid_fields[] = { SBXI_IN("pid", UINT, pid.pid) };
+static const sbxi_field sbxi_e2b_pid_fields[] = { SBXI_IN("pid", UINT, pid) };
 static const sbxi_shape sbxi_e2b_pid = SBXI_SHAPE(sbxi_e2b_pid_fields, sbxi_args);
 
 static const sbxi_field sbxi_e2b_kill_fields[] = {
     SBXI_SUB("process", OBJECT, sbxi_e2b_pid),
-    { "signal", "SIGNAL_SIGKILL", 0, 0, SBXI_T_LITERAL, 0 }
+    { "signal", "SIGNAL_SIGKILL", 0, 0, SBXI_T_LITERAL }
 };
 static const sbxi_shape sbxi_e2b_kill = SBXI_SHAPE(sbxi_e2b_kill_fields, sbxi_args);
 
@@ -8009,7 +7751,7 @@ static const char *const sbxi_e2b_plain_kinds[] = { "file", "dir", "symlink", NU
 
 static const sbxi_field sbxi_e2b_file_fields[] = {
     SBXI_FIELD("name", STRING, sbx_file_info, name),
-    { "type", sbxi_e2b_kinds, offsetof(sbx_file_info, type), 0, SBXI_T_ENUM, 0 },
+    { "type", sbxi_e2b_kinds, offsetof(sbx_file_info, type), 0, SBXI_T_ENUM },
     SBXI_FIELD("path", STRING, sbx_file_info, path),
     SBXI_FIELD("size", INT64, sbx_file_info, size),
     SBXI_FIELD("mode", UINT, sbx_file_info, mode),
@@ -8026,7 +7768,7 @@ static const sbxi_shape sbxi_e2b_file = SBXI_SHAPE(sbxi_e2b_file_fields, sbx_fil
 static const sbxi_field sbxi_e2b_written_fields[] = {
     SBXI_FIELD("path", STRING, sbx_file_info, path),
     SBXI_FIELD("name", STRING, sbx_file_info, name),
-    { "type", sbxi_e2b_plain_kinds, offsetof(sbx_file_info, type), 0, SBXI_T_ENUM, 0 },
+    { "type", sbxi_e2b_plain_kinds, offsetof(sbx_file_info, type), 0, SBXI_T_ENUM },
     SBXI_FIELD("metadata", PAIRS, sbx_file_info, metadata)
 };
 static const sbxi_shape sbxi_e2b_written = SBXI_SHAPE(sbxi_e2b_written_fields, sbx_file_info);
@@ -8063,85 +7805,87 @@ static const sbxi_shape sbxi_e2b_user_path = SBXI_SHAPE(sbxi_e2b_user_path_field
 
 /* ---- routes --------------------------------------------------------------- */
 
-#define SBXI_CONTROL SBXI_HOST_CONTROL
-#define SBXI_DAEMON SBXI_HOST_SANDBOX
+enum { SBXI_E2B_NEW, SBXI_E2B_ONE, SBXI_E2B_ROOT, SBXI_E2B_PROCESS, SBXI_E2B_FILES };
+static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{id}", "",
+    "/process.Process/", "/filesystem.Filesystem/" };
 
-static const sbxi_route
-    sbxi_e2b_r_create = { "POST", "/v2/sandboxes", NULL, &sbxi_e2b_create, &sbxi_e2b_access, NULL,
-        SBXI_CONTROL, SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
-    sbxi_e2b_r_connect = { "POST", "/v2/sandboxes/{id}/connect", NULL, &sbxi_e2b_connect,
-        &sbxi_e2b_access, NULL,
-        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
-    sbxi_e2b_r_info = { "GET", "/sandboxes/{id}", NULL, NULL, &sbxi_e2b_info, NULL,
-        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_RESULT, true, false, NULL },
-    sbxi_e2b_r_access = { "GET", "/sandboxes/{id}", NULL, NULL, &sbxi_e2b_access, NULL,
-        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_RESULT, true, false, NULL },
-    sbxi_e2b_r_list = { "GET", "/v2/sandboxes", &sbxi_e2b_list, NULL, &sbxi_e2b_info, NULL,
-        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH, true, false,
-        "x-next-token" },
-    sbxi_e2b_r_timeout = { "POST", "/sandboxes/{id}/timeout", NULL, &sbxi_e2b_timeout, NULL, NULL,
-        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
-    sbxi_e2b_r_kill = { "DELETE", "/sandboxes/{id}", NULL, NULL, NULL, sbxi_e2b_missing_is_no,
-        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, true, false, NULL },
-    sbxi_e2b_r_health = { "GET", "/health", NULL, NULL, NULL, sbxi_e2b_gone_is_no,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, true, false, NULL },
-    sbxi_e2b_r_start = { "POST", "/process.Process/Start", NULL, &sbxi_e2b_start,
-        &sbxi_e2b_message, sbxi_e2b_deadline_kills,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, false, false, NULL },
-    sbxi_e2b_r_processes = { "POST", "/process.Process/List", NULL, NULL, &sbxi_e2b_processes, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_EACH, true, true, NULL },
-    sbxi_e2b_r_signal = { "POST", "/process.Process/SendSignal", NULL, &sbxi_e2b_kill, NULL,
-        sbxi_e2b_missing_is_no,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
-    sbxi_e2b_r_read = { "GET", "/files", &sbxi_e2b_path_user, NULL, NULL, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_NOTHING, SBXI_RECV_SINK, false, false, NULL },
-    sbxi_e2b_r_write_raw = { "POST", "/files", &sbxi_e2b_path_user, NULL, &sbxi_e2b_written, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_RAW, SBXI_RECV_EACH, false, false, NULL },
-    sbxi_e2b_r_write = { "POST", "/files", &sbxi_e2b_user_path, NULL, &sbxi_e2b_written, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_MULTIPART, SBXI_RECV_EACH, false, false, NULL },
-    sbxi_e2b_r_list_dir = { "POST", "/filesystem.Filesystem/ListDir", NULL, &sbxi_e2b_dir,
-        &sbxi_e2b_entries, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_EACH, true, true, NULL },
-    sbxi_e2b_r_stat = { "POST", "/filesystem.Filesystem/Stat", NULL, &sbxi_e2b_path,
-        &sbxi_e2b_entry, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
-    sbxi_e2b_r_exists = { "POST", "/filesystem.Filesystem/Stat", NULL, &sbxi_e2b_path,
-        NULL, sbxi_e2b_missing_is_no,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
-    sbxi_e2b_r_remove = { "POST", "/filesystem.Filesystem/Remove", NULL, &sbxi_e2b_path, NULL, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
-    sbxi_e2b_r_move = { "POST", "/filesystem.Filesystem/Move", NULL, &sbxi_e2b_move,
-        &sbxi_e2b_entry, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
-    sbxi_e2b_r_make_dir = { "POST", "/filesystem.Filesystem/MakeDir", NULL, &sbxi_e2b_path, NULL,
-        sbxi_e2b_exists_is_no,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL };
+/* How the routes of one family begin: prefix, method, host, retry. */
+#define SBXI_ALL(method) SBXI_E2B_NEW, method, SBXI_HOST_CONTROL
+#define SBXI_ONE(method) SBXI_E2B_ONE, method, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE
+#define SBXI_PLAIN(method) SBXI_E2B_ROOT, method, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
+#define SBXI_RPC(prefix) SBXI_E2B_##prefix, SBXI_POST, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
+
+enum { SBXI_E2B_WRITE_RAW = SBXI_ROUTE_OWN, SBXI_E2B_ROUTES };
+
+static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
+    [SBX_FEATURE_SANDBOX_CREATE] = { "", &sbxi_e2b_create, &sbxi_e2b_access, SBXI_ALL(SBXI_POST),
+        SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_SANDBOX_CONNECT] = { "/{id}/connect", &sbxi_e2b_connect, &sbxi_e2b_access,
+        SBXI_ALL(SBXI_POST), SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_SANDBOX_GET_INFO] = { "", NULL, &sbxi_e2b_info, SBXI_ONE(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_SANDBOX_LIST] = { "", &sbxi_e2b_list, &sbxi_e2b_info, SBXI_ALL(SBXI_GET),
+        SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_SANDBOX_SET_TIMEOUT] = { "/timeout", &sbxi_e2b_timeout, NULL, SBXI_ONE(SBXI_POST),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
+    [SBX_FEATURE_SANDBOX_KILL] = { "", NULL, NULL, SBXI_ONE(SBXI_DELETE),
+        SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
+    [SBX_FEATURE_SANDBOX_IS_RUNNING] = { "/health", NULL, NULL, SBXI_PLAIN(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO },
+    [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
+    [SBX_FEATURE_COMMAND_RUN] = { "Start", &sbxi_e2b_start, &sbxi_e2b_message, SBXI_RPC(PROCESS),
+        SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_DEADLINE_KILLS },
+    [SBX_FEATURE_COMMAND_LIST] = { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
+        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
+    [SBX_FEATURE_COMMAND_KILL] = { "SendSignal", &sbxi_e2b_kill, NULL, SBXI_RPC(PROCESS),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
+    [SBX_FEATURE_FILES_READ] = { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_SINK, 0 },
+    [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_FILES_WRITE_MANY] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_FILES_LIST] = { "ListDir", &sbxi_e2b_dir, &sbxi_e2b_entries, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
+    [SBX_FEATURE_FILES_STAT] = { "Stat", &sbxi_e2b_path, &sbxi_e2b_entry, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_FILES_EXISTS] = { "Stat", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
+    [SBX_FEATURE_FILES_REMOVE] = { "Remove", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
+    [SBX_FEATURE_FILES_RENAME] = { "Move", &sbxi_e2b_move, &sbxi_e2b_entry, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_FILES_MAKE_DIR] = { "MakeDir", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_EXISTS_IS_NO },
+    [SBXI_ROUTE_ACCESS] = { "", NULL, &sbxi_e2b_access, SBXI_ONE(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0 },
+    [SBXI_E2B_WRITE_RAW] = { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_RAW, SBXI_RECV_EACH, 0 }
+};
 
 /* ---- what no table says: base URLs and headers ---------------------------- */
 
 /* Domains whose sandboxes are reached through one shared host and headers. */
 static bool sbxi_e2b_shared_host(const char *domain)
 {
-    static const char *const known[] = { "e2b.app", "e2b.dev", "e2b.pro", "e2b-staging.dev",
-        "e2b-tango.dev", "e2b-juliett.dev", "foxtrot-2.e2b.dev" };
-    size_t i;
-    for (i = 0; i < SBXI_LEN(known); i++)
-        if (strcmp(domain, known[i]) == 0) return true;
-    return false;
+    static const char known[] = "|e2b.app|e2b.dev|e2b.pro|e2b-staging.dev|e2b-tango.dev"
+        "|e2b-juliett.dev|foxtrot-2.e2b.dev|";
+    size_t n = strlen(domain);
+    const char *at = strstr(known + 1, domain);
+    return n > 0 && at && at[-1] == '|' && at[n] == '|';
 }
 
-static const char *sbxi_e2b_base(sbx_op *op, uint8_t host)
+static const char *sbxi_e2b_base(const sbx_op *op)
 {
     const sbx_client *c = op->client;
-    const sbx_sandbox *s = op->sandbox;
-    if (host == SBXI_HOST_CONTROL) {
+    if (op->route->host == SBXI_HOST_CONTROL) {
         if (c->config.api_url) return c->config.api_url;
         return c->debug ? "http://localhost:3000" : "https://api.{domain}";
     }
-    if (s->access.data_url) return s->access.data_url;
+    if (op->sandbox->access.data_url) return op->sandbox->access.data_url;
     if (c->config.sandbox_url) return c->config.sandbox_url;
     if (c->debug) return "http://localhost:{port}";
-    return sbxi_e2b_shared_host(s->access.domain ? s->access.domain : sbxi_op_domain(op))
+    return sbxi_e2b_shared_host(sbxi_op_domain(op))
         ? "https://sandbox.{domain}" : "https://{port}-{id}.{domain}";
 }
 
@@ -8159,56 +7903,47 @@ static const char *sbxi_e2b_user(const sbx_op *op)
 }
 
 /* How long the service may work: a unary call's total, a command's life. */
-static int32_t sbxi_e2b_limit_ms(const sbx_op *op, const sbxi_route *route)
+static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
 {
-    int32_t ms = op->call.timeout_ms ? op->call.timeout_ms : op->client->link.clocks.total_ms;
-    if (route == &sbxi_e2b_r_start) ms = op->args.of.command.o.timeout_ms;
-    if (route == &sbxi_e2b_r_start && ms == 0) ms = 60000;
-    return ms;
+    if (op->route->recv == SBXI_RECV_EVENTS)
+        return op->args.of.command.o.timeout_ms ? op->args.of.command.o.timeout_ms : 60000;
+    return op->call.timeout_ms ? op->call.timeout_ms : op->client->link.clocks.total_ms;
 }
 
-static const sbxi_field sbxi_e2b_heads[] = {
-    SBXI_FIELD("X-API-KEY", STRING, sbxi_heads, key),
-    SBXI_FIELD("Idempotency-Key", STRING, sbxi_heads, idempotency_key),
-    SBXI_FIELD("E2b-Sandbox-Id", STRING, sbxi_heads, id),
-    SBXI_FIELD("E2b-Sandbox-Port", STRING, sbxi_heads, port),
-    SBXI_FIELD("X-Access-Token", STRING, sbxi_heads, token),
-    SBXI_FIELD("Connect-Protocol-Version", STRING, sbxi_heads, protocol),
-    SBXI_FIELD("Connect-Timeout-Ms", INT, sbxi_heads, timeout_ms),
-    SBXI_FIELD("Keepalive-Ping-Interval", INT, sbxi_heads, ping_s),
-    { NULL, NULL, 0, 0, 0, 0 }
-};
-
 /* The API key never goes to a sandbox. */
-static void sbxi_e2b_headers(sbx_op *op, const sbxi_route *route, sbxi_heads *h)
+static void sbxi_e2b_headers(sbx_op *op)
 {
-    const sbx_sandbox *s = op->sandbox;
+    const sbxi_route *route = op->route;
+    sbxi_buf *b = &op->out.text;
+    int32_t ms;
     if (route->host == SBXI_HOST_CONTROL) {
-        h->key = sbxi_op_key(op);
-        if (route == &sbxi_e2b_r_create) h->idempotency_key = op->args.of.create.key;
+        sbxi_header_line(b, "X-API-KEY", sbxi_op_key(op));
+        if (op->feature == SBX_FEATURE_SANDBOX_CREATE && route->send == SBXI_SEND_JSON)
+            sbxi_header_line(b, "Idempotency-Key", op->args.of.create.key);
         return;
     }
-    h->id = s->id;
-    h->port = op->client->provider->port;
-    h->token = s->access.access_token;
+    sbxi_header_line(b, "E2b-Sandbox-Id", op->sandbox->id);
+    sbxi_header_line(b, "E2b-Sandbox-Port", op->client->provider->port);
+    sbxi_header_line(b, "X-Access-Token", op->sandbox->access.access_token);
     if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE) return;
-    h->protocol = "1";
-    h->timeout_ms = sbxi_e2b_limit_ms(op, route);
-    h->user = sbxi_e2b_user(op);
-    if (route->recv == SBXI_RECV_EVENTS) h->ping_s = 50;
+    sbxi_buf_text(b, "Connect-Protocol-Version: 1\r\n");
+    ms = sbxi_e2b_limit_ms(op);
+    if (ms > 0) {
+        sbxi_buf_text(b, "Connect-Timeout-Ms: ");
+        sbxi_buf_u64(b, (uint32_t)ms);
+        sbxi_buf_text(b, "\r\n");
+    }
+    if (route->recv == SBXI_RECV_EVENTS) sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
+    sbxi_op_user(op, sbxi_e2b_user(op));
 }
 
 static int sbxi_e2b_host(const sbx_sandbox *s, uint16_t port, sbxi_buf *out)
 {
     const sbx_client *c = s->client;
-    if (c->debug) {
-        sbxi_buf_text(out, "localhost:");
-        return sbxi_buf_u64(out, port);
-    }
+    if (c->debug) sbxi_buf_text(out, "localhost:");
     sbxi_buf_u64(out, port);
-    sbxi_buf_text(out, "-");
-    sbxi_buf_text(out, s->id);
-    sbxi_buf_text(out, ".");
+    if (c->debug) return out->status;
+    sbxi_buf_texts(out, "-", s->id, ".");
     return sbxi_buf_text(out, s->access.domain ? s->access.domain : c->config.domain);
 }
 
@@ -8249,41 +7984,37 @@ enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT };
 
 static bool sbxi_e2b_is_key(const char *key)
 {
-    size_t n = strlen(key), i;
-    for (i = 0; i < n; i++)
-        if (!sbxi_is_digit(key[i]) && !(key[i] >= 'a' && key[i] <= 'z')
-            && key[i] != '-') return false;
+    size_t n = 0;
+    for (; key[n]; n++)
+        if (!sbxi_is_digit(key[n]) && !(key[n] >= 'a' && key[n] <= 'z') && key[n] != '-')
+            return false;
     return n >= 1 && n <= 255;
 }
 
 static int sbxi_e2b_create_begin(sbx_op *op)
 {
     sbxi_create_args *a = &op->args.of.create;
-    bool pause = a->o.on_timeout == SBX_ON_TIMEOUT_PAUSE;
-    if (!a->o.template_id) a->o.template_id = "base";
-    if (a->o.auto_resume == SBX_YES && !pause)
+    const sbx_sandbox_options *o = &a->o;
+    bool pause = o->on_timeout == SBX_ON_TIMEOUT_PAUSE, resume = o->auto_resume == SBX_YES;
+    if (!o->template_id) a->o.template_id = "base";
+    if (!pause && (resume || o->pause_memory != SBX_DEFAULT))
         return sbxi_op_fail(op, SBX_E_ARG,
-            SBXI_TEXT("auto_resume needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
-    if (a->o.pause_memory != SBX_DEFAULT && !pause)
-        return sbxi_op_fail(op, SBX_E_ARG,
-            SBXI_TEXT("pause_memory needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
-    if (a->o.pause_memory == SBX_NO && a->o.auto_resume == SBX_YES)
+            SBXI_TEXT("auto_resume and pause_memory need on_timeout = SBX_ON_TIMEOUT_PAUSE"));
+    if (resume && o->pause_memory == SBX_NO)
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("auto_resume needs the memory: pause_memory must not be SBX_NO"));
-    if (a->o.on_timeout) a->auto_pause = pause ? SBX_YES : SBX_NO;
-    a->auto_pause_memory = a->o.pause_memory;
-    a->auto_resume = a->o.auto_resume;
-    a->key = a->o.idempotency_key;
+    if (o->on_timeout) a->auto_pause = pause ? SBX_YES : SBX_NO;
+    a->key = o->idempotency_key;
     if (a->key && !sbxi_e2b_is_key(a->key))
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("idempotency_key is 1 to 255 of a-z, 0-9 and -"));
-    if (!a->key && a->o.idempotent == SBX_YES) {
-        int rc = sbxi_uuid(op, a->made_key);
+    if (!a->key && o->idempotent == SBX_YES) {
+        int rc = sbxi_random_hex(op, a->made_key, true);
         if (rc != SBX_OK) return rc;
         a->key = a->made_key;
     }
     op->repeatable = a->key != NULL;
-    return sbxi_ask(op, &sbxi_e2b_r_create, SBXI_STEP_DONE);
+    return sbxi_ask(op, SBX_FEATURE_SANDBOX_CREATE, SBXI_STEP_DONE);
 }
 
 /* A sandbox exists now; what cannot be handed out is killed again. */
@@ -8305,17 +8036,8 @@ static int sbxi_e2b_create_step(sbx_op *op)
     if (rc != SBX_OK) return rc;
     op->repeatable = false;
     if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))
-        return sbxi_ask(op, &sbxi_e2b_r_kill, SBXI_E2B_UNDO);
+        return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
     return SBX_OK;
-}
-
-/* Connect tells new credentials; 201 says it had been paused. */
-static int sbxi_e2b_connect_step(sbx_op *op)
-{
-    bool *resumed = op->args.of.time.resumed;
-    if (op->step == SBXI_STEP_START) return sbxi_ask(op, &sbxi_e2b_r_connect, SBXI_STEP_DONE);
-    if (resumed) *resumed = op->reply.http == 201;
-    return sbxi_sandbox_learn(op);
 }
 
 /* Metadata is encoded three times: each word, the form of words, the query. */
@@ -8323,49 +8045,46 @@ static int sbxi_e2b_metadata(sbx_op *op)
 {
     const sbx_pairs *p = &op->args.of.list.q.metadata;
     sbxi_buf *out = &op->scratch, *word = &op->block;
-    size_t i, half;
+    size_t i;
+    sbxi_buf_clear(out);
     for (i = 0; i < p->count * 2; i++) {
-        const char *text = i & 1 ? p->items[i / 2].value : p->items[i / 2].key;
+        const sbx_pair *pair = &p->items[i / 2];
         sbxi_span once;
-        if (i) sbxi_buf_add(out, i & 1 ? "=" : "&", 1);
+        if (i) sbxi_buf_text(out, i & 1 ? "=" : "&");
         sbxi_buf_clear(word);
-        half = sbxi_percent(word, sbxi_span_of(text), SBXI_PERCENT_KEEP_SLASH) == SBX_OK
-            ? word->len : 0;
+        if (sbxi_percent(word, sbxi_span_of(i & 1 ? pair->value : pair->key),
+                         SBXI_PERCENT_KEEP_SLASH) != SBX_OK) return word->status;
         once.ptr = word->data;
-        once.len = half;
-        if (half) sbxi_percent(out, once, SBXI_PERCENT_FORM);
-        if (word->status != SBX_OK) return word->status;
+        once.len = word->len;
+        sbxi_percent(out, once, SBXI_PERCENT_FORM);
     }
-    return sbxi_buf_add(out, "", 1);
+    sbxi_buf_add(out, "", 1);
+    op->args.of.list.metadata = out->data;
+    return out->status;
 }
 
 static int sbxi_e2b_list_begin(sbx_op *op)
 {
+    static const char *const states[] = { NULL, "running", "paused", "running,paused" };
     sbxi_list_args *a = &op->args.of.list;
-    bool running = a->q.running == SBX_YES, paused = a->q.paused == SBX_YES;
-    int rc;
-    if (a->q.running == SBX_NO && !paused) paused = true;
-    if (a->q.paused == SBX_NO && !running) running = true;
-    a->state = running && paused ? "running,paused" : running ? "running" : paused ? "paused"
-        : NULL;
-    if (a->q.oldest_first) a->order = a->q.oldest_first == SBX_YES ? "asc" : "desc";
-    sbxi_buf_clear(&op->scratch);
-    if (a->q.started_after_unix_ms) {
-        char *text;
-        if (sbxi_buf_reserve(&op->scratch, SBXI_TIME_MAX) != SBX_OK) return op->scratch.status;
-        text = op->scratch.data;
-        op->scratch.len = sbxi_print_time(text, a->q.started_after_unix_ms) + 1;
+    const sbx_sandbox_query *q = &a->q;
+    unsigned state = 0;
+    int rc = SBX_OK;
+    if (q->running == SBX_YES || q->paused == SBX_NO) state = 1;
+    if (q->paused == SBX_YES || q->running == SBX_NO) state |= 2;
+    a->state = states[state];
+    if (q->oldest_first) a->order = q->oldest_first == SBX_YES ? "asc" : "desc";
+    if (q->started_after_unix_ms) {
+        sbxi_print_time(a->after_text, q->started_after_unix_ms);
+        a->after = a->after_text;
     }
-    rc = a->q.metadata.items ? sbxi_e2b_metadata(op) : SBX_OK;
-    if (rc != SBX_OK) return rc;
-    a->after = a->q.started_after_unix_ms ? op->scratch.data : NULL;
-    if (a->q.metadata.items)
-        a->metadata = op->scratch.data + (a->after ? strlen(a->after) + 1 : 0);
-    if (a->page) {
-        a->limit = a->page->limit;
-        a->token = a->page->next_token[0] ? a->page->next_token : NULL;
+    if (a->page && a->page->limit) {
+        sbxi_print_u64(a->limit_text, (uint32_t)a->page->limit); /* zeroed: ends in a NUL */
+        a->limit = a->limit_text;
     }
-    return sbxi_ask(op, &sbxi_e2b_r_list, SBXI_E2B_NEXT);
+    if (a->page && a->page->next_token[0]) a->token = a->page->next_token;
+    if (q->metadata.items) rc = sbxi_e2b_metadata(op);
+    return rc == SBX_OK ? sbxi_ask(op, SBX_FEATURE_SANDBOX_LIST, SBXI_E2B_NEXT) : rc;
 }
 
 /* One page if the caller pages, else all of them. */
@@ -8378,17 +8097,14 @@ static int sbxi_e2b_list_step(sbx_op *op)
         memcpy(page->next_token, op->held.token, sizeof page->next_token);
         page->has_next = op->reply.more;
         page->ended_ = !page->has_next;
-        return SBX_OK;
     }
-    if (!op->reply.more) return SBX_OK;
+    if (page || !op->reply.more) return SBX_OK;
     a->token = op->held.token;
-    return sbxi_ask(op, &sbxi_e2b_r_list, SBXI_E2B_NEXT);
+    return sbxi_ask(op, SBX_FEATURE_SANDBOX_LIST, SBXI_E2B_NEXT);
 }
 
-static int sbxi_e2b_start_step(sbx_op *op)
+static void sbxi_e2b_command_begin(sbxi_command_args *a)
 {
-    sbxi_command_args *a = &op->args.of.command;
-    if (op->step != SBXI_STEP_START) return SBX_OK;
     a->words[0] = "-l";
     a->words[1] = "-c";
     a->words[2] = a->cmd;
@@ -8396,20 +8112,6 @@ static int sbxi_e2b_start_step(sbx_op *op)
     a->argv.count = 3;
     /* daemons before 0.3.0 know no such member and always leave it open */
     a->stdin_open = a->o.keep_stdin == SBX_YES ? SBX_YES : SBX_NO;
-    return sbxi_ask(op, &sbxi_e2b_r_start, SBXI_STEP_DONE);
-}
-
-/* File routes carry the user in the query. */
-static void sbxi_e2b_file_user(sbx_op *op)
-{
-    op->args.of.files.o.user = sbxi_e2b_user(op);
-}
-
-static int sbxi_e2b_read_step(sbx_op *op)
-{
-    if (op->step != SBXI_STEP_START) return SBX_OK;
-    sbxi_e2b_file_user(op);
-    return sbxi_ask(op, &sbxi_e2b_r_read, SBXI_STEP_DONE);
 }
 
 static bool sbxi_e2b_raw_body(const sbx_op *op)
@@ -8424,13 +8126,11 @@ static bool sbxi_e2b_raw_body(const sbx_op *op)
 static int sbxi_e2b_write_step(sbx_op *op)
 {
     sbxi_files_args *a = &op->args.of.files;
-    bool many = op->feature == SBX_FEATURE_FILES_WRITE_MANY;
     if (op->step == SBXI_STEP_START) {
-        sbxi_e2b_file_user(op);
         a->at = 0;
         if (!sbxi_e2b_raw_body(op)) {
-            a->path = many && a->count > 1 ? NULL : a->files[0].path;
-            return sbxi_ask(op, &sbxi_e2b_r_write, SBXI_STEP_DONE);
+            a->path = a->count > 1 ? NULL : a->files[0].path;
+            return sbxi_ask(op, SBX_FEATURE_FILES_WRITE, SBXI_STEP_DONE);
         }
     } else if (op->step == SBXI_STEP_DONE || ++a->at == a->count) {
         if (!op->result && a->count)
@@ -8439,15 +8139,36 @@ static int sbxi_e2b_write_step(sbx_op *op)
         return SBX_OK;
     }
     a->path = a->files[a->at].path;
-    return sbxi_ask(op, &sbxi_e2b_r_write_raw, SBXI_E2B_NEXT);
+    return sbxi_ask(op, SBXI_E2B_WRITE_RAW, SBXI_E2B_NEXT);
 }
 
-static int sbxi_e2b_dir_step(sbx_op *op)
+static int sbxi_e2b_step(sbx_op *op)
 {
-    sbxi_files_args *a = &op->args.of.files;
-    if (op->step != SBXI_STEP_START) return SBX_OK;
-    a->o.depth = a->o.depth < 0 ? 0 : a->o.depth == 0 ? 1 : a->o.depth;
-    return sbxi_ask(op, &sbxi_e2b_r_list_dir, SBXI_STEP_DONE);
+    bool start = op->step == SBXI_STEP_START;
+    sbx_files_options *files = &op->args.of.files.o;
+    /* file routes carry the user in the query */
+    if (start && op->feature >= SBX_FEATURE_FILES_READ) files->user = sbxi_e2b_user(op);
+    switch (op->feature) {
+    case SBX_FEATURE_SANDBOX_CREATE:
+        return sbxi_e2b_create_step(op);
+    case SBX_FEATURE_SANDBOX_CONNECT: /* tells new credentials; 201: it had been paused */
+        op->reply.no = op->reply.http != 201;
+        return start ? sbxi_ask_default(op) : sbxi_sandbox_learn(op);
+    case SBX_FEATURE_SANDBOX_LIST:
+        return sbxi_e2b_list_step(op);
+    case SBX_FEATURE_COMMAND_RUN:
+        if (start) sbxi_e2b_command_begin(&op->args.of.command);
+        break;
+    case SBX_FEATURE_FILES_WRITE:
+    case SBX_FEATURE_FILES_WRITE_MANY:
+        return sbxi_e2b_write_step(op);
+    case SBX_FEATURE_FILES_LIST:
+        if (start) files->depth = files->depth == 0 ? 1 : files->depth < 0 ? 0 : files->depth;
+        break;
+    default:
+        break;
+    }
+    return start ? sbxi_ask_default(op) : SBX_OK;
 }
 
 /* ---- the provider --------------------------------------------------------- */
@@ -8467,44 +8188,24 @@ const sbx_provider sbx_e2b =
 static const sbx_provider sbx_e2b =
 #endif
 {
-    "e2b", "e2b.app", "49983", sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG",
-    &sbxi_e2b_fault, sbxi_e2b_rules, sbxi_e2b_base, sbxi_e2b_headers, sbxi_e2b_heads, sbxi_e2b_host,
-    sbxi_e2b_on_event, &sbxi_e2b_r_access, &sbxi_e2b_r_health,
-    {
-        { &sbxi_e2b_r_create, sbxi_e2b_create_step, false },    /* sandbox_create */
-        { &sbxi_e2b_r_connect, sbxi_e2b_connect_step, false },  /* sandbox_connect */
-        { &sbxi_e2b_r_info, NULL, false },                      /* sandbox_get_info */
-        { &sbxi_e2b_r_list, sbxi_e2b_list_step, false },        /* sandbox_list */
-        { &sbxi_e2b_r_timeout, NULL, false },                   /* sandbox_set_timeout */
-        { &sbxi_e2b_r_kill, NULL, false },                      /* sandbox_kill */
-        { &sbxi_e2b_r_health, NULL, false },                    /* sandbox_is_running */
-        { NULL, NULL, false },                                  /* sandbox_host: a function */
-        { &sbxi_e2b_r_start, sbxi_e2b_start_step, true },       /* command_run */
-        { &sbxi_e2b_r_processes, NULL, true },                  /* command_list */
-        { &sbxi_e2b_r_signal, NULL, true },                     /* command_kill */
-        { &sbxi_e2b_r_read, sbxi_e2b_read_step, true },         /* files_read */
-        { &sbxi_e2b_r_write, sbxi_e2b_write_step, true },       /* files_write */
-        { &sbxi_e2b_r_write, sbxi_e2b_write_step, true },       /* files_write_many */
-        { &sbxi_e2b_r_list_dir, sbxi_e2b_dir_step, true },      /* files_list */
-        { &sbxi_e2b_r_stat, NULL, true },                       /* files_stat */
-        { &sbxi_e2b_r_exists, NULL, true },                     /* files_exists */
-        { &sbxi_e2b_r_remove, NULL, true },                     /* files_remove */
-        { &sbxi_e2b_r_move, NULL, true },                       /* files_rename */
-        { &sbxi_e2b_r_make_dir, NULL, true }                    /* files_make_dir */
-    }
+    "e2b", "e2b.app", "49983", sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG", "x-next-token",
+    sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
+    sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event
 };
 
 #undef SBXI_FIELD
 #undef SBXI_SUB
 #undef SBXI_IN
 #undef SBXI_FIXED
-#undef SBXI_CONTROL
-#undef SBXI_DAEMON
+#undef SBXI_ALL
+#undef SBXI_ONE
+#undef SBXI_PLAIN
+#undef SBXI_RPC
 
 #endif /* SBX_NO_E2B */
 
-/* api/sandbox - the sandbox functions: check the arguments, start the operation,
-   hand out the result. Called by the user. */
+/* api/sandbox - the sandbox functions: gather the arguments, check what is
+   peculiar to each, start the operation. Called by the user. */
 
 static bool sbxi_pairs_ok(const sbx_pairs *p)
 {
@@ -8515,176 +8216,107 @@ static bool sbxi_pairs_ok(const sbx_pairs *p)
     return true;
 }
 
-/* An id becomes a path segment and a header. */
-static bool sbxi_id_ok(const char *id)
-{
-    return id && id[0] && sbxi_is_field_value(sbxi_span_of(id));
-}
-
-static int sbxi_deliver_sandbox(sbx_op *op)
-{
-    *op->args.of.create.out = op->sandbox;
-    op->sandbox = NULL;
-    return SBX_OK;
-}
-
 SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *options,
                                sbx_sandbox **out, const sbx_call *call)
 {
-    sbxi_args args;
-    memset(&args, 0, sizeof args);
-    if (!client) return SBX_E_ARG;
-    if (out) *out = NULL;
-    if (!out) return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("out is NULL"));
-    if (options) args.of.create.o = *options;
-    if (!sbxi_pairs_ok(&args.of.create.o.metadata) || !sbxi_pairs_ok(&args.of.create.o.envs))
-        return sbxi_call_fail(client, call, SBX_E_ARG,
-            SBXI_TEXT("metadata or envs: a key or value is NULL"));
-    if (args.of.create.o.timeout_s < 0)
-        return sbxi_call_fail(client, call, SBX_E_ARG,
-            SBXI_TEXT("timeout_s is negative: a sandbox always ends"));
-    args.of.create.out = out;
-    return sbxi_start(client, NULL, SBX_FEATURE_SANDBOX_CREATE, &args, sbxi_deliver_sandbox,
-                      client->link.clocks.total_ms, call);
+    sbxi_call k;
+    sbx_sandbox_options *o = &k.args.of.create.o;
+    sbxi_call_on(&k, client, SBX_FEATURE_SANDBOX_CREATE, call);
+    k.args.out = out;
+    if (options) *o = *options;
+    sbxi_need(&k, sbxi_pairs_ok(&o->metadata) && sbxi_pairs_ok(&o->envs),
+        SBXI_TEXT("metadata or envs: a key or value is NULL"));
+    sbxi_need(&k, o->timeout_s >= 0, SBXI_TEXT("timeout_s is negative: a sandbox always ends"));
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_sandbox_attach(sbx_client *client, const char *id,
                                const sbx_sandbox_access *access, sbx_sandbox **out)
 {
-    static const sbxi_field fields[] = {
-#define SBXI_ROW(member) \
-        { NULL, NULL, (uint16_t)offsetof(sbxi_access, member), 0, SBXI_T_STRING, 0 }
-        SBXI_ROW(access_token), SBXI_ROW(traffic_token), SBXI_ROW(domain),
-        SBXI_ROW(data_url), SBXI_ROW(daemon_version)
-#undef SBXI_ROW
-    };
-    static const sbxi_shape shape = SBXI_SHAPE(fields, sbxi_access);
     sbx_sandbox *s;
-    sbxi_access a;
     if (!client) return SBX_E_ARG;
     if (out) *out = NULL;
-    if (!out || !sbxi_id_ok(id))
+    if (!out || !id || !id[0] || !sbxi_is_field_value(sbxi_span_of(id)))
         return sbxi_call_fail(client, NULL, SBX_E_ARG,
             SBXI_TEXT("out is NULL, or id is empty or not plain text"));
     s = sbxi_sandbox_new(client, id);
-    if (!s) return sbxi_call_fail(client, NULL, SBX_E_NOMEM, NULL);
-    if (access) {
-        memset(&a, 0, sizeof a);
-        a.access_token = access->access_token;
-        a.traffic_token = access->traffic_token;
-        a.domain = access->domain;
-        a.data_url = access->data_url;
-        a.daemon_version = access->daemon_version;
-        s->block = sbxi_keep_result(&client->link.alloc, &shape, &a);
-        if (!s->block) {
-            sbxi_sandbox_unref(s);
-            return sbxi_call_fail(client, NULL, SBX_E_NOMEM, NULL);
-        }
-        s->access = *(const sbxi_access *)s->block;
+    if (s && access) {
+        s->access = *access;
         s->known = access->daemon_version || access->access_token || access->data_url;
+        s->given = (sbx_sandbox_access *)sbxi_keep(&client->link.alloc, SBXI_KEEP_ACCESS,
+                                                   &s->access, sizeof s->access);
+        if (s->given) {
+            s->access = *s->given;
+        } else {
+            sbxi_sandbox_unref(s);
+            s = NULL;
+        }
     }
     *out = s;
-    return SBX_OK;
+    return s ? SBX_OK : sbxi_call_fail(client, NULL, SBX_E_NOMEM, NULL);
 }
 
 SBX_API int sbx_sandbox_get_access(const sbx_sandbox *sandbox, sbx_sandbox_access *out)
 {
     if (!sandbox || !out) return SBX_E_ARG;
-    out->access_token = sandbox->access.access_token;
-    out->traffic_token = sandbox->access.traffic_token;
-    out->domain = sandbox->access.domain;
-    out->data_url = sandbox->access.data_url;
-    out->daemon_version = sandbox->access.daemon_version;
+    *out = sandbox->access;
     return SBX_OK;
 }
 
-/* The common start of calls on a sandbox under the total clock. */
-static int sbxi_on_sandbox(sbx_sandbox *s, sbx_feature feature, const sbxi_args *args,
-                           int (*deliver)(sbx_op *op), const sbx_call *call)
+static int sbxi_ask_yes_no(sbx_sandbox *sandbox, sbx_feature feature, bool *answer,
+                           const sbx_call *call)
 {
-    return sbxi_start(s->client, s, feature, args, deliver, s->client->link.clocks.total_ms, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, feature, call);
+    k.args.answer = answer;
+    return sbxi_start(&k);
 }
 
-/* A yes or no: "no" is what a rule made of the reply. */
-static int sbxi_deliver_answer(sbx_op *op)
+/* connect and set_timeout */
+static int sbxi_ask_time(sbx_sandbox *sandbox, sbx_feature feature, int32_t timeout_s,
+                         bool *resumed, const sbx_call *call)
 {
-    if (op->args.answer) *op->args.answer = !op->reply.no;
-    return SBX_OK;
-}
-
-static int sbxi_ask_yes_no(sbx_sandbox *s, sbx_feature feature, bool *answer, const sbx_call *call)
-{
-    sbxi_args args;
-    memset(&args, 0, sizeof args);
-    if (answer) *answer = false;
-    if (!s) return SBX_E_ARG;
-    args.answer = answer;
-    return sbxi_on_sandbox(s, feature, &args, sbxi_deliver_answer, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, feature, call);
+    k.args.of.timeout_s = timeout_s;
+    k.args.answer = resumed;
+    sbxi_need(&k, timeout_s >= 0, SBXI_TEXT("timeout_s is negative"));
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_sandbox_connect(sbx_sandbox *sandbox, int32_t timeout_s, bool *resumed,
                                 const sbx_call *call)
 {
-    sbxi_args args;
-    memset(&args, 0, sizeof args);
-    if (resumed) *resumed = false;
-    if (!sandbox) return SBX_E_ARG;
-    if (timeout_s < 0) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
-        SBXI_TEXT("timeout_s is negative"));
-    args.of.time.timeout_s = timeout_s;
-    args.of.time.resumed = resumed;
-    return sbxi_on_sandbox(sandbox, SBX_FEATURE_SANDBOX_CONNECT, &args, NULL, call);
+    return sbxi_ask_time(sandbox, SBX_FEATURE_SANDBOX_CONNECT, timeout_s, resumed, call);
 }
 
-static int sbxi_deliver_info(sbx_op *op)
+SBX_API int sbx_sandbox_set_timeout(sbx_sandbox *sandbox, int32_t timeout_s, const sbx_call *call)
 {
-    if (!op->result) return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is empty"));
-    *op->args.of.info = (sbx_sandbox_info *)op->result;
-    op->result = NULL;
-    return SBX_OK;
+    return sbxi_ask_time(sandbox, SBX_FEATURE_SANDBOX_SET_TIMEOUT, timeout_s, NULL, call);
 }
 
 SBX_API int sbx_sandbox_get_info(sbx_sandbox *sandbox, sbx_sandbox_info **out, const sbx_call *call)
 {
-    sbxi_args args;
-    memset(&args, 0, sizeof args);
-    if (out) *out = NULL;
-    if (!sandbox) return SBX_E_ARG;
-    if (!out) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("out is NULL"));
-    args.of.info = out;
-    return sbxi_on_sandbox(sandbox, SBX_FEATURE_SANDBOX_GET_INFO, &args, sbxi_deliver_info, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_GET_INFO, call);
+    k.args.out = out;
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query, sbx_page *page,
                              sbx_sandbox_each each, void *ctx, const sbx_call *call)
 {
-    sbxi_args args;
-    memset(&args, 0, sizeof args);
-    if (!client) return SBX_E_ARG;
-    if (query) args.of.list.q = *query;
-    if (!each) return sbxi_call_fail(client, call, SBX_E_ARG, SBXI_TEXT("each is NULL"));
-    if (!sbxi_pairs_ok(&args.of.list.q.metadata))
-        return sbxi_call_fail(client, call, SBX_E_ARG,
-            SBXI_TEXT("metadata: a key or value is NULL"));
-    if (page && (page->ended_ || page->limit < 0))
-        return sbxi_call_fail(client, call, SBX_E_ARG,
-            SBXI_TEXT("the page is past the end, or its limit is negative: zero it to start over"));
-    args.of.list.page = page;
-    args.of.list.each = each;
-    args.of.list.ctx = ctx;
-    return sbxi_start(client, NULL, SBX_FEATURE_SANDBOX_LIST, &args, NULL,
-                      client->link.clocks.total_ms, call);
-}
-
-SBX_API int sbx_sandbox_set_timeout(sbx_sandbox *sandbox, int32_t timeout_s, const sbx_call *call)
-{
-    sbxi_args args;
-    memset(&args, 0, sizeof args);
-    if (!sandbox) return SBX_E_ARG;
-    if (timeout_s < 0) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
-        SBXI_TEXT("timeout_s is negative"));
-    args.of.time.timeout_s = timeout_s;
-    return sbxi_on_sandbox(sandbox, SBX_FEATURE_SANDBOX_SET_TIMEOUT, &args, NULL, call);
+    sbxi_call k;
+    sbxi_list_args *a = &k.args.of.list;
+    sbxi_call_on(&k, client, SBX_FEATURE_SANDBOX_LIST, call);
+    if (query) a->q = *query;
+    a->page = page;
+    k.args.each.sandbox = each;
+    k.args.ctx = ctx;
+    sbxi_need(&k, sbxi_pairs_ok(&a->q.metadata), SBXI_TEXT("metadata: a key or value is NULL"));
+    sbxi_need(&k, !page || (!page->ended_ && page->limit >= 0),
+        SBXI_TEXT("the page is past the end, or its limit is negative: zero it to start over"));
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_sandbox_kill(sbx_sandbox *sandbox, bool *existed, const sbx_call *call)
@@ -8703,7 +8335,7 @@ SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port, char *ou
     int rc;
     if (!sandbox || !out || cap == 0) return SBX_E_ARG;
     out[0] = 0;
-    if (!sandbox->client->provider->host) return SBX_E_UNSUPPORTED;
+    if (!sbx_supports(sandbox->client, SBX_FEATURE_SANDBOX_HOST)) return SBX_E_UNSUPPORTED;
     sbxi_buf_init(&text, &sandbox->client->link.alloc, 1024);
     rc = sandbox->client->provider->host(sandbox, port, &text);
     if (rc == SBX_OK && text.len >= cap) rc = SBX_E_TOO_LARGE;
@@ -8717,250 +8349,175 @@ SBX_API const char *sbx_sandbox_id(const sbx_sandbox *sandbox) { return sandbox-
 SBX_API void sbx_sandbox_release(sbx_sandbox *sandbox) { sbxi_sandbox_unref(sandbox); }
 /* api/command - commands and processes. Called by the user. */
 
-/* A captured stream becomes the user's, NUL-terminated. */
-static int sbxi_take_capture(sbxi_capture *c, char **out, size_t *len, uint64_t *cut)
-{
-    int rc = c->buf.data ? SBX_OK : sbxi_block_start(&c->buf);
-    if (rc == SBX_OK) rc = sbxi_buf_add(&c->buf, "", 1);
-    if (rc != SBX_OK) return rc;
-    *out = c->buf.data + sizeof(sbxi_owned);
-    *len = c->buf.len - sizeof(sbxi_owned) - 1;
-    *cut = c->cut;
-    sbxi_block_take(&c->buf);
-    return SBX_OK;
-}
-
-static int sbxi_deliver_command(sbx_op *op)
-{
-    const sbx_command_options *o = &op->args.of.command.o;
-    sbx_command_result *r = op->args.of.command.result;
-    int rc = SBX_OK;
-    if (!r) return SBX_OK;
-    r->pid = op->pid;
-    if (o->capture_limit && !o->out.put)
-        rc = sbxi_take_capture(&op->captured[0], &r->out, &r->out_len, &r->out_cut);
-    if (rc == SBX_OK && o->capture_limit && !o->err.put)
-        rc = sbxi_take_capture(&op->captured[1], &r->err, &r->err_len, &r->err_cut);
-    if (rc != SBX_OK) {
-        sbx_free(r->out);
-        memset(r, 0, sizeof *r);
-    }
-    return rc;
-}
-
 /* How much longer than the command's own time the call waits for the word. */
 #define SBXI_KILL_GRACE_MS 5000
 
 SBX_API int sbx_command_run(sbx_sandbox *sandbox, const char *cmd,
     const sbx_command_options *options, sbx_command_result *result, const sbx_call *call)
 {
-    sbxi_args args;
+    sbxi_call k;
+    sbxi_command_args *a = &k.args.of.command;
     int32_t ms;
-    memset(&args, 0, sizeof args);
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_COMMAND_RUN, call);
     if (result) memset(result, 0, sizeof *result);
-    if (!sandbox) return SBX_E_ARG;
-    if (!cmd) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("cmd is NULL"));
-    if (options) args.of.command.o = *options;
-    if (!sbxi_pairs_ok(&args.of.command.o.envs))
-        return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
-            SBXI_TEXT("envs: a key or value is NULL"));
-    args.of.command.cmd = cmd;
-    args.of.command.result = result;
-    ms = args.of.command.o.timeout_ms ? args.of.command.o.timeout_ms : 60000;
-    if (ms > 0) ms = ms > INT32_MAX - SBXI_KILL_GRACE_MS ? SBX_NEVER : ms + SBXI_KILL_GRACE_MS;
-    return sbxi_start(sandbox->client, sandbox, SBX_FEATURE_COMMAND_RUN, &args,
-                      sbxi_deliver_command, ms, call);
+    if (options) a->o = *options;
+    a->cmd = cmd;
+    a->result = result;
+    ms = a->o.timeout_ms ? a->o.timeout_ms : 60000;
+    k.total_ms = ms < 0 || ms > INT32_MAX - SBXI_KILL_GRACE_MS ? SBX_NEVER
+               : ms + SBXI_KILL_GRACE_MS;
+    sbxi_need(&k, cmd != NULL, SBXI_TEXT("cmd is NULL"));
+    sbxi_need(&k, sbxi_pairs_ok(&a->o.envs), SBXI_TEXT("envs: a key or value is NULL"));
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_command_list(sbx_sandbox *sandbox, sbx_process_each each, void *ctx,
                              const sbx_call *call)
 {
-    sbxi_args args;
-    memset(&args, 0, sizeof args);
-    if (!sandbox) return SBX_E_ARG;
-    if (!each) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("each is NULL"));
-    args.of.pid.each = each;
-    args.of.pid.ctx = ctx;
-    return sbxi_on_sandbox(sandbox, SBX_FEATURE_COMMAND_LIST, &args, NULL, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_COMMAND_LIST, call);
+    k.args.each.process = each;
+    k.args.ctx = ctx;
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_command_kill(sbx_sandbox *sandbox, uint32_t pid, bool *existed,
     const sbx_call *call)
 {
-    sbxi_args args;
-    memset(&args, 0, sizeof args);
-    if (existed) *existed = false;
-    if (!sandbox) return SBX_E_ARG;
-    if (!pid) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("pid is 0"));
-    args.of.pid.pid = pid;
-    args.answer = existed;
-    return sbxi_on_sandbox(sandbox, SBX_FEATURE_COMMAND_KILL, &args, sbxi_deliver_answer, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_COMMAND_KILL, call);
+    k.args.of.pid = pid;
+    k.args.answer = existed;
+    sbxi_need(&k, pid != 0, SBXI_TEXT("pid is 0"));
+    return sbxi_start(&k);
 }
 /* api/files - files of a sandbox. Called by the user. */
 
-static int sbxi_files_args_of(sbx_sandbox *s, const char *path, const sbx_files_options *options,
-                              sbxi_args *args, const sbx_call *call)
-{
-    memset(args, 0, sizeof *args);
-    if (!s) return SBX_E_ARG;
-    if (!path || !path[0]) return sbxi_call_fail(s->client, call, SBX_E_ARG,
-        SBXI_TEXT("path is NULL or empty"));
-    if (options) args->of.files.o = *options;
-    args->of.files.path = path;
-    return SBX_OK;
-}
+static bool sbxi_source_ok(const sbx_source *s) { return s->get && s->size >= -1; }
 
-/* A transfer has no total clock of its own. */
-static int sbxi_transfer(sbx_sandbox *s, sbx_feature feature, const sbxi_args *args,
-                         int (*deliver)(sbx_op *op), const sbx_call *call)
+/* The path and options that all functions of files share. */
+static void sbxi_files_at(sbxi_call *k, const char *path, const sbx_files_options *options)
 {
-    return sbxi_start(s->client, s, feature, args, deliver, SBX_NEVER, call);
+    if (options) k->args.of.files.o = *options;
+    k->args.of.files.path = path;
+    sbxi_need(k, path && path[0], SBXI_TEXT("path is NULL or empty"));
 }
 
 SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, sbx_sink to, const sbx_call *call)
 {
-    sbxi_args args;
-    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
-    if (rc != SBX_OK) return rc;
-    args.of.files.sink = to;
-    return sbxi_transfer(sandbox, SBX_FEATURE_FILES_READ, &args, NULL, call);
-}
-
-/* The entry goes to the caller; without one it is freed with the operation. */
-static int sbxi_deliver_file(sbx_op *op)
-{
-    if (!op->args.of.files.info) return SBX_OK;
-    if (!op->result) return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is empty"));
-    sbxi_file_fix((sbx_file_info *)op->result);
-    *op->args.of.files.info = (sbx_file_info *)op->result;
-    op->result = NULL;
-    return SBX_OK;
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_READ, call);
+    sbxi_files_at(&k, path, options);
+    k.args.of.files.sink = to;
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_files_write(sbx_sandbox *sandbox, const char *path, sbx_source from,
     const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)
 {
-    sbxi_args args;
-    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
-    if (info) *info = NULL;
-    if (rc != SBX_OK) return rc;
-    if (!from.get || from.size < -1)
-        return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
-            SBXI_TEXT("from.get is NULL or from.size is below -1"));
-    args.of.files.one.from = from;
-    args.of.files.count = 1;
-    args.of.files.info = info;
-    return sbxi_transfer(sandbox, SBX_FEATURE_FILES_WRITE, &args, sbxi_deliver_file, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_WRITE, call);
+    sbxi_files_at(&k, path, options);
+    k.args.of.files.one.from = from;
+    k.args.out = info;
+    sbxi_need(&k, sbxi_source_ok(&from), SBXI_TEXT("from.get is NULL or from.size is below -1"));
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_files_write_bytes(sbx_sandbox *sandbox, const char *path, const void *data,
     size_t len, const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)
 {
-    sbxi_args args;
-    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
-    if (info) *info = NULL;
-    if (rc != SBX_OK) return rc;
-    if (len && !data) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
-        SBXI_TEXT("data is NULL"));
-    args.of.files.bytes.data = data;
-    args.of.files.bytes.len = len;
-    args.of.files.from_bytes = true;
-    args.of.files.count = 1;
-    args.of.files.info = info;
-    return sbxi_transfer(sandbox, SBX_FEATURE_FILES_WRITE, &args, sbxi_deliver_file, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_WRITE, call);
+    sbxi_files_at(&k, path, options);
+    k.args.of.files.bytes.data = data;
+    k.args.of.files.bytes.len = len;
+    k.args.of.files.from_bytes = true;
+    k.args.out = info;
+    sbxi_need(&k, data || len == 0, SBXI_TEXT("data is NULL"));
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_files_write_many(sbx_sandbox *sandbox, const sbx_file_write *files, size_t count,
     const sbx_files_options *options, sbx_file_each each, void *ctx, const sbx_call *call)
 {
-    sbxi_args args;
+    sbxi_call k;
+    sbxi_files_args *a = &k.args.of.files;
     size_t i;
-    int rc = sbxi_files_args_of(sandbox, "-", options, &args, call);
-    if (rc != SBX_OK) return rc;
-    if (count && !files) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
-        SBXI_TEXT("files is NULL"));
-    for (i = 0; i < count; i++)
-        if (!files[i].path || !files[i].path[0] || !files[i].from.get || files[i].from.size < -1)
-            return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
-                SBXI_TEXT("files: a path is empty, or a source has no get() or a bad size"));
-    args.of.files.path = NULL;
-    args.of.files.files = files;
-    args.of.files.count = count;
-    args.of.files.each = each;
-    args.of.files.ctx = ctx;
-    return sbxi_transfer(sandbox, SBX_FEATURE_FILES_WRITE_MANY, &args, NULL, call);
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_WRITE_MANY, call);
+    if (options) a->o = *options;
+    a->files = files;
+    a->count = count;
+    k.args.each.file = each;
+    k.args.ctx = ctx;
+    sbxi_need(&k, files || count == 0, SBXI_TEXT("files is NULL"));
+    for (i = 0; files && i < count; i++)
+        sbxi_need(&k, files[i].path && files[i].path[0] && sbxi_source_ok(&files[i].from),
+            SBXI_TEXT("files: a path is empty, or a source has no get() or a bad size"));
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_files_list(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, sbx_file_each each, void *ctx, const sbx_call *call)
 {
-    sbxi_args args;
-    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
-    if (rc != SBX_OK) return rc;
-    if (!each) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("each is NULL"));
-    args.of.files.each = each;
-    args.of.files.ctx = ctx;
-    return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_LIST, &args, NULL, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_LIST, call);
+    sbxi_files_at(&k, path, options);
+    k.args.each.file = each;
+    k.args.ctx = ctx;
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_files_stat(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, sbx_file_info **out, const sbx_call *call)
 {
-    sbxi_args args;
-    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
-    if (out) *out = NULL;
-    if (rc != SBX_OK) return rc;
-    if (!out) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG, SBXI_TEXT("out is NULL"));
-    args.of.files.info = out;
-    return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_STAT, &args, sbxi_deliver_file, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_STAT, call);
+    sbxi_files_at(&k, path, options);
+    k.args.out = out;
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_files_exists(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, bool *exists, const sbx_call *call)
 {
-    sbxi_args args;
-    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
-    if (exists) *exists = false;
-    if (rc != SBX_OK) return rc;
-    if (!exists) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
-        SBXI_TEXT("exists is NULL"));
-    args.answer = exists;
-    return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_EXISTS, &args, sbxi_deliver_answer, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_EXISTS, call);
+    sbxi_files_at(&k, path, options);
+    k.args.answer = exists;
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_files_remove(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, const sbx_call *call)
 {
-    sbxi_args args;
-    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
-    if (rc != SBX_OK) return rc;
-    return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_REMOVE, &args, NULL, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_REMOVE, call);
+    sbxi_files_at(&k, path, options);
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from, const char *to,
     const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)
 {
-    sbxi_args args;
-    int rc = sbxi_files_args_of(sandbox, from, options, &args, call);
-    if (info) *info = NULL;
-    if (rc != SBX_OK) return rc;
-    if (!to || !to[0]) return sbxi_call_fail(sandbox->client, call, SBX_E_ARG,
-        SBXI_TEXT("to is NULL or empty"));
-    args.of.files.to = to;
-    args.of.files.info = info;
-    return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_RENAME, &args, sbxi_deliver_file, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_RENAME, call);
+    sbxi_files_at(&k, from, options);
+    k.args.of.files.to = to;
+    k.args.out = info;
+    sbxi_need(&k, to && to[0], SBXI_TEXT("to is NULL or empty"));
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, bool *created, const sbx_call *call)
 {
-    sbxi_args args;
-    int rc = sbxi_files_args_of(sandbox, path, options, &args, call);
-    if (created) *created = false;
-    if (rc != SBX_OK) return rc;
-    args.answer = created;
-    return sbxi_on_sandbox(sandbox, SBX_FEATURE_FILES_MAKE_DIR, &args, sbxi_deliver_answer, call);
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_MAKE_DIR, call);
+    sbxi_files_at(&k, path, options);
+    k.args.answer = created;
+    return sbxi_start(&k);
 }
 
 #endif /* SANDBOX_IMPLEMENTATION */

@@ -35,11 +35,12 @@
 #include "net/exchange.c"
 
 #include "op/route.h"
-#include "op/client.c"
 #include "op/op.h"
-#include "op/request.c"
 #include "op/keep.c"
+#include "op/client.c"
+#include "op/request.c"
 #include "op/reply.c"
+#include "op/deliver.c"
 #include "op/op.c"
 
 #include "provider/provider.h"

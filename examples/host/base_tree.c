@@ -230,11 +230,12 @@ void base_tree_make(void)
         snprintf(path, sizeof path, "%s/image%d", conf.state, i);
         if (im->tree[0]) {
             image_tree(path, im->tree);
-            snprintf(im->lower, sizeof im->lower, "%s:%s", path, im->tree);
         } else {
             minimal_tree(path);
-            snprintf(im->lower, sizeof im->lower, "%s", path);
         }
+        strcpy(im->lower, path); /* room for both: see their sizes */
+        if (im->tree[0])
+            strcat(strcat(im->lower, ":"), im->tree);
     }
 }
 

@@ -59,18 +59,20 @@ static SBXI_MAYBE int sbxi_buf_u64(sbxi_buf *b, uint64_t v)
     return sbxi_buf_add(b, digits, sbxi_print_u64(digits, v));
 }
 
-/* n zeroed bytes, aligned to `align` (a power of two); *at gets their offset. */
-static SBXI_MAYBE int sbxi_buf_room(sbxi_buf *b, size_t n, size_t align, size_t *at)
+#define SBXI_ALIGN sizeof(union { int64_t i; void *p; })
+#define SBXI_ALIGNED(at) (((at) + SBXI_ALIGN - 1) & ~(SBXI_ALIGN - 1))
+
+/* n zeroed bytes, aligned for any struct of ours; *at gets their offset. */
+static SBXI_MAYBE int sbxi_buf_room(sbxi_buf *b, size_t n, size_t *at)
 {
-    size_t pad = (align - (b->len & (align - 1))) & (align - 1), total;
-    int rc;
-    if (!sbxi_size_add(&total, n, pad)) return b->status = SBX_E_TOO_LARGE;
-    rc = sbxi_buf_reserve(b, total);
-    if (rc != SBX_OK) return rc;
-    memset(b->data + b->len, 0, total);
-    *at = b->len + pad;
-    b->len += total;
-    return SBX_OK;
+    size_t pad = SBXI_ALIGNED(b->len) - b->len;
+    int rc = n > b->max ? b->status = SBX_E_TOO_LARGE : sbxi_buf_reserve(b, n + pad);
+    if (rc == SBX_OK) {
+        memset(b->data + b->len, 0, n + pad);
+        *at = b->len + pad;
+        b->len = *at + n;
+    }
+    return rc;
 }
 
 /* As an sbx_sink of the JSON writer. */

@@ -1,91 +1,73 @@
-/* codec/time - dates of replies as Unix milliseconds. Used by the binder (RFC
-   3339) and by retries (HTTP dates). Pure; years 1970 to 9999; no 64-bit division. */
+/* codec/time - dates as Unix milliseconds and back. Used by the binder (RFC 3339),
+   by retries (HTTP dates) and by queries. Pure; years 1970 to 9999; no 64-bit
+   division. A date is six parts: year, month, day, hour, minute, second. */
 
-/* Exactly n digits at *p, moved behind them; -1 if there are not. */
-static int32_t sbxi_take_digits(sbxi_span *s, unsigned n)
+/* Days since 1970-01-01; month and day may lie one behind the last. */
+static int32_t sbxi_days(int32_t year, int32_t month, int32_t day)
 {
-    int32_t v = 0;
-    if (s->len < n) return -1;
-    s->len -= n;
-    for (; n > 0; n--, s->ptr++) {
-        if (!sbxi_is_digit(*s->ptr)) return -1;
-        v = v * 10 + (*s->ptr - '0');
+    if (month < 3) { /* count from March: years then end with the leap day */
+        month += 12;
+        year--;
     }
-    return v;
+    return year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 - 457) / 5 + day - 719469;
 }
 
-static bool sbxi_take_char(sbxi_span *s, char c)
+static int64_t sbxi_unix_ms(const int16_t part[6])
 {
-    if (s->len == 0 || sbxi_lower(*s->ptr) != sbxi_lower(c)) return false;
-    s->ptr++;
-    s->len--;
+    int32_t seconds = (part[3] * 60 + part[4]) * 60 + part[5];
+    return ((int64_t)sbxi_days(part[0], part[1], part[2]) * 86400 + seconds) * 1000;
+}
+
+/* Takes what `form` says off the front: a to f are the digits of the six parts,
+   other characters stand for themselves, in either case. */
+static bool sbxi_take_form(sbxi_span *s, const char *form, int16_t part[6])
+{
+    for (; *form; form++) {
+        unsigned i = (unsigned)*form - 'a', left = i >= 6 ? 1 : i ? 2 : 4;
+        int v = 0;
+        for (; left > 0; left--) {
+            char c = s->len ? *s->ptr : 0;
+            if (i < 6 ? !sbxi_is_digit(c) : sbxi_lower(c) != sbxi_lower(*form)) return false;
+            v = v * 10 + c - '0';
+            s->ptr++;
+            s->len--;
+        }
+        if (i < 6) part[i] = (int16_t)v;
+    }
     return true;
 }
 
-/* Days since 1970-01-01 of a date that is checked here, -1 if there is none. */
-static int32_t sbxi_days(int32_t year, int32_t month, int32_t day)
+/* A leap second counts as the next. */
+static bool sbxi_is_date(const int16_t part[6])
 {
-    static const uint16_t before[13] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304,
-        334, 365 };
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    int32_t past = year - 1;
-    if (year < 1970 || month < 1 || month > 12 || day < 1
-        || day > before[month] - before[month - 1] + (leap && month == 2)) return -1;
-    return year * 365 + past / 4 - past / 100 + past / 400 - 719527
-        + before[month - 1] + (leap && month > 2) + day - 1;
-}
-
-/* hh:mm:ss as seconds, -1 if it is none. A leap second counts as the next. */
-static int32_t sbxi_take_clock(sbxi_span *s, bool seconds)
-{
-    int32_t h, m, sec = 0;
-    h = sbxi_take_digits(s, 2);
-    if (!sbxi_take_char(s, ':')) return -1;
-    m = sbxi_take_digits(s, 2);
-    if (seconds) {
-        if (!sbxi_take_char(s, ':')) return -1;
-        sec = sbxi_take_digits(s, 2);
-    }
-    if (h < 0 || h > 23 || m < 0 || m > 59 || sec < 0 || sec > 60) return -1;
-    return (h * 60 + m) * 60 + sec;
-}
-
-static int64_t sbxi_unix_ms(int32_t days, int32_t seconds)
-{
-    return ((int64_t)days * 86400 + seconds) * 1000;
+    return part[0] >= 1970 && part[1] >= 1 && part[1] <= 12 && part[2] >= 1
+        && sbxi_days(part[0], part[1], part[2]) < sbxi_days(part[0], part[1] + 1, 1)
+        && part[3] < 24 && part[4] < 60 && part[5] <= 60;
 }
 
 /* RFC 3339: 2024-05-06T07:08:09.123456789Z, offset Z or +-hh:mm; a fraction is
    cut to milliseconds. */
 static SBXI_MAYBE bool sbxi_parse_time(sbxi_span s, int64_t *unix_ms)
 {
-    int32_t year, month, days, seconds, offset = 0, ms = 0, scale = 100;
-    bool minus;
-    year = sbxi_take_digits(&s, 4);
-    if (!sbxi_take_char(&s, '-')) return false;
-    month = sbxi_take_digits(&s, 2);
-    if (!sbxi_take_char(&s, '-')) return false;
-    days = sbxi_days(year, month, sbxi_take_digits(&s, 2));
-    if (!sbxi_take_char(&s, 'T') && !sbxi_take_char(&s, ' ')) return false;
-    seconds = sbxi_take_clock(&s, true);
-    if (days < 0 || seconds < 0) return false;
-    if (sbxi_take_char(&s, '.')) {
-        int32_t d = sbxi_take_digits(&s, 1);
-        for (; d >= 0; d = s.len && sbxi_is_digit(*s.ptr) ? sbxi_take_digits(&s, 1) : -1) {
-            ms += d * scale;
-            scale /= 10;
-        }
-        if (!sbxi_is_digit(s.ptr[-1])) return false;
+    int16_t part[6], offset[6] = { 1970, 1, 1, 0, 0, 0 };
+    int32_t ms = 0, scale = 100;
+    bool minus = false;
+    if (!sbxi_take_form(&s, "a-b-c", part)
+        || (!sbxi_take_form(&s, "T", part) && !sbxi_take_form(&s, " ", part))
+        || !sbxi_take_form(&s, "d:e:f", part) || !sbxi_is_date(part)) return false;
+    if (sbxi_take_form(&s, ".", part)) {
+        if (!s.len || !sbxi_is_digit(*s.ptr)) return false;
+        for (; s.len && sbxi_is_digit(*s.ptr); s.ptr++, s.len--, scale /= 10)
+            ms += (*s.ptr - '0') * scale;
     }
-    if (!sbxi_take_char(&s, 'Z')) {
-        minus = sbxi_take_char(&s, '-');
-        if (!minus && !sbxi_take_char(&s, '+')) return false;
-        offset = sbxi_take_clock(&s, false);
-        if (offset < 0) return false;
-        if (minus) offset = -offset;
+    if (!sbxi_take_form(&s, "Z", part)) {
+        minus = sbxi_take_form(&s, "-", part);
+        if (!minus && !sbxi_take_form(&s, "+", part)) return false;
+        if (!sbxi_take_form(&s, "d:e", offset) || !sbxi_is_date(offset)) return false;
     }
     if (s.len) return false;
-    *unix_ms = sbxi_unix_ms(days, seconds - offset) + ms;
+    *unix_ms = sbxi_unix_ms(part) + ms;
+    *unix_ms += minus ? sbxi_unix_ms(offset) : -sbxi_unix_ms(offset);
     return true;
 }
 
@@ -94,18 +76,40 @@ static SBXI_MAYBE bool sbxi_parse_time(sbxi_span s, int64_t *unix_ms)
 static SBXI_MAYBE bool sbxi_parse_http_date(sbxi_span s, int64_t *unix_ms)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    int32_t day, month, days, seconds;
-    if (s.len != 29 || memcmp(s.ptr + 3, ", ", 2) != 0 || s.ptr[7] != ' '
-        || s.ptr[11] != ' ' || memcmp(s.ptr + 25, " GMT", 4) != 0) return false;
-    for (month = 0; month < 12; month++)
-        if (memcmp(months + 3 * month, s.ptr + 8, 3) == 0) break;
-    s.ptr += 5;
-    day = sbxi_take_digits(&s, 2);
-    s.ptr += 5;
-    days = sbxi_days(sbxi_take_digits(&s, 4), month + 1, day);
-    if (!sbxi_take_char(&s, ' ')) return false;
-    seconds = sbxi_take_clock(&s, true);
-    if (days < 0 || seconds < 0) return false;
-    *unix_ms = sbxi_unix_ms(days, seconds);
+    int16_t part[6];
+    if (s.len != 29) return false;
+    s.ptr += 3;
+    if (!sbxi_take_form(&s, ", c ", part)) return false;
+    for (part[1] = 1; part[1] <= 12; part[1]++)
+        if (memcmp(months + 3 * part[1] - 3, s.ptr, 3) == 0) break;
+    s.ptr += 3;
+    if (!sbxi_take_form(&s, " a d:e:f GMT", part) || !sbxi_is_date(part)) return false;
+    *unix_ms = sbxi_unix_ms(part);
     return true;
+}
+
+#define SBXI_TIME_MAX 32
+
+/* "2025-01-01T00:00:00+00:00" of a time, NUL-terminated; returns its length. Each
+   part is raised as long as the date does not pass the time. */
+static SBXI_MAYBE size_t sbxi_print_time(char *out, int64_t unix_ms)
+{
+    static const char form[] = "0000-00-00T00:00:00+00:00";
+    int16_t part[6] = { 1970, 1, 1, 0, 0, 0 };
+    unsigned i;
+    if (unix_ms > 253402300799999) unix_ms = 253402300799999; /* the end of 9999 */
+    memcpy(out, form, sizeof form);
+    for (i = 0; i < 6; i++) {
+        int v;
+        do part[i]++;
+        while (sbxi_unix_ms(part) <= unix_ms);
+        v = --part[i];
+        if (i == 0) {
+            out[0] = (char)('0' + v / 1000);
+            out[1] = (char)('0' + v / 100 % 10);
+        }
+        out[3 * i + 2] = (char)('0' + v / 10 % 10);
+        out[3 * i + 3] = (char)('0' + v % 10);
+    }
+    return sizeof form - 1;
 }

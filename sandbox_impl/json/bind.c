@@ -4,49 +4,43 @@
 
    Reading is an sbx_json_fn. The result struct is the first thing in a block that
    grows; texts follow behind it, each behind a note that says which member it is
-   for. As the block may move, pointers are set at the end, by going through the
-   notes: a later one wins. Each item of an array (EACH) is bound into the end of
-   the block, handed to a hook, and its place is used again. With `fixed` memory
-   for the struct, members that need the block stay empty; items still use it.
+   for, arrays of pointers behind the texts of a list. As the block may move,
+   pointers are set at the end, by going through the notes: a later one wins. Each
+   item of an array (EACH) is bound into the end of the block, handed to a hook,
+   and its place is used again. Without a block the struct is the caller's, and
+   members that would need the block stay empty.
    A member of another kind than its row, an unknown key, and a key or number cut
    by the reader are skipped: replies grow, and that must not break old clients.
-   Rows of one name stand next to each other, SEEN first; all are applied, so that
-   an object can be noted and bound, or "code" be a number in one row and a word
-   in the next. Of such rows at most one may be a STRING. */
+   Rows of one name stand next to each other; all are applied, so that an object
+   can be noted and bound, or "code" be a number in one row and a word in the next.
+   At most one of them is a STRING, a BYTES or a container. */
 
 enum sbxi_type {
     SBXI_T_STRING,          /* const char * */
-    SBXI_T_TEXT,            /* char[size], cut to fit; read only */
-    SBXI_T_INT, SBXI_T_UINT, SBXI_T_INT64, /* int32_t, uint32_t, int64_t; a string
-                               holding an integer is read too; clamped */
-    SBXI_T_INT64S,          /* int64_t, written as a string */
-    SBXI_T_MILLI,           /* int64_t, a decimal number times 1000; one with an
-                               exponent is left out: it is tiny or absurd */
-    SBXI_T_BOOL,
-    SBXI_T_CHOICE,          /* sbx_choice: true, false, null */
-    SBXI_T_ENUM,            /* an enum; sub: const char *const names[], NULL at the
-                               end; names[i] is i + 1, anything else 0 */
-    SBXI_T_TIME,            /* int64_t Unix ms, RFC 3339; read only */
-    SBXI_T_PAIRS, SBXI_T_STRINGS,
-    SBXI_T_OBJECT,          /* members of the same struct, offset added; sub: shape */
-    SBXI_T_OBJPTR,          /* pointer to a struct, sub: its shape; write only */
-    SBXI_T_LIST,            /* sbxi_items, sub: shape of one; write only */
+    SBXI_T_STRINGS, SBXI_T_PAIRS, /* the value is how many texts an entry has */
     SBXI_T_EACH,            /* array of objects to the item hook, sub: shape of one */
+    /* up to here reading needs the block */
+    SBXI_T_OBJECT,          /* members of the same struct, offset added; sub: shape */
+    SBXI_T_SEEN,            /* bool: the key was there and not null; read only */
+    SBXI_T_BOOL,            /* read only */
+    SBXI_T_CHOICE,          /* sbx_choice: true, false, null */
+    SBXI_T_BYTES,           /* pieces of text to the hook, arg: id; read only */
     SBXI_T_LITERAL,         /* sub: text of a constant string; write only */
-    SBXI_T_RAWJSON,         /* const char *, copied as it is; write only */
-    SBXI_T_BYTES,           /* read: text to the piece hook with id `size`;
-                               write: sbx_bytes as base64 */
-    SBXI_T_SEEN             /* bool: the key was there and not null; read only */
+    SBXI_T_INT, SBXI_T_UINT, SBXI_T_INT64, /* int32_t, uint32_t, int64_t (read only);
+                               a string holding an integer is read too; clamped */
+    SBXI_T_TEXT,            /* char[arg], cut to fit; read only */
+    SBXI_T_ENUM,            /* an enum; sub: const char *const names[], NULL at the
+                               end; names[i] is i + 1, anything else 0; read only */
+    SBXI_T_TIME             /* int64_t Unix ms, RFC 3339; read only */
 };
 
-#define SBXI_F_ALWAYS 1     /* write it also when it is empty or zero */
-#define SBXI_F_NULL 2       /* write null when it is empty or zero */
+#define SBXI_ALWAYS 1       /* arg: write it also when it is empty or zero */
 
 typedef struct sbxi_field {
     const char *name;
     const void *sub;
-    uint16_t offset, size;
-    uint8_t type, flags;
+    uint16_t offset;
+    uint8_t arg, type;
 } sbxi_field;
 
 typedef struct sbxi_shape {
@@ -57,30 +51,17 @@ typedef struct sbxi_shape {
 #define SBXI_SHAPE(fields_array, struct_type) \
     { fields_array, (uint16_t)SBXI_LEN(fields_array), (uint16_t)sizeof(struct_type) }
 
-/* Also what sbx_pairs and sbx_strings look like, so one code serves all three. */
+/* What sbx_pairs and sbx_strings look like, so one code serves both. */
 typedef struct sbxi_items { const void *items; size_t count; } sbxi_items;
-
-static sbxi_items sbxi_items_of(const char *member)
-{
-    sbxi_items list;
-    memcpy(&list, member, sizeof list);
-    return list;
-}
 
 #define SBXI_LEVELS 8       /* of bound objects inside each other */
 #define SBXI_EACH SIZE_MAX  /* base of a level that is an array of items */
-#define SBXI_ALIGN sizeof(union { int64_t i; void *p; })
 
-/* Stands before the texts of a member, unaligned. */
+/* Stands before the texts of a member, aligned. Offsets are in the block. */
 typedef struct sbxi_note {
+    size_t member, array;   /* array: the room for pointers; of one text the member */
     size_t texts;           /* how many follow, each with its NUL */
-    uint16_t member;        /* offset in the outermost struct */
-    uint8_t type;           /* of the row */
 } sbxi_note;
-
-/* What is being read: its members, a list of texts, or a map. The value is also
-   how many texts an entry has. */
-enum { SBXI_BIND_OBJECT, SBXI_BIND_TEXTS, SBXI_BIND_MAP };
 
 typedef struct sbxi_level {
     const sbxi_shape *shape;
@@ -89,58 +70,43 @@ typedef struct sbxi_level {
 } sbxi_level;
 
 typedef struct sbxi_bind {
-    int (*item)(void *ctx, void *item);
-    int (*piece)(void *ctx, unsigned id, const char *text, size_t len, bool more);
+    int (*item)(void *ctx, void *item); /* set where the table has EACH */
+    int (*piece)(void *ctx, unsigned id, const char *text, size_t len, bool more); /* BYTES */
     void *ctx;
-    sbxi_buf *block;        /* NULL: only fixed */
-    char *fixed;            /* NULL: the result is in the block */
+    sbxi_buf *block;        /* NULL: the struct is fixed */
+    char *fixed;
     sbxi_level *top, level[SBXI_LEVELS];
     const sbxi_field *field; /* first row of the key whose value comes, or NULL */
     size_t total;           /* bytes of the string before this piece */
     size_t note;            /* offset of the note of the map or list */
     size_t mark;            /* end of its last whole entry */
-    size_t need;            /* bytes of the arrays to be made at the end */
-    size_t root_need;       /* the same of the root, while an item is read */
-    size_t item_start, item_base;
+    size_t count;           /* of its entries */
     unsigned skip;          /* depth + 1 of a container being skipped, 0: none */
-    uint8_t mode;
-    bool started, more, drop, in_item;
+    uint8_t list;           /* inside a map or list: its SBXI_T_, else 0 */
+    bool drop;              /* the key of this entry was cut */
     char text[36];          /* strings that become numbers, times and enums */
 } sbxi_bind;
 
 /* ---- reading --------------------------------------------------------------- */
 
-static void sbxi_bind_start(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block, size_t base)
+/* The root is an array of objects; each goes to the item hook. */
+static SBXI_MAYBE void sbxi_bind_each(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block)
 {
     memset(b, 0, sizeof *b);
     b->block = block;
     b->top = b->level;
     b->top->shape = shape;
-    b->top->base = base;
+    b->top->base = SBXI_EACH;
     b->top->hint = shape->fields;
 }
 
-static void sbxi_bind_init(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block,
-    void *fixed)
+/* The root is one object, bound into the block, or without one into `fixed`. */
+static void sbxi_bind_init(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block, void *fixed)
 {
-    sbxi_bind_start(b, shape, block, 0);
+    sbxi_bind_each(b, shape, block);
     b->fixed = (char *)fixed;
-    if (!fixed) sbxi_buf_room(block, shape->size, SBXI_ALIGN, &b->top->base);
-}
-
-/* The root is an array of objects; each goes to the item hook. */
-static SBXI_MAYBE void sbxi_bind_each(sbxi_bind *b, const sbxi_shape *shape, sbxi_buf *block)
-{
-    sbxi_bind_start(b, shape, block, SBXI_EACH);
-}
-
-static bool sbxi_bind_in_block(const sbxi_bind *b) { return !b->fixed || b->in_item; }
-
-/* The member of a row in the object being read. */
-static char *sbxi_bind_member(const sbxi_bind *b, const sbxi_field *f)
-{
-    return (sbxi_bind_in_block(b) ? b->block->data : b->fixed)
-        + b->top->base + f->offset;
+    b->top->base = 0;
+    if (block) sbxi_buf_room(block, shape->size, &b->top->base);
 }
 
 /* The next row with the same name, or NULL. */
@@ -151,194 +117,203 @@ static const sbxi_field *sbxi_bind_next(const sbxi_bind *b, const sbxi_field *f)
     return ++f < s->fields + s->count && strcmp(f->name, name) == 0 ? f : NULL;
 }
 
-/* Appends to the block; U+0000 becomes U+FFFD, so that C strings stay honest. */
-static void sbxi_bind_text(sbxi_bind *b, const char *text, size_t len, bool last)
+/* Appends a text to the block; U+0000 becomes U+FFFD, so that C strings stay
+   honest. Words of JSON are texts in lists and maps. */
+static void sbxi_bind_text(sbxi_buf *block, const sbx_json_event *ev)
 {
-    size_t i, start = 0;
-    for (i = 0; i < len; i++) {
-        if (text[i]) continue;
-        sbxi_buf_add(b->block, text + start, i - start);
-        sbxi_buf_add(b->block, "\xEF\xBF\xBD", 3);
-        start = i + 1;
+    const char *text = ev->text, *nul;
+    size_t len = ev->len;
+    if (!text) {
+        text = ev->type == SBX_JSON_TRUE ? "true" : ev->type == SBX_JSON_FALSE ? "false" : "";
+        len = strlen(text);
     }
-    sbxi_buf_add(b->block, text + start, len - start);
-    if (last) sbxi_buf_add(b->block, "", 1);
+    while ((nul = (const char *)memchr(text, 0, len)) != NULL) {
+        sbxi_buf_add(block, text, (size_t)(nul - text));
+        sbxi_buf_text(block, "\xEF\xBF\xBD");
+        len -= (size_t)(++nul - text);
+        text = nul;
+    }
+    sbxi_buf_add(block, text, len);
+    if (!(ev->flags & SBX_JSON_MORE)) sbxi_buf_add(block, "", 1);
 }
 
-/* Puts a piece behind the `before` bytes that came earlier, as far as it fits. */
-static void sbxi_bind_gather(char *out, size_t cap, size_t before, const char *text,
-    size_t len)
+static sbxi_note *sbxi_bind_noted(const sbxi_bind *b)
 {
-    if (before < cap) memcpy(out + before, text, SBXI_MIN(len, cap - before));
-}
-
-/* A decimal number for a row. Plain integers only, but for MILLI; clamped, and
-   left out beyond 64 bits. */
-static void sbxi_bind_number(const sbxi_field *f, char *member, sbxi_span s)
-{
-    char digits[SBXI_DECIMAL_MAX + 3];
-    bool minus = s.len && *s.ptr == '-', milli = f->type == SBXI_T_MILLI;
-    unsigned taken = 0; /* digits after the point, and the point */
-    sbxi_span d = { digits, 0 };
-    uint64_t v;
-    size_t i;
-    for (i = minus; i < s.len; i++) {
-        if (s.ptr[i] == '.' && milli && !taken) {
-            taken = 1;
-            continue;
-        }
-        if (!sbxi_is_digit(s.ptr[i]) || d.len == SBXI_DECIMAL_MAX) return;
-        if (taken && taken++ > 3) continue;
-        digits[d.len++] = s.ptr[i];
-    }
-    if (!taken) taken = 1;
-    for (; milli && taken < 4; taken++) digits[d.len++] = '0';
-    if (!sbxi_parse_u64(d, UINT64_MAX, &v)) return;
-    if (f->type == SBXI_T_INT || f->type == SBXI_T_UINT) {
-        uint32_t max = minus ? 0 : UINT32_MAX, small;
-        if (f->type == SBXI_T_INT) max = (uint32_t)INT32_MAX + minus;
-        small = v > max ? max : (uint32_t)v;
-        if (minus) small = 0 - small;
-        memcpy(member, &small, sizeof small);
-    } else {
-        if (v >> 63) v = (uint64_t)INT64_MAX + minus;
-        if (minus) v = 0 - v;
-        memcpy(member, &v, sizeof v);
-    }
-}
-
-/* A whole text for a row that is neither text nor number. */
-static void sbxi_bind_word(const sbxi_field *f, char *member, sbxi_span s)
-{
-    int64_t ms;
-    if (f->type == SBXI_T_ENUM) {
-        const char *const *names = (const char *const *)f->sub;
-        unsigned i = 0;
-        sbx_choice value; /* stands for any small enum: all have its size */
-        while (names[i] && !sbxi_span_is(s, names[i])) i++;
-        value = (sbx_choice)(names[i] ? i + 1 : 0);
-        memcpy(member, &value, sizeof value);
-    } else if (f->type == SBXI_T_TIME && sbxi_parse_time(s, &ms)) {
-        memcpy(member, &ms, sizeof ms);
-    }
+    return (sbxi_note *)(void *)(b->block->data + b->note);
 }
 
 /* Begins the texts of a member. */
 static void sbxi_bind_note(sbxi_bind *b, const sbxi_field *f)
 {
-    sbxi_note n;
-    size_t outermost = b->in_item ? b->item_base : b->level[0].base;
-    n.texts = f->type == SBXI_T_STRING;
-    n.member = (uint16_t)(b->top->base - outermost + f->offset);
-    n.type = f->type;
-    b->note = b->block->len;
-    sbxi_buf_add(b->block, &n, sizeof n);
+    sbxi_note *n;
+    if (sbxi_buf_room(b->block, sizeof *n, &b->note) != SBX_OK) return;
+    n = sbxi_bind_noted(b);
+    n->member = n->array = b->top->base + f->offset;
+    n->texts = 1;
     b->mark = b->block->len;
-    b->need += 2 * SBXI_ALIGN;
+    b->count = 0;
+    b->list = f->type;
+    b->skip = 0;
 }
 
-/* A string, or a piece of it, for one row. */
-static int sbxi_bind_string(sbxi_bind *b, const sbxi_field *f, const sbx_json_event *ev,
-    bool first)
+/* A decimal integer for a row: clamped, and left out beyond 64 bits. */
+static void sbxi_bind_number(unsigned type, void *member, sbxi_span s)
 {
-    char *member = sbxi_bind_member(b, f);
-    bool last = !b->more;
-    sbxi_span s;
-    s.ptr = b->text;
-    s.len = b->total + ev->len;
-    if (f->type == SBXI_T_BYTES) {
-        if (b->piece) return b->piece(b->ctx, f->size, ev->text, ev->len, !last);
-    } else if (f->type == SBXI_T_TEXT) {
-        sbxi_bind_gather(member, f->size, b->total, ev->text, ev->len);
-        if (last) sbxi_put_text(member, f->size, member, SBXI_MIN(s.len, f->size));
-    } else if (f->type == SBXI_T_STRING) {
-        if (!sbxi_bind_in_block(b)) return SBX_OK;
-        if (first) sbxi_bind_note(b, f);
-        sbxi_bind_text(b, ev->text, ev->len, last);
+    bool minus = s.len && *s.ptr == '-';
+    uint64_t v;
+    s.ptr += minus;
+    s.len -= minus;
+    if (!sbxi_parse_u64(s, UINT64_MAX, &v)) return;
+    if (type == SBXI_T_INT64) {
+        if (v >> 63) v = (uint64_t)INT64_MAX + minus;
+        *(uint64_t *)member = minus ? 0 - v : v;
     } else {
-        sbxi_bind_gather(b->text, sizeof b->text, b->total, ev->text, ev->len);
-        if (!last || s.len > sizeof b->text) return SBX_OK;
-        if (f->type >= SBXI_T_INT && f->type <= SBXI_T_MILLI) sbxi_bind_number(f, member, s);
-        else sbxi_bind_word(f, member, s);
+        uint32_t max = type == SBXI_T_INT ? (uint32_t)INT32_MAX + minus : (uint32_t)minus - 1;
+        uint32_t small = v > max ? max : (uint32_t)v;
+        *(uint32_t *)member = minus ? 0 - small : small;
+    }
+}
+
+/* The place of a text among the names of an enum. */
+static void sbxi_bind_enum(const void *sub, void *member, sbxi_span s)
+{
+    const char *const *name = (const char *const *)sub;
+    sbx_choice value = SBX_DEFAULT; /* stands for any small enum: all have its size */
+    unsigned i;
+    for (i = 1; *name; i++)
+        if (sbxi_span_is(s, *name++)) value = (sbx_choice)i;
+    memcpy(member, &value, sizeof value);
+}
+
+/* A number, or a piece of a string, for a row whose value is made of all of it. */
+static void sbxi_bind_scalar(sbxi_bind *b, const sbxi_field *f, char *member,
+    const sbx_json_event *ev)
+{
+    bool text = f->type == SBXI_T_TEXT;
+    size_t cap = text ? f->arg : sizeof b->text;
+    sbxi_span s;
+    char *out = text ? member : b->text;
+    if (ev->type != SBX_JSON_STRING && (ev->type != SBX_JSON_NUMBER || f->type > SBXI_T_INT64))
+        return;
+    if (b->total < cap) memcpy(out + b->total, ev->text, SBXI_MIN(ev->len, cap - b->total));
+    if (ev->flags & SBX_JSON_MORE) return;
+    s.ptr = out;
+    s.len = b->total + ev->len;
+    if (text) sbxi_put_text(member, cap, member, s.len);
+    else if (s.len > cap) return;
+    else if (f->type <= SBXI_T_INT64) sbxi_bind_number(f->type, member, s);
+    else if (f->type == SBXI_T_ENUM) sbxi_bind_enum(f->sub, member, s);
+    else sbxi_parse_time(s, (int64_t *)(void *)member);
+}
+
+static void sbxi_bind_push(sbxi_bind *b, const void *shape, size_t base)
+{
+    sbxi_level *top = b->top + 1;
+    if (top == b->level + SBXI_LEVELS) return;
+    b->top = top;
+    top->shape = (const sbxi_shape *)shape;
+    top->base = base;
+    top->hint = top->shape->fields;
+    b->field = NULL;
+    b->skip = 0;
+}
+
+/* A value, or a piece of it, for one row. */
+static int sbxi_bind_row(sbxi_bind *b, const sbxi_field *f, const sbx_json_event *ev)
+{
+    char *member = (b->block ? b->block->data : b->fixed) + b->top->base + f->offset;
+    unsigned type = ev->type;
+    if (f->type <= SBXI_T_EACH && !b->block) return SBX_OK;
+    switch (f->type) {
+    case SBXI_T_STRING:
+        if (type != SBX_JSON_STRING) break;
+        if (b->total == 0) sbxi_bind_note(b, f);
+        sbxi_bind_text(b->block, ev);
+        break;
+    case SBXI_T_PAIRS:
+        if (type == SBX_JSON_OBJECT) sbxi_bind_note(b, f);
+        break;
+    case SBXI_T_STRINGS:
+        if (type == SBX_JSON_ARRAY) sbxi_bind_note(b, f);
+        break;
+    case SBXI_T_EACH:
+        if (type == SBX_JSON_ARRAY) sbxi_bind_push(b, f->sub, SBXI_EACH);
+        break;
+    case SBXI_T_OBJECT:
+        if (type == SBX_JSON_OBJECT) sbxi_bind_push(b, f->sub, b->top->base + f->offset);
+        break;
+    case SBXI_T_SEEN:
+        if (type != SBX_JSON_NULL) *(bool *)member = true;
+        break;
+    case SBXI_T_BOOL:
+        if (type == SBX_JSON_TRUE || type == SBX_JSON_FALSE)
+            *(bool *)member = type == SBX_JSON_TRUE;
+        break;
+    case SBXI_T_CHOICE:
+        if (type >= SBX_JSON_TRUE)
+            *(sbx_choice *)(void *)member = type == SBX_JSON_TRUE ? SBX_YES :
+                type == SBX_JSON_FALSE ? SBX_NO : SBX_DEFAULT;
+        break;
+    case SBXI_T_BYTES:
+        if (type == SBX_JSON_STRING)
+            return b->piece(b->ctx, f->arg, ev->text, ev->len, (ev->flags & SBX_JSON_MORE) != 0);
+        break;
+    default:
+        sbxi_bind_scalar(b, f, member, ev);
     }
     return SBX_OK;
 }
 
-/* A value that is no string, for one row. */
-static void sbxi_bind_plain(sbxi_bind *b, const sbxi_field *f, const sbx_json_event *ev)
-{
-    char *member = sbxi_bind_member(b, f);
-    if (ev->type == SBX_JSON_NUMBER) {
-        sbxi_span s;
-        s.ptr = ev->text;
-        s.len = ev->len;
-        if (f->type >= SBXI_T_INT && f->type <= SBXI_T_MILLI && !(ev->flags & SBX_JSON_CUT))
-            sbxi_bind_number(f, member, s);
-    } else if (f->type == SBXI_T_CHOICE) {
-        sbx_choice c = ev->type == SBX_JSON_TRUE ? SBX_YES :
-            ev->type == SBX_JSON_FALSE ? SBX_NO : SBX_DEFAULT;
-        memcpy(member, &c, sizeof c);
-    } else if (f->type == SBXI_T_BOOL && ev->type != SBX_JSON_NULL) {
-        *(bool *)member = ev->type == SBX_JSON_TRUE;
-    }
-}
-
-/* A value inside a map or list of texts. */
+/* A value inside a map or list of texts; one that is none takes its key along. */
 static void sbxi_bind_entry(sbxi_bind *b, const sbx_json_event *ev)
 {
-    const char *text = ev->text;
-    size_t len = ev->len, texts;
-    if (!text) { /* true, false, null */
-        text = ev->type == SBX_JSON_TRUE ? "true" : ev->type == SBX_JSON_FALSE ? "false" : "";
-        len = strlen(text);
-    }
-    if (b->drop || (ev->flags & SBX_JSON_CUT)) {
+    if (b->skip || b->drop || (ev->flags & SBX_JSON_CUT)) {
         b->block->len = b->mark;
         return;
     }
-    sbxi_bind_text(b, text, len, !b->more);
-    if (b->more || b->block->status) return;
-    memcpy(&texts, b->block->data + b->note, sizeof texts); /* the note's first member */
-    texts += b->mode;
-    memcpy(b->block->data + b->note, &texts, sizeof texts);
-    b->need += b->mode * sizeof text;
+    sbxi_bind_text(b->block, ev);
+    if (ev->flags & SBX_JSON_MORE) return;
     b->mark = b->block->len;
+    b->count++;
 }
 
 static int sbxi_bind_value(sbxi_bind *b, const sbx_json_event *ev)
 {
-    const sbxi_field *f = b->field;
-    bool first = !b->more;
+    const sbxi_field *f, *next;
+    size_t item;
     int rc = SBX_OK;
-    if (!b->started) return SBX_E_PROTOCOL;
-    b->more = (ev->flags & SBX_JSON_MORE) != 0;
-    if (b->mode) {
+    if (ev->type <= SBX_JSON_ARRAY) b->skip = ev->depth + 1; /* unless a row takes it */
+    if (b->list) {
         sbxi_bind_entry(b, ev);
         return SBX_OK;
     }
-    if (first) b->total = 0;
-    for (; f && rc == SBX_OK; f = sbxi_bind_next(b, f)) {
-        if (ev->type == SBX_JSON_STRING) rc = sbxi_bind_string(b, f, ev, first);
-        else sbxi_bind_plain(b, f, ev);
+    if (b->top->base == SBXI_EACH) {
+        if (ev->type == SBX_JSON_OBJECT
+            && sbxi_buf_room(b->block, b->top->shape->size, &item) == SBX_OK)
+            sbxi_bind_push(b, b->top->shape, item);
+        return SBX_OK;
     }
-    b->total += ev->len;
+    for (f = b->field; f && rc == SBX_OK; f = next) {
+        next = sbxi_bind_next(b, f);
+        rc = sbxi_bind_row(b, f, ev);
+    }
+    b->total = ev->flags & SBX_JSON_MORE ? b->total + ev->len : 0;
     return rc;
 }
 
 static void sbxi_bind_key(sbxi_bind *b, const sbx_json_event *ev)
 {
-    const sbxi_field *first = b->top->shape->fields, *end = first + b->top->shape->count;
+    const sbxi_shape *shape = b->top->shape;
     const sbxi_field *f = b->top->hint;
-    uint16_t left;
+    unsigned left;
     b->drop = (ev->flags & SBX_JSON_CUT) != 0;
     b->field = NULL;
-    if (b->drop) return;
-    if (b->mode) {
-        sbxi_bind_text(b, ev->text, ev->len, true);
+    if (b->list) {
+        sbxi_bind_text(b->block, ev);
         return;
     }
-    for (left = b->top->shape->count; left > 0; left--, f++) {
-        if (f == end) f = first;
+    for (left = shape->count; left > 0; left--, f++) { /* no name is as long as a cut key */
+        if (f == shape->fields + shape->count) f = shape->fields;
         if (strncmp(f->name, ev->text, ev->len) == 0 && !f->name[ev->len]) {
             b->field = f;
             while (sbxi_bind_next(b, f)) f++;
@@ -348,104 +323,56 @@ static void sbxi_bind_key(sbxi_bind *b, const sbx_json_event *ev)
     }
 }
 
-static void sbxi_bind_push(sbxi_bind *b, const void *shape, size_t base)
+/* A map or list is complete: its number of entries, and room for its pointers. */
+static void sbxi_bind_list(sbxi_bind *b)
 {
-    sbxi_level *top = ++b->top;
-    top->shape = (const sbxi_shape *)shape;
-    top->base = base;
-    top->hint = top->shape->fields;
-    b->field = NULL;
-    b->skip = 0;
+    sbxi_note *n = sbxi_bind_noted(b);
+    size_t texts = b->count * b->list, array;
+    n->texts = texts;
+    memcpy(b->block->data + n->member + offsetof(sbxi_items, count), &b->count, sizeof b->count);
+    sbxi_buf_room(b->block, texts * sizeof(char *), &array);
+    sbxi_bind_noted(b)->array = array; /* the block may have moved */
+    b->list = 0;
 }
 
-/* A member that is a container, for one row. */
-static void sbxi_bind_descend(sbxi_bind *b, const sbxi_field *f, bool object)
+/* Sets the pointers of the struct of a level, whose notes reach to the block's
+   end. The block no longer moves. */
+static void *sbxi_bind_fix(sbxi_bind *b, const sbxi_level *l)
 {
-    bool room = b->top < b->level + SBXI_LEVELS - 1;
-    if (f->type == SBXI_T_OBJECT && object && room) {
-        sbxi_bind_push(b, f->sub, b->top->base + f->offset);
-    } else if (f->type == SBXI_T_EACH && !object && room && b->block && !b->in_item) {
-        sbxi_bind_push(b, f->sub, SBXI_EACH);
-    } else if (f->type == (object ? SBXI_T_PAIRS : SBXI_T_STRINGS) && sbxi_bind_in_block(b)) {
-        sbxi_bind_note(b, f);
-        b->mode = object ? SBXI_BIND_MAP : SBXI_BIND_TEXTS;
-        b->drop = false;
-        b->skip = 0;
-    }
-}
-
-static int sbxi_bind_open(sbxi_bind *b, bool object, unsigned depth)
-{
-    const sbxi_field *f, *next;
-    if (!b->started) {
-        b->started = true;
-        return object == (b->top->base != SBXI_EACH) ? SBX_OK : SBX_E_PROTOCOL;
-    }
-    b->skip = depth + 1;
-    if (b->mode) {
-        b->block->len = b->mark;
-    } else if (b->top->base != SBXI_EACH) {
-        for (f = b->field; f && b->skip; f = next) {
-            next = sbxi_bind_next(b, f);
-            sbxi_bind_descend(b, f, object);
+    char *data = b->block->data;
+    size_t at = l->base + l->shape->size;
+    while ((at = SBXI_ALIGNED(at)) < b->block->len) {
+        const sbxi_note *n = (const sbxi_note *)(void *)(data + at);
+        const char *text = (const char *)(n + 1);
+        char *array = data + n->array;
+        const char **slot = (const char **)(void *)array;
+        size_t left;
+        for (left = n->texts; left > 0; left--) {
+            *slot++ = text;
+            text += strlen(text) + 1;
         }
-    } else if (object && b->top < b->level + SBXI_LEVELS - 1) {
-        const sbxi_shape *shape = b->top->shape;
-        b->item_start = b->block->len;
-        b->in_item = true;
-        b->root_need = b->need;
-        b->need = 0;
-        if (sbxi_buf_room(b->block, shape->size, SBXI_ALIGN, &b->item_base) == SBX_OK)
-            sbxi_bind_push(b, shape, b->item_base);
-    }
-    return SBX_OK;
-}
-
-/* Sets the pointers of the struct at base, whose notes reach to the block's end. */
-static int sbxi_bind_fix(sbxi_bind *b, const sbxi_shape *shape, size_t base)
-{
-    sbxi_buf *block = b->block;
-    size_t at = base + shape->size, end = block->len, array = 0, i;
-    if (sbxi_buf_reserve(block, b->need) != SBX_OK) return block->status;
-    /* From here on the block does not move. */
-    while (at < end) {
-        sbxi_note n;
-        sbxi_items list;
-        const char *text = block->data + at + sizeof n;
-        memcpy(&n, block->data + at, sizeof n);
-        list.items = text;
-        list.count = n.type == SBXI_T_PAIRS ? n.texts / 2 : n.texts;
-        if (n.type != SBXI_T_STRING) {
-            sbxi_buf_room(block, n.texts * sizeof text, SBXI_ALIGN, &array);
-            list.items = block->data + array;
+        at = (size_t)(text - data);
+        if (n->array != n->member) {
+            at = (size_t)((char *)slot - data);
+            memcpy(data + n->member, &array, sizeof array);
         }
-        memcpy(block->data + base + n.member, &list,
-            n.type == SBXI_T_STRING ? sizeof text : sizeof list);
-        for (i = 0; i < n.texts; i++, text += strlen(text) + 1)
-            if (n.type != SBXI_T_STRING)
-                memcpy(block->data + array + i * sizeof text, &text, sizeof text);
-        at = (size_t)(text - block->data);
     }
-    return SBX_OK;
+    return data + l->base;
 }
 
 static int sbxi_bind_close(sbxi_bind *b)
 {
-    const sbxi_shape *shape = b->top->shape;
-    int rc;
+    const sbxi_level *done = b->top;
+    int rc = SBX_OK;
     b->field = NULL;
-    if (b->mode) {
-        b->mode = SBXI_BIND_OBJECT;
-        return SBX_OK;
+    if (b->list) {
+        sbxi_bind_list(b);
+    } else if (done > b->level) {
+        b->top--;
+        if (b->top->base != SBXI_EACH) return SBX_OK;
+        rc = b->item(b->ctx, sbxi_bind_fix(b, done));
+        b->block->len = done->base;
     }
-    if (b->top == b->level) return SBX_OK;
-    b->top--;
-    if (b->top->base != SBXI_EACH) return SBX_OK;
-    rc = sbxi_bind_fix(b, shape, b->item_base);
-    if (rc == SBX_OK && b->item) rc = b->item(b->ctx, b->block->data + b->item_base);
-    b->block->len = b->item_start;
-    b->in_item = false;
-    b->need = b->root_need;
     return rc;
 }
 
@@ -453,129 +380,34 @@ static int sbxi_bind_close(sbxi_bind *b)
 static int sbxi_bind_event(void *bind, const sbx_json_event *ev)
 {
     sbxi_bind *b = (sbxi_bind *)bind;
-    bool object = ev->type == SBX_JSON_OBJECT;
-    bool end = ev->type == SBX_JSON_OBJECT_END || ev->type == SBX_JSON_ARRAY_END;
     int rc = SBX_OK;
     if (b->skip) {
-        if (end && ev->depth + 1 == b->skip) b->skip = 0;
+        if (ev->depth + 1 == b->skip) b->skip = 0; /* its end: all else is deeper */
         return SBX_OK;
     }
-    if (b->block && b->block->status) return b->block->status;
-    if (end) {
+    if (ev->type == SBX_JSON_KEY) sbxi_bind_key(b, ev);
+    else if (ev->type == SBX_JSON_OBJECT_END || ev->type == SBX_JSON_ARRAY_END)
         rc = sbxi_bind_close(b);
-    } else if (ev->type == SBX_JSON_KEY) {
-        sbxi_bind_key(b, ev);
-    } else {
-        while (b->field && b->field->type == SBXI_T_SEEN) {
-            if (ev->type != SBX_JSON_NULL) *(bool *)sbxi_bind_member(b, b->field) = true;
-            b->field = sbxi_bind_next(b, b->field);
-        }
-        if (object || ev->type == SBX_JSON_ARRAY) rc = sbxi_bind_open(b, object, ev->depth);
-        else rc = sbxi_bind_value(b, ev);
-    }
+    else if (ev->depth > 0) rc = sbxi_bind_value(b, ev);
+    else if (ev->type != (b->top->base == SBXI_EACH ? SBX_JSON_ARRAY : SBX_JSON_OBJECT))
+        rc = SBX_E_PROTOCOL;
     return b->block && b->block->status ? b->block->status : rc;
 }
 
-/* After the last event: SBX_OK, SBX_E_NOMEM or SBX_E_TOO_LARGE. */
-static SBXI_MAYBE int sbxi_bind_finish(sbxi_bind *b)
-{
-    if (b->block && b->block->status) return b->block->status;
-    if (b->fixed || b->level[0].base == SBXI_EACH) return SBX_OK;
-    return sbxi_bind_fix(b, b->level[0].shape, b->level[0].base);
-}
-
-/* The finished struct; of a root array NULL. */
-static SBXI_MAYBE void *sbxi_bind_result(sbxi_bind *b)
-{
-    if (b->level[0].base == SBXI_EACH) return NULL;
-    return b->fixed ? b->fixed : b->block->data + b->level[0].base;
-}
+/* After the last event: the finished struct in the block. */
+static SBXI_MAYBE void *sbxi_bind_result(sbxi_bind *b) { return sbxi_bind_fix(b, b->level); }
 
 /* ---- writing --------------------------------------------------------------- */
 
-typedef struct sbxi_put_level {
-    const sbxi_shape *shape;
-    const sbxi_field *f, *end;
-    const char *name, *base;
-    size_t left;            /* items of a list, this one included; 0: no list */
-} sbxi_put_level;
-
-/* Objects that are being written. One is opened when its first member is, so an
-   empty one leaves no trace: those below `opened` are begun. */
-typedef struct sbxi_put {
-    sbx_json_writer *w;
-    sbxi_put_level *top, *opened, level[SBXI_LEVELS + 1];
-} sbxi_put;
-
-static void sbxi_put_key(sbxi_put *s, const char *name)
+static void sbxi_put_list(sbx_json_writer *w, const char *member, bool map)
 {
-    for (; s->opened <= s->top; s->opened++) {
-        if (s->opened->name) sbx_json_key(s->w, s->opened->name);
-        sbx_json_begin_object(s->w);
-    }
-    if (name) sbx_json_key(s->w, name);
-}
-
-static void sbxi_put_rows(sbxi_put_level *l)
-{
-    l->f = l->shape->fields;
-    l->end = l->f + l->shape->count;
-}
-
-static void sbxi_put_push(sbxi_put *s, const sbxi_field *f, const void *base, size_t left)
-{
-    sbxi_put_level *l = s->top + 1;
-    if (l == s->level + SBXI_LEVELS + 1) {
-        s->w->status = SBX_E_ARG;
-        return;
-    }
-    l->shape = (const sbxi_shape *)f->sub;
-    l->name = left ? NULL : f->name;
-    l->base = (const char *)base;
-    l->left = left;
-    sbxi_put_rows(l);
-    s->top = l;
-}
-
-/* An int64 times 1000 as a decimal number: the point goes before 3 digits. */
-static void sbxi_put_milli(sbx_json_writer *w, int64_t value)
-{
-    char out[SBXI_DECIMAL_MAX + 6] = "-000";
-    char *digits = out + 4;
-    size_t n = sbxi_print_u64(digits, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
-    for (; n < 4; n++) digits--;
-    memmove(digits + n - 2, digits + n - 3, 3);
-    digits[n - 3] = '.';
-    for (n++; digits[n - 1] == '0'; ) n--;
-    if (digits[n - 1] == '.') n--;
-    if (value < 0) *--digits = '-', n++;
-    sbx_json_raw(w, digits, n);
-}
-
-/* The number of a row that holds one. */
-static int64_t sbxi_put_number(const sbxi_field *f, const char *member)
-{
-    int64_t v;
-    sbx_choice c;
-    switch (f->type) {
-    case SBXI_T_INT: return *(const int32_t *)(const void *)member;
-    case SBXI_T_UINT: return *(const uint32_t *)(const void *)member;
-    case SBXI_T_BOOL: return *(const bool *)member;
-    case SBXI_T_ENUM:
-    case SBXI_T_CHOICE: memcpy(&c, member, sizeof c); return (int64_t)c;
-    default: memcpy(&v, member, sizeof v); return v;
-    }
-}
-
-static void sbxi_put_list(sbx_json_writer *w, const sbxi_field *f, const char *member)
-{
-    sbxi_items list = sbxi_items_of(member);
-    const char *const *text = (const char *const *)list.items;
-    bool map = f->type == SBXI_T_PAIRS;
-    size_t i;
+    const char *const *text;
+    sbxi_items list;
+    memcpy(&list, member, sizeof list);
+    text = (const char *const *)list.items;
     if (map) sbx_json_begin_object(w);
     else sbx_json_begin_array(w);
-    for (i = 0; text && i < list.count; i++) {
+    for (; text && list.count; list.count--) {
         if (map) sbx_json_key(w, *text++);
         sbx_json_text(w, *text++);
     }
@@ -583,137 +415,80 @@ static void sbxi_put_list(sbx_json_writer *w, const sbxi_field *f, const char *m
     else sbx_json_end_array(w);
 }
 
-/* The word of an enum's value, NULL if it has none. */
-static const char *sbxi_put_word(const sbxi_field *f, int64_t value)
+/* The 32 bits of a row that holds a number; else not 0 if there is anything. */
+static uint32_t sbxi_put_number(const sbxi_field *f, const char *member)
 {
-    const char *const *names = (const char *const *)f->sub;
-    while (*names && value > 1) {
-        names++;
-        value--;
-    }
-    return value == 1 ? *names : NULL;
-}
-
-/* A value that is not empty, or whose empty form is wanted. */
-static void sbxi_put_value(sbx_json_writer *w, const sbxi_field *f, const char *member,
-    const void *ptr, int64_t number)
-{
-    char digits[SBXI_DECIMAL_MAX + 1];
+    const void *ptr;
     switch (f->type) {
-    case SBXI_T_INT64S:
-        digits[0] = '-';
-        sbx_json_string(w, digits + (number >= 0), 1 + sbxi_print_u64(digits + 1,
-            number < 0 ? 0 - (uint64_t)number : (uint64_t)number) - (number >= 0));
-        break;
-    case SBXI_T_MILLI: sbxi_put_milli(w, number); break;
-    case SBXI_T_BOOL: sbx_json_bool(w, number != 0); break;
-    case SBXI_T_CHOICE: sbx_json_bool(w, number == SBX_YES); break;
-    case SBXI_T_PAIRS:
-    case SBXI_T_STRINGS: sbxi_put_list(w, f, member); break;
-    case SBXI_T_BYTES: sbx_json_base64(w, ptr, sbxi_items_of(member).count); break;
-    case SBXI_T_RAWJSON: sbx_json_raw(w, (const char *)ptr, strlen((const char *)ptr)); break;
     case SBXI_T_INT:
-    case SBXI_T_UINT:
-    case SBXI_T_INT64: sbx_json_int(w, number); break;
-    default: sbx_json_text(w, ptr ? (const char *)ptr : ""); break;
-    }
-}
-
-static void sbxi_put_leaf(sbxi_put *s, const sbxi_field *f, const char *member)
-{
-    const void *ptr = NULL;
-    int64_t number = 0;
-    bool empty, no_zero = f->type == SBXI_T_CHOICE || f->type == SBXI_T_RAWJSON
-        || f->type == SBXI_T_ENUM;
-    if (f->type >= SBXI_T_INT && f->type <= SBXI_T_ENUM) {
-        number = sbxi_put_number(f, member);
-        if (f->type == SBXI_T_ENUM) ptr = sbxi_put_word(f, number);
-        empty = f->type == SBXI_T_ENUM ? !ptr : number == 0;
-    } else if (f->type == SBXI_T_LITERAL) {
-        ptr = f->sub;
-        empty = false;
-    } else if (f->type == SBXI_T_TEXT || f->type == SBXI_T_TIME || f->type == SBXI_T_EACH
-        || f->type == SBXI_T_SEEN) {
-        return;
-    } else {
+    case SBXI_T_UINT: return *(const uint32_t *)(const void *)member;
+    case SBXI_T_CHOICE: return *(const sbx_choice *)(const void *)member;
+    case SBXI_T_LITERAL: return 1;
+    default:
         memcpy(&ptr, member, sizeof ptr);
-        empty = !ptr;
+        return ptr != NULL;
     }
-    if (empty && !f->flags) return;
-    sbxi_put_key(s, f->name);
-    if (empty && (no_zero || (f->flags & SBXI_F_NULL))) sbx_json_null(s->w);
-    else sbxi_put_value(s->w, f, member, ptr, number);
 }
 
-/* An object, or a list of them. */
-static void sbxi_put_enter(sbxi_put *s, const sbxi_field *f, const char *member)
+static void sbxi_put_value(sbx_json_writer *w, const sbxi_field *f, const char *member,
+    uint32_t number)
 {
-    sbxi_items list;
-    const void *ptr = member;
-    if (f->type != SBXI_T_OBJECT) memcpy(&ptr, member, sizeof ptr);
-    if (!ptr && !f->flags) return;
-    if (!ptr && (f->type == SBXI_T_OBJPTR || (f->flags & SBXI_F_NULL))) {
-        sbxi_put_key(s, f->name);
-        sbx_json_null(s->w);
-        return;
-    }
-    if (f->type != SBXI_T_LIST) {
-        sbxi_put_push(s, f, ptr, 0);
-        if (f->type == SBXI_T_OBJPTR || (f->flags & SBXI_F_ALWAYS)) sbxi_put_key(s, NULL);
-        return;
-    }
-    list = sbxi_items_of(member);
-    sbxi_put_key(s, f->name);
-    sbx_json_begin_array(s->w);
-    if (ptr && list.count) {
-        sbxi_put_push(s, f, ptr, list.count);
-        sbxi_put_key(s, NULL);
-    } else {
-        sbx_json_end_array(s->w);
+    const char *text = (const char *)f->sub;
+    switch (f->type) {
+    case SBXI_T_INT: sbx_json_int(w, (int32_t)number); break;
+    case SBXI_T_UINT: sbx_json_int(w, number); break;
+    case SBXI_T_CHOICE: sbx_json_bool(w, number == SBX_YES); break;
+    case SBXI_T_STRINGS:
+    case SBXI_T_PAIRS: sbxi_put_list(w, member, f->type == SBXI_T_PAIRS); break;
+    case SBXI_T_STRING:
+        memcpy(&text, member, sizeof text);
+        /* fall through */
+    default: sbx_json_text(w, text ? text : "");
     }
 }
 
-/* All rows of the innermost object are done. */
-static void sbxi_put_leave(sbxi_put *s)
-{
-    sbxi_put_level *l = s->top;
-    if (s->opened > l) {
-        sbx_json_end_object(s->w);
-        s->opened = l;
-        if (l->left > 1) {
-            l->left--;
-            l->base += l->shape->size;
-            sbxi_put_rows(l);
-            sbxi_put_key(s, NULL);
-            return;
-        }
-        if (l->left) sbx_json_end_array(s->w);
-    }
-    s->top--;
-}
-
-/* Writes the struct at base as an object, members in the order of the rows. */
+/* Writes the struct at base as an object, members in the order of the rows. An
+   object inside is opened when its first member is, so an empty one leaves no
+   trace: those below `opened` are begun. */
 static SBXI_MAYBE void sbxi_bind_write(sbx_json_writer *w, const sbxi_shape *shape,
     const void *base)
 {
-    sbxi_put s;
-    sbxi_field root = { NULL, NULL, 0, 0, SBXI_T_OBJECT, 0 };
-    root.sub = shape;
-    s.w = w;
-    s.opened = s.level + 1; /* the level below the root stands for the outside */
-    s.top = s.level;
-    sbxi_put_push(&s, &root, base, 0);
-    sbxi_put_key(&s, NULL);
-    while (s.top > s.level) {
-        const sbxi_field *f = s.top->f;
-        if (f == s.top->end) {
-            sbxi_put_leave(&s);
+    struct { const sbxi_field *f, *end; const char *base; } level[SBXI_LEVELS + 1],
+        *l = level, *opened = level + 2; /* the first stands for the outside */
+    const char *member = (const char *)base;
+    sbx_json_begin_object(w);
+    for (;;) {
+        const sbxi_field *f;
+        uint32_t number;
+        if (shape) {
+            if (++l == level + SBXI_LEN(level)) {
+                w->status = SBX_E_ARG;
+                return;
+            }
+            l->base = member;
+            l->f = shape->fields;
+            l->end = l->f + shape->count;
+            shape = NULL;
+        }
+        if (l->f == l->end) {
+            if (opened > l) {
+                sbx_json_end_object(w);
+                opened = l;
+            }
+            if (--l == level) return;
             continue;
         }
-        s.top->f++;
-        if (f->type >= SBXI_T_OBJECT && f->type <= SBXI_T_LIST)
-            sbxi_put_enter(&s, f, s.top->base + f->offset);
-        else
-            sbxi_put_leaf(&s, f, s.top->base + f->offset);
+        f = l->f++;
+        member = l->base + f->offset;
+        if (f->type == SBXI_T_OBJECT) {
+            shape = (const sbxi_shape *)f->sub;
+        } else if ((number = sbxi_put_number(f, member)) != 0 || f->arg) {
+            for (; opened <= l; opened++) {
+                sbx_json_key(w, opened[-1].f[-1].name);
+                sbx_json_begin_object(w);
+            }
+            sbx_json_key(w, f->name);
+            sbxi_put_value(w, f, member, number);
+        }
     }
 }

@@ -65,6 +65,7 @@ typedef struct sbxi_exchange {
     bool broken;            /* the connection cannot be kept */
     bool last_chunk;
     bool paused;            /* the reader waits to be fed again, if with nothing */
+    bool stop;              /* a callback of the user ended it: its word is final */
     sbx_http_reader http;
 } sbxi_exchange;
 
@@ -254,12 +255,22 @@ static void sbxi_exchange_chunk(sbxi_exchange *x, char *data, size_t len)
     x->stable_len = len + SBXI_CHUNK_HEAD + 2;
 }
 
+/* Its failure is the user's word: neither retried nor looked into. */
+static int sbxi_source_get(sbxi_exchange *x, const sbx_source *s, void *buf, size_t cap,
+                           size_t *got)
+{
+    int rc = s->get(s->ctx, buf, cap, got);
+    if (x->stop) return SBX_E_CANCELLED;
+    x->stop = rc != SBX_OK && rc != SBX_E_AGAIN;
+    return rc > 0 ? SBX_E_SOURCE : rc;
+}
+
 /* A source that announced its size must end exactly there. */
-static int sbxi_source_ended(const sbx_source *source)
+static int sbxi_source_ended(sbxi_exchange *x, const sbx_source *source)
 {
     char byte;
     size_t got = 0;
-    int rc = source->get(source->ctx, &byte, 1, &got);
+    int rc = sbxi_source_get(x, source, &byte, 1, &got);
     if (rc != SBX_OK && rc != SBX_E_AGAIN) return rc;
     return rc == SBX_OK && got ? SBX_E_SOURCE : SBX_OK;
 }
@@ -273,12 +284,12 @@ static int sbxi_exchange_pull(sbxi_exchange *x)
     int rc = SBX_OK;
     if (s->size >= 0 && (int64_t)cap > s->size - x->part_sent)
         cap = (size_t)(s->size - x->part_sent);
-    if (cap) rc = s->get(s->ctx, stage, cap, &got);
+    if (cap) rc = sbxi_source_get(x, s, stage, cap, &got);
     if (rc != SBX_OK) return rc;
     if (got > cap || (s->size >= 0 && got == 0 && cap)) return SBX_E_SOURCE;
     x->part_sent += (int64_t)got;
     if (s->size >= 0 && x->part_sent == s->size) {
-        rc = sbxi_source_ended(s);
+        rc = sbxi_source_ended(x, s);
         if (rc != SBX_OK) return rc;
     }
     if (got == 0 || x->part_sent == s->size) {
@@ -360,8 +371,8 @@ static int sbxi_exchange_send(sbxi_exchange *x, uint64_t now)
         if (rc == SBX_E_AGAIN) x->want = 0;
         if (rc != SBX_OK) return rc;
         if (!x->stable_len) break;
-        x->sent = true;
         rc = sbxi_conn_send(x->link, x->conn, x->stable, x->stable_len, &n, &want);
+        if (rc != SBX_E_AGAIN) x->sent = true;
         x->want = want;
         if (rc == SBX_E_AGAIN) return sbxi_exchange_early(x, now);
         if (rc != SBX_OK) { /* refused while sending: the reason may be waiting */
@@ -431,10 +442,13 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint64_t now, sbx_error *e)
         switch (x->state) {
         case SBXI_X_OPEN:
             rc = sbxi_exchange_open(x, e);
+            if (x->state == SBXI_X_SEND) x->since = now;
             break;
         case SBXI_X_TLS:
             rc = sbxi_tls_handshake(x->conn->tls, &x->want, e);
-            if (rc == SBX_OK) x->state = SBXI_X_SEND;
+            if (rc != SBX_OK) break;
+            x->state = SBXI_X_SEND;
+            x->since = now;
             break;
         case SBXI_X_SEND:
             rc = sbxi_exchange_send(x, now);

@@ -168,7 +168,13 @@ static bool sbxi_tls_no_memory(int rc)
 #ifdef SBXI_TLS_PSA
     if (rc == PSA_ERROR_INSUFFICIENT_MEMORY) return true;
 #endif
-    return rc == MBEDTLS_ERR_SSL_ALLOC_FAILED || rc == MBEDTLS_ERR_X509_ALLOC_FAILED;
+#ifdef MBEDTLS_ERR_X509_ALLOC_FAILED
+    if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED) return true;
+#endif
+#ifdef MBEDTLS_ERR_SSL_ALLOC_FAILED
+    if (rc == MBEDTLS_ERR_SSL_ALLOC_FAILED) return true;
+#endif
+    return false;
 }
 
 /* ---- addresses as text ---------------------------------------------------- */
@@ -261,8 +267,9 @@ static bool sbxi_tls_names_ip(const mbedtls_x509_crt *crt, const unsigned char *
 
 static int64_t sbxi_tls_time(const mbedtls_x509_time *t)
 {
-    return sbxi_unix_ms(sbxi_days(t->year, t->mon, t->day),
-                        (t->hour * 60 + t->min) * 60 + t->sec);
+    const int16_t part[6] = { (int16_t)t->year, (int16_t)t->mon, (int16_t)t->day,
+        (int16_t)t->hour, (int16_t)t->min, (int16_t)t->sec };
+    return sbxi_unix_ms(part);
 }
 
 /* mbedTLS calls this for every certificate of the chain, the peer's own (depth

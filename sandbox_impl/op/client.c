@@ -1,59 +1,7 @@
-/* client - the client struct, and opening it: configuration, environment,
-   provider. Sends nothing. Called by the user; read by everything below. */
-
-/* Texts of a struct, copied into one block that is wiped when freed. */
-typedef struct sbxi_texts { char *block; size_t size; } sbxi_texts;
-
-/* Replaces each of the n pointers by a copy of its text; NULL stays NULL. */
-static int sbxi_texts_keep(sbxi_texts *t, const sbx_alloc *alloc, const char **slots[], size_t n)
-{
-    size_t total = 1, at = 0, i;
-    for (i = 0; i < n; i++)
-        if (*slots[i] && !sbxi_size_add(&total, total, strlen(*slots[i]) + 1))
-            return SBX_E_NOMEM;
-    t->block = (char *)sbxi_alloc_get(alloc, total);
-    if (!t->block) return SBX_E_NOMEM;
-    t->size = total;
-    for (i = 0; i < n; i++) {
-        size_t len;
-        if (!*slots[i]) continue;
-        len = strlen(*slots[i]) + 1;
-        memcpy(t->block + at, *slots[i], len);
-        *slots[i] = t->block + at;
-        at += len;
-    }
-    return SBX_OK;
-}
-
-struct sbx_client {
-    sbxi_link link;
-    const sbx_provider *provider;
-    sbx_config config;      /* its texts are copies; headers are in extra */
-    sbxi_texts texts;
-    sbxi_buf extra;         /* config.headers as lines */
-    sbx_op *ops;            /* oldest first */
-    unsigned callbacks;     /* depth of user callbacks that run now */
-    uint32_t jitter;        /* state of the backoff's small generator */
-    uint8_t dialect;        /* index in the provider's list */
-    bool debug;
-    sbx_error error;
-};
+/* client - opening a client: configuration, environment, provider. Sends nothing.
+   Called by the user. */
 
 /* ---- environment ---------------------------------------------------------- */
-
-#ifndef SBX_NO_STDLIB
-static const char *sbxi_getenv(const char *name)
-{
-    const char *v = getenv(name);
-    return v && v[0] ? v : NULL; /* empty counts as not set */
-}
-#else
-static const char *sbxi_getenv(const char *name)
-{
-    (void)name;
-    return NULL;
-}
-#endif
 
 static const sbx_provider *const *sbxi_providers(size_t *n)
 {
@@ -64,8 +12,15 @@ static const sbx_provider *const *sbxi_providers(size_t *n)
     return all;
 }
 
+#ifndef SBX_NO_STDLIB
+static const char *sbxi_getenv(const char *name)
+{
+    const char *v = getenv(name);
+    return v && v[0] ? v : NULL; /* empty counts as not set */
+}
+
 /* Chooses by the API key that stands in the environment. */
-static int sbxi_choose_provider(sbx_client *c, sbx_error *e)
+static int sbxi_provider_by_key(sbx_client *c, sbx_error *e)
 {
     size_t n, i;
     const sbx_provider *const *all = sbxi_providers(&n);
@@ -80,8 +35,7 @@ static int sbxi_choose_provider(sbx_client *c, sbx_error *e)
         }
         c->provider = all[i];
     }
-    if (!c->provider && c->config.api_key && n == 1) c->provider = all[0];
-    return c->provider ? SBX_OK : sbxi_error_set(e, SBX_E_NO_PROVIDER, NULL);
+    return SBX_OK;
 }
 
 /* Fills what the configuration leaves open from the environment. */
@@ -99,44 +53,146 @@ static void sbxi_read_environment(sbx_client *c)
     }
     c->link.env_ca = sbxi_getenv("SSL_CERT_FILE");
 }
+#else
+static int sbxi_provider_by_key(sbx_client *c, sbx_error *e)
+{
+    (void)c;
+    (void)e;
+    return SBX_OK;
+}
+
+static void sbxi_read_environment(sbx_client *c) { (void)c; }
+#endif
+
+static int sbxi_choose_provider(sbx_client *c, sbx_error *e)
+{
+    size_t n;
+    const sbx_provider *const *all = sbxi_providers(&n);
+    int rc = c->provider ? SBX_OK : sbxi_provider_by_key(c, e);
+    if (rc == SBX_OK && !c->provider && c->config.api_key && n == 1) c->provider = all[0];
+    return rc == SBX_OK && !c->provider ? SBX_E_NO_PROVIDER : rc;
+}
+
+#define SBXI_MAX_URL 1024
 
 /* ---- checks --------------------------------------------------------------- */
 
+/* Up to three texts behind each other; NULL is none. */
+static int sbxi_buf_texts(sbxi_buf *b, const char *first, const char *second, const char *third)
+{
+    if (first) sbxi_buf_text(b, first);
+    if (second) sbxi_buf_text(b, second);
+    if (third) sbxi_buf_text(b, third);
+    return b->status;
+}
+
+/* A line of the head; without a value none. */
 static int sbxi_header_line(sbxi_buf *b, const char *name, const char *value)
 {
-    if (!sbxi_is_token(sbxi_span_of(name)) || !sbxi_is_field_value(sbxi_span_of(value)))
-        return b->status = SBX_E_ARG;
-    sbxi_buf_text(b, name);
-    sbxi_buf_text(b, ": ");
-    sbxi_buf_text(b, value);
+    if (!value) return b->status;
+    if (!sbxi_is_field_value(sbxi_span_of(value))) return b->status = SBX_E_ARG;
+    sbxi_buf_texts(b, name, ": ", value);
     return sbxi_buf_text(b, "\r\n");
+}
+
+/* Appends a template, its {id} {port} {domain} replaced by the three values. Another
+   word in braces is an error: a typo must not become a host name; and a value must
+   not become more than a label or segment. */
+static void sbxi_expand(sbxi_buf *out, const char *t, const char *const values[3])
+{
+    static const char *const names[] = { "{id}", "{port}", "{domain}" };
+    while (out->status == SBX_OK) {
+        const char *open = strchr(t, '{');
+        size_t i = 0;
+        sbxi_buf_add(out, t, open ? (size_t)(open - t) : strlen(t));
+        if (!open) break;
+        while (i < 3 && strncmp(open, names[i], strlen(names[i])) != 0) i++;
+        if (i == 3 || !values[i] || (i > 0 && !sbxi_is_host(sbxi_span_of(values[i])))) {
+            out->status = SBX_E_ARG;
+            break;
+        }
+        if (i > 0) sbxi_buf_text(out, values[i]);
+        else sbxi_percent(out, sbxi_span_of(values[i]), SBXI_PERCENT_SEGMENT);
+        t = open + strlen(names[i]);
+    }
+}
+
+/* Base, prefix and path, all templates, as a URL in b, and its parts. */
+static int sbxi_make_url(sbxi_buf *b, const char *const parts[3], const char *const values[3],
+                         sbxi_url *url)
+{
+    sbxi_span text;
+    size_t i;
+    sbxi_buf_clear(b);
+    for (i = 0; i < 3; i++) {
+        sbxi_expand(b, parts[i], values);
+        while (i == 0 && b->len && b->data[b->len - 1] == '/') b->len--;
+    }
+    text.ptr = b->data;
+    text.len = b->len;
+    if (b->status == SBX_OK && !sbxi_url_split(text, url)) b->status = SBX_E_ARG;
+    return b->status;
+}
+
+/* A base URL template must make a URL, with whatever sandbox. */
+static int sbxi_check_url(sbx_client *c, const char *base, const char *id)
+{
+    const char *parts[3], *values[3];
+    sbxi_buf text;
+    sbxi_url url;
+    int rc;
+    if (!base) return SBX_OK;
+    parts[0] = base;
+    parts[1] = parts[2] = "";
+    values[0] = id;
+    values[1] = c->provider->port;
+    values[2] = c->config.domain;
+    sbxi_buf_init(&text, &c->link.alloc, SBXI_MAX_URL);
+    rc = sbxi_make_url(&text, parts, values, &url);
+    sbxi_buf_free(&text);
+    return rc;
+}
+
+static int sbxi_check_texts(sbx_client *c, sbx_error *e)
+{
+    const sbx_config *g = &c->config;
+    const char *texts[3];
+    size_t i;
+    int rc;
+    texts[0] = g->api_key;
+    texts[1] = g->domain;
+    texts[2] = g->user_agent;
+    for (i = 0; i < SBXI_LEN(texts); i++)
+        if (!sbxi_is_field_value(sbxi_span_of(texts[i])))
+            return sbxi_error_set(e, SBX_E_ARG,
+                SBXI_TEXT("api_key, domain and user_agent may not hold control characters"));
+    if (g->domain && !sbxi_is_host(sbxi_span_of(g->domain)))
+        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("domain is not a host name"));
+    rc = sbxi_check_url(c, g->api_url, NULL);
+    if (rc == SBX_OK) rc = sbxi_check_url(c, g->sandbox_url, "id");
+    return rc == SBX_OK ? rc : sbxi_error_set(e, rc,
+        SBXI_TEXT("api_url or sandbox_url is not http(s)://host[:port][/path]; {id}, {port} "
+                  "(sandbox_url only) and {domain} may stand in it"));
 }
 
 static int sbxi_check_config(sbx_client *c, sbx_error *e)
 {
     const sbx_config *g = &c->config;
     const char *const *d = c->provider->dialects;
-    const char *const texts[] = { g->api_key, g->domain, g->api_url, g->sandbox_url,
-        g->user_agent };
     size_t i;
-    for (i = 0; i < SBXI_LEN(texts); i++)
-        if (texts[i] && !sbxi_is_field_value(sbxi_span_of(texts[i])))
-            return sbxi_error_set(e, SBX_E_ARG,
-                SBXI_TEXT("api_key, domain, URLs and user_agent may not hold control characters"));
-    if (g->domain && !sbxi_is_host(sbxi_span_of(g->domain)))
-        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("domain is not a host name"));
-    for (i = 0; i < g->headers.count; i++)
-        if (sbxi_header_line(&c->extra, g->headers.items[i].key, g->headers.items[i].value))
-            return sbxi_error_set(e, c->extra.status,
-                SBXI_TEXT("headers: a name or value is not allowed"));
-    for (i = 0; g->dialect && d[i]; i++)
-        if (strcmp(d[i], g->dialect) == 0) {
-            c->dialect = (uint8_t)i;
-            return SBX_OK;
-        }
-    return g->dialect ? sbxi_error_set(e, SBX_E_ARG,
-        SBXI_TEXT("dialect is not one of this provider's"))
-                      : SBX_OK;
+    int rc = sbxi_check_texts(c, e);
+    for (i = 0; rc == SBX_OK && i < g->headers.count; i++) {
+        const sbx_pair *h = g->headers.items ? &g->headers.items[i] : NULL;
+        rc = SBX_E_ARG;
+        if (h && h->value && sbxi_is_token(sbxi_span_of(h->key)))
+            rc = sbxi_header_line(&c->extra, h->key, h->value);
+        if (rc != SBX_OK)
+            sbxi_error_set(e, rc, SBXI_TEXT("headers: a name or value is not allowed"));
+    }
+    if (rc != SBX_OK || !g->dialect) return rc;
+    for (; d[c->dialect]; c->dialect++)
+        if (strcmp(d[c->dialect], g->dialect) == 0) return SBX_OK;
+    return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("dialect is not one of this provider's"));
 }
 
 static void sbxi_default_ms(int32_t *value, int32_t ms)
@@ -147,33 +203,25 @@ static void sbxi_default_ms(int32_t *value, int32_t ms)
 static int sbxi_open_transport(sbx_client *c, sbx_error *e)
 {
     sbx_clocks *k = &c->link.clocks;
+    sbx_net *n = &c->link.net;
     *k = c->config.clocks;
     sbxi_default_ms(&k->connect_ms, 15000);
     sbxi_default_ms(&k->first_byte_ms, 60000);
     sbxi_default_ms(&k->idle_ms, 120000);
     sbxi_default_ms(&k->total_ms, 60000);
-    c->link.net = c->config.net;
-    if (!c->link.net.open) {
-#ifdef SBX_NO_POSIX
-        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("SBX_NO_POSIX: give config.net"));
-#else
-        int rc = sbxi_net_posix_init(&c->link.net, &c->link.alloc);
-        if (rc != SBX_OK) return sbxi_error_set(e, rc, NULL);
+    *n = c->config.net;
+#ifndef SBX_NO_POSIX
+    if (!n->open) return sbxi_net_posix_init(n, &c->link.alloc);
 #endif
-    }
-    if (!c->link.net.send || !c->link.net.recv || !c->link.net.close || !c->link.net.now_ms)
-        return sbxi_error_set(e, SBX_E_ARG,
-            SBXI_TEXT("net needs open, send, recv, close and now_ms"));
-    return SBX_OK;
+    return n->open && n->send && n->recv && n->close && n->now_ms ? SBX_OK
+        : sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("net needs open, send, recv, close and now_ms"));
 }
 
 /* ---- open ----------------------------------------------------------------- */
 
 static int sbxi_client_fill(sbx_client *c, sbx_error *e)
 {
-    const char **slots[8];
-    int rc = SBX_OK;
-    if (!c->provider) rc = sbxi_choose_provider(c, e);
+    int rc = sbxi_choose_provider(c, e);
     if (rc != SBX_OK) return rc;
     sbxi_read_environment(c);
     if (!c->config.domain) c->config.domain = c->provider->domain;
@@ -181,17 +229,9 @@ static int sbxi_client_fill(sbx_client *c, sbx_error *e)
     rc = sbxi_check_config(c, e);
     if (rc == SBX_OK) rc = sbxi_open_transport(c, e);
     if (rc != SBX_OK) return rc;
-    slots[0] = &c->config.api_key;
-    slots[1] = &c->config.domain;
-    slots[2] = &c->config.api_url;
-    slots[3] = &c->config.sandbox_url;
-    slots[4] = &c->config.user_agent;
-    slots[5] = &c->config.tls.ca_pem;
-    slots[6] = &c->config.tls.ca_file;
-    slots[7] = &c->link.env_ca;
-    rc = sbxi_texts_keep(&c->texts, &c->link.alloc, slots, SBXI_LEN(slots));
+    c->texts = sbxi_keep(&c->link.alloc, SBXI_KEEP_CLIENT, c, 0);
     c->link.tls = c->config.tls;
-    return rc;
+    return c->texts ? SBX_OK : SBX_E_NOMEM;
 }
 
 /* Frees what a client holds; nothing runs any more. */
@@ -200,50 +240,46 @@ static void sbxi_client_free(sbx_client *c)
     sbx_alloc alloc = c->link.alloc;
     sbxi_link_close(&c->link);
     sbxi_buf_free(&c->extra);
-    sbxi_alloc_wipe(&alloc, c->texts.block, c->texts.size);
+    sbx_free(c->texts);
     sbxi_alloc_wipe(&alloc, c, sizeof *c);
 }
 
-static int sbxi_client_alloc(sbx_client **out, const sbx_config *config, sbx_error *e)
+static int sbxi_client_open(sbx_client **out, const sbx_config *config, sbx_error *e)
 {
     sbx_alloc alloc = config->alloc;
     sbx_client *c;
-    if (!alloc.resize) {
-#ifdef SBX_NO_STDLIB
-        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("SBX_NO_STDLIB: give config.alloc"));
-#else
-        alloc.resize = sbxi_std_resize;
+    int rc;
+#ifndef SBX_NO_STDLIB
+    if (!alloc.resize) alloc.resize = sbxi_std_resize;
 #endif
-    }
+    if (!alloc.resize)
+        return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("SBX_NO_STDLIB: give config.alloc"));
     c = (sbx_client *)sbxi_alloc_get(&alloc, sizeof *c);
-    if (!c) return sbxi_error_set(e, SBX_E_NOMEM, NULL);
+    if (!c) return SBX_E_NOMEM;
     c->link.alloc = alloc;
     c->config = *config;
     c->provider = config->provider;
     sbxi_buf_init(&c->extra, &c->link.alloc, SBX_MAX_REQUEST / 2);
     sbxi_error_clear(&c->error);
-    *out = c;
-    return SBX_OK;
+    rc = sbxi_client_fill(c, e);
+    if (rc == SBX_OK) *out = c;
+    else sbxi_client_free(c);
+    return rc;
 }
 
 SBX_API int sbx_open(sbx_client **out, const sbx_config *config)
 {
     sbx_config none;
     sbx_error error;
-    sbx_client *c = NULL;
-    int rc;
+    int rc = SBX_E_ARG;
     memset(&none, 0, sizeof none);
     if (!config) config = &none;
     sbxi_error_clear(&error);
-    if (out) *out = NULL;
-    if (out)
-        rc = sbxi_client_alloc(&c, config, &error);
-    else
-        rc = sbxi_error_set(&error, SBX_E_ARG, SBXI_TEXT("out is NULL"));
-    if (rc == SBX_OK) rc = sbxi_client_fill(c, &error);
-    if (rc != SBX_OK && c) sbxi_client_free(c);
-    if (rc == SBX_OK) *out = c;
-    if (rc != SBX_OK) sbxi_error_set(&error, rc, NULL);
+    if (out) {
+        *out = NULL;
+        rc = sbxi_client_open(out, config, &error);
+    }
+    if (rc != SBX_OK) sbxi_error_set(&error, rc, out ? NULL : SBXI_TEXT("out is NULL"));
     if (config->error) *config->error = error;
     return rc;
 }
@@ -260,9 +296,6 @@ SBX_API const char *sbx_provider_name(const sbx_client *client)
 
 SBX_API bool sbx_supports(const sbx_client *client, sbx_feature feature)
 {
-    const sbxi_entry *e;
-    if ((unsigned)feature >= (unsigned)SBX_FEATURE_END_) return false;
-    if (feature == SBX_FEATURE_SANDBOX_HOST) return client->provider->host != NULL;
-    e = &client->provider->entries[feature];
-    return e->route || e->step;
+    return (unsigned)feature < (unsigned)SBX_FEATURE_END_
+        && client->provider->routes[feature].path != NULL;
 }

@@ -1,105 +1,128 @@
-/* keep - deep copies of plain structs by their field tables: arguments of calls
-   that go on after they returned, and infos handed to the user. One block holds
-   the struct and all it points to. Called by op.c and reply.c. */
+/* keep - deep copies of what a struct points to, by one table: arguments of calls
+   that go on after they returned, configuration, credentials, infos handed to the
+   user. All copies of a struct are one block for sbx_free(). Called by client.c,
+   reply.c, op.c and api/. */
 
-/* Writes behind each other into a block; without one it only counts. */
-typedef struct sbxi_cursor { char *data; size_t at; bool overflow; } sbxi_cursor;
+/* Whose row it is. Arguments have the number of the first feature with them. */
+enum { SBXI_KEEP_CALL = SBX_FEATURE_END_, SBXI_KEEP_CLIENT, SBXI_KEEP_ACCESS, SBXI_KEEP_FILE };
 
-static void *sbxi_cursor_put(sbxi_cursor *c, const void *data, size_t n, size_t align)
+typedef struct sbxi_keep_row {
+    uint8_t what;
+    uint8_t item;           /* 0: a text; else bytes of an item of a list */
+    uint16_t offset;
+} sbxi_keep_row;
+
+static const sbxi_keep_row sbxi_keep_rows[] = {
+#define SBXI_ROW(what, item, struct_, member) { what, item, (uint16_t)offsetof(struct_, member) }
+#define SBXI_KEEP(feature, item, member) \
+    SBXI_ROW(SBX_FEATURE_##feature, item, sbx_op, args.of.member)
+    SBXI_KEEP(SANDBOX_CREATE, 0, create.o.template_id),
+    SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.metadata),
+    SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.envs),
+    SBXI_KEEP(SANDBOX_CREATE, 0, create.o.idempotency_key),
+    SBXI_KEEP(SANDBOX_LIST, sizeof(sbx_pair), list.q.metadata),
+    SBXI_KEEP(SANDBOX_LIST, 0, list.q.template_id),
+    SBXI_KEEP(COMMAND_RUN, 0, command.cmd),
+    SBXI_KEEP(COMMAND_RUN, sizeof(sbx_pair), command.o.envs),
+    SBXI_KEEP(COMMAND_RUN, 0, command.o.cwd),
+    SBXI_KEEP(COMMAND_RUN, 0, command.o.user),
+    SBXI_KEEP(COMMAND_RUN, 0, command.o.tag),
+    SBXI_KEEP(FILES_READ, 0, files.path),
+    SBXI_KEEP(FILES_READ, 0, files.to),
+    SBXI_KEEP(FILES_READ, 0, files.o.user),
+    SBXI_KEEP(FILES_READ, 1, files.bytes),
+    SBXI_KEEP(FILES_READ, sizeof(sbx_file_write), files.files),
+#undef SBXI_KEEP
+    SBXI_ROW(SBXI_KEEP_CALL, 0, sbx_op, call.api_key),
+    SBXI_ROW(SBXI_KEEP_CALL, 0, sbx_op, call.domain),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.api_key),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.domain),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.api_url),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.sandbox_url),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.user_agent),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.ca_pem),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.ca_file),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, link.env_ca),
+    SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, access_token),
+    SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, traffic_token),
+    SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, domain),
+    SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, data_url),
+    SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, daemon_version),
+    SBXI_ROW(SBXI_KEEP_FILE, 0, sbx_file_info, name),
+    SBXI_ROW(SBXI_KEEP_FILE, 0, sbx_file_info, path),
+    SBXI_ROW(SBXI_KEEP_FILE, 0, sbx_file_info, permissions),
+    SBXI_ROW(SBXI_KEEP_FILE, 0, sbx_file_info, owner),
+    SBXI_ROW(SBXI_KEEP_FILE, 0, sbx_file_info, group),
+    SBXI_ROW(SBXI_KEEP_FILE, 0, sbx_file_info, symlink_target),
+    SBXI_ROW(SBXI_KEEP_FILE, sizeof(sbx_pair), sbx_file_info, metadata)
+#undef SBXI_ROW
+};
+
+/* Writes behind each other into a block; without one it only counts. A sum that
+   does not fit stays SIZE_MAX. */
+typedef struct sbxi_cursor { char *data; size_t at; } sbxi_cursor;
+
+static char *sbxi_cursor_put(sbxi_cursor *c, const void *data, size_t n, size_t align)
 {
     size_t at = (c->at + align - 1) & ~(align - 1);
-    void *to = c->data ? c->data + at : NULL;
-    if (at < c->at || !sbxi_size_add(&c->at, at, n)) {
-        c->overflow = true;
-        return NULL;
+    if (at < c->at || !sbxi_size_add(&c->at, at, n)) c->at = SIZE_MAX;
+    if (!c->data) return NULL;
+    if (n) memcpy(c->data + at, data, n);
+    return c->data + at;
+}
+
+/* Copies what one member points to and lets it point to the copy. Items of a
+   list begin with a text, but for bytes; a pair is two such items. */
+static void sbxi_keep_member(sbxi_cursor *c, size_t item, char *member)
+{
+    const char *from, *text;
+    char *to;
+    size_t n, i;
+    memcpy(&from, member, sizeof from);
+    if (!from) return;
+    if (item) n = ((const sbxi_items *)(const void *)member)->count * item;
+    else n = strlen(from) + 1;
+    to = sbxi_cursor_put(c, from, n, item > 1 ? SBXI_ALIGN : 1);
+    if (item == sizeof(sbx_pair)) item /= 2;
+    for (i = 0; item > 1 && i < n; i += item) {
+        memcpy(&text, from + i, sizeof text);
+        text = sbxi_cursor_put(c, text, strlen(text) + 1, 1);
+        if (to) memcpy(to + i, &text, sizeof text);
     }
-    if (to && n) memcpy(to, data, n);
-    return to;
+    if (to) memcpy(member, &to, sizeof to);
 }
 
-static const char *sbxi_cursor_text(sbxi_cursor *c, const char *text)
+static char *sbxi_keep_struct(sbxi_cursor *c, unsigned what, void *base, size_t size)
 {
-    return text ? (const char *)sbxi_cursor_put(c, text, strlen(text) + 1, 1) : NULL;
-}
-
-static void sbxi_keep_texts(sbxi_cursor *c, const char **texts, size_t count)
-{
-    const char **copy = (const char **)sbxi_cursor_put(c, texts, count * sizeof *texts,
-                                                       sizeof(void *));
+    char *copy = sbxi_cursor_put(c, base, size, 1);
     size_t i;
-    for (i = 0; i < count; i++) {
-        const char *t = sbxi_cursor_text(c, texts[i]);
-        if (copy) copy[i] = t;
+    if (!copy || size == 0) copy = (char *)base;
+    for (i = 0; i < SBXI_LEN(sbxi_keep_rows); i++) {
+        const sbxi_keep_row *row = &sbxi_keep_rows[i];
+        if (row->what == what || (row->what == SBXI_KEEP_CALL && what < SBX_FEATURE_END_))
+            sbxi_keep_member(c, row->item, copy + row->offset);
     }
+    return copy;
 }
 
-/* Copies what one member points to and lets the member point to the copy. A
-   list of pairs is two texts an item, one behind the other. */
-static void sbxi_keep_member(sbxi_cursor *c, uint8_t type, void *member)
+/* Copies what `base` points to into a new block for sbx_free(), NULL: no memory.
+   With size 0 base points to the copies then; else a copy of the struct leads the
+   block, and base stays as it is. A feature's base is its sbx_op. */
+static void *sbxi_keep(const sbx_alloc *alloc, unsigned what, void *base, size_t size)
 {
-    sbxi_cursor start = *c;
-    if (type == SBXI_T_STRING) {
-        const char **text = (const char **)member;
-        const char *copy = sbxi_cursor_text(c, *text);
-        if (c->data) *text = copy;
-    } else if (type == SBXI_T_PAIRS) {
-        sbx_pairs *p = (sbx_pairs *)member;
-        sbxi_keep_texts(c, (const char **)(void *)(uintptr_t)p->items, p->count * 2);
-        if (c->data && p->items)
-            p->items = (const sbx_pair *)sbxi_cursor_put(&start, NULL, 0, sizeof(void *));
-    } else if (type == SBXI_T_STRINGS) {
-        sbx_strings *s = (sbx_strings *)member;
-        sbxi_keep_texts(c, (const char **)(void *)(uintptr_t)s->items, s->count);
-        if (c->data && s->items)
-            s->items = (const char *const *)sbxi_cursor_put(&start, NULL, 0, sizeof(void *));
-    } else if (type == SBXI_T_BYTES) {
-        sbx_bytes *b = (sbx_bytes *)member;
-        void *copy = sbxi_cursor_put(c, b->data, b->len, 1);
-        if (c->data) b->data = copy;
-    }
-}
-
-static void sbxi_keep_fields(sbxi_cursor *c, const sbxi_shape *shape, void *base)
-{
-    uint16_t i;
-    for (i = 0; i < shape->count; i++)
-        sbxi_keep_member(c, shape->fields[i].type, (char *)base + shape->fields[i].offset);
-}
-
-/* Copies everything `base` points to into one new block, in place. Pairs must be
-   few enough for their sizes to be counted. */
-static int sbxi_keep(sbxi_texts *out, const sbx_alloc *alloc, const sbxi_shape *shape, void *base)
-{
-    sbxi_cursor c = { NULL, 0, false };
-    sbxi_keep_fields(&c, shape, base);
-    if (c.overflow) return SBX_E_NOMEM;
-    out->size = c.at ? c.at : 1;
-    out->block = (char *)sbxi_alloc_get(alloc, out->size);
-    if (!out->block) return SBX_E_NOMEM;
-    c.data = out->block;
-    c.at = 0;
-    sbxi_keep_fields(&c, shape, base);
-    return SBX_OK;
-}
-
-/* A copy of a struct as a block for sbx_free(); NULL: no memory. */
-static void *sbxi_keep_result(const sbx_alloc *alloc, const sbxi_shape *shape, const void *base)
-{
-    sbxi_cursor c = { NULL, 0, false };
+    sbxi_cursor c = { NULL, 0 };
     sbxi_owned *o;
-    void *copy;
-    sbxi_cursor_put(&c, base, shape->size, 1);
-    sbxi_keep_fields(&c, shape, (void *)(uintptr_t)base);
-    if (c.overflow || c.at > SIZE_MAX - sizeof *o) return NULL;
-    o = (sbxi_owned *)sbxi_alloc_get(alloc, c.at + sizeof *o);
+    size_t all;
+    sbxi_keep_struct(&c, what, base, size);
+    if (!sbxi_size_add(&all, c.at, sizeof *o)) return NULL;
+    o = (sbxi_owned *)sbxi_alloc_get(alloc, all);
     if (!o) return NULL;
     o->of.alloc = *alloc;
-    o->of.size = c.at + sizeof *o;
+    o->of.size = all;
     c.data = (char *)(o + 1);
     c.at = 0;
-    copy = sbxi_cursor_put(&c, base, shape->size, 1);
-    sbxi_keep_fields(&c, shape, copy);
-    return copy;
+    sbxi_keep_struct(&c, what, base, size);
+    return o + 1;
 }
 
 /* ---- results that are bound into a growing block --------------------------- */
@@ -109,7 +132,7 @@ static int sbxi_block_start(sbxi_buf *b)
 {
     size_t at;
     sbxi_buf_clear(b);
-    return sbxi_buf_room(b, sizeof(sbxi_owned), 1, &at);
+    return sbxi_buf_room(b, sizeof(sbxi_owned), &at);
 }
 
 /* Hands the block over: it is no longer the buffer's. */
@@ -119,55 +142,4 @@ static void sbxi_block_take(sbxi_buf *b)
     o->of.alloc = *b->alloc;
     o->of.size = b->cap;
     sbxi_buf_init(b, b->alloc, b->max);
-}
-
-/* ---- which members of the arguments point to the caller's memory ----------- */
-
-#define SBXI_KEEP(type_, member) { NULL, NULL, SBXI_ARG(member), 0, SBXI_T_##type_, 0 }
-
-static const sbxi_field sbxi_keep_create[] = {
-    SBXI_KEEP(STRING, create.o.template_id), SBXI_KEEP(PAIRS, create.o.metadata),
-    SBXI_KEEP(PAIRS, create.o.envs), SBXI_KEEP(STRING, create.o.idempotency_key)
-};
-static const sbxi_field sbxi_keep_list[] = {
-    SBXI_KEEP(PAIRS, list.q.metadata), SBXI_KEEP(STRING, list.q.template_id)
-};
-static const sbxi_field sbxi_keep_command[] = {
-    SBXI_KEEP(STRING, command.cmd), SBXI_KEEP(PAIRS, command.o.envs),
-    SBXI_KEEP(STRING, command.o.cwd), SBXI_KEEP(STRING, command.o.user),
-    SBXI_KEEP(STRING, command.o.tag)
-};
-static const sbxi_field sbxi_keep_files[] = {
-    SBXI_KEEP(STRING, files.path), SBXI_KEEP(STRING, files.to),
-    SBXI_KEEP(STRING, files.o.user), SBXI_KEEP(BYTES, files.bytes)
-};
-
-#undef SBXI_KEEP
-
-static const sbxi_field sbxi_keep_file[] = {
-#define SBXI_ROW(type_, member) \
-    { NULL, NULL, (uint16_t)offsetof(sbx_file_info, member), 0, SBXI_T_##type_, 0 }
-    SBXI_ROW(STRING, name), SBXI_ROW(STRING, path), SBXI_ROW(STRING, permissions),
-    SBXI_ROW(STRING, owner), SBXI_ROW(STRING, group), SBXI_ROW(STRING, symlink_target),
-    SBXI_ROW(PAIRS, metadata)
-#undef SBXI_ROW
-};
-static const sbxi_shape sbxi_keep_file_shape = SBXI_SHAPE(sbxi_keep_file, sbx_file_info);
-
-static sbxi_shape sbxi_keep_shape(sbx_feature feature)
-{
-    sbxi_shape s = SBXI_SHAPE(sbxi_keep_files, sbxi_args);
-    if (feature == SBX_FEATURE_SANDBOX_CREATE) {
-        s.fields = sbxi_keep_create;
-        s.count = (uint16_t)SBXI_LEN(sbxi_keep_create);
-    } else if (feature == SBX_FEATURE_SANDBOX_LIST) {
-        s.fields = sbxi_keep_list;
-        s.count = (uint16_t)SBXI_LEN(sbxi_keep_list);
-    } else if (feature == SBX_FEATURE_COMMAND_RUN) {
-        s.fields = sbxi_keep_command;
-        s.count = (uint16_t)SBXI_LEN(sbxi_keep_command);
-    } else if (feature < SBX_FEATURE_FILES_READ) {
-        s.count = 0;
-    }
-    return s;
 }

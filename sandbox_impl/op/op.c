@@ -13,14 +13,20 @@ static uint64_t sbxi_after(uint64_t now, int32_t ms)
 /* ---- what a step may ask for ---------------------------------------------- */
 
 /* One exchange by a route; the step function is called with `next` after it. */
-static int sbxi_ask(sbx_op *op, const sbxi_route *route, uint8_t next)
+static int sbxi_ask(sbx_op *op, unsigned route, uint8_t next)
 {
-    op->route = route;
+    op->route = &op->client->provider->routes[route];
     op->step = next;
     op->tries = 0;
-    op->fresh = false;
+    op->fresh = op->mid_stream = false;
     op->phase = SBXI_PHASE_EXCHANGE;
     return SBX_PENDING;
+}
+
+/* The route of the function itself, and that was it. */
+static int sbxi_ask_default(sbx_op *op)
+{
+    return sbxi_ask(op, op->feature, SBXI_STEP_DONE);
 }
 
 /* ---- exchanges ------------------------------------------------------------ */
@@ -28,11 +34,12 @@ static int sbxi_ask(sbx_op *op, const sbxi_route *route, uint8_t next)
 static int sbxi_op_connect(sbx_op *op)
 {
     sbxi_url url;
-    int rc = sbxi_op_build(op, op->route, &url);
-    if (rc != SBX_OK) return rc;
-    if (op->tries && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
+    int rc;
     sbxi_reply_clear(op);
     if (!op->probing) sbxi_error_clear(&op->error);
+    rc = sbxi_op_build(op, &url);
+    if (rc != SBX_OK) return rc;
+    if (op->tries && op->x.sent && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
     op->held_len = 0;
     op->started = op->ended = false;
     return sbxi_exchange_start(&op->x, &op->client->link, &url, &op->out, op->fresh, op->line,
@@ -74,7 +81,8 @@ static bool sbxi_may_retry(const sbx_op *op, int rc)
 {
     const sbxi_reply *r = &op->reply;
     uint8_t class = op->repeatable ? SBXI_RETRY_SAFE : op->route->retry;
-    if (op->mid_stream || op->detached || op->probing) return false;
+    if (op->mid_stream || op->probing) return false;
+    if (op->detached && op->route->retry != SBXI_RETRY_SAFE) return false; /* the create */
     if (!r->http) {
         if (rc == SBX_E_CONNECT) return true;
         if (rc != SBX_E_NETWORK) return false;
@@ -93,7 +101,7 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
     int32_t limit = c->config.retries == 0 ? 3 : c->config.retries < 0 ? 0 : c->config.retries;
     bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh;
     uint64_t until;
-    if (stale && !op->mid_stream) {
+    if (stale && !op->mid_stream && !(op->detached && !op->sandbox)) {
         size_t i;
         for (i = 0; i < op->out.part_count; i++)
             if (!op->out.parts[i].source.rewind) return false;
@@ -127,6 +135,7 @@ static void sbxi_sandbox_unref(sbx_sandbox *s)
     if (s && --s->refs == 0) {
         sbx_alloc alloc = s->client->link.alloc;
         sbx_free(s->block);
+        sbx_free(s->given);
         sbxi_alloc_wipe(&alloc, s, s->size);
     }
 }
@@ -134,7 +143,6 @@ static void sbxi_sandbox_unref(sbx_sandbox *s)
 /* Frees the memory of a run; the struct stays until the user releases it. */
 static void sbxi_op_clean(sbx_op *op)
 {
-    const sbx_alloc *a = &op->client->link.alloc;
     sbxi_op_disconnect(op);
     sbxi_op_drop_parts(op);
     sbxi_buf_free(&op->out.text);
@@ -143,10 +151,8 @@ static void sbxi_op_clean(sbx_op *op)
     sbxi_buf_free(&op->scratch);
     sbxi_buf_free(&op->captured[0].buf);
     sbxi_buf_free(&op->captured[1].buf);
-    sbxi_alloc_wipe(a, op->kept.block, op->kept.size);
-    sbxi_alloc_wipe(a, op->kept_files.block, op->kept_files.size);
-    sbxi_alloc_wipe(a, op->kept_call.block, op->kept_call.size);
-    op->kept.block = op->kept_files.block = op->kept_call.block = NULL;
+    sbx_free(op->kept);
+    op->kept = NULL;
     sbx_free(op->result);
     op->result = NULL;
     sbxi_sandbox_unref(op->sandbox);
@@ -166,6 +172,7 @@ static void sbxi_op_tell(sbx_op *op, int status)
 {
     sbx_client *c = op->client;
     op->status = status;
+    if (op->reply.raw_len) op->error.message[0] = 0; /* half an error body */
     if (status != SBX_OK) {
         sbxi_error_set(&op->error, status, NULL);
         op->error.status = status;
@@ -180,20 +187,24 @@ static void sbxi_op_tell(sbx_op *op, int status)
     }
 }
 
-/* A create whose reply is missing may have made a sandbox. */
+/* A create whose reply is missing, or was not understood, may have made a
+   sandbox; one that could not be undone did. */
 static void sbxi_op_note_create(sbx_op *op, int status)
 {
-    bool cut = status == SBX_E_NETWORK || status == SBX_E_TIMEOUT || status == SBX_E_PROTOCOL
-        || status == SBX_E_NOMEM || status == SBX_E_TOO_LARGE || status == SBX_E_CANCELLED;
-    if (op->feature == SBX_FEATURE_SANDBOX_CREATE && op->x.sent && cut
-        && op->error.may_exist == SBX_DEFAULT)
+    bool cut = op->cut || op->sandbox
+        || (op->x.sent && (!op->reply.http || op->reply.happy));
+    if (op->feature == SBX_FEATURE_SANDBOX_CREATE && cut && status != SBX_E_UNSUPPORTED_HOST)
         op->error.may_exist = SBX_YES;
 }
 
 static void sbxi_op_finish(sbx_op *op, int status)
 {
-    if (status == SBX_OK && op->deliver && !op->detached) status = op->deliver(op);
-    sbxi_op_note_create(op, status);
+    if (status == SBX_OK && !op->detached) status = sbxi_op_deliver(op);
+    if (status != SBX_OK) {
+        sbxi_op_note_create(op, status);
+        if (op->feature == SBX_FEATURE_COMMAND_RUN && op->args.of.command.result)
+            memset(op->args.of.command.result, 0, sizeof(sbx_command_result));
+    }
     op->phase = SBXI_PHASE_END;
     sbxi_op_clean(op);
     if (!op->detached) sbxi_op_tell(op, status);
@@ -207,16 +218,17 @@ static void sbxi_op_finish(sbx_op *op, int status)
    can say what lives. False: nothing to ask. */
 static bool sbxi_op_probe(sbx_op *op, int rc)
 {
-    const sbxi_route *health = op->client->provider->health;
+    const sbxi_route *health = &op->client->provider->routes[SBXI_ROUTE_HEALTH];
     uint64_t until = sbxi_after(sbxi_now(op->client), SBXI_PROBE_MS);
-    if (op->probing || !health || op->route == health || op->route->host != SBXI_HOST_SANDBOX)
+    if (op->probing || !health->path || op->route == health
+        || op->route->host != SBXI_HOST_SANDBOX)
         return false;
     if (rc != SBX_E_NETWORK || !op->x.sent) return false;
     sbxi_error_set(&op->error, rc, NULL);
     sbxi_op_disconnect(op);
     op->probing = true;
     op->deadline = SBXI_MIN(op->deadline, until);
-    (void)sbxi_ask(op, health, SBXI_STEP_HEALTH);
+    (void)sbxi_ask(op, SBXI_ROUTE_HEALTH, SBXI_STEP_HEALTH);
     return true;
 }
 
@@ -225,6 +237,7 @@ static int sbxi_op_probed(sbx_op *op, int rc)
 {
     sbx_error *e = &op->error;
     e->message[0] = 0;
+    e->clock = SBX_CLOCK_NONE;
     if (rc == SBX_OK && !op->reply.no) {
         e->sandbox_alive = SBX_YES;
         return sbxi_error_set(e, SBX_E_UNREACHABLE,
@@ -264,7 +277,11 @@ static int sbxi_sandbox_learn(sbx_op *op)
     sbx_free(s->block);
     s->block = op->result;
     op->result = NULL;
-    s->access = *(const sbxi_access *)s->block;
+    s->access = ((const sbxi_access *)s->block)->of;
+    if (s->given) { /* a base URL of the user's own outlives credentials */
+        s->access.data_url = s->given->data_url;
+        if (!s->access.domain) s->access.domain = s->given->domain;
+    }
     s->known = true;
     return SBX_OK;
 }
@@ -273,7 +290,8 @@ static int sbxi_sandbox_learn(sbx_op *op)
 
 static void sbxi_op_step(sbx_op *op)
 {
-    const sbxi_entry *entry = &op->client->provider->entries[op->feature];
+    const sbx_provider *p = op->client->provider;
+    bool in_sandbox = p->routes[op->feature].host == SBXI_HOST_SANDBOX;
     int rc;
     if (op->step == SBXI_STEP_ACCESS) {
         rc = sbxi_sandbox_learn(op);
@@ -283,12 +301,12 @@ static void sbxi_op_step(sbx_op *op)
             return;
         }
     }
-    if (op->step == SBXI_STEP_START && entry->needs_access && !op->sandbox->known)
-        rc = sbxi_ask(op, op->client->provider->access, SBXI_STEP_ACCESS);
-    else if (entry->step)
-        rc = entry->step(op);
+    /* asking whether it runs needs no credentials */
+    if (op->step == SBXI_STEP_START && in_sandbox && op->feature != SBXI_ROUTE_HEALTH
+        && !op->sandbox->known)
+        rc = sbxi_ask(op, SBXI_ROUTE_ACCESS, SBXI_STEP_ACCESS);
     else
-        rc = op->step == SBXI_STEP_START ? sbxi_ask(op, entry->route, SBXI_STEP_DONE) : SBX_OK;
+        rc = p->step(op);
     if (rc != SBX_PENDING) sbxi_op_finish(op, rc);
 }
 
@@ -296,14 +314,14 @@ static void sbxi_op_step(sbx_op *op)
 static void sbxi_op_answered(sbx_op *op, int rc)
 {
     if (rc == SBX_OK) rc = sbxi_reply_end(op);
+    if (rc == SBX_E_NETWORK && op->x.sent) op->cut = true;
     /* the command's end has come; that the rest was cut changes nothing */
     if (rc == SBX_E_NETWORK && op->route->recv == SBXI_RECV_EVENTS && op->ended) rc = SBX_OK;
     if (op->probing) {
         sbxi_op_finish(op, sbxi_op_probed(op, rc));
         return;
     }
-    if (rc != SBX_OK && sbxi_op_retry(op, rc)) return;
-    if (rc != SBX_OK && sbxi_op_probe(op, rc)) return;
+    if (rc != SBX_OK && !op->x.stop && (sbxi_op_retry(op, rc) || sbxi_op_probe(op, rc))) return;
     sbxi_op_disconnect(op);
     if (rc == SBX_OK)
         op->phase = SBXI_PHASE_STEP;
@@ -315,14 +333,18 @@ static void sbxi_op_answered(sbx_op *op, int rc)
 static bool sbxi_op_exchange(sbx_op *op, uint64_t now)
 {
     int rc = SBX_OK;
+    op->client->callbacks++; /* sources and sinks are the user's */
     if (!op->x.conn) rc = sbxi_op_connect(op);
     if (op->asleep && rc == SBX_OK) {
-        if (!op->woken) return false;
-        op->woken = false;
-        rc = sbxi_reply_wake(op);
-        if (rc == SBX_E_AGAIN) return false;
+        rc = SBX_E_AGAIN;
+        if (op->woken) {
+            op->woken = false;
+            rc = sbxi_reply_wake(op);
+        }
     }
+    if (op->cancelled) rc = SBX_E_CANCELLED;
     if (rc == SBX_OK) rc = sbxi_exchange_run(&op->x, now, &op->error);
+    op->client->callbacks--;
     if (rc == SBX_E_AGAIN && op->x.want == 0) op->asleep = true;
     if (rc == SBX_E_AGAIN) return false;
     sbxi_op_answered(op, rc);
@@ -455,67 +477,25 @@ SBX_API int sbx_poll(sbx_client *client, uint32_t timeout_ms, size_t *running)
 
 /* ---- starting ------------------------------------------------------------- */
 
-static void sbxi_op_init(sbx_op *op, sbx_client *c, sbx_feature feature, const sbxi_args *args)
+static void sbxi_op_init(sbx_op *op, const sbxi_call *k)
 {
-    const sbx_alloc *a = &c->link.alloc;
-    op->client = c;
-    op->feature = feature;
-    op->args = *args;
+    const sbx_alloc *a = &k->client->link.alloc;
+    size_t limit = 0;
+    op->client = k->client;
+    op->feature = k->feature;
+    op->args = k->args;
+    if (k->call) op->call = *k->call;
     op->status = SBX_PENDING;
     sbxi_error_clear(&op->error);
     sbxi_buf_init(&op->out.text, a, SBX_MAX_REQUEST);
-    sbxi_buf_init(&op->url, a, 1024);
+    sbxi_buf_init(&op->url, a, SBXI_MAX_URL);
     sbxi_buf_init(&op->block, a, SBX_MAX_RESULT);
     sbxi_buf_init(&op->scratch, a, SBX_MAX_REQUEST);
-    if (feature == SBX_FEATURE_COMMAND_RUN) {
-        size_t limit = args->of.command.o.capture_limit;
-        if (!sbxi_size_add(&limit, limit, sizeof(sbxi_owned) + 1)) limit = SIZE_MAX;
-        sbxi_buf_init(&op->captured[0].buf, a, limit);
-        sbxi_buf_init(&op->captured[1].buf, a, limit);
-    } else {
-        sbxi_buf_init(&op->captured[0].buf, a, 0);
-        sbxi_buf_init(&op->captured[1].buf, a, 0);
-    }
-}
-
-/* The list of files of write_many with its paths, in one block. */
-static int sbxi_op_keep_files(sbx_op *op)
-{
-    sbxi_files_args *a = &op->args.of.files;
-    sbxi_cursor c = { NULL, 0, false };
-    sbx_file_write *copy;
-    size_t i;
-    if (a->count > SIZE_MAX / sizeof *copy) return SBX_E_NOMEM;
-    sbxi_cursor_put(&c, a->files, a->count * sizeof *copy, 1);
-    for (i = 0; i < a->count; i++) sbxi_cursor_text(&c, a->files[i].path);
-    if (c.overflow) return SBX_E_NOMEM;
-    op->kept_files.size = c.at;
-    op->kept_files.block = c.data = (char *)sbxi_alloc_get(&op->client->link.alloc, c.at);
-    if (!c.data) return SBX_E_NOMEM;
-    c.at = 0;
-    copy = (sbx_file_write *)sbxi_cursor_put(&c, a->files, a->count * sizeof *copy, 1);
-    for (i = 0; i < a->count; i++) copy[i].path = sbxi_cursor_text(&c, copy[i].path);
-    a->files = copy;
-    return SBX_OK;
-}
-
-/* Copies what must outlive the call that starts the operation: the arguments
-   and the call's own texts. */
-static int sbxi_op_keep(sbx_op *op)
-{
-    static const sbxi_field call_fields[] = {
-        { NULL, NULL, (uint16_t)offsetof(sbx_call, api_key), 0, SBXI_T_STRING, 0 },
-        { NULL, NULL, (uint16_t)offsetof(sbx_call, domain), 0, SBXI_T_STRING, 0 }
-    };
-    static const sbxi_shape call_shape = SBXI_SHAPE(call_fields, sbx_call);
-    const sbx_alloc *alloc = &op->client->link.alloc;
-    sbxi_shape shape = sbxi_keep_shape(op->feature);
-    int rc = sbxi_keep(&op->kept, alloc, &shape, &op->args);
-    if (rc == SBX_OK && (op->call.api_key || op->call.domain))
-        rc = sbxi_keep(&op->kept_call, alloc, &call_shape, &op->call);
-    if (rc == SBX_OK && op->feature == SBX_FEATURE_FILES_WRITE_MANY && op->args.of.files.count)
-        rc = sbxi_op_keep_files(op);
-    return rc;
+    if (op->feature == SBX_FEATURE_COMMAND_RUN
+        && !sbxi_size_add(&limit, op->args.of.command.o.capture_limit, sizeof(sbxi_owned) + 1))
+        limit = SIZE_MAX;
+    sbxi_buf_init(&op->captured[0].buf, a, limit);
+    sbxi_buf_init(&op->captured[1].buf, a, limit);
 }
 
 /* A single file to write is a list of one. */
@@ -531,12 +511,14 @@ static void sbxi_op_one_file(sbx_op *op)
     }
     a->one.path = a->path;
     a->files = &a->one;
+    a->count = 1;
 }
 
 /* Where a call's failure goes when there is no operation yet. */
 static int sbxi_call_fail(sbx_client *c, const sbx_call *call, int status, const char *message)
 {
     sbx_error *e = call && call->error ? call->error : &c->error;
+    if (call && call->op) *call->op = NULL;
     sbxi_error_clear(e);
     return sbxi_error_set(e, status, message);
 }
@@ -556,39 +538,103 @@ static int sbxi_block(sbx_client *c, sbx_op *op)
     return status;
 }
 
-/* Starts an operation and, unless call->op is set, runs it to its end. `total_ms`
-   is the default of its total clock. `error` is the status of the checks the
-   caller made, with its message. */
-static int sbxi_start(sbx_client *c, sbx_sandbox *s, sbx_feature feature, const sbxi_args *args,
-                      int (*deliver)(sbx_op *op), int32_t total_ms, const sbx_call *call)
+/* ---- what api/ does with a call -------------------------------------------- */
+
+static void sbxi_call_on(sbxi_call *k, sbx_client *client, sbx_feature feature,
+                         const sbx_call *call)
 {
-    sbx_op *op, **end = &c->ops;
-    int32_t ms = call && call->timeout_ms ? call->timeout_ms : total_ms;
-    bool later = call && call->op;
-    if (later) *call->op = NULL;
-    if (!later && c->callbacks) return sbxi_call_fail(c, call, SBX_E_REENTRANT, NULL);
-    if (!later && !c->link.net.wait) return sbxi_call_fail(c, call, SBX_E_NO_WAIT, NULL);
-    if (!sbx_supports(c, feature)) return sbxi_call_fail(c, call, SBX_E_UNSUPPORTED, NULL);
-    if (!c->config.api_key && !(call && call->api_key) && !c->debug)
-        return sbxi_call_fail(c, call, SBX_E_AUTH,
-            SBXI_TEXT("no API key: set config.api_key or its variable"));
-    op = (sbx_op *)sbxi_alloc_get(&c->link.alloc, sizeof *op);
-    if (!op) return sbxi_call_fail(c, call, SBX_E_NOMEM, NULL);
-    sbxi_op_init(op, c, feature, args);
-    if (call) op->call = *call;
-    op->deliver = deliver;
+    memset(k, 0, sizeof *k);
+    k->client = client;
+    k->feature = feature;
+    k->call = call;
+}
+
+static void sbxi_call_in(sbxi_call *k, sbx_sandbox *sandbox, sbx_feature feature,
+                         const sbx_call *call)
+{
+    sbxi_call_on(k, sandbox ? sandbox->client : NULL, feature, call);
+    k->sandbox = sandbox;
+}
+
+/* What must be so; the first that is not is what the user hears of. */
+static void sbxi_need(sbxi_call *k, bool fine, const char *message)
+{
+    if (fine || k->status) return;
+    k->status = SBX_E_ARG;
+    k->message = message;
+}
+
+/* Functions that make no sense without a place for their result. */
+#define SBXI_BIT(feature) (UINT32_C(1) << SBX_FEATURE_##feature)
+#define SBXI_NEED_RESULT (SBXI_BIT(SANDBOX_CREATE) | SBXI_BIT(SANDBOX_GET_INFO) \
+    | SBXI_BIT(SANDBOX_LIST) | SBXI_BIT(COMMAND_LIST) | SBXI_BIT(FILES_LIST) \
+    | SBXI_BIT(FILES_STAT) | SBXI_BIT(FILES_EXISTS))
+
+/* The checks of all calls, those of this client and of the moment. */
+static void sbxi_call_check(sbxi_call *k)
+{
+    const sbx_client *c = k->client;
+    const sbx_call *call = k->call;
+    const sbxi_args *a = &k->args;
+    sbxi_need(k, a->out || a->answer || a->each.file || !(SBXI_NEED_RESULT >> k->feature & 1),
+        SBXI_TEXT("out, each or exists is NULL"));
+    if (k->status) return;
+    if (!(call && call->op)) {
+        if (c->callbacks) k->status = SBX_E_REENTRANT;
+        else if (!c->link.net.wait) k->status = SBX_E_NO_WAIT;
+    }
+    if (k->status) return;
+    if (!sbx_supports(c, k->feature)) {
+        k->status = SBX_E_UNSUPPORTED;
+    } else if (!c->config.api_key && !(call && call->api_key) && !c->debug) {
+        k->status = SBX_E_AUTH;
+        k->message = SBXI_TEXT("no API key: set config.api_key or its variable");
+    }
+}
+
+/* The operation of a call, linked to its client; NULL: no memory. */
+static sbx_op *sbxi_op_new(const sbxi_call *k)
+{
+    sbx_client *c = k->client;
+    const sbxi_route *route = &c->provider->routes[k->feature];
+    sbx_op *op = (sbx_op *)sbxi_alloc_get(&c->link.alloc, sizeof *op), **end = &c->ops;
+    int32_t ms = c->link.clocks.total_ms;
+    if (!op) return NULL;
+    if (route->send >= SBXI_SEND_RAW || route->recv >= SBXI_RECV_SINK) ms = SBX_NEVER;
+    if (k->total_ms) ms = k->total_ms;
+    sbxi_op_init(op, k);
+    if (op->call.timeout_ms) ms = op->call.timeout_ms;
     op->deadline = sbxi_after(sbxi_now(c), ms);
-    op->sandbox = s;
-    if (s) s->refs++;
-    if (later && sbxi_op_keep(op) != SBX_OK) {
-        sbxi_op_free(op);
-        return sbxi_call_fail(c, call, SBX_E_NOMEM, NULL);
+    op->sandbox = k->sandbox;
+    if (op->sandbox) op->sandbox->refs++;
+    if (op->call.op) {
+        op->kept = sbxi_keep(&c->link.alloc,
+            op->feature >= SBX_FEATURE_FILES_READ ? SBX_FEATURE_FILES_READ : op->feature, op, 0);
+        if (!op->kept) {
+            sbxi_op_free(op);
+            return NULL;
+        }
     }
     sbxi_op_one_file(op);
     while (*end) end = &(*end)->next;
     *end = op;
-    if (!later) return sbxi_block(c, op);
-    *call->op = op;
+    return op;
+}
+
+/* Starts an operation and, unless call->op is set, runs it to its end. */
+static int sbxi_start(sbxi_call *k)
+{
+    sbx_op *op, **later = k->call ? k->call->op : NULL;
+    if (k->args.answer) *k->args.answer = false;
+    if (k->args.out) memset(k->args.out, 0, sizeof(void *)); /* some struct's pointer */
+    if (!k->client) return SBX_E_ARG;
+    if (later) *later = NULL;
+    sbxi_call_check(k);
+    if (k->status) return sbxi_call_fail(k->client, k->call, k->status, k->message);
+    op = sbxi_op_new(k);
+    if (!op) return sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
+    if (!later) return sbxi_block(k->client, op);
+    *later = op;
     return SBX_PENDING;
 }
 
@@ -604,7 +650,8 @@ SBX_API void sbx_op_wake(sbx_op *op)
 SBX_API void sbx_op_cancel(sbx_op *op)
 {
     if (!op || op->phase == SBXI_PHASE_END || op->detached) return;
-    if (op->feature == SBX_FEATURE_SANDBOX_CREATE && op->x.conn && op->x.sent) {
+    if (op->feature == SBX_FEATURE_SANDBOX_CREATE
+        && ((op->x.conn && op->x.sent) || op->sandbox)) {
         op->error.may_exist = SBX_YES;
         op->detached = true;
         sbxi_op_tell(op, SBX_E_CANCELLED);
@@ -612,7 +659,7 @@ SBX_API void sbx_op_cancel(sbx_op *op)
     }
     /* inside one of its own callbacks the exchange must not vanish: the driver
        ends it as soon as the callback has returned */
-    op->cancelled = true;
+    op->cancelled = op->x.stop = true;
     if (!op->client->callbacks) sbxi_op_finish(op, SBX_E_CANCELLED);
 }
 
@@ -641,15 +688,16 @@ static void sbxi_follow_up(sbx_client *c)
 
 SBX_API int sbx_close(sbx_client *client)
 {
+    sbx_op *op;
     if (!client) return SBX_OK;
     if (client->callbacks) return SBX_E_REENTRANT;
+    for (op = client->ops; op; op = op->next) {
+        op->call.done = NULL;
+        sbx_op_cancel(op); /* a create that was sent goes on, to be undone */
+    }
     sbxi_follow_up(client);
-    while (client->ops) {
-        sbx_op *op = client->ops;
-        if (op->phase != SBXI_PHASE_END) {
-            op->call.done = NULL;
-            sbxi_op_finish(op, SBX_E_CANCELLED);
-        }
+    while ((op = client->ops) != NULL) {
+        if (op->phase != SBXI_PHASE_END) sbxi_op_finish(op, SBX_E_CANCELLED);
         sbxi_op_free(op);
     }
     sbxi_client_free(client);

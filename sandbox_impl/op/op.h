@@ -1,16 +1,31 @@
-/* op - the structs of operations and sandbox handles, shared by the modules of
-   op/, the providers and api/.
+/* op - the structs of clients, operations and sandbox handles, shared by the
+   modules of op/, the providers and api/.
 
    An operation goes round: step() decides what to do and asks for an exchange
    or a nap; when that is over, step() is called again with what it named. The
    driver (op.c) owns all waiting, deadlines, retries and cancelling. */
+
+struct sbx_client {
+    sbxi_link link;
+    const sbx_provider *provider;
+    sbx_config config;      /* its texts are copies; headers are in extra */
+    void *texts;            /* the block with them */
+    sbxi_buf extra;         /* config.headers as lines */
+    sbx_op *ops;            /* oldest first */
+    unsigned callbacks;     /* depth of user callbacks that run now */
+    uint32_t jitter;        /* state of the backoff's small generator */
+    uint8_t dialect;        /* index in the provider's list */
+    bool debug;
+    sbx_error error;
+};
 
 struct sbx_sandbox {
     sbx_client *client;
     unsigned refs;          /* the user's, and one of every operation */
     size_t size;            /* of this struct with the id */
     void *block;            /* result the access points into, or NULL */
-    sbxi_access access;
+    sbx_sandbox_access access;
+    sbx_sandbox_access *given; /* what attach was given, or NULL */
     bool known;             /* access is filled in */
     char id[1];             /* NUL-terminated, allocated to its length */
 };
@@ -58,7 +73,6 @@ struct sbx_op {
     sbx_sandbox *sandbox;   /* a reference, or NULL */
     const sbxi_route *route;
     void *result;           /* finished, for sbx_free() until delivered */
-    int (*deliver)(sbx_op *op); /* hands the result out, NULL: nothing to hand */
     uint64_t deadline, nap_until;
     sbx_feature feature;
     int status;             /* what the user sees */
@@ -72,6 +86,7 @@ struct sbx_op {
     bool asleep;            /* a sink or source answered AGAIN */
     bool mid_stream;        /* a byte of the reply was handed to the user */
     bool repeatable;        /* this create carries an idempotency key */
+    bool cut;               /* a try of it was cut after it had been sent */
     bool probing;           /* the exchange asks whether the sandbox lives */
     bool started, ended;    /* the command whose stream comes in */
     size_t held_len;        /* of held.piece: decoded, not yet taken */
@@ -82,12 +97,11 @@ struct sbx_op {
     sbxi_exchange x;
     sbxi_reply reply;
     sbxi_outgoing out;
-    sbxi_part part;         /* out.parts when there is just one */
     sbxi_buf url;           /* base URL of the exchange, expanded */
     sbxi_buf block;         /* the result that is being bound */
     sbxi_buf scratch;       /* texts a provider composes for its tables */
     sbxi_capture captured[2];
-    sbxi_texts kept, kept_files, kept_call; /* copies that args point into */
+    void *kept;             /* block of copies that args and call point into */
     sbx_call call;
     sbxi_args args;
     sbx_error error;
@@ -104,8 +118,10 @@ static SBXI_MAYBE const char *sbxi_op_key(const sbx_op *op)
     return op->call.api_key ? op->call.api_key : op->client->config.api_key;
 }
 
-static const char *sbxi_op_domain(const sbx_op *op)
+static SBXI_MAYBE const char *sbxi_op_domain(const sbx_op *op)
 {
+    if (op->route->host == SBXI_HOST_SANDBOX && op->sandbox->access.domain)
+        return op->sandbox->access.domain;
     return op->call.domain ? op->call.domain : op->client->config.domain;
 }
 

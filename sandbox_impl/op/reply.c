@@ -42,7 +42,8 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     rc = s->put(s->ctx, data, len);
     op->client->callbacks--;
     if (op->cancelled) return SBX_E_CANCELLED;
-    if (rc == SBX_E_AGAIN) op->asleep = true;
+    op->asleep = rc == SBX_E_AGAIN;
+    op->x.stop = rc != SBX_OK && rc != SBX_E_AGAIN;
     return rc > 0 ? SBX_E_SINK : rc;
 }
 
@@ -61,22 +62,23 @@ static int sbxi_op_item(void *ctx, void *item)
     op->client->callbacks++;
     switch (op->feature) {
     case SBX_FEATURE_SANDBOX_LIST:
-        rc = a->of.list.each(a->of.list.ctx, (const sbx_sandbox_info *)item);
+        rc = a->each.sandbox(a->ctx, (const sbx_sandbox_info *)item);
         break;
     case SBX_FEATURE_COMMAND_LIST:
-        rc = a->of.pid.each(a->of.pid.ctx, (const sbx_process_info *)item);
+        rc = a->each.process(a->ctx, (const sbx_process_info *)item);
         break;
     default:
         sbxi_file_fix((sbx_file_info *)item);
-        if (a->of.files.each)
-            rc = a->of.files.each(a->of.files.ctx, (const sbx_file_info *)item);
+        if (a->each.file) rc = a->each.file(a->ctx, (const sbx_file_info *)item);
         if (!op->result)
-            op->result = sbxi_keep_result(&op->client->link.alloc, &sbxi_keep_file_shape, item);
+            op->result = sbxi_keep(&op->client->link.alloc, SBXI_KEEP_FILE, item,
+                                   sizeof(sbx_file_info));
         if (!op->result) rc = SBX_E_NOMEM;
     }
     op->client->callbacks--;
     if (op->cancelled) return SBX_E_CANCELLED;
-    return rc > 0 ? SBX_E_ARG : rc;
+    op->x.stop = rc != SBX_OK;
+    return rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc;
 }
 
 /* A piece of base64 text inside a message. */
@@ -147,7 +149,8 @@ static int32_t sbxi_retry_after(const sbx_op *op, sbxi_span value)
     const sbx_net *n = &op->client->link.net;
     uint64_t s;
     int64_t date;
-    if (sbxi_parse_u64(value, INT32_MAX / 1000, &s)) return (int32_t)s * 1000;
+    if (sbxi_parse_u64(value, UINT64_MAX, &s))
+        return s > INT32_MAX / 1000 ? INT32_MAX : (int32_t)s * 1000;
     if (!n->unix_ms || !sbxi_parse_http_date(value, &date)) return -1;
     date -= n->unix_ms(n->ctx);
     return date < 0 ? 0 : date > INT32_MAX ? INT32_MAX : (int32_t)date;
@@ -172,12 +175,12 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
     sbx_op *op = (sbx_op *)ctx;
     sbxi_reply *r = &op->reply;
     sbxi_span n = sbxi_span_of(name), v = sbxi_span_of(value);
-    const char *page = op->route->page_header;
+    const char *page = op->client->provider->page_header;
     if (sbxi_span_is(n, "retry-after")) {
         r->retry_after_ms = sbxi_retry_after(op, v);
     } else if (sbxi_span_is(n, "should-retry")) {
         r->should_retry = sbxi_span_is_nocase(v, "true") ? SBX_YES : SBX_NO;
-    } else if (page && sbxi_span_is_nocase(n, page)) {
+    } else if (page && op->x.http.head_.status < 300 && sbxi_span_is(n, page)) {
         return sbxi_reply_token(op, v, cut);
     }
     return SBX_OK;
@@ -194,7 +197,7 @@ static int sbxi_reply_bind(sbx_op *op)
         sbxi_bind_init(&r->bind, op->client->provider->fault, NULL, &r->of.fault);
     } else {
         rc = sbxi_block_start(&op->block);
-        if (route->recv == SBXI_RECV_EACH && !route->each_in_object)
+        if (route->recv == SBXI_RECV_EACH)
             sbxi_bind_each(&r->bind, route->reply, &op->block);
         else
             sbxi_bind_init(&r->bind, route->reply, &op->block, NULL);
@@ -245,6 +248,14 @@ static int sbxi_reply_json(sbx_op *op, const char *data, size_t len)
     return rc;
 }
 
+static int sbxi_reply_frames(sbx_op *op, const char *data, size_t len, size_t *used)
+{
+    int rc = sbxi_connect_feed(&op->frame, data, len, used);
+    if (rc != SBX_E_BAD_JSON && rc != SBX_E_PROTOCOL) return rc;
+    return sbxi_op_fail(op, SBX_E_PROTOCOL,
+        SBXI_TEXT("the stream does not hold to the protocol"));
+}
+
 static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used)
 {
     sbx_op *op = (sbx_op *)ctx;
@@ -259,10 +270,7 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
         if (rc == SBX_E_AGAIN) *used = 0;
         break;
     case SBXI_RECV_EVENTS:
-        rc = sbxi_connect_feed(&op->frame, data, len, used);
-        if (rc == SBX_E_BAD_JSON || rc == SBX_E_PROTOCOL)
-            rc = sbxi_op_fail(op, SBX_E_PROTOCOL,
-                SBXI_TEXT("the stream does not hold to the protocol"));
+        rc = sbxi_reply_frames(op, data, len, used);
         break;
     default:
         rc = sbxi_reply_json(op, data, len);
@@ -284,7 +292,7 @@ static int sbxi_reply_wake(sbx_op *op)
     if (rc == SBX_E_AGAIN) return rc;
     if (rc == SBX_OK && op->held_len) {
         op->held_len = 0;
-        rc = sbxi_connect_feed(&op->frame, NULL, 0, &used);
+        rc = sbxi_reply_frames(op, NULL, 0, &used);
     }
     return rc;
 }
@@ -317,15 +325,15 @@ static int sbxi_fault_status(const sbx_op *op, const sbxi_fault *f, int http)
 {
     const sbxi_rule *lists[3];
     size_t i;
-    lists[0] = op->route->rules;
     lists[1] = op->client->provider->rules;
+    lists[0] = op->route->rules ? lists[1] + op->route->rules : NULL;
     lists[2] = sbxi_http_rules;
     for (i = 0; i < 3; i++) {
         const sbxi_rule *rule = lists[i];
         for (; rule && rule->status; rule++)
             if (sbxi_rule_fits(rule, f, http, op->route->host)) return rule->status;
     }
-    return http >= 500 ? SBX_E_SERVER : SBX_E_PROTOCOL;
+    return http >= 500 || http < 300 ? SBX_E_SERVER : SBX_E_PROTOCOL; /* < 300: in a stream */
 }
 
 /* Puts a fault into the error and returns its meaning. */
@@ -351,6 +359,7 @@ static int sbxi_reply_unhappy(sbx_op *op)
         memset(f, 0, sizeof *f);
         sbxi_put_text(f->message, sizeof f->message, op->error.message, r->raw_len);
     }
+    r->raw_len = 0;
     op->error.message[0] = 0;
     return sbxi_op_fault(op, f, r->http);
 }
@@ -369,9 +378,9 @@ static int sbxi_reply_end(sbx_op *op)
         return sbxi_op_fail(op, SBX_E_NO_END, NULL);
     if (!r->json_started) return SBX_OK;
     rc = sbx_json_end(&r->json);
-    if (rc == SBX_OK) rc = sbxi_bind_finish(&r->bind);
     if (rc == SBX_OK && op->route->recv == SBXI_RECV_RESULT) {
         op->result = sbxi_bind_result(&r->bind);
+        if (op->feature >= SBX_FEATURE_FILES_READ) sbxi_file_fix((sbx_file_info *)op->result);
         sbxi_block_take(&op->block);
     }
     if (rc == SBX_E_BAD_JSON)

@@ -4,316 +4,205 @@
 
 /* ---- URL ------------------------------------------------------------------ */
 
-/* Expands {id} {port} {domain} of a base URL template. Names in braces that are
-   none of these are an error: a typo must not become a host name. */
-static int sbxi_expand(sbxi_buf *out, const char *t, const char *id, const char *port,
-                       const char *domain)
+/* The URL of the route into op->url, and its parts. */
+static int sbxi_op_url(sbx_op *op, sbxi_url *url)
 {
-    const char *const names[] = { "id", "port", "domain" };
-    const char *const values[] = { id, port, domain };
-    while (*t) {
-        const char *open = strchr(t, '{'), *end = open ? strchr(open, '}') : NULL;
-        size_t i = 0;
-        if (!end) return sbxi_buf_text(out, t);
-        sbxi_buf_add(out, t, (size_t)(open - t));
-        for (; i < SBXI_LEN(names); i++) {
-            sbxi_span name = { open + 1, (size_t)(end - open - 1) };
-            if (sbxi_span_is(name, names[i])) break;
-        }
-        if (i == SBXI_LEN(names) || !values[i]) return out->status = SBX_E_ARG;
-        sbxi_buf_text(out, values[i]);
-        t = end + 1;
-    }
-    return out->status;
-}
-
-/* The base URL of a route into op->url, and its parts. */
-static int sbxi_op_url(sbx_op *op, const sbxi_route *route, sbxi_url *url)
-{
-    const sbx_sandbox *s = op->sandbox;
-    const char *domain = s && s->access.domain ? s->access.domain : sbxi_op_domain(op);
-    const char *t = op->client->provider->base(op, route->host);
-    sbxi_span text;
-    int rc;
-    sbxi_buf_clear(&op->url);
-    rc = sbxi_expand(&op->url, t, s ? s->id : NULL, op->client->provider->port,
-                     route->host == SBXI_HOST_SANDBOX ? domain : sbxi_op_domain(op));
-    text.ptr = op->url.data;
-    text.len = op->url.len;
-    if (rc == SBX_OK && !sbxi_url_split(text, url)) rc = SBX_E_ARG;
-    if (rc == SBX_E_ARG)
-        sbxi_op_fail(op, rc,
+    const sbx_provider *p = op->client->provider;
+    const char *parts[3], *values[3];
+    parts[0] = p->base(op);
+    parts[1] = p->prefixes[op->route->prefix];
+    parts[2] = op->route->path;
+    values[0] = op->sandbox ? op->sandbox->id : NULL;
+    values[1] = p->port;
+    values[2] = sbxi_op_domain(op);
+    if (sbxi_make_url(&op->url, parts, values, url) == SBX_E_ARG)
+        sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("the base URL is not http(s)://host[:port][/path]; it may hold "
-                             "{id} {port} {domain}"));
-    return rc;
+                      "{id} {port} {domain}"));
+    return op->url.status;
 }
 
 /* ---- head ----------------------------------------------------------------- */
 
-static int sbxi_op_header(sbx_op *op, const char *name, const char *value)
-{
-    int rc = sbxi_header_line(&op->out.text, name, value);
-    if (rc == SBX_E_ARG) sbxi_op_fail(op, rc,
-        SBXI_TEXT("a header value holds a control character"));
-    return rc;
-}
-
-/* A STRING or INT member of a table row: its text, or a number above 0, or
-   nothing. Digits are written to `digits`. */
-static const char *sbxi_op_member(const sbxi_field *f, const void *base,
-                                  char digits[SBXI_DECIMAL_MAX + 1])
-{
-    const char *text = NULL;
-    int32_t number = 0;
-    if (f->type == SBXI_T_STRING) {
-        memcpy(&text, (const char *)base + f->offset, sizeof text);
-    } else {
-        memcpy(&number, (const char *)base + f->offset, sizeof number);
-        digits[sbxi_print_u64(digits, number > 0 ? (uint64_t)number : 0)] = 0;
-        text = number > 0 ? digits : NULL;
-    }
-    return text;
-}
-
-/* One query parameter per member that is set, in table order. */
+/* One query parameter per text that is set, in table order. */
 static void sbxi_op_query(sbx_op *op, const sbxi_shape *shape)
 {
     sbxi_buf *b = &op->out.text;
     const char *mark = "?";
     uint16_t i;
-    for (i = 0; shape && i < shape->count; i++) {
-        char digits[SBXI_DECIMAL_MAX + 1];
-        const char *text = sbxi_op_member(&shape->fields[i], &op->args, digits);
+    for (i = 0; i < shape->count; i++) {
+        const sbxi_field *f = &shape->fields[i];
+        const char *text;
+        memcpy(&text, (const char *)&op->args + f->offset, sizeof text);
         if (!text) continue;
-        sbxi_buf_text(b, mark);
-        sbxi_buf_text(b, shape->fields[i].name);
-        sbxi_buf_text(b, "=");
+        sbxi_buf_texts(b, mark, f->name, "=");
         sbxi_percent(b, sbxi_span_of(text), SBXI_PERCENT_FORM);
         mark = "&";
     }
 }
 
-/* "Authorization: Basic" for a user without password. */
-static int sbxi_op_user(sbx_op *op, const char *user)
+/* "Authorization: Basic" for a user without password; NULL: no such line. */
+static SBXI_MAYBE void sbxi_op_user(sbx_op *op, const char *user)
 {
     sbxi_buf *b = &op->out.text;
-    size_t len = strlen(user);
-    char *plain;
-    if (len > 255 || strchr(user, ':'))
-        return sbxi_op_fail(op, SBX_E_ARG,
+    char *plain = op->line; /* free until the reply comes */
+    size_t len = user ? strlen(user) : 0;
+    if (!user) return;
+    if (len > 255 || strchr(user, ':')) {
+        b->status = sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("user is longer than 255 bytes or holds a colon"));
-    sbxi_buf_text(b, "Authorization: Basic ");
-    if (sbxi_buf_reserve(b, SBX_BASE64_LEN(len + 1) + len + 1) != SBX_OK) return b->status;
-    plain = b->data + b->len + SBX_BASE64_LEN(len + 1);
-    memcpy(plain, user, len);
-    plain[len] = ':';
-    b->len += sbx_base64_encode(b->data + b->len, plain, len + 1);
-    return sbxi_buf_text(b, "\r\n");
-}
-
-/* The provider's headers, by its table. */
-static int sbxi_op_heads(sbx_op *op, const sbxi_route *route)
-{
-    const sbxi_field *row = op->client->provider->heads;
-    sbxi_heads h;
-    memset(&h, 0, sizeof h);
-    op->client->provider->headers(op, route, &h);
-    for (; row->name; row++) {
-        char digits[SBXI_DECIMAL_MAX + 1];
-        const char *text = sbxi_op_member(row, &h, digits);
-        int rc = text ? sbxi_op_header(op, row->name, text) : SBX_OK;
-        if (rc != SBX_OK) return rc;
-    }
-    if (route->host == SBXI_HOST_CONTROL)
-        sbxi_buf_add(&op->out.text, op->client->extra.data, op->client->extra.len);
-    return h.user ? sbxi_op_user(op, h.user) : SBX_OK;
-}
-
-/* The path pattern with {id} as an encoded segment. */
-static void sbxi_op_path(sbx_op *op, const char *pattern)
-{
-    const char *id = strstr(pattern, "{id}");
-    if (!id) {
-        sbxi_buf_text(&op->out.text, pattern);
         return;
     }
-    sbxi_buf_add(&op->out.text, pattern, (size_t)(id - pattern));
-    sbxi_percent(&op->out.text, sbxi_span_of(op->sandbox->id), SBXI_PERCENT_SEGMENT);
-    sbxi_buf_text(&op->out.text, id + 4);
+    memcpy(plain, user, len);
+    plain[len] = ':';
+    sbxi_buf_text(b, "Authorization: Basic ");
+    if (sbxi_buf_reserve(b, SBX_BASE64_LEN(len + 1)) != SBX_OK) return;
+    b->len += sbx_base64_encode(b->data + b->len, plain, len + 1);
+    sbxi_buf_text(b, "\r\n");
 }
 
-static void sbxi_op_host(sbx_op *op, const sbxi_url *url)
+static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
 {
     sbxi_buf *b = &op->out.text;
-    bool v6 = memchr(url->host.ptr, ':', url->host.len) != NULL;
-    sbxi_buf_text(b, v6 ? "Host: [" : "Host: ");
-    sbxi_buf_add(b, url->host.ptr, url->host.len);
-    if (v6) sbxi_buf_text(b, "]");
-    if (url->port != (url->tls ? 443 : 80)) {
-        sbxi_buf_text(b, ":");
-        sbxi_buf_u64(b, url->port);
-    }
-    sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
-    if (op->client->config.user_agent) {
-        sbxi_buf_text(b, " ");
-        sbxi_buf_text(b, op->client->config.user_agent);
-    }
-    sbxi_buf_text(b, "\r\nAccept: */*\r\nAccept-Encoding: identity\r\n");
-}
-
-static int sbxi_op_head(sbx_op *op, const sbxi_route *route, const sbxi_url *url)
-{
-    sbxi_buf *b = &op->out.text;
-    sbxi_buf_text(b, route->method);
-    sbxi_buf_text(b, " ");
+    const sbx_client *c = op->client;
+    const sbxi_route *r = op->route;
+    const char *authority = op->url.data + (url->tls ? 8 : 7); /* behind its scheme */
+    sbxi_buf_texts(b, sbxi_methods[r->method], " ", NULL);
     sbxi_buf_add(b, url->path.ptr, url->path.len);
-    sbxi_op_path(op, route->path);
-    sbxi_op_query(op, route->query);
-    sbxi_buf_text(b, " HTTP/1.1\r\n");
-    sbxi_op_host(op, url);
-    return sbxi_op_heads(op, route);
+    if (r->fields && r->send != SBXI_SEND_JSON && r->send != SBXI_SEND_ENVELOPE)
+        sbxi_op_query(op, r->fields);
+    sbxi_buf_text(b, " HTTP/1.1\r\nHost: ");
+    sbxi_buf_add(b, authority, (size_t)(url->path.ptr - authority));
+    sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
+    if (c->config.user_agent) sbxi_buf_texts(b, " ", c->config.user_agent, NULL);
+    sbxi_buf_text(b, "\r\nAccept: */*\r\nAccept-Encoding: identity\r\n");
+    c->provider->headers(op);
+    if (r->host == SBXI_HOST_CONTROL) sbxi_buf_add(b, c->extra.data, c->extra.len);
+    if (b->status == SBX_E_ARG)
+        sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a header value holds a control character"));
 }
 
 /* ---- body ----------------------------------------------------------------- */
 
-/* Inserts text at an earlier place of a buffer. */
-static int sbxi_buf_insert(sbxi_buf *b, size_t at, const void *text, size_t n)
+/* 16 random bytes as hex digits, NUL-terminated; with dashes they are a UUID,
+   the digits being those of version 4 anyway. */
+static int sbxi_random_hex(sbx_op *op, char *out, bool dashes)
 {
-    int rc = sbxi_buf_reserve(b, n);
-    if (rc != SBX_OK) return rc;
-    memmove(b->data + at + n, b->data + at, b->len - at);
-    memcpy(b->data + at, text, n);
-    b->len += n;
+    const sbx_net *n = &op->client->link.net;
+    unsigned char raw[16];
+    unsigned i;
+    if (!n->entropy || n->entropy(n->ctx, raw, sizeof raw) != SBX_OK) return SBX_E_ENTROPY;
+    raw[6] = (unsigned char)((raw[6] & 0x0F) | 0x40);
+    raw[8] = (unsigned char)((raw[8] & 0x3F) | 0x80);
+    for (i = 0; i < 32; i++) {
+        if (dashes && (i == 8 || i == 12 || i == 16 || i == 20)) *out++ = '-';
+        *out++ = "0123456789abcdef"[i & 1 ? raw[i / 2] & 15 : raw[i / 2] >> 4];
+    }
+    *out = 0;
     return SBX_OK;
 }
 
-/* Ends the head at `head`, the body following it: its length is known now. */
-static int sbxi_op_length(sbx_op *op, size_t head, uint64_t extra)
-{
-    static const char name[] = "Content-Length: ", end[] = "\r\n\r\n";
-    char line[sizeof name + SBXI_DECIMAL_MAX + sizeof end];
-    size_t n = sizeof name - 1;
-    memcpy(line, name, n);
-    n += sbxi_print_u64(line + n, op->out.text.len - head + extra);
-    memcpy(line + n, end, sizeof end - 1);
-    return sbxi_buf_insert(&op->out.text, head, line, n + sizeof end - 1);
-}
-
-static int sbxi_op_json(sbx_op *op, const sbxi_route *route)
+static void sbxi_op_json(sbx_op *op)
 {
     sbxi_buf *b = &op->out.text;
-    bool frame = route->send == SBXI_SEND_ENVELOPE;
+    bool frame = op->route->send == SBXI_SEND_ENVELOPE;
+    size_t start = b->len;
     sbx_json_writer w;
     sbx_sink sink;
-    size_t head;
-    sbxi_op_header(op, "Content-Type", frame ? "application/connect+json" : "application/json");
-    head = b->len;
     if (frame) sbxi_buf_add(b, "\0\0\0\0\0", 5);
     sink.put = sbxi_buf_put;
     sink.ctx = b;
     sbx_json_writer_init(&w, sink);
-    if (route->body)
-        sbxi_bind_write(&w, route->body, &op->args);
+    if (op->route->fields)
+        sbxi_bind_write(&w, op->route->fields, &op->args);
     else
         sbxi_buf_text(b, "{}");
-    if (w.status != SBX_OK) {
-        if (w.status == SBX_E_ARG) sbxi_op_fail(op, SBX_E_ARG,
-            SBXI_TEXT("a text is not valid UTF-8"));
-        return w.status;
-    }
+    if (w.status == SBX_E_ARG)
+        b->status = sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a text is not valid UTF-8"));
     if (b->status == SBX_OK && frame)
-        sbxi_connect_head((unsigned char *)b->data + head, 0, (uint32_t)(b->len - head - 5));
-    return sbxi_op_length(op, head, 0);
-}
-
-/* One file as the whole body; of unknown size: in chunks. */
-static int sbxi_op_raw(sbx_op *op)
-{
-    const sbx_source *s = &op->args.of.files.files[op->args.of.files.at].from;
-    int rc;
-    sbxi_op_header(op, "Content-Type", "application/octet-stream");
-    op->out.chunked = s->size < 0;
-    if (op->out.chunked) {
-        sbxi_op_header(op, "Transfer-Encoding", "chunked");
-        rc = sbxi_buf_text(&op->out.text, "\r\n");
-    } else {
-        rc = sbxi_op_length(op, op->out.text.len, (uint64_t)s->size);
-    }
-    op->part.text_end = op->out.text.len;
-    op->part.source = *s;
-    op->out.parts = &op->part;
-    op->out.part_count = 1;
-    return rc;
-}
-
-static int sbxi_hex_boundary(sbx_op *op, char out[33])
-{
-    unsigned char raw[16];
-    size_t i;
-    int rc = SBX_E_ENTROPY;
-    const sbx_net *n = &op->client->link.net;
-    if (n->entropy) rc = n->entropy(n->ctx, raw, sizeof raw);
-    if (rc != SBX_OK) return sbxi_op_fail(op, SBX_E_ENTROPY, NULL);
-    for (i = 0; i < 16; i++) {
-        out[2 * i] = "0123456789abcdef"[raw[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[raw[i] & 15];
-    }
-    out[32] = 0;
-    return SBX_OK;
-}
-
-static int sbxi_op_parts(sbx_op *op, size_t count)
-{
-    sbxi_part *parts = &op->part;
-    if (count > 1) {
-        if (count > SIZE_MAX / sizeof *parts) return SBX_E_NOMEM;
-        parts = (sbxi_part *)sbxi_alloc_get(&op->client->link.alloc, count * sizeof *parts);
-        if (!parts) return SBX_E_NOMEM;
-    }
-    op->out.parts = parts;
-    op->out.part_count = count;
-    return SBX_OK;
+        sbxi_connect_head((unsigned char *)b->data + start, 0, (uint32_t)(b->len - start - 5));
 }
 
 static void sbxi_op_drop_parts(sbx_op *op)
 {
-    if (op->out.parts && op->out.parts != &op->part)
-        sbxi_alloc_free(&op->client->link.alloc, op->out.parts,
-                        op->out.part_count * sizeof *op->out.parts);
+    sbxi_alloc_free(&op->client->link.alloc, op->out.parts,
+                    op->out.part_count * sizeof *op->out.parts);
     op->out.parts = NULL;
     op->out.part_count = 0;
 }
 
-/* Every file is a part named "file". The text between the files is known, so
-   the length is too; a file of unknown size makes the whole body chunked only
-   if it is the last: not done, such a file goes as a raw body. */
-static int sbxi_op_multipart(sbx_op *op)
+/* The sources of the body, and with a boundary the text around each. */
+static int sbxi_op_parts(sbx_op *op, const char *boundary)
 {
-    sbxi_files_args *a = &op->args.of.files;
+    const sbxi_files_args *a = &op->args.of.files;
     sbxi_buf *b = &op->out.text;
-    char boundary[33], type[64] = "multipart/form-data; boundary=";
-    size_t head, i, before = 0;
-    uint64_t total = 0;
-    int rc = sbxi_hex_boundary(op, boundary);
-    if (rc == SBX_OK) rc = sbxi_op_parts(op, a->count);
-    if (rc != SBX_OK) return rc;
-    sbxi_add_text(type, sizeof type, boundary);
-    sbxi_op_header(op, "Content-Type", type);
-    head = b->len;
-    for (i = 0; i < a->count; i++) {
-        const sbx_file_write *f = &a->files[i];
-        if (f->from.size < 0)
+    size_t n = boundary ? a->count : 1, i;
+    sbxi_part *parts = NULL;
+    if (n <= SIZE_MAX / sizeof *parts)
+        parts = (sbxi_part *)sbxi_alloc_get(&op->client->link.alloc, n * sizeof *parts);
+    if (!parts) return SBX_E_NOMEM;
+    op->out.parts = parts;
+    op->out.part_count = n;
+    for (i = 0; i < n; i++) {
+        const sbx_file_write *f = &a->files[a->at + i];
+        if (boundary && f->from.size < 0)
             return sbxi_op_fail(op, SBX_E_ARG,
                 SBXI_TEXT("this host needs the size of every source"));
-        sbxi_multipart_part(b, boundary, i == 0, "file", f->path);
-        op->out.parts[i].text_end = b->len;
-        op->out.parts[i].source = f->from;
-        total += (uint64_t)f->from.size;
+        if (boundary) sbxi_multipart_part(b, boundary, i == 0, "file", f->path);
+        parts[i].text_end = b->len;
+        parts[i].source = f->from;
     }
-    sbxi_multipart_end(b, boundary);
-    before = b->len;
-    rc = sbxi_op_length(op, head, total);
-    for (i = 0; i < a->count; i++) op->out.parts[i].text_end += b->len - before;
+    if (boundary) sbxi_multipart_end(b, boundary);
+    return b->status;
+}
+
+#define SBXI_LENGTH_LINE "Content-Length: 00000000000000000000\r\n\r\n"
+
+/* The body is known: its length replaces the zeros, what is behind them moves up. */
+static void sbxi_op_length(sbx_op *op, size_t body)
+{
+    sbxi_buf *b = &op->out.text;
+    char *digits = b->data + body - 4 - SBXI_DECIMAL_MAX;
+    uint64_t length = b->len - body;
+    size_t i, cut = SBXI_DECIMAL_MAX;
+    for (i = 0; i < op->out.part_count; i++) length += (uint64_t)op->out.parts[i].source.size;
+    cut -= sbxi_print_u64(digits, length);
+    memmove(digits + SBXI_DECIMAL_MAX - cut, digits + SBXI_DECIMAL_MAX, b->len - body + 4);
+    b->len -= cut;
+    for (i = 0; i < op->out.part_count; i++) op->out.parts[i].text_end -= cut;
+}
+
+/* Ends the head and adds the body. Files whose size is not known go in chunks;
+   in a multipart body, which has further text behind them, they are refused. */
+static int sbxi_op_body(sbx_op *op)
+{
+    static const char *const types[] = { NULL, "application/json", "application/connect+json",
+        "application/octet-stream", "multipart/form-data; boundary=" };
+    sbxi_buf *b = &op->out.text;
+    const sbxi_files_args *a = &op->args.of.files;
+    uint8_t send = op->route->send;
+    const char *type = types[send], *boundary = NULL, *end = SBXI_LENGTH_LINE;
+    size_t body;
+    int rc = SBX_OK;
+    if (send == SBXI_SEND_MULTIPART) {
+        char *text = op->line; /* free until the reply comes */
+        size_t len = strlen(type);
+        memcpy(text, type, len);
+        type = text;
+        boundary = text + len;
+        rc = sbxi_random_hex(op, text + len, false);
+        if (rc != SBX_OK) return rc;
+    }
+    sbxi_header_line(b, "Content-Type", type);
+    op->out.chunked = send == SBXI_SEND_RAW && a->files[a->at].from.size < 0;
+    if (op->out.chunked) end = "Transfer-Encoding: chunked\r\n\r\n";
+    else if (!type && op->route->method != SBXI_POST) end = "\r\n";
+    sbxi_buf_text(b, end);
+    body = b->len;
+    if (send >= SBXI_SEND_RAW) rc = sbxi_op_parts(op, boundary);
+    else if (type) sbxi_op_json(op);
+    if (rc == SBX_OK) rc = b->status;
+    if (rc == SBX_OK && end[0] == 'C') sbxi_op_length(op, body);
     return rc;
 }
 
@@ -329,27 +218,16 @@ static bool sbxi_op_rewind(sbx_op *op)
 }
 
 /* Builds the whole request. `url` points into op->url afterwards. */
-static int sbxi_op_build(sbx_op *op, const sbxi_route *route, sbxi_url *url)
+static int sbxi_op_build(sbx_op *op, sbxi_url *url)
 {
     sbxi_buf *b = &op->out.text;
-    int rc = sbxi_op_url(op, route, url);
+    int rc = sbxi_op_url(op, url);
     if (rc != SBX_OK) return rc;
     sbxi_op_drop_parts(op);
-    op->out.chunked = false;
     sbxi_buf_clear(b);
     sbxi_buf_reserve(b, SBX_LIMIT_(1000, 480)); /* most fit: no growing in steps */
-    rc = sbxi_op_head(op, route, url);
-    if (rc != SBX_OK) return rc;
-    switch (route->send) {
-    case SBXI_SEND_NOTHING:
-        if (route->method[0] == 'P') rc = sbxi_op_length(op, b->len, 0);
-        else rc = sbxi_buf_text(b, "\r\n");
-        break;
-    case SBXI_SEND_RAW: rc = sbxi_op_raw(op); break;
-    case SBXI_SEND_MULTIPART: rc = sbxi_op_multipart(op); break;
-    default: rc = sbxi_op_json(op, route);
-    }
-    if (rc == SBX_OK) rc = b->status;
+    sbxi_op_head(op, url);
+    rc = sbxi_op_body(op);
     if (rc == SBX_E_TOO_LARGE) sbxi_op_fail(op, rc,
         SBXI_TEXT("the request is larger than SBX_MAX_REQUEST"));
     return rc;

@@ -1,8 +1,12 @@
 /* route - what the table of a provider says, and nothing else. A provider is one
-   constant struct: an entry for every public function it offers, each with its
-   route (method, path, host, authorization, retry class, fields both ways,
-   meaning of statuses) and, where no table can say it, a step function.
-   Filled in by provider files, read by op/. */
+   constant struct with a row for every public function it offers: its route
+   (method, path, host, retry class, fields both ways, meaning of statuses). What
+   no table can say stands in the provider's few functions. Filled in by provider
+   files, read by op/. Rows are many, so they are packed into bytes. */
+
+enum { SBXI_GET, SBXI_POST, SBXI_DELETE };
+
+static const char *const sbxi_methods[] = { "GET", "POST", "DELETE" };
 
 /* Which base URL a route is joined to. */
 enum { SBXI_HOST_CONTROL, SBXI_HOST_SANDBOX };
@@ -15,11 +19,16 @@ enum {
     SBXI_RETRY_SAFE         /* also after any passing failure */
 };
 
-/* What the request body is, and what the reply body is. */
+/* What the request body is: `send` of a route is the query, but for JSON and
+   ENVELOPE the body. From RAW on it is a transfer, which clocks.total_ms does
+   not end. */
 enum { SBXI_SEND_NOTHING, SBXI_SEND_JSON, SBXI_SEND_ENVELOPE, SBXI_SEND_RAW,
     SBXI_SEND_MULTIPART };
-enum { SBXI_RECV_NOTHING, SBXI_RECV_RESULT, SBXI_RECV_EACH, SBXI_RECV_SINK,
-    SBXI_RECV_EVENTS };
+
+/* What the reply body is: one struct, an array of items, an object with such an
+   array; from SINK on a transfer. */
+enum { SBXI_RECV_NOTHING, SBXI_RECV_RESULT, SBXI_RECV_EACH, SBXI_RECV_EACH_INSIDE,
+    SBXI_RECV_SINK, SBXI_RECV_EVENTS };
 
 /* A rule gives the meaning of an unhappy reply. The first that fits wins. */
 typedef struct sbxi_rule {
@@ -37,17 +46,18 @@ typedef struct sbxi_rule {
 #define SBXI_MEANS_NO 2
 
 typedef struct sbxi_route {
-    const char *method;
-    const char *path;       /* {id} is the sandbox's */
-    const sbxi_shape *query;   /* over the arguments, NULL: none */
-    const sbxi_shape *body;    /* over the arguments, NULL: {} */
+    const char *path;          /* behind the prefix; {id} is the sandbox's; NULL: no route */
+    const sbxi_shape *fields;  /* of query or body, over the arguments; NULL: none, {} */
     const sbxi_shape *reply;   /* over the result, item or event */
-    const sbxi_rule *rules;    /* before the provider's; ends with status 0 */
-    uint8_t host, retry, send, recv;
-    bool unary;             /* under clocks.total_ms; else only a call's own */
-    bool each_in_object;    /* the list is a member of an object, not the root */
-    const char *page_header; /* header with the next page's token, NULL: none */
+    uint8_t prefix;            /* of the path, index in the provider's list */
+    uint8_t method, host, retry, send, recv;
+    uint8_t rules;             /* first row of its own rules, 0: none */
 } sbxi_route;
+
+/* Routes besides those of the public functions. */
+enum { SBXI_ROUTE_ACCESS = SBX_FEATURE_END_, /* asks for a sandbox's credentials */
+    SBXI_ROUTE_OWN };                        /* the provider's own from here on */
+#define SBXI_ROUTE_HEALTH SBX_FEATURE_SANDBOX_IS_RUNNING /* asks whether it lives */
 
 /* Details of an unhappy reply, from its body. */
 typedef struct sbxi_fault {
@@ -55,23 +65,6 @@ typedef struct sbxi_fault {
     char word[48];          /* "code" as a word */
     char message[208];
 } sbxi_fault;
-
-typedef struct sbxi_entry {
-    const sbxi_route *route;        /* NULL and step NULL: not offered */
-    int (*step)(sbx_op *op);        /* NULL: just the route */
-    bool needs_access;              /* credentials of the sandbox come first */
-} sbxi_entry;
-
-/* Values of request headers; what stays NULL or 0 is not sent. The provider's
-   table gives them their names. */
-typedef struct sbxi_heads {
-    const char *key;                /* API key */
-    const char *idempotency_key;
-    const char *id, *port, *token;  /* of the sandbox */
-    const char *protocol;
-    int32_t timeout_ms, ping_s;
-    const char *user;               /* Basic authorization without password */
-} sbxi_heads;
 
 /* One environment variable and the config field it stands in for. */
 typedef struct sbxi_env { const char *name; uint16_t offset; } sbxi_env;
@@ -83,46 +76,40 @@ struct sbx_provider {
     const char *const *dialects;    /* accepted config.dialect, newest first */
     const sbxi_env *env;            /* ends with name NULL; the first is the key */
     const char *debug_env;          /* "true" there is config.debug */
+    const char *page_header;        /* has the next page's token; lower case */
+    const char *const *prefixes;    /* of paths */
+    const sbxi_route *routes;       /* by feature, then by SBXI_ROUTE_* */
+    const sbxi_rule *rules;         /* of every route, then those of some routes */
     const sbxi_shape *fault;        /* over sbxi_fault */
-    const sbxi_rule *rules;         /* of every route */
-    const char *(*base)(sbx_op *op, uint8_t host);  /* URL template */
-    void (*headers)(sbx_op *op, const sbxi_route *route, sbxi_heads *h); /* fills in */
-    const sbxi_field *heads;        /* rows over sbxi_heads: header names; ends with name NULL */
+    const char *(*base)(const sbx_op *op); /* URL template */
+    void (*headers)(sbx_op *op);    /* adds its own to the request */
     int (*host)(const sbx_sandbox *sandbox, uint16_t port, sbxi_buf *out);
+    int (*step)(sbx_op *op);        /* asks for the next exchange or ends the operation */
     int (*event)(sbx_op *op);       /* one message of SBXI_RECV_EVENTS is bound */
-    const sbxi_route *access;       /* asks for a sandbox's credentials */
-    const sbxi_route *health;       /* asks the sandbox whether it lives */
-    sbxi_entry entries[SBX_FEATURE_END_];
 };
 
 /* ---- arguments and results of the public functions -------------------------
    One struct a function; tables name their members. Strings point to the
-   caller's until sbxi_args_keep() copies them. */
+   caller's until sbxi_keep() copies them. */
 
 typedef struct sbxi_access {        /* what a create or connect reply tells */
     const char *id;
-    const char *access_token, *traffic_token, *domain, *data_url, *daemon_version;
+    sbx_sandbox_access of;
 } sbxi_access;
 
 typedef struct sbxi_create_args {
     sbx_sandbox_options o;
     const char *key;                /* idempotency key in use */
-    sbx_choice auto_pause, auto_pause_memory;
-    sbx_choice auto_resume;
+    sbx_choice auto_pause;
     char made_key[37];
-    sbx_sandbox **out;
 } sbxi_create_args;
-
-typedef struct sbxi_time_args { int32_t timeout_s; bool *resumed; } sbxi_time_args;
 
 typedef struct sbxi_list_args {
     sbx_sandbox_query q;
     const char *metadata, *state, *order, *after; /* as the query says them */
-    const char *token;
-    int32_t limit;
+    const char *token, *limit;
+    char after_text[32], limit_text[12];
     sbx_page *page;
-    sbx_sandbox_each each;
-    void *ctx;
 } sbxi_list_args;
 
 typedef struct sbxi_command_args {
@@ -134,41 +121,52 @@ typedef struct sbxi_command_args {
     sbx_command_result *result;
 } sbxi_command_args;
 
-typedef struct sbxi_pid_args {
-    uint32_t pid;
-    sbx_process_each each;
-    void *ctx;
-} sbxi_pid_args;
-
 typedef struct sbxi_files_args {
     const char *path, *to;
     sbx_files_options o;
     const sbx_file_write *files;    /* write: count of them */
-    size_t count, at;               /* at: the one a raw body is made of */
+    size_t count;
+    size_t at;                      /* the one a raw body is made of */
     sbx_file_write one;
     sbx_bytes bytes;                /* write_bytes */
     sbx_reading reading;
     bool from_bytes;
     sbx_sink sink;
-    sbx_file_info **info;
-    sbx_file_each each;
-    void *ctx;
 } sbxi_files_args;
 
 typedef struct sbxi_args {
+    /* Where the result goes; NULL unless it is of this kind. */
+    bool *answer;                   /* a yes or no */
+    void *out;                      /* pointer to the pointer to a result */
+    union {
+        sbx_sandbox_each sandbox;
+        sbx_process_each process;
+        sbx_file_each file;
+    } each;
+    void *ctx;                      /* of each() */
     union {
         sbxi_create_args create;
-        sbxi_time_args time;
+        int32_t timeout_s;
         sbxi_list_args list;
         sbxi_command_args command;
-        sbxi_pid_args pid;
+        uint32_t pid;
         sbxi_files_args files;
-        sbx_sandbox_info **info;
     } of;
-    bool *answer;                   /* a yes or no result, may be NULL */
 } sbxi_args;
 
 #define SBXI_ARG(member) (uint16_t)offsetof(sbxi_args, of.member)
+
+/* A call on its way to sbxi_start(), with what is wrong with it so far. */
+typedef struct sbxi_call {
+    sbx_client *client;             /* NULL: its handle was NULL */
+    sbx_sandbox *sandbox;           /* NULL: none is concerned */
+    const sbx_call *call;
+    sbx_feature feature;
+    int status;
+    const char *message;
+    int32_t total_ms;               /* total clock of the call, 0: by its route */
+    sbxi_args args;
+} sbxi_call;
 
 #ifdef SANDBOX_STATIC
 #define SBXI_ROW(name) static const sbx_provider sbx_##name;

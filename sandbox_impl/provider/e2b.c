@@ -5,12 +5,12 @@
 #ifndef SBX_NO_E2B
 
 #define SBXI_FIELD(name, type, struct_, member) \
-    { name, NULL, (uint16_t)offsetof(struct_, member), 0, SBXI_T_##type, 0 }
-#define SBXI_SUB(name, type, shape) { name, &shape, 0, 0, SBXI_T_##type, 0 }
-#define SBXI_IN(name, type, member) { name, NULL, SBXI_ARG(member), 0, SBXI_T_##type, 0 }
+    { name, NULL, (uint16_t)offsetof(struct_, member), 0, SBXI_T_##type }
+#define SBXI_SUB(name, type, shape) { name, &shape, 0, 0, SBXI_T_##type }
+#define SBXI_IN(name, type, member) { name, NULL, SBXI_ARG(member), 0, SBXI_T_##type }
 #define SBXI_FIXED(name, struct_, member) \
     { name, NULL, (uint16_t)offsetof(struct_, member), \
-      (uint16_t)sizeof(((struct_ *)0)->member), SBXI_T_TEXT, 0 }
+      (uint8_t)sizeof(((struct_ *)0)->member), SBXI_T_TEXT }
 
 /* ---- errors --------------------------------------------------------------- */
 
@@ -21,6 +21,10 @@ static const sbxi_field sbxi_e2b_fault_fields[] = {
     SBXI_FIXED("message", sbxi_fault, message)
 };
 static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_fault);
+
+/* Where the rules of single routes begin: behind those of all. */
+enum { SBXI_E2B_MISSING_IS_NO = 22, SBXI_E2B_GONE_IS_NO = 25, SBXI_E2B_EXISTS_IS_NO = 27,
+    SBXI_E2B_DEADLINE_KILLS = 29 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -45,34 +49,22 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     { "canceled", 0, SBX_E_CANCELLED, 0 },
     { "deadline_exceeded", 0, SBX_E_TIMEOUT, 0 },
     { "unimplemented", 0, SBX_E_UNSUPPORTED_HOST, 0 },
-    { "internal", 0, SBX_E_SERVER, 0 },
-    { "unknown", 0, SBX_E_SERVER, 0 },
-    { "data_loss", 0, SBX_E_SERVER, 0 },
-    { NULL, 0, 0, 0 }
-};
-
-static const sbxi_rule sbxi_e2b_missing_is_no[] = {
-    { "not_found", 0, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_MISSING_IS_NO] = { "not_found", 0, SBXI_MEANS_NO, 0 },
     { NULL, 404, SBXI_MEANS_NO, 0 },
-    { NULL, 0, 0, 0 }
-};
-static const sbxi_rule sbxi_e2b_gone_is_no[] = {
-    { NULL, 502, SBXI_MEANS_NO, 0 },
-    { NULL, 0, 0, 0 }
-};
-static const sbxi_rule sbxi_e2b_exists_is_no[] = {
-    { "already_exists", 0, SBXI_MEANS_NO, 0 },
-    { NULL, 0, 0, 0 }
-};
-static const sbxi_rule sbxi_e2b_deadline_kills[] = {
-    { "deadline_exceeded", 0, SBX_E_KILLED, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_GONE_IS_NO] = { NULL, 502, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_EXISTS_IS_NO] = { "already_exists", 0, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_DEADLINE_KILLS] = { "deadline_exceeded", 0, SBX_E_KILLED, 0 },
     { NULL, 0, 0, 0 }
 };
 
 /* ---- sandboxes ------------------------------------------------------------ */
 
 static const sbxi_field sbxi_e2b_resume_fields[] = {
-    SBXI_IN("enabled", CHOICE, create.auto_resume)
+    SBXI_IN("enabled", CHOICE, create.o.auto_resume)
 };
 static const sbxi_shape sbxi_e2b_resume = SBXI_SHAPE(sbxi_e2b_resume_fields, sbxi_args);
 
@@ -80,20 +72,20 @@ static const sbxi_field sbxi_e2b_create_fields[] = {
     SBXI_IN("templateID", STRING, create.o.template_id),
     SBXI_IN("timeout", INT, create.o.timeout_s),
     SBXI_IN("autoPause", CHOICE, create.auto_pause),
-    SBXI_IN("autoPauseMemory", CHOICE, create.auto_pause_memory),
+    SBXI_IN("autoPauseMemory", CHOICE, create.o.pause_memory),
     SBXI_SUB("autoResume", OBJECT, sbxi_e2b_resume),
     SBXI_IN("allow_internet_access", CHOICE, create.o.internet),
-    { "metadata", NULL, SBXI_ARG(create.o.metadata), 0, SBXI_T_PAIRS, SBXI_F_ALWAYS },
-    { "envVars", NULL, SBXI_ARG(create.o.envs), 0, SBXI_T_PAIRS, SBXI_F_ALWAYS }
+    { "metadata", NULL, SBXI_ARG(create.o.metadata), SBXI_ALWAYS, SBXI_T_PAIRS },
+    { "envVars", NULL, SBXI_ARG(create.o.envs), SBXI_ALWAYS, SBXI_T_PAIRS }
 };
 static const sbxi_shape sbxi_e2b_create = SBXI_SHAPE(sbxi_e2b_create_fields, sbxi_args);
 
 static const sbxi_field sbxi_e2b_access_fields[] = {
     SBXI_FIELD("sandboxID", STRING, sbxi_access, id),
-    SBXI_FIELD("envdAccessToken", STRING, sbxi_access, access_token),
-    SBXI_FIELD("trafficAccessToken", STRING, sbxi_access, traffic_token),
-    SBXI_FIELD("domain", STRING, sbxi_access, domain),
-    SBXI_FIELD("envdVersion", STRING, sbxi_access, daemon_version)
+    SBXI_FIELD("envdAccessToken", STRING, sbxi_access, of.access_token),
+    SBXI_FIELD("trafficAccessToken", STRING, sbxi_access, of.traffic_token),
+    SBXI_FIELD("domain", STRING, sbxi_access, of.domain),
+    SBXI_FIELD("envdVersion", STRING, sbxi_access, of.daemon_version)
 };
 static const sbxi_shape sbxi_e2b_access = SBXI_SHAPE(sbxi_e2b_access_fields, sbxi_access);
 
@@ -102,7 +94,7 @@ static const char *const sbxi_e2b_ends[] = { "kill", "pause", NULL };
 
 static const sbxi_field sbxi_e2b_lifecycle_fields[] = {
     SBXI_FIELD("autoResume", CHOICE, sbx_sandbox_info, auto_resume),
-    { "onTimeout", sbxi_e2b_ends, offsetof(sbx_sandbox_info, on_timeout), 0, SBXI_T_ENUM, 0 }
+    { "onTimeout", sbxi_e2b_ends, offsetof(sbx_sandbox_info, on_timeout), 0, SBXI_T_ENUM }
 };
 static const sbxi_shape sbxi_e2b_lifecycle = SBXI_SHAPE(sbxi_e2b_lifecycle_fields,
     sbx_sandbox_info);
@@ -116,7 +108,7 @@ static const sbxi_field sbxi_e2b_info_fields[] = {
     SBXI_FIELD("cpuCount", INT, sbx_sandbox_info, cpu_count),
     SBXI_FIELD("memoryMB", INT, sbx_sandbox_info, memory_mib),
     SBXI_FIELD("diskSizeMB", INT, sbx_sandbox_info, disk_mib),
-    { "state", sbxi_e2b_states, offsetof(sbx_sandbox_info, state), 0, SBXI_T_ENUM, 0 },
+    { "state", sbxi_e2b_states, offsetof(sbx_sandbox_info, state), 0, SBXI_T_ENUM },
     SBXI_FIELD("envdVersion", STRING, sbx_sandbox_info, daemon_version),
     SBXI_FIELD("metadata", PAIRS, sbx_sandbox_info, metadata),
     SBXI_FIELD("envdAccessToken", STRING, sbx_sandbox_info, access_token),
@@ -133,22 +125,22 @@ static const sbxi_field sbxi_e2b_list_fields[] = {
     SBXI_IN("startedAfter", STRING, list.after),
     SBXI_IN("template", STRING, list.q.template_id),
     SBXI_IN("nextToken", STRING, list.token),
-    SBXI_IN("limit", INT, list.limit)
+    SBXI_IN("limit", STRING, list.limit)
 };
 static const sbxi_shape sbxi_e2b_list = SBXI_SHAPE(sbxi_e2b_list_fields, sbxi_args);
 
-static const sbxi_field sbxi_e2b_connect_fields[] = { SBXI_IN("timeout", INT, time.timeout_s) };
+static const sbxi_field sbxi_e2b_connect_fields[] = { SBXI_IN("timeout", INT, timeout_s) };
 static const sbxi_shape sbxi_e2b_connect = SBXI_SHAPE(sbxi_e2b_connect_fields, sbxi_args);
 
 static const sbxi_field sbxi_e2b_timeout_fields[] = {
-    { "timeout", NULL, SBXI_ARG(time.timeout_s), 0, SBXI_T_INT, SBXI_F_ALWAYS }
+    { "timeout", NULL, SBXI_ARG(timeout_s), SBXI_ALWAYS, SBXI_T_INT }
 };
 static const sbxi_shape sbxi_e2b_timeout = SBXI_SHAPE(sbxi_e2b_timeout_fields, sbxi_args);
 
 /* ---- processes ------------------------------------------------------------ */
 
 static const sbxi_field sbxi_e2b_process_fields[] = {
-    { "cmd", "/bin/bash", 0, 0, SBXI_T_LITERAL, 0 },
+    { "cmd", "/bin/bash", 0, 0, SBXI_T_LITERAL },
     SBXI_IN("args", STRINGS, command.argv),
     SBXI_IN("envs", PAIRS, command.o.envs),
     SBXI_IN("cwd", STRING, command.o.cwd)
@@ -166,9 +158,9 @@ static const sbxi_field sbxi_e2b_started_fields[] = { SBXI_FIELD("pid", UINT, sb
 static const sbxi_shape sbxi_e2b_started = SBXI_SHAPE(sbxi_e2b_started_fields, sbxi_event);
 
 static const sbxi_field sbxi_e2b_data_fields[] = {
-    { "stdout", NULL, 0, 1, SBXI_T_BYTES, 0 },
-    { "stderr", NULL, 0, 2, SBXI_T_BYTES, 0 },
-    { "pty", NULL, 0, 3, SBXI_T_BYTES, 0 }
+    { "stdout", NULL, 0, 1, SBXI_T_BYTES },
+    { "stderr", NULL, 0, 2, SBXI_T_BYTES },
+    { "pty", NULL, 0, 3, SBXI_T_BYTES }
 };
 static const sbxi_shape sbxi_e2b_data = SBXI_SHAPE(sbxi_e2b_data_fields, sbxi_event);
 
@@ -192,7 +184,7 @@ static const sbxi_shape sbxi_e2b_event = SBXI_SHAPE(sbxi_e2b_event_fields, sbxi_
 static const sbxi_field sbxi_e2b_message_fields[] = {
     SBXI_SUB("event", OBJECT, sbxi_e2b_event),
     SBXI_FIELD("error", SEEN, sbxi_event, failed),
-    { "error", &sbxi_e2b_fault, offsetof(sbxi_event, fault), 0, SBXI_T_OBJECT, 0 }
+    { "error", &sbxi_e2b_fault, offsetof(sbxi_event, fault), 0, SBXI_T_OBJECT }
 };
 static const sbxi_shape sbxi_e2b_message = SBXI_SHAPE(sbxi_e2b_message_fields, sbxi_event);
 
@@ -217,12 +209,12 @@ static const sbxi_field sbxi_e2b_processes_fields[] = {
 static const sbxi_shape sbxi_e2b_processes = SBXI_SHAPE(sbxi_e2b_processes_fields,
     sbx_process_info);
 
-static const sbxi_field sbxi_e2b_pid_fields[] = { SBXI_IN("pid", UINT, pid.pid) };
+static const sbxi_field sbxi_e2b_pid_fields[] = { SBXI_IN("pid", UINT, pid) };
 static const sbxi_shape sbxi_e2b_pid = SBXI_SHAPE(sbxi_e2b_pid_fields, sbxi_args);
 
 static const sbxi_field sbxi_e2b_kill_fields[] = {
     SBXI_SUB("process", OBJECT, sbxi_e2b_pid),
-    { "signal", "SIGNAL_SIGKILL", 0, 0, SBXI_T_LITERAL, 0 }
+    { "signal", "SIGNAL_SIGKILL", 0, 0, SBXI_T_LITERAL }
 };
 static const sbxi_shape sbxi_e2b_kill = SBXI_SHAPE(sbxi_e2b_kill_fields, sbxi_args);
 
@@ -235,7 +227,7 @@ static const char *const sbxi_e2b_plain_kinds[] = { "file", "dir", "symlink", NU
 
 static const sbxi_field sbxi_e2b_file_fields[] = {
     SBXI_FIELD("name", STRING, sbx_file_info, name),
-    { "type", sbxi_e2b_kinds, offsetof(sbx_file_info, type), 0, SBXI_T_ENUM, 0 },
+    { "type", sbxi_e2b_kinds, offsetof(sbx_file_info, type), 0, SBXI_T_ENUM },
     SBXI_FIELD("path", STRING, sbx_file_info, path),
     SBXI_FIELD("size", INT64, sbx_file_info, size),
     SBXI_FIELD("mode", UINT, sbx_file_info, mode),
@@ -252,7 +244,7 @@ static const sbxi_shape sbxi_e2b_file = SBXI_SHAPE(sbxi_e2b_file_fields, sbx_fil
 static const sbxi_field sbxi_e2b_written_fields[] = {
     SBXI_FIELD("path", STRING, sbx_file_info, path),
     SBXI_FIELD("name", STRING, sbx_file_info, name),
-    { "type", sbxi_e2b_plain_kinds, offsetof(sbx_file_info, type), 0, SBXI_T_ENUM, 0 },
+    { "type", sbxi_e2b_plain_kinds, offsetof(sbx_file_info, type), 0, SBXI_T_ENUM },
     SBXI_FIELD("metadata", PAIRS, sbx_file_info, metadata)
 };
 static const sbxi_shape sbxi_e2b_written = SBXI_SHAPE(sbxi_e2b_written_fields, sbx_file_info);
@@ -289,85 +281,87 @@ static const sbxi_shape sbxi_e2b_user_path = SBXI_SHAPE(sbxi_e2b_user_path_field
 
 /* ---- routes --------------------------------------------------------------- */
 
-#define SBXI_CONTROL SBXI_HOST_CONTROL
-#define SBXI_DAEMON SBXI_HOST_SANDBOX
+enum { SBXI_E2B_NEW, SBXI_E2B_ONE, SBXI_E2B_ROOT, SBXI_E2B_PROCESS, SBXI_E2B_FILES };
+static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{id}", "",
+    "/process.Process/", "/filesystem.Filesystem/" };
 
-static const sbxi_route
-    sbxi_e2b_r_create = { "POST", "/v2/sandboxes", NULL, &sbxi_e2b_create, &sbxi_e2b_access, NULL,
-        SBXI_CONTROL, SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
-    sbxi_e2b_r_connect = { "POST", "/v2/sandboxes/{id}/connect", NULL, &sbxi_e2b_connect,
-        &sbxi_e2b_access, NULL,
-        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
-    sbxi_e2b_r_info = { "GET", "/sandboxes/{id}", NULL, NULL, &sbxi_e2b_info, NULL,
-        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_RESULT, true, false, NULL },
-    sbxi_e2b_r_access = { "GET", "/sandboxes/{id}", NULL, NULL, &sbxi_e2b_access, NULL,
-        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_RESULT, true, false, NULL },
-    sbxi_e2b_r_list = { "GET", "/v2/sandboxes", &sbxi_e2b_list, NULL, &sbxi_e2b_info, NULL,
-        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH, true, false,
-        "x-next-token" },
-    sbxi_e2b_r_timeout = { "POST", "/sandboxes/{id}/timeout", NULL, &sbxi_e2b_timeout, NULL, NULL,
-        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
-    sbxi_e2b_r_kill = { "DELETE", "/sandboxes/{id}", NULL, NULL, NULL, sbxi_e2b_missing_is_no,
-        SBXI_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, true, false, NULL },
-    sbxi_e2b_r_health = { "GET", "/health", NULL, NULL, NULL, sbxi_e2b_gone_is_no,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, true, false, NULL },
-    sbxi_e2b_r_start = { "POST", "/process.Process/Start", NULL, &sbxi_e2b_start,
-        &sbxi_e2b_message, sbxi_e2b_deadline_kills,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, false, false, NULL },
-    sbxi_e2b_r_processes = { "POST", "/process.Process/List", NULL, NULL, &sbxi_e2b_processes, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_EACH, true, true, NULL },
-    sbxi_e2b_r_signal = { "POST", "/process.Process/SendSignal", NULL, &sbxi_e2b_kill, NULL,
-        sbxi_e2b_missing_is_no,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
-    sbxi_e2b_r_read = { "GET", "/files", &sbxi_e2b_path_user, NULL, NULL, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_NOTHING, SBXI_RECV_SINK, false, false, NULL },
-    sbxi_e2b_r_write_raw = { "POST", "/files", &sbxi_e2b_path_user, NULL, &sbxi_e2b_written, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_RAW, SBXI_RECV_EACH, false, false, NULL },
-    sbxi_e2b_r_write = { "POST", "/files", &sbxi_e2b_user_path, NULL, &sbxi_e2b_written, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_MULTIPART, SBXI_RECV_EACH, false, false, NULL },
-    sbxi_e2b_r_list_dir = { "POST", "/filesystem.Filesystem/ListDir", NULL, &sbxi_e2b_dir,
-        &sbxi_e2b_entries, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_EACH, true, true, NULL },
-    sbxi_e2b_r_stat = { "POST", "/filesystem.Filesystem/Stat", NULL, &sbxi_e2b_path,
-        &sbxi_e2b_entry, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
-    sbxi_e2b_r_exists = { "POST", "/filesystem.Filesystem/Stat", NULL, &sbxi_e2b_path,
-        NULL, sbxi_e2b_missing_is_no,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
-    sbxi_e2b_r_remove = { "POST", "/filesystem.Filesystem/Remove", NULL, &sbxi_e2b_path, NULL, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL },
-    sbxi_e2b_r_move = { "POST", "/filesystem.Filesystem/Move", NULL, &sbxi_e2b_move,
-        &sbxi_e2b_entry, NULL,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_RESULT, true, false, NULL },
-    sbxi_e2b_r_make_dir = { "POST", "/filesystem.Filesystem/MakeDir", NULL, &sbxi_e2b_path, NULL,
-        sbxi_e2b_exists_is_no,
-        SBXI_DAEMON, SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_NOTHING, true, false, NULL };
+/* How the routes of one family begin: prefix, method, host, retry. */
+#define SBXI_ALL(method) SBXI_E2B_NEW, method, SBXI_HOST_CONTROL
+#define SBXI_ONE(method) SBXI_E2B_ONE, method, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE
+#define SBXI_PLAIN(method) SBXI_E2B_ROOT, method, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
+#define SBXI_RPC(prefix) SBXI_E2B_##prefix, SBXI_POST, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
+
+enum { SBXI_E2B_WRITE_RAW = SBXI_ROUTE_OWN, SBXI_E2B_ROUTES };
+
+static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
+    [SBX_FEATURE_SANDBOX_CREATE] = { "", &sbxi_e2b_create, &sbxi_e2b_access, SBXI_ALL(SBXI_POST),
+        SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_SANDBOX_CONNECT] = { "/{id}/connect", &sbxi_e2b_connect, &sbxi_e2b_access,
+        SBXI_ALL(SBXI_POST), SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_SANDBOX_GET_INFO] = { "", NULL, &sbxi_e2b_info, SBXI_ONE(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_SANDBOX_LIST] = { "", &sbxi_e2b_list, &sbxi_e2b_info, SBXI_ALL(SBXI_GET),
+        SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_SANDBOX_SET_TIMEOUT] = { "/timeout", &sbxi_e2b_timeout, NULL, SBXI_ONE(SBXI_POST),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
+    [SBX_FEATURE_SANDBOX_KILL] = { "", NULL, NULL, SBXI_ONE(SBXI_DELETE),
+        SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
+    [SBX_FEATURE_SANDBOX_IS_RUNNING] = { "/health", NULL, NULL, SBXI_PLAIN(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO },
+    [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
+    [SBX_FEATURE_COMMAND_RUN] = { "Start", &sbxi_e2b_start, &sbxi_e2b_message, SBXI_RPC(PROCESS),
+        SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_DEADLINE_KILLS },
+    [SBX_FEATURE_COMMAND_LIST] = { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
+        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
+    [SBX_FEATURE_COMMAND_KILL] = { "SendSignal", &sbxi_e2b_kill, NULL, SBXI_RPC(PROCESS),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
+    [SBX_FEATURE_FILES_READ] = { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_SINK, 0 },
+    [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_FILES_WRITE_MANY] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_FILES_LIST] = { "ListDir", &sbxi_e2b_dir, &sbxi_e2b_entries, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
+    [SBX_FEATURE_FILES_STAT] = { "Stat", &sbxi_e2b_path, &sbxi_e2b_entry, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_FILES_EXISTS] = { "Stat", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
+    [SBX_FEATURE_FILES_REMOVE] = { "Remove", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
+    [SBX_FEATURE_FILES_RENAME] = { "Move", &sbxi_e2b_move, &sbxi_e2b_entry, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_FILES_MAKE_DIR] = { "MakeDir", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_EXISTS_IS_NO },
+    [SBXI_ROUTE_ACCESS] = { "", NULL, &sbxi_e2b_access, SBXI_ONE(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0 },
+    [SBXI_E2B_WRITE_RAW] = { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_RAW, SBXI_RECV_EACH, 0 }
+};
 
 /* ---- what no table says: base URLs and headers ---------------------------- */
 
 /* Domains whose sandboxes are reached through one shared host and headers. */
 static bool sbxi_e2b_shared_host(const char *domain)
 {
-    static const char *const known[] = { "e2b.app", "e2b.dev", "e2b.pro", "e2b-staging.dev",
-        "e2b-tango.dev", "e2b-juliett.dev", "foxtrot-2.e2b.dev" };
-    size_t i;
-    for (i = 0; i < SBXI_LEN(known); i++)
-        if (strcmp(domain, known[i]) == 0) return true;
-    return false;
+    static const char known[] = "|e2b.app|e2b.dev|e2b.pro|e2b-staging.dev|e2b-tango.dev"
+        "|e2b-juliett.dev|foxtrot-2.e2b.dev|";
+    size_t n = strlen(domain);
+    const char *at = strstr(known + 1, domain);
+    return n > 0 && at && at[-1] == '|' && at[n] == '|';
 }
 
-static const char *sbxi_e2b_base(sbx_op *op, uint8_t host)
+static const char *sbxi_e2b_base(const sbx_op *op)
 {
     const sbx_client *c = op->client;
-    const sbx_sandbox *s = op->sandbox;
-    if (host == SBXI_HOST_CONTROL) {
+    if (op->route->host == SBXI_HOST_CONTROL) {
         if (c->config.api_url) return c->config.api_url;
         return c->debug ? "http://localhost:3000" : "https://api.{domain}";
     }
-    if (s->access.data_url) return s->access.data_url;
+    if (op->sandbox->access.data_url) return op->sandbox->access.data_url;
     if (c->config.sandbox_url) return c->config.sandbox_url;
     if (c->debug) return "http://localhost:{port}";
-    return sbxi_e2b_shared_host(s->access.domain ? s->access.domain : sbxi_op_domain(op))
+    return sbxi_e2b_shared_host(sbxi_op_domain(op))
         ? "https://sandbox.{domain}" : "https://{port}-{id}.{domain}";
 }
 
@@ -385,56 +379,47 @@ static const char *sbxi_e2b_user(const sbx_op *op)
 }
 
 /* How long the service may work: a unary call's total, a command's life. */
-static int32_t sbxi_e2b_limit_ms(const sbx_op *op, const sbxi_route *route)
+static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
 {
-    int32_t ms = op->call.timeout_ms ? op->call.timeout_ms : op->client->link.clocks.total_ms;
-    if (route == &sbxi_e2b_r_start) ms = op->args.of.command.o.timeout_ms;
-    if (route == &sbxi_e2b_r_start && ms == 0) ms = 60000;
-    return ms;
+    if (op->route->recv == SBXI_RECV_EVENTS)
+        return op->args.of.command.o.timeout_ms ? op->args.of.command.o.timeout_ms : 60000;
+    return op->call.timeout_ms ? op->call.timeout_ms : op->client->link.clocks.total_ms;
 }
 
-static const sbxi_field sbxi_e2b_heads[] = {
-    SBXI_FIELD("X-API-KEY", STRING, sbxi_heads, key),
-    SBXI_FIELD("Idempotency-Key", STRING, sbxi_heads, idempotency_key),
-    SBXI_FIELD("E2b-Sandbox-Id", STRING, sbxi_heads, id),
-    SBXI_FIELD("E2b-Sandbox-Port", STRING, sbxi_heads, port),
-    SBXI_FIELD("X-Access-Token", STRING, sbxi_heads, token),
-    SBXI_FIELD("Connect-Protocol-Version", STRING, sbxi_heads, protocol),
-    SBXI_FIELD("Connect-Timeout-Ms", INT, sbxi_heads, timeout_ms),
-    SBXI_FIELD("Keepalive-Ping-Interval", INT, sbxi_heads, ping_s),
-    { NULL, NULL, 0, 0, 0, 0 }
-};
-
 /* The API key never goes to a sandbox. */
-static void sbxi_e2b_headers(sbx_op *op, const sbxi_route *route, sbxi_heads *h)
+static void sbxi_e2b_headers(sbx_op *op)
 {
-    const sbx_sandbox *s = op->sandbox;
+    const sbxi_route *route = op->route;
+    sbxi_buf *b = &op->out.text;
+    int32_t ms;
     if (route->host == SBXI_HOST_CONTROL) {
-        h->key = sbxi_op_key(op);
-        if (route == &sbxi_e2b_r_create) h->idempotency_key = op->args.of.create.key;
+        sbxi_header_line(b, "X-API-KEY", sbxi_op_key(op));
+        if (op->feature == SBX_FEATURE_SANDBOX_CREATE && route->send == SBXI_SEND_JSON)
+            sbxi_header_line(b, "Idempotency-Key", op->args.of.create.key);
         return;
     }
-    h->id = s->id;
-    h->port = op->client->provider->port;
-    h->token = s->access.access_token;
+    sbxi_header_line(b, "E2b-Sandbox-Id", op->sandbox->id);
+    sbxi_header_line(b, "E2b-Sandbox-Port", op->client->provider->port);
+    sbxi_header_line(b, "X-Access-Token", op->sandbox->access.access_token);
     if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE) return;
-    h->protocol = "1";
-    h->timeout_ms = sbxi_e2b_limit_ms(op, route);
-    h->user = sbxi_e2b_user(op);
-    if (route->recv == SBXI_RECV_EVENTS) h->ping_s = 50;
+    sbxi_buf_text(b, "Connect-Protocol-Version: 1\r\n");
+    ms = sbxi_e2b_limit_ms(op);
+    if (ms > 0) {
+        sbxi_buf_text(b, "Connect-Timeout-Ms: ");
+        sbxi_buf_u64(b, (uint32_t)ms);
+        sbxi_buf_text(b, "\r\n");
+    }
+    if (route->recv == SBXI_RECV_EVENTS) sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
+    sbxi_op_user(op, sbxi_e2b_user(op));
 }
 
 static int sbxi_e2b_host(const sbx_sandbox *s, uint16_t port, sbxi_buf *out)
 {
     const sbx_client *c = s->client;
-    if (c->debug) {
-        sbxi_buf_text(out, "localhost:");
-        return sbxi_buf_u64(out, port);
-    }
+    if (c->debug) sbxi_buf_text(out, "localhost:");
     sbxi_buf_u64(out, port);
-    sbxi_buf_text(out, "-");
-    sbxi_buf_text(out, s->id);
-    sbxi_buf_text(out, ".");
+    if (c->debug) return out->status;
+    sbxi_buf_texts(out, "-", s->id, ".");
     return sbxi_buf_text(out, s->access.domain ? s->access.domain : c->config.domain);
 }
 
@@ -475,41 +460,37 @@ enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT };
 
 static bool sbxi_e2b_is_key(const char *key)
 {
-    size_t n = strlen(key), i;
-    for (i = 0; i < n; i++)
-        if (!sbxi_is_digit(key[i]) && !(key[i] >= 'a' && key[i] <= 'z')
-            && key[i] != '-') return false;
+    size_t n = 0;
+    for (; key[n]; n++)
+        if (!sbxi_is_digit(key[n]) && !(key[n] >= 'a' && key[n] <= 'z') && key[n] != '-')
+            return false;
     return n >= 1 && n <= 255;
 }
 
 static int sbxi_e2b_create_begin(sbx_op *op)
 {
     sbxi_create_args *a = &op->args.of.create;
-    bool pause = a->o.on_timeout == SBX_ON_TIMEOUT_PAUSE;
-    if (!a->o.template_id) a->o.template_id = "base";
-    if (a->o.auto_resume == SBX_YES && !pause)
+    const sbx_sandbox_options *o = &a->o;
+    bool pause = o->on_timeout == SBX_ON_TIMEOUT_PAUSE, resume = o->auto_resume == SBX_YES;
+    if (!o->template_id) a->o.template_id = "base";
+    if (!pause && (resume || o->pause_memory != SBX_DEFAULT))
         return sbxi_op_fail(op, SBX_E_ARG,
-            SBXI_TEXT("auto_resume needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
-    if (a->o.pause_memory != SBX_DEFAULT && !pause)
-        return sbxi_op_fail(op, SBX_E_ARG,
-            SBXI_TEXT("pause_memory needs on_timeout = SBX_ON_TIMEOUT_PAUSE"));
-    if (a->o.pause_memory == SBX_NO && a->o.auto_resume == SBX_YES)
+            SBXI_TEXT("auto_resume and pause_memory need on_timeout = SBX_ON_TIMEOUT_PAUSE"));
+    if (resume && o->pause_memory == SBX_NO)
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("auto_resume needs the memory: pause_memory must not be SBX_NO"));
-    if (a->o.on_timeout) a->auto_pause = pause ? SBX_YES : SBX_NO;
-    a->auto_pause_memory = a->o.pause_memory;
-    a->auto_resume = a->o.auto_resume;
-    a->key = a->o.idempotency_key;
+    if (o->on_timeout) a->auto_pause = pause ? SBX_YES : SBX_NO;
+    a->key = o->idempotency_key;
     if (a->key && !sbxi_e2b_is_key(a->key))
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("idempotency_key is 1 to 255 of a-z, 0-9 and -"));
-    if (!a->key && a->o.idempotent == SBX_YES) {
-        int rc = sbxi_uuid(op, a->made_key);
+    if (!a->key && o->idempotent == SBX_YES) {
+        int rc = sbxi_random_hex(op, a->made_key, true);
         if (rc != SBX_OK) return rc;
         a->key = a->made_key;
     }
     op->repeatable = a->key != NULL;
-    return sbxi_ask(op, &sbxi_e2b_r_create, SBXI_STEP_DONE);
+    return sbxi_ask(op, SBX_FEATURE_SANDBOX_CREATE, SBXI_STEP_DONE);
 }
 
 /* A sandbox exists now; what cannot be handed out is killed again. */
@@ -531,17 +512,8 @@ static int sbxi_e2b_create_step(sbx_op *op)
     if (rc != SBX_OK) return rc;
     op->repeatable = false;
     if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))
-        return sbxi_ask(op, &sbxi_e2b_r_kill, SBXI_E2B_UNDO);
+        return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
     return SBX_OK;
-}
-
-/* Connect tells new credentials; 201 says it had been paused. */
-static int sbxi_e2b_connect_step(sbx_op *op)
-{
-    bool *resumed = op->args.of.time.resumed;
-    if (op->step == SBXI_STEP_START) return sbxi_ask(op, &sbxi_e2b_r_connect, SBXI_STEP_DONE);
-    if (resumed) *resumed = op->reply.http == 201;
-    return sbxi_sandbox_learn(op);
 }
 
 /* Metadata is encoded three times: each word, the form of words, the query. */
@@ -549,49 +521,46 @@ static int sbxi_e2b_metadata(sbx_op *op)
 {
     const sbx_pairs *p = &op->args.of.list.q.metadata;
     sbxi_buf *out = &op->scratch, *word = &op->block;
-    size_t i, half;
+    size_t i;
+    sbxi_buf_clear(out);
     for (i = 0; i < p->count * 2; i++) {
-        const char *text = i & 1 ? p->items[i / 2].value : p->items[i / 2].key;
+        const sbx_pair *pair = &p->items[i / 2];
         sbxi_span once;
-        if (i) sbxi_buf_add(out, i & 1 ? "=" : "&", 1);
+        if (i) sbxi_buf_text(out, i & 1 ? "=" : "&");
         sbxi_buf_clear(word);
-        half = sbxi_percent(word, sbxi_span_of(text), SBXI_PERCENT_KEEP_SLASH) == SBX_OK
-            ? word->len : 0;
+        if (sbxi_percent(word, sbxi_span_of(i & 1 ? pair->value : pair->key),
+                         SBXI_PERCENT_KEEP_SLASH) != SBX_OK) return word->status;
         once.ptr = word->data;
-        once.len = half;
-        if (half) sbxi_percent(out, once, SBXI_PERCENT_FORM);
-        if (word->status != SBX_OK) return word->status;
+        once.len = word->len;
+        sbxi_percent(out, once, SBXI_PERCENT_FORM);
     }
-    return sbxi_buf_add(out, "", 1);
+    sbxi_buf_add(out, "", 1);
+    op->args.of.list.metadata = out->data;
+    return out->status;
 }
 
 static int sbxi_e2b_list_begin(sbx_op *op)
 {
+    static const char *const states[] = { NULL, "running", "paused", "running,paused" };
     sbxi_list_args *a = &op->args.of.list;
-    bool running = a->q.running == SBX_YES, paused = a->q.paused == SBX_YES;
-    int rc;
-    if (a->q.running == SBX_NO && !paused) paused = true;
-    if (a->q.paused == SBX_NO && !running) running = true;
-    a->state = running && paused ? "running,paused" : running ? "running" : paused ? "paused"
-        : NULL;
-    if (a->q.oldest_first) a->order = a->q.oldest_first == SBX_YES ? "asc" : "desc";
-    sbxi_buf_clear(&op->scratch);
-    if (a->q.started_after_unix_ms) {
-        char *text;
-        if (sbxi_buf_reserve(&op->scratch, SBXI_TIME_MAX) != SBX_OK) return op->scratch.status;
-        text = op->scratch.data;
-        op->scratch.len = sbxi_print_time(text, a->q.started_after_unix_ms) + 1;
+    const sbx_sandbox_query *q = &a->q;
+    unsigned state = 0;
+    int rc = SBX_OK;
+    if (q->running == SBX_YES || q->paused == SBX_NO) state = 1;
+    if (q->paused == SBX_YES || q->running == SBX_NO) state |= 2;
+    a->state = states[state];
+    if (q->oldest_first) a->order = q->oldest_first == SBX_YES ? "asc" : "desc";
+    if (q->started_after_unix_ms) {
+        sbxi_print_time(a->after_text, q->started_after_unix_ms);
+        a->after = a->after_text;
     }
-    rc = a->q.metadata.items ? sbxi_e2b_metadata(op) : SBX_OK;
-    if (rc != SBX_OK) return rc;
-    a->after = a->q.started_after_unix_ms ? op->scratch.data : NULL;
-    if (a->q.metadata.items)
-        a->metadata = op->scratch.data + (a->after ? strlen(a->after) + 1 : 0);
-    if (a->page) {
-        a->limit = a->page->limit;
-        a->token = a->page->next_token[0] ? a->page->next_token : NULL;
+    if (a->page && a->page->limit) {
+        sbxi_print_u64(a->limit_text, (uint32_t)a->page->limit); /* zeroed: ends in a NUL */
+        a->limit = a->limit_text;
     }
-    return sbxi_ask(op, &sbxi_e2b_r_list, SBXI_E2B_NEXT);
+    if (a->page && a->page->next_token[0]) a->token = a->page->next_token;
+    if (q->metadata.items) rc = sbxi_e2b_metadata(op);
+    return rc == SBX_OK ? sbxi_ask(op, SBX_FEATURE_SANDBOX_LIST, SBXI_E2B_NEXT) : rc;
 }
 
 /* One page if the caller pages, else all of them. */
@@ -604,17 +573,14 @@ static int sbxi_e2b_list_step(sbx_op *op)
         memcpy(page->next_token, op->held.token, sizeof page->next_token);
         page->has_next = op->reply.more;
         page->ended_ = !page->has_next;
-        return SBX_OK;
     }
-    if (!op->reply.more) return SBX_OK;
+    if (page || !op->reply.more) return SBX_OK;
     a->token = op->held.token;
-    return sbxi_ask(op, &sbxi_e2b_r_list, SBXI_E2B_NEXT);
+    return sbxi_ask(op, SBX_FEATURE_SANDBOX_LIST, SBXI_E2B_NEXT);
 }
 
-static int sbxi_e2b_start_step(sbx_op *op)
+static void sbxi_e2b_command_begin(sbxi_command_args *a)
 {
-    sbxi_command_args *a = &op->args.of.command;
-    if (op->step != SBXI_STEP_START) return SBX_OK;
     a->words[0] = "-l";
     a->words[1] = "-c";
     a->words[2] = a->cmd;
@@ -622,20 +588,6 @@ static int sbxi_e2b_start_step(sbx_op *op)
     a->argv.count = 3;
     /* daemons before 0.3.0 know no such member and always leave it open */
     a->stdin_open = a->o.keep_stdin == SBX_YES ? SBX_YES : SBX_NO;
-    return sbxi_ask(op, &sbxi_e2b_r_start, SBXI_STEP_DONE);
-}
-
-/* File routes carry the user in the query. */
-static void sbxi_e2b_file_user(sbx_op *op)
-{
-    op->args.of.files.o.user = sbxi_e2b_user(op);
-}
-
-static int sbxi_e2b_read_step(sbx_op *op)
-{
-    if (op->step != SBXI_STEP_START) return SBX_OK;
-    sbxi_e2b_file_user(op);
-    return sbxi_ask(op, &sbxi_e2b_r_read, SBXI_STEP_DONE);
 }
 
 static bool sbxi_e2b_raw_body(const sbx_op *op)
@@ -650,13 +602,11 @@ static bool sbxi_e2b_raw_body(const sbx_op *op)
 static int sbxi_e2b_write_step(sbx_op *op)
 {
     sbxi_files_args *a = &op->args.of.files;
-    bool many = op->feature == SBX_FEATURE_FILES_WRITE_MANY;
     if (op->step == SBXI_STEP_START) {
-        sbxi_e2b_file_user(op);
         a->at = 0;
         if (!sbxi_e2b_raw_body(op)) {
-            a->path = many && a->count > 1 ? NULL : a->files[0].path;
-            return sbxi_ask(op, &sbxi_e2b_r_write, SBXI_STEP_DONE);
+            a->path = a->count > 1 ? NULL : a->files[0].path;
+            return sbxi_ask(op, SBX_FEATURE_FILES_WRITE, SBXI_STEP_DONE);
         }
     } else if (op->step == SBXI_STEP_DONE || ++a->at == a->count) {
         if (!op->result && a->count)
@@ -665,15 +615,36 @@ static int sbxi_e2b_write_step(sbx_op *op)
         return SBX_OK;
     }
     a->path = a->files[a->at].path;
-    return sbxi_ask(op, &sbxi_e2b_r_write_raw, SBXI_E2B_NEXT);
+    return sbxi_ask(op, SBXI_E2B_WRITE_RAW, SBXI_E2B_NEXT);
 }
 
-static int sbxi_e2b_dir_step(sbx_op *op)
+static int sbxi_e2b_step(sbx_op *op)
 {
-    sbxi_files_args *a = &op->args.of.files;
-    if (op->step != SBXI_STEP_START) return SBX_OK;
-    a->o.depth = a->o.depth < 0 ? 0 : a->o.depth == 0 ? 1 : a->o.depth;
-    return sbxi_ask(op, &sbxi_e2b_r_list_dir, SBXI_STEP_DONE);
+    bool start = op->step == SBXI_STEP_START;
+    sbx_files_options *files = &op->args.of.files.o;
+    /* file routes carry the user in the query */
+    if (start && op->feature >= SBX_FEATURE_FILES_READ) files->user = sbxi_e2b_user(op);
+    switch (op->feature) {
+    case SBX_FEATURE_SANDBOX_CREATE:
+        return sbxi_e2b_create_step(op);
+    case SBX_FEATURE_SANDBOX_CONNECT: /* tells new credentials; 201: it had been paused */
+        op->reply.no = op->reply.http != 201;
+        return start ? sbxi_ask_default(op) : sbxi_sandbox_learn(op);
+    case SBX_FEATURE_SANDBOX_LIST:
+        return sbxi_e2b_list_step(op);
+    case SBX_FEATURE_COMMAND_RUN:
+        if (start) sbxi_e2b_command_begin(&op->args.of.command);
+        break;
+    case SBX_FEATURE_FILES_WRITE:
+    case SBX_FEATURE_FILES_WRITE_MANY:
+        return sbxi_e2b_write_step(op);
+    case SBX_FEATURE_FILES_LIST:
+        if (start) files->depth = files->depth == 0 ? 1 : files->depth < 0 ? 0 : files->depth;
+        break;
+    default:
+        break;
+    }
+    return start ? sbxi_ask_default(op) : SBX_OK;
 }
 
 /* ---- the provider --------------------------------------------------------- */
@@ -693,38 +664,18 @@ const sbx_provider sbx_e2b =
 static const sbx_provider sbx_e2b =
 #endif
 {
-    "e2b", "e2b.app", "49983", sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG",
-    &sbxi_e2b_fault, sbxi_e2b_rules, sbxi_e2b_base, sbxi_e2b_headers, sbxi_e2b_heads, sbxi_e2b_host,
-    sbxi_e2b_on_event, &sbxi_e2b_r_access, &sbxi_e2b_r_health,
-    {
-        { &sbxi_e2b_r_create, sbxi_e2b_create_step, false },    /* sandbox_create */
-        { &sbxi_e2b_r_connect, sbxi_e2b_connect_step, false },  /* sandbox_connect */
-        { &sbxi_e2b_r_info, NULL, false },                      /* sandbox_get_info */
-        { &sbxi_e2b_r_list, sbxi_e2b_list_step, false },        /* sandbox_list */
-        { &sbxi_e2b_r_timeout, NULL, false },                   /* sandbox_set_timeout */
-        { &sbxi_e2b_r_kill, NULL, false },                      /* sandbox_kill */
-        { &sbxi_e2b_r_health, NULL, false },                    /* sandbox_is_running */
-        { NULL, NULL, false },                                  /* sandbox_host: a function */
-        { &sbxi_e2b_r_start, sbxi_e2b_start_step, true },       /* command_run */
-        { &sbxi_e2b_r_processes, NULL, true },                  /* command_list */
-        { &sbxi_e2b_r_signal, NULL, true },                     /* command_kill */
-        { &sbxi_e2b_r_read, sbxi_e2b_read_step, true },         /* files_read */
-        { &sbxi_e2b_r_write, sbxi_e2b_write_step, true },       /* files_write */
-        { &sbxi_e2b_r_write, sbxi_e2b_write_step, true },       /* files_write_many */
-        { &sbxi_e2b_r_list_dir, sbxi_e2b_dir_step, true },      /* files_list */
-        { &sbxi_e2b_r_stat, NULL, true },                       /* files_stat */
-        { &sbxi_e2b_r_exists, NULL, true },                     /* files_exists */
-        { &sbxi_e2b_r_remove, NULL, true },                     /* files_remove */
-        { &sbxi_e2b_r_move, NULL, true },                       /* files_rename */
-        { &sbxi_e2b_r_make_dir, NULL, true }                    /* files_make_dir */
-    }
+    "e2b", "e2b.app", "49983", sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG", "x-next-token",
+    sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
+    sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event
 };
 
 #undef SBXI_FIELD
 #undef SBXI_SUB
 #undef SBXI_IN
 #undef SBXI_FIXED
-#undef SBXI_CONTROL
-#undef SBXI_DAEMON
+#undef SBXI_ALL
+#undef SBXI_ONE
+#undef SBXI_PLAIN
+#undef SBXI_RPC
 
 #endif /* SBX_NO_E2B */

@@ -105,7 +105,7 @@ static int core_bound(sbxi_buf *out, const sbxi_shape *shape, const char *data, 
     sbxi_bind_init(&bind, shape, out, NULL);
     sbx_json_init(&json, sbxi_bind_event, &bind);
     sbx_json_feed(&json, data, len, NULL);
-    sbxi_bind_finish(&bind);
+    sbxi_bind_result(&bind);
     memset(&base64, 0, sizeof base64);
     sbx_base64_decode(&base64, data, len, out->data, &n);
     sbx_json_writer_init(&w, sink);

@@ -95,8 +95,8 @@ matches error_handling <<'END'
 END
 
 # Without a key an example must say what is missing, and fail.
-if env -u E2B_API_KEY "$dir/hello" >"$work/out" 2>&1 || ! grep -q E2B_API_KEY "$work/out"; then
-    echo "hello without a key did not name E2B_API_KEY"
+if env -u E2B_API_KEY "$dir/hello" >"$work/out" 2>&1 || ! grep -q "API key" "$work/out"; then
+    echo "hello without a key did not say that the API key is missing"
     verdict "hello without a key" 1
 else
     verdict "hello without a key" 0

@@ -67,8 +67,8 @@ for file in $ours; do
     [ -f "$file" ] || continue
     LC_ALL=C grep -nE '(^|[^A-Za-z_])(TODO|FIXME|XXX|HACK)([^A-Za-z_]|$)' "$file" |
         sed "s|^|$file: unfinished: |" >>"$bad"
-    LC_ALL=C grep -nE '/(work|home|Users)/[A-Za-z0-9_]' "$file" |
-        grep -v '/home/user' | sed "s|^|$file: path of a machine: |" >>"$bad"
+    LC_ALL=C grep -nE '/(work|Users)/[A-Za-z0-9_]' "$file" |
+        sed "s|^|$file: path of a machine: |" >>"$bad"
     LC_ALL=C grep -nE ' 	|[ 	]$' "$file" | grep -v '\.md:' |
         sed "s|^|$file: space at the end: |" >>"$bad"
 done

@@ -21,14 +21,14 @@ int main(void)
     for (f = 0; f < SBX_FEATURE_END_; f++) {
         printf("| `%s` |", names[f]);
         for (p = 0; p < n; p++) {
-            const sbxi_entry *e = &all[p]->entries[f];
-            bool is_host = f == SBX_FEATURE_SANDBOX_HOST && all[p]->host;
-            const char *path = e->route ? e->route->path : "computed";
-            const char *method = e->route ? e->route->method : "";
-            if (e->route || e->step || is_host)
-                printf(" `%s%s%s` |", method, method[0] ? " " : "", path);
-            else
+            const sbxi_route *r = &all[p]->routes[f];
+            if (!r->path)
                 printf(" no |");
+            else if (f == SBX_FEATURE_SANDBOX_HOST)
+                printf(" `computed` |");
+            else
+                printf(" `%s %s%s` |", sbxi_methods[r->method], all[p]->prefixes[r->prefix],
+                       r->path);
         }
         printf("\n");
     }

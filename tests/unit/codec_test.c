@@ -236,6 +236,27 @@ TEST(time_every_day_is_one_later)
             }
 }
 
+TEST(time_printed_is_read_back)
+{
+    static const struct { int64_t ms; const char *text; } rows[] = {
+        { 0, "1970-01-01T00:00:00+00:00" }, { -1, "1970-01-01T00:00:00+00:00" },
+        { 951827696789, "2000-02-29T12:34:56+00:00" }, { 1735689599999, "2024-12-31T23:59:59+00:00" },
+        { 253402300799999, "9999-12-31T23:59:59+00:00" }, { INT64_MAX, "9999-12-31T23:59:59+00:00" }
+    };
+    char text[SBXI_TIME_MAX];
+    int64_t at, ms;
+    size_t k;
+    for (k = 0; k < SBXI_LEN(rows); k++) {
+        CHECK_INT(sbxi_print_time(text, rows[k].ms), strlen(rows[k].text));
+        CHECK_STR(text, rows[k].text);
+    }
+    for (at = 0; at < 253402300799999; at += 86399999u * 991) {
+        sbxi_print_time(text, at);
+        REQUIRE(sbxi_parse_time(sbxi_span_of(text), &ms));
+        CHECK(ms <= at && at - ms < 1000);
+    }
+}
+
 TEST(time_http_date)
 {
     static const char good[] = "Sun, 06 Nov 1994 08:49:37 GMT";

@@ -1,0 +1,48 @@
+/* deliver - hands the result of a finished operation to the user. Called by op.c. */
+
+/* A captured stream becomes the user's, NUL-terminated. */
+static int sbxi_take_capture(sbx_op *op, bool err, char **out, size_t *len, uint64_t *cut)
+{
+    const sbx_command_options *o = &op->args.of.command.o;
+    sbxi_capture *c = &op->captured[err];
+    int rc = SBX_OK;
+    if (!o->capture_limit || (err ? o->err.put : o->out.put)) return SBX_OK;
+    if (!c->buf.data) rc = sbxi_block_start(&c->buf);
+    if (rc == SBX_OK) rc = sbxi_buf_add(&c->buf, "", 1);
+    if (rc != SBX_OK) return rc;
+    *out = c->buf.data + sizeof(sbxi_owned);
+    *len = c->buf.len - sizeof(sbxi_owned) - 1;
+    *cut = c->cut;
+    sbxi_block_take(&c->buf);
+    return SBX_OK;
+}
+
+static int sbxi_deliver_command(sbx_op *op)
+{
+    sbx_command_result *r = op->args.of.command.result;
+    int rc;
+    if (!r) return SBX_OK;
+    r->pid = op->pid;
+    rc = sbxi_take_capture(op, false, &r->out, &r->out_len, &r->out_cut);
+    if (rc == SBX_OK) rc = sbxi_take_capture(op, true, &r->err, &r->err_len, &r->err_cut);
+    if (rc != SBX_OK) sbx_free(r->out);
+    return rc;
+}
+
+static int sbxi_op_deliver(sbx_op *op)
+{
+    void *got = op->result;
+    if (op->feature == SBX_FEATURE_COMMAND_RUN) return sbxi_deliver_command(op);
+    if (op->args.answer) *op->args.answer = !op->reply.no;
+    if (!op->args.out) return SBX_OK; /* without a taker it is freed with the operation */
+    if (op->feature == SBX_FEATURE_SANDBOX_CREATE) {
+        got = op->sandbox;
+        op->sandbox = NULL;
+    } else if (!got) {
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is empty"));
+    } else {
+        op->result = NULL;
+    }
+    memcpy(op->args.out, &got, sizeof got); /* some struct's pointer */
+    return SBX_OK;
+}

@@ -1,0 +1,996 @@
+/* TLS against `openssl s_server` with the certificates of tests/live/certs.sh: what
+   is accepted, that each bad certificate is refused by its own check, and every way
+   the transport can block, break or lie, by a shim between our TLS and our sockets. */
+#define SANDBOX_IMPLEMENTATION
+#include "../../sandbox_impl/sandbox_all.h"
+#include "../test.h"
+
+#include <arpa/inet.h>
+#include <sys/wait.h>
+
+static const sbx_alloc heap = { sbxi_std_resize, NULL };
+static char certs[32] = "/tmp/sbx-tls-XXXXXX";
+static const char *no_openssl; /* why all that needs the peer is skipped */
+static pid_t owner;
+
+/* ---- the peer ---- */
+
+typedef struct peer { char args[256]; pid_t pid; uint16_t port; } peer;
+static peer peers[40];
+
+/* `openssl s_server` in the folder of the certificates; its port, 0: it did not
+   start. It ends by itself in five minutes if this program cannot end it. */
+static uint16_t start_peer(peer *p, const char *args)
+{
+    int out[2];
+    char line[256];
+    unsigned port = 0;
+    FILE *f;
+    if (pipe(out) != 0) return 0;
+    p->pid = fork();
+    if (p->pid == 0) {
+        char command[320];
+        int null = open("/dev/null", O_RDWR);
+        alarm(300);
+        dup2(null, 0);
+        dup2(out[1], 1);
+        dup2(null, 2);
+        close(out[0]);
+        snprintf(command, sizeof command, "exec openssl s_server %s", args);
+        if (chdir(certs) == 0) execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    close(out[1]);
+    f = fdopen(out[0], "r");
+    while (port == 0 && f && fgets(line, sizeof line, f)) {
+        const char *colon = strrchr(line, ':');
+        if (strncmp(line, "ACCEPT", 6) == 0 && colon) port = (unsigned)atoi(colon + 1);
+    }
+    /* f stays open: the peer goes on writing to it. */
+    return (uint16_t)port;
+}
+
+static uint16_t peer_port(const char *args)
+{
+    peer *p = peers;
+    while (p->pid && strcmp(p->args, args) != 0) p++;
+    if (!p->pid) {
+        snprintf(p->args, sizeof p->args, "%s", args);
+        p->port = start_peer(p, args);
+    }
+    return p->port;
+}
+
+/* One that sends each line back reversed, and ends after the line CLOSE. */
+static uint16_t echo_peer(const char *cert, const char *more)
+{
+    char args[256];
+    snprintf(args, sizeof args, "-accept 127.0.0.1:0 -rev -cert %s.pem -key %s.key "
+             "-cert_chain %s.pem -cipher DEFAULT:@SECLEVEL=0 %s", cert, cert, cert, more);
+    return peer_port(args);
+}
+
+static void tear_down(void)
+{
+    char command[64];
+    peer *p;
+    if (getpid() != owner) return;
+    for (p = peers; p->pid; p++) {
+        kill(p->pid, SIGKILL);
+        waitpid(p->pid, NULL, 0);
+    }
+    snprintf(command, sizeof command, "rm -rf %s", certs);
+    if (system(command) != 0) fprintf(stderr, "cannot remove %s\n", certs);
+}
+
+/* Makes the certificates, once. false: there is no openssl to make them. */
+static bool set_up(void)
+{
+    static bool done;
+    char command[400], here[] = __FILE__;
+    char *slash = strrchr(here, '/');
+    if (done) return !no_openssl;
+    done = true;
+    if (system("command -v openssl >/dev/null 2>&1") != 0) {
+        no_openssl = "openssl is not installed";
+        return false;
+    }
+    if (!mkdtemp(certs)) abort();
+    owner = getpid();
+    atexit(tear_down);
+    if (slash) *slash = 0;
+    snprintf(command, sizeof command, "sh %s/../live/certs.sh %s", slash ? here : ".", certs);
+    if (!CHECK(system(command) == 0)) no_openssl = "certs.sh failed";
+    return !no_openssl;
+}
+
+#define NEED_PEER() do { if (!set_up()) SKIP(no_openssl); } while (0)
+
+static const char *cert_path(const char *name)
+{
+    static char path[96];
+    snprintf(path, sizeof path, "%s/%s.pem", certs, name);
+    return path;
+}
+
+static char *read_text(const char *path)
+{
+    static char text[16384];
+    FILE *f = fopen(path, "r");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    if (f) fclose(f);
+    text[n] = 0;
+    return text;
+}
+
+/* ---- the shim ---- */
+
+typedef struct shim {
+    sbx_net real;           /* unused with a script */
+    const char *script;     /* what a peer that is not there sends */
+    size_t script_len;
+    size_t script_pos;
+    bool script_repeats;    /* for ever */
+    bool lazy;              /* AGAIN before every single call */
+    bool eager_send;        /* but not of send */
+    size_t most;            /* bytes a call moves, 0: any */
+    int64_t recv_left, send_left; /* bytes until the end, -1: none */
+    int end;                /* SBX_OK: as if the peer closed, else that status */
+    bool said_again;        /* the last AGAIN was made up */
+    int asked;              /* SBX_WANT_* of that AGAIN */
+    uint64_t received, sent, calls;
+    int64_t unix_ms;
+} shim;
+
+/* True: answer AGAIN first. */
+static bool shim_lazy(shim *s, int want)
+{
+    s->calls++;
+    s->said_again = s->lazy && !s->said_again && !(s->eager_send && want == SBX_WANT_WRITE);
+    s->asked = want;
+    return s->said_again;
+}
+
+static size_t shim_cut(const shim *s, size_t n, int64_t left)
+{
+    if (s->most) n = SBXI_MIN(n, s->most);
+    return left >= 0 ? (size_t)SBXI_MIN((int64_t)n, left) : n;
+}
+
+static int shim_send(void *ctx, void *conn, const void *buf, size_t len, size_t *sent)
+{
+    shim *s = (shim *)ctx;
+    int rc = SBX_OK;
+    *sent = 0;
+    if (shim_lazy(s, SBX_WANT_WRITE)) return SBX_E_AGAIN;
+    len = shim_cut(s, len, s->send_left);
+    if (len == 0) return SBX_E_NETWORK;
+    if (s->script) *sent = len;
+    else rc = s->real.send(s->real.ctx, conn, buf, len, sent);
+    s->sent += *sent;
+    if (s->send_left >= 0) s->send_left -= (int64_t)*sent;
+    return rc;
+}
+
+static int shim_script(shim *s, void *buf, size_t cap, size_t *got)
+{
+    size_t n = SBXI_MIN(cap, s->script_len - s->script_pos);
+    if (n == 0) return s->end;
+    memcpy(buf, s->script + s->script_pos, n);
+    s->script_pos += n;
+    if (s->script_repeats && s->script_pos == s->script_len) s->script_pos = 0;
+    *got = n;
+    return SBX_OK;
+}
+
+static int shim_recv(void *ctx, void *conn, void *buf, size_t cap, size_t *got)
+{
+    shim *s = (shim *)ctx;
+    int rc;
+    *got = 0;
+    if (shim_lazy(s, SBX_WANT_READ)) return SBX_E_AGAIN;
+    cap = shim_cut(s, cap, s->recv_left);
+    if (cap == 0) return s->end;
+    rc = s->script ? shim_script(s, buf, cap, got)
+                   : s->real.recv(s->real.ctx, conn, buf, cap, got);
+    s->received += *got;
+    if (s->recv_left >= 0) s->recv_left -= (int64_t)*got;
+    return rc;
+}
+
+static int64_t shim_unix(void *ctx)
+{
+    return ((shim *)ctx)->unix_ms;
+}
+
+static int shim_entropy(void *ctx, void *buf, size_t len)
+{
+    (void)ctx;
+    return sbxi_posix_entropy(NULL, buf, len);
+}
+
+/* ---- a visit: connect, handshake, say, listen, leave ---- */
+
+typedef struct visit {
+    shim s;
+    sbx_net net;            /* over s */
+    sbx_tls tls;
+    const char *env_ca;
+    const char *host;
+    uint16_t port;
+    const char *say;        /* NULL: only the handshake */
+    size_t say_len;         /* 0: to its NUL */
+    size_t expect;          /* bytes to wait for, 0: to the end */
+    size_t cut_after;       /* the connection ends when so many were heard */
+    /* results */
+    bool met;               /* the handshake was done */
+    bool shaken;            /* so was what came before sbxi_tls_end() */
+    char heard[2048];
+    uint64_t heard_len;
+    uint64_t at_handshake;  /* bytes received until it was done */
+    uint64_t end_sent;      /* bytes sent by sbxi_tls_end() */
+    unsigned alpn_ok;
+    sbx_error e;
+} visit;
+
+static void visit_init(visit *v, const char *host, uint16_t port)
+{
+    memset(v, 0, sizeof *v);
+    sbxi_net_posix_init(&v->s.real, &heap);
+    v->s.recv_left = v->s.send_left = -1;
+    v->net = v->s.real;
+    v->net.send = shim_send;
+    v->net.recv = shim_recv;
+    v->net.unix_ms = shim_unix;
+    v->net.entropy = shim_entropy;
+    v->net.ctx = &v->s;
+    v->s.unix_ms = v->s.real.unix_ms(NULL);
+    v->tls.ca_file = cert_path("ca");
+    v->host = host;
+    v->port = port;
+    sbxi_error_clear(&v->e);
+}
+
+/* After AGAIN: waits unless the shim made it up. false: nothing came for long. */
+static bool visit_wait(visit *v, void *raw, int want)
+{
+    sbx_wait w;
+    uint64_t start = v->s.real.now_ms(NULL);
+    if (!CHECK(want == SBX_WANT_READ || want == SBX_WANT_WRITE)) return false;
+    if (!CHECK_INT(want, v->s.asked)) return false;
+    if (v->s.said_again) return true;
+    w.conn = raw;
+    w.want = want;
+    if (v->s.script || v->s.real.wait(v->s.real.ctx, &w, 1, 5000) != SBX_OK) return false;
+    return CHECK(v->s.real.now_ms(NULL) - start < 5000);
+}
+
+static int visit_talk(visit *v, sbxi_tls_conn *c, void *raw)
+{
+    const char *p = v->say;
+    size_t left = v->say_len ? v->say_len : strlen(p), n;
+    char buf[2048];
+    int want, rc = SBX_OK;
+    while (left > 0 && rc == SBX_OK) {
+        rc = sbxi_tls_send(c, p, left, &n, &want);
+        if (rc == SBX_E_AGAIN) {
+            CHECK_INT(n, 0);
+            rc = visit_wait(v, raw, want) ? SBX_OK : SBX_E_TIMEOUT;
+        } else if (rc == SBX_OK) {
+            CHECK(n > 0 && n <= left);
+            p += n;
+            left -= n;
+        }
+    }
+    while (rc == SBX_OK && (v->expect == 0 || v->heard_len < v->expect)) {
+        rc = sbxi_tls_recv(c, buf, sizeof buf, &n, &want);
+        if (rc == SBX_E_AGAIN) {
+            CHECK_INT(n, 0);
+            rc = visit_wait(v, raw, want) ? SBX_OK : SBX_E_TIMEOUT;
+            continue;
+        }
+        if (rc != SBX_OK || n == 0) break;
+        if (v->heard_len + n <= sizeof v->heard) memcpy(v->heard + v->heard_len, buf, n);
+        v->heard_len += n;
+        if (v->cut_after && v->heard_len >= v->cut_after) v->s.recv_left = 0;
+    }
+    if (rc == SBX_OK && v->expect == 0) { /* the end stays the end */
+        CHECK_INT(sbxi_tls_recv(c, buf, sizeof buf, &n, &want), SBX_OK);
+        CHECK_INT(n, 0);
+    }
+    return rc;
+}
+
+static int visit_tls(visit *v, sbxi_tls_trust *t, void *raw)
+{
+    sbxi_tls_conn *c;
+    uint64_t before;
+    int want, rc = sbxi_tls_start(&c, t, raw, v->host, &v->e);
+    if (rc != SBX_OK) {
+        CHECK(c == NULL);
+        return rc;
+    }
+    while ((rc = sbxi_tls_handshake(c, &want, &v->e)) == SBX_E_AGAIN)
+        if (!visit_wait(v, raw, want)) break;
+    v->met = rc == SBX_OK;
+    v->at_handshake = v->s.received;
+    if (v->met) {
+        const char *alpn = mbedtls_ssl_get_alpn_protocol(&c->ssl);
+        v->alpn_ok = alpn && strcmp(alpn, "http/1.1") == 0;
+        if (v->say) rc = visit_talk(v, c, raw);
+    }
+    before = v->s.sent;
+    sbxi_tls_end(c);
+    v->end_sent = v->s.sent - before;
+    return rc;
+}
+
+/* The status of what failed first. Messages are there if and only if it failed. */
+static int visit_go(visit *v)
+{
+    sbxi_tls_trust *t;
+    void *raw = NULL;
+    sbx_wait w;
+    int rc = sbxi_tls_trust_open(&t, &heap, &v->net, &v->tls, v->env_ca, &v->e);
+    if (rc != SBX_OK) CHECK(t == NULL);
+    if (rc != SBX_OK) return rc;
+    while (!v->s.script && (rc = v->s.real.open(v->s.real.ctx, &raw, "127.0.0.1", v->port, true))
+           == SBX_E_AGAIN) {
+        w.conn = raw;
+        w.want = SBX_WANT_WRITE;
+        v->s.real.wait(v->s.real.ctx, &w, 1, 5000);
+    }
+    if (CHECK_INT(rc, SBX_OK)) rc = visit_tls(v, t, raw);
+    if (raw) v->s.real.close(v->s.real.ctx, raw);
+    sbxi_tls_trust_close(t);
+    if (!v->met) CHECK_INT(v->e.status, rc == SBX_E_AGAIN ? SBX_OK : rc);
+    return rc;
+}
+
+static void check_refused(visit *v, sbx_tls_check check)
+{
+    CHECK_INT(visit_go(v), SBX_E_TLS);
+    CHECK_INT(v->e.tls, check);
+    CHECK(v->e.message[0] != 0);
+    CHECK(!v->met);
+}
+
+/* ---- certificates ---- */
+
+TEST(accepted)
+{
+    static const struct { const char *cert, *host, *ca; } rows[] = {
+        { "localhost", "localhost", "ca" }, { "localhost", "LocalHost", "ca" },
+        { "localhost", "localhost.", "ca" }, { "rsa", "localhost", "ca" },
+        { "chain", "localhost", "ca" }, { "ip", "127.0.0.1", "ca" }, { "ip", "::1", "ca" },
+        { "ip", "0:0:0:0:0:0:0:1", "ca" }, { "ip", "::0.0.0.1", "ca" },
+        { "ip", "::1%lo", "ca" }, { "wildcard", "a.example.test", "ca" },
+        { "selfsigned", "localhost", "selfsigned" }, { "chain", "localhost", "sub" },
+        { "noip", "localhost", "ca" }
+    };
+    size_t i;
+    NEED_PEER();
+    for (i = 0; i < SBXI_LEN(rows); i++) {
+        visit v;
+        test_row = rows[i].host;
+        visit_init(&v, rows[i].host, echo_peer(rows[i].cert, ""));
+        v.tls.ca_file = cert_path(rows[i].ca);
+        v.say = "hello\n";
+        v.expect = 6;
+        CHECK_INT(visit_go(&v), SBX_OK);
+        CHECK_MEM(v.heard, v.heard_len, "olleh\n", 6);
+        CHECK_STR(v.e.message, "");
+        CHECK(v.end_sent > 0); /* close_notify */
+    }
+}
+
+TEST(refused)
+{
+    static const struct { const char *cert, *host, *ca; sbx_tls_check check; } rows[] = {
+        { "localhost", "localhost", "otherca", SBX_TLS_UNTRUSTED },
+        { "selfsigned", "localhost", "ca", SBX_TLS_UNTRUSTED },
+        { "expired", "localhost", "otherca", SBX_TLS_UNTRUSTED },
+        { "wronghost", "localhost", "otherca", SBX_TLS_UNTRUSTED },
+        { "expired", "localhost", "ca", SBX_TLS_EXPIRED },
+        { "chainexpired", "localhost", "ca", SBX_TLS_EXPIRED },
+        { "future", "localhost", "ca", SBX_TLS_NOT_YET_VALID },
+        { "wronghost", "localhost", "ca", SBX_TLS_WRONG_HOST },
+        { "ip", "localhost", "ca", SBX_TLS_WRONG_HOST },
+        { "localhost", "localhost.example", "ca", SBX_TLS_WRONG_HOST },
+        { "localhost", "xlocalhost", "ca", SBX_TLS_WRONG_HOST },
+        { "localhost", "", "ca", SBX_TLS_WRONG_HOST },
+        { "wildcard", "example.test", "ca", SBX_TLS_WRONG_HOST },
+        { "wildcard", "a.b.example.test", "ca", SBX_TLS_WRONG_HOST },
+        { "localhost", "127.0.0.1", "ca", SBX_TLS_WRONG_IP },
+        { "noip", "127.0.0.1", "ca", SBX_TLS_WRONG_IP },
+        { "noip", "::1", "ca", SBX_TLS_WRONG_IP },
+        { "ip", "127.0.0.2", "ca", SBX_TLS_WRONG_IP },
+        { "ip", "::2", "ca", SBX_TLS_WRONG_IP },
+        { "ip", "::ffff:127.0.0.1", "ca", SBX_TLS_WRONG_IP },
+        { "weak", "localhost", "ca", SBX_TLS_BAD_CERT },
+        { "clientonly", "localhost", "ca", SBX_TLS_BAD_CERT }
+    };
+    size_t i;
+    NEED_PEER();
+    for (i = 0; i < SBXI_LEN(rows); i++) {
+        char row[64];
+        visit v;
+        snprintf(row, sizeof row, "%s as %s by %s", rows[i].cert, rows[i].host, rows[i].ca);
+        test_row = row;
+        visit_init(&v, rows[i].host, echo_peer(rows[i].cert, ""));
+        v.tls.ca_file = cert_path(rows[i].ca);
+        check_refused(&v, rows[i].check);
+        CHECK(strstr(v.e.message, rows[i].host) != NULL);
+    }
+    test_row = NULL;
+}
+
+/* The validity period against a clock that is ours alone, to the millisecond. */
+TEST(validity_by_our_clock)
+{
+    static const struct { const char *cert; int64_t at; sbx_tls_check check; } rows[] = {
+        { "localhost", 1704067200000, SBX_TLS_NONE }, /* 2024-01-01 00:00:00 */
+        { "localhost", 1704067199999, SBX_TLS_NOT_YET_VALID },
+        { "localhost", 4102444799999, SBX_TLS_NONE }, /* 2099-12-31 23:59:59 */
+        { "localhost", 4102444800000, SBX_TLS_EXPIRED },
+        { "localhost", 1, SBX_TLS_NOT_YET_VALID }, /* a clock that was never set */
+        { "localhost", INT64_MAX, SBX_TLS_EXPIRED },
+        { "expired", 1592000000000, SBX_TLS_NONE }, /* 2020-06-12 */
+        { "future", 4050000000000, SBX_TLS_NONE }, /* 2098-05-03 */
+        { "chainexpired", 1592000000000, SBX_TLS_NOT_YET_VALID } /* the leaf */
+    };
+    size_t i;
+    NEED_PEER();
+    for (i = 0; i < SBXI_LEN(rows); i++) {
+        char row[64];
+        visit v;
+        snprintf(row, sizeof row, "%s at %lld", rows[i].cert, (long long)rows[i].at);
+        test_row = row;
+        visit_init(&v, "localhost", echo_peer(rows[i].cert, ""));
+        v.s.unix_ms = rows[i].at;
+        if (rows[i].check) check_refused(&v, rows[i].check);
+        else CHECK_INT(visit_go(&v), SBX_OK);
+    }
+    test_row = NULL;
+}
+
+TEST(without_a_clock)
+{
+    int how;
+    NEED_PEER();
+    for (how = 0; how < 2; how++) {
+        visit v;
+        visit_init(&v, "localhost", echo_peer("localhost", ""));
+        if (how == 0) v.net.unix_ms = NULL;
+        else v.s.unix_ms = 0; /* there, but it does not know */
+        check_refused(&v, SBX_TLS_NO_CLOCK);
+        CHECK_INT(v.s.sent, 0);
+        v.tls.no_clock = SBX_NO;
+        sbxi_error_clear(&v.e);
+        check_refused(&v, SBX_TLS_NO_CLOCK);
+        v.tls.no_clock = SBX_YES;
+        v.port = echo_peer("expired", "");
+        sbxi_error_clear(&v.e);
+        CHECK_INT(visit_go(&v), SBX_OK);
+        v.host = "127.0.0.1"; /* only the period is skipped */
+        sbxi_error_clear(&v.e);
+        check_refused(&v, SBX_TLS_WRONG_IP);
+    }
+}
+
+/* The peer has two certificates and shows one of them by the name it is asked for. */
+TEST(server_name_for_names_only)
+{
+    visit v;
+    NEED_PEER();
+    visit_init(&v, "localhost", echo_peer("wronghost",
+        "-servername localhost -cert2 localhost.pem -key2 localhost.key"));
+    CHECK_INT(visit_go(&v), SBX_OK);
+    visit_init(&v, "127.0.0.1", echo_peer("ip",
+        "-servername 127.0.0.1 -cert2 wronghost.pem -key2 wronghost.key"));
+    CHECK_INT(visit_go(&v), SBX_OK);
+}
+
+TEST(alpn)
+{
+    visit v;
+    NEED_PEER();
+    visit_init(&v, "localhost", echo_peer("localhost", "-alpn http/1.1"));
+    CHECK_INT(visit_go(&v), SBX_OK);
+    CHECK(v.alpn_ok);
+}
+
+TEST(versions_and_ciphers)
+{
+    visit v;
+    NEED_PEER();
+    visit_init(&v, "localhost", echo_peer("localhost", "-tls1_1"));
+    check_refused(&v, SBX_TLS_HANDSHAKE);
+    visit_init(&v, "localhost", echo_peer("localhost", "-tls1_2"));
+    CHECK_INT(visit_go(&v), SBX_OK);
+    visit_init(&v, "localhost", echo_peer("localhost", "-tls1_2 -cipher AECDH-AES128-SHA"));
+    check_refused(&v, SBX_TLS_HANDSHAKE);
+    visit_init(&v, "localhost", echo_peer("localhost", "-tls1_3"));
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+    CHECK_INT(visit_go(&v), SBX_OK);
+#else
+    check_refused(&v, SBX_TLS_HANDSHAKE);
+#endif
+}
+
+/* ---- whom to trust ---- */
+
+TEST(ca_sources)
+{
+    static char both[16384];
+    visit v;
+    NEED_PEER();
+    visit_init(&v, "localhost", echo_peer("localhost", ""));
+    v.tls.ca_pem = read_text(cert_path("ca"));
+    v.tls.ca_file = "/nonexistent"; /* not looked at */
+    CHECK_INT(visit_go(&v), SBX_OK);
+
+    snprintf(both, sizeof both, "a comment\n%s", read_text(cert_path("otherca")));
+    strcat(both, read_text(cert_path("ca")));
+    v.tls.ca_pem = both;
+    CHECK_INT(visit_go(&v), SBX_OK);
+
+    v.tls.ca_pem = v.tls.ca_file = NULL;
+    v.env_ca = cert_path("ca");
+    CHECK_INT(visit_go(&v), SBX_OK);
+
+    v.tls.ca_file = cert_path("otherca"); /* before the environment */
+    check_refused(&v, SBX_TLS_UNTRUSTED);
+}
+
+TEST(ca_that_cannot_be_read)
+{
+    static const char *const texts[] = { "", "no PEM here",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" };
+    static const char *const files[] = { "/nonexistent/ca.pem", "/dev/null", "" };
+    size_t i;
+    visit v;
+    for (i = 0; i < SBXI_LEN(texts); i++) {
+        test_row = texts[i];
+        visit_init(&v, "localhost", 1);
+        v.tls.ca_pem = texts[i];
+        check_refused(&v, SBX_TLS_BAD_CONFIG);
+        CHECK(strstr(v.e.message, "ca_pem") != NULL);
+    }
+    for (i = 0; i < SBXI_LEN(files); i++) {
+        test_row = files[i];
+        visit_init(&v, "localhost", 1);
+        v.tls.ca_file = files[i];
+        check_refused(&v, SBX_TLS_BAD_CONFIG);
+        CHECK(strstr(v.e.message, "ca_file") != NULL && strstr(v.e.message, files[i]) != NULL);
+        if (!files[i][0]) continue; /* an empty variable is as none */
+        visit_init(&v, "localhost", 1);
+        v.tls.ca_file = NULL;
+        v.env_ca = files[i];
+        check_refused(&v, SBX_TLS_BAD_CONFIG);
+        CHECK(strstr(v.e.message, "SSL_CERT_FILE") != NULL);
+    }
+    test_row = NULL;
+}
+
+TEST(ca_of_the_system)
+{
+    static const char *const none[] = { "/nonexistent/a.pem", "/dev/null", "/nonexistent/b" };
+    const char *some[3];
+    sbxi_tls_trust t;
+    sbx_error e;
+    memset(&t, 0, sizeof t);
+    mbedtls_x509_crt_init(&t.ca);
+    sbxi_error_clear(&e);
+    CHECK_INT(sbxi_tls_load_first(&t, none, 3, &e), SBX_E_NO_CA);
+    CHECK_INT(e.status, SBX_E_NO_CA);
+    CHECK(strstr(e.message, "tried /nonexistent/a.pem /dev/null /nonexistent/b") != NULL);
+    CHECK(strstr(e.message, "ca_file") != NULL);
+    NEED_PEER();
+    some[0] = none[0];
+    some[1] = cert_path("ca");
+    some[2] = none[2];
+    CHECK_INT(sbxi_tls_load_first(&t, some, 3, &e), SBX_OK);
+    CHECK(t.ca.raw.p != NULL && t.ca.next == NULL);
+    mbedtls_x509_crt_free(&t.ca);
+}
+
+/* Whatever this system has: its store, or the error that says that it has none. */
+TEST(ca_default)
+{
+    visit v;
+    int rc;
+    NEED_PEER();
+    visit_init(&v, "localhost", echo_peer("localhost", ""));
+    v.tls.ca_file = NULL;
+    rc = visit_go(&v);
+    if (rc == SBX_E_TLS) CHECK_INT(v.e.tls, SBX_TLS_UNTRUSTED);
+    else CHECK_INT(rc, SBX_E_NO_CA);
+}
+
+#ifdef SBXI_TLS_DRBG
+static int broken_entropy(void *ctx, void *buf, size_t len)
+{
+    (void)ctx;
+    memset(buf, 0, len);
+    return SBX_E_ENTROPY;
+}
+
+TEST(without_entropy)
+{
+    visit v;
+    visit_init(&v, "localhost", 1);
+    v.net.entropy = NULL;
+    CHECK_INT(visit_go(&v), SBX_E_ENTROPY);
+    CHECK(v.e.message[0] != 0);
+    visit_init(&v, "localhost", 1);
+    v.net.entropy = broken_entropy;
+    CHECK_INT(visit_go(&v), SBX_E_ENTROPY);
+}
+#endif
+
+/* The n-th block of ours cannot be had. */
+typedef struct counted { int left; size_t in_use; } counted;
+
+static void *counted_resize(void *ctx, void *ptr, size_t old_size, size_t new_size)
+{
+    counted *c = (counted *)ctx;
+    if (new_size && c->left-- <= 0) return NULL;
+    c->in_use += new_size;
+    c->in_use -= old_size;
+    return sbxi_std_resize(NULL, ptr, old_size, new_size);
+}
+
+TEST(without_memory)
+{
+    counted count = { 0, 0 };
+    sbx_alloc alloc = { counted_resize, NULL };
+    sbxi_tls_trust *t;
+    sbxi_tls_conn *c;
+    visit v;
+    NEED_PEER();
+    alloc.ctx = &count;
+    visit_init(&v, "localhost", 1);
+    CHECK_INT(sbxi_tls_trust_open(&t, &alloc, &v.net, &v.tls, NULL, &v.e), SBX_E_NOMEM);
+    CHECK(t == NULL);
+    count.left = 1;
+    sbxi_error_clear(&v.e);
+    CHECK_INT(sbxi_tls_trust_open(&t, &alloc, &v.net, &v.tls, NULL, &v.e), SBX_OK);
+    REQUIRE(t != NULL);
+    CHECK_INT(sbxi_tls_start(&c, t, NULL, "localhost", &v.e), SBX_E_NOMEM);
+    CHECK(c == NULL);
+    sbxi_tls_trust_close(t);
+    CHECK_INT(count.in_use, 0);
+}
+
+TEST(host_name_too_long)
+{
+    char host[600];
+    visit v;
+    NEED_PEER();
+    memset(host, 'a', sizeof host - 1);
+    host[sizeof host - 1] = 0;
+    visit_init(&v, host, echo_peer("localhost", ""));
+    check_refused(&v, SBX_TLS_BAD_CONFIG);
+}
+
+/* ---- the transport ---- */
+
+TEST(would_block_at_every_step)
+{
+    static const size_t most[] = { 0, 1, 7 };
+    size_t i;
+    NEED_PEER();
+    for (i = 0; i < SBXI_LEN(most); i++) {
+        visit v;
+        visit_init(&v, "localhost", echo_peer("chain", ""));
+        v.s.lazy = true;
+        v.s.most = most[i];
+        v.say = "hello, hello, hello\n";
+        v.expect = 20;
+        CHECK_INT(visit_go(&v), SBX_OK);
+        CHECK_MEM(v.heard, v.heard_len, "olleh ,olleh ,olleh\n", 20);
+        visit_init(&v, "localhost", echo_peer("wronghost", ""));
+        v.s.lazy = true;
+        v.s.most = most[i];
+        check_refused(&v, SBX_TLS_WRONG_HOST);
+    }
+}
+
+/* 300,000 bytes down, then the peer's close_notify; whole, and in odd pieces. */
+TEST(a_long_body_and_its_end)
+{
+    enum { SIZE = 300000 };
+    static const size_t most[] = { 0, 1000 };
+    char path[64];
+    size_t i;
+    FILE *f;
+    NEED_PEER();
+    snprintf(path, sizeof path, "%s/body", certs);
+    f = fopen(path, "w");
+    REQUIRE(f != NULL);
+    for (i = 0; i < SIZE; i++) fputc('a' + (int)(i % 23), f);
+    fclose(f);
+    for (i = 0; i < SBXI_LEN(most); i++) {
+        visit v;
+        visit_init(&v, "localhost", peer_port("-accept 127.0.0.1:0 -WWW -cert localhost.pem "
+                                              "-key localhost.key"));
+        v.s.most = most[i];
+        v.s.lazy = most[i] != 0;
+        v.say = "GET /body HTTP/1.0\r\n\r\n";
+        CHECK_INT(visit_go(&v), SBX_OK);
+        CHECK(v.heard_len > SIZE && v.heard_len < SIZE + 200);
+        CHECK(memcmp(v.heard, "HTTP/1.0 200", 12) == 0);
+    }
+}
+
+TEST(a_long_request)
+{
+    enum { SIZE = 16000 };
+    static char line[SIZE + 1];
+    visit v;
+    NEED_PEER();
+    memset(line, 'x', SIZE - 1);
+    line[SIZE - 1] = '\n';
+    visit_init(&v, "localhost", echo_peer("localhost", ""));
+    v.say = line;
+    v.expect = SIZE;
+    v.s.most = 999;
+    v.s.lazy = true;
+    CHECK_INT(visit_go(&v), SBX_OK);
+    CHECK_INT(v.heard_len, SIZE);
+}
+
+TEST(pending_after_a_short_read)
+{
+    static const char line[] = "abcdefgh\n";
+    sbxi_tls_trust *t;
+    sbxi_tls_conn *c;
+    void *raw = NULL;
+    visit v;
+    char byte;
+    size_t n = 0;
+    int want, rc;
+    NEED_PEER();
+    visit_init(&v, "localhost", echo_peer("localhost", "-tls1_2"));
+    REQUIRE(sbxi_tls_trust_open(&t, &heap, &v.net, &v.tls, NULL, &v.e) == SBX_OK);
+    while (v.s.real.open(v.s.real.ctx, &raw, "127.0.0.1", v.port, true) == SBX_E_AGAIN) {}
+    REQUIRE(sbxi_tls_start(&c, t, raw, "localhost", &v.e) == SBX_OK);
+    while ((rc = sbxi_tls_handshake(c, &want, &v.e)) == SBX_E_AGAIN) visit_wait(&v, raw, want);
+    CHECK_INT(rc, SBX_OK);
+    CHECK_INT(sbxi_tls_pending(c), 0);
+    CHECK_INT(sbxi_tls_send(c, line, 0, &n, &want), SBX_OK);
+    CHECK_INT(n, 0);
+    CHECK_INT(sbxi_tls_send(c, line, 9, &n, &want), SBX_OK);
+    while ((rc = sbxi_tls_recv(c, &byte, 1, &n, &want)) == SBX_E_AGAIN) visit_wait(&v, raw, want);
+    CHECK_INT(rc, SBX_OK);
+    CHECK_INT(n, 1);
+    CHECK_INT(sbxi_tls_pending(c), 8);
+    CHECK_INT(sbxi_tls_recv(c, &byte, 0, &n, &want), SBX_OK);
+    CHECK_INT(n, 0);
+    CHECK_INT(sbxi_tls_pending(c), 8);
+    sbxi_tls_end(c);
+    v.s.real.close(v.s.real.ctx, raw);
+    sbxi_tls_trust_close(t);
+}
+
+TEST(close_notify_is_the_end)
+{
+    visit v;
+    NEED_PEER();
+    visit_init(&v, "localhost", echo_peer("localhost", ""));
+    v.say = "CLOSE\n";
+    CHECK_INT(visit_go(&v), SBX_OK);
+    CHECK_INT(v.heard_len, 0);
+}
+
+/* Cut after every few bytes received: during the handshake the peer went away,
+   afterwards it is a truncation. Never accepted, never an end. */
+static void check_cuts(const char *more, int end)
+{
+    int64_t total, shake, cut;
+    visit v;
+    visit_init(&v, "localhost", echo_peer("localhost", more));
+    v.say = "hello\n";
+    v.expect = 6;
+    CHECK_INT(visit_go(&v), SBX_OK);
+    total = (int64_t)v.s.received;
+    shake = (int64_t)v.at_handshake;
+    CHECK(total > 300);
+    for (cut = 0; cut < total - 60; cut += cut < 12 ? 1 : 31) {
+        char row[48];
+        snprintf(row, sizeof row, "after %d of %d bytes", (int)cut, (int)total);
+        test_row = row;
+        visit_init(&v, "localhost", echo_peer("localhost", more));
+        v.s.recv_left = cut;
+        v.s.end = end;
+        v.say = "hello\n";
+        CHECK_INT(visit_go(&v), SBX_E_NETWORK);
+        if (cut < shake - 100) {
+            CHECK(!v.met);
+            CHECK_INT(v.e.tls, SBX_TLS_NONE);
+            CHECK(strstr(v.e.message, "closed the connection") != NULL);
+        }
+        CHECK_INT(v.heard_len, 0);
+    }
+    test_row = NULL;
+    visit_init(&v, "localhost", echo_peer("localhost", more));
+    v.cut_after = 6;
+    v.s.end = end;
+    v.say = "hello\n";
+    CHECK_INT(visit_go(&v), SBX_E_NETWORK); /* all of the line, but no close_notify */
+    CHECK(v.met);
+    CHECK_MEM(v.heard, v.heard_len, "olleh\n", 6);
+    CHECK_INT(v.end_sent, 0); /* nothing is said on a dead connection */
+}
+
+TEST(cut_while_receiving)
+{
+    NEED_PEER();
+    check_cuts("-tls1_2", SBX_OK);
+    check_cuts("-tls1_2", SBX_E_NETWORK);
+}
+
+TEST(cut_while_sending)
+{
+    int64_t total, cut;
+    visit v;
+    NEED_PEER();
+    visit_init(&v, "localhost", echo_peer("localhost", ""));
+    v.say = "hello\n";
+    v.expect = 6;
+    CHECK_INT(visit_go(&v), SBX_OK);
+    total = (int64_t)v.s.sent - (int64_t)v.end_sent;
+    for (cut = 0; cut < total; cut += 23) {
+        visit_init(&v, "localhost", echo_peer("localhost", ""));
+        v.s.send_left = cut;
+        v.say = "hello\n";
+        v.expect = 6;
+        CHECK_INT(visit_go(&v), SBX_E_NETWORK);
+        CHECK_INT(v.heard_len, 0);
+    }
+}
+
+/* Peers that do not speak TLS, or only to say no. Sends do not block: mbedTLS 3.6
+   flushes an alert that blocked and then writes it again, so that it would go on as
+   long as every other send blocks. The connect clock ends that. */
+TEST(garbage_peers)
+{
+    static const struct { const char *name, *bytes; size_t len; int status; } rows[] = {
+        { "HTTP", "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", 47, SBX_E_TLS },
+        { "SSH", "SSH-2.0-OpenSSH_9.2\r\n", 21, SBX_E_TLS },
+        { "zeros", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, SBX_E_TLS },
+        { "ones", "\377\377\377\377\377\377\377\377\377\377", 10, SBX_E_TLS },
+        { "no cipher", "\25\3\3\0\2\2\50", 7, SBX_E_TLS },
+        { "no version", "\25\3\3\0\2\2\106", 7, SBX_E_TLS },
+        { "too long", "\26\3\3\377\377aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 37, SBX_E_TLS },
+        { "data first", "\27\3\3\0\4abcd", 9, SBX_E_TLS },
+        { "bad hello", "\26\3\3\0\4\2\0\0\0", 9, SBX_E_TLS },
+        { "closes", "", 0, SBX_E_NETWORK },
+        { "half a record", "\26\3\3\0\100aaa", 8, SBX_E_NETWORK }
+    };
+    size_t i;
+    NEED_PEER();
+    for (i = 0; i < SBXI_LEN(rows); i++) {
+        visit v;
+        test_row = rows[i].name;
+        visit_init(&v, "localhost", 1);
+        v.s.script = rows[i].bytes;
+        v.s.script_len = rows[i].len;
+        v.s.lazy = v.s.eager_send = true;
+        CHECK_INT(visit_go(&v), rows[i].status);
+        CHECK_INT(v.e.tls, rows[i].status == SBX_E_TLS ? SBX_TLS_HANDSHAKE : SBX_TLS_NONE);
+        CHECK(v.e.message[0] != 0);
+    }
+    test_row = NULL;
+}
+
+/* A peer that sends warnings without end does not keep a call for ever. */
+TEST(a_call_takes_a_bounded_amount)
+{
+    visit v;
+    int rc;
+    NEED_PEER();
+    visit_init(&v, "localhost", 1);
+    v.s.script = "\25\3\3\0\2\1\132"; /* warning no_renegotiation */
+    v.s.script_len = 7;
+    v.s.script_repeats = true;
+    rc = visit_go(&v);
+    CHECK(rc == SBX_E_AGAIN || rc == SBX_E_TLS);
+    CHECK(v.s.received <= 2 * SBXI_TLS_BURST);
+}
+
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(MBEDTLS_SSL_SESSION_TICKETS) \
+    && MBEDTLS_VERSION_NUMBER >= 0x03060100 && MBEDTLS_VERSION_NUMBER < 0x04000000
+/* An application's hook, or mbedTLS 4, may have tickets reported: no error, no loss,
+   and AGAIN only when there is really nothing more. */
+TEST(session_tickets_are_no_error)
+{
+    int lazy;
+    NEED_PEER();
+    for (lazy = 0; lazy < 2; lazy++) {
+        sbxi_tls_trust *t;
+        void *raw = NULL;
+        visit v;
+        visit_init(&v, "localhost", echo_peer("localhost", "-tls1_3 -num_tickets 4"));
+        v.s.lazy = lazy;
+        v.say = "hello\n";
+        v.expect = 6;
+        REQUIRE(sbxi_tls_trust_open(&t, &heap, &v.net, &v.tls, NULL, &v.e) == SBX_OK);
+        mbedtls_ssl_conf_session_tickets(&t->conf, 1);
+        mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(&t->conf, 1);
+        while (v.s.real.open(v.s.real.ctx, &raw, "127.0.0.1", v.port, true) == SBX_E_AGAIN) {}
+        CHECK_INT(visit_tls(&v, t, raw), SBX_OK);
+        CHECK_MEM(v.heard, v.heard_len, "olleh\n", 6);
+        v.s.real.close(v.s.real.ctx, raw);
+        sbxi_tls_trust_close(t);
+    }
+}
+#endif
+
+/* ---- addresses ---- */
+
+TEST(addresses_as_text)
+{
+    static const char *const texts[] = { "127.0.0.1", "0.0.0.0", "255.255.255.255", "256.0.0.1",
+        "1.2.3", "1.2.3.4.5", "1.2.3.4.", ".1.2.3.4", "01.2.3.4", "1.2.3.04", "1..2.3", "1.2.3.4a",
+        "", "localhost", "1", "0x7f.0.0.1", "1.2.3.1234", "::", "::1", "1::", "1::8",
+        "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7::",
+        "::2:3:4:5:6:7:8",
+        "1::3:4:5:6:7:8", "1:2:3:4::5:6:7:8", "::1::", ":::", ":", "1:", ":1", "1:2:3:4:5:6:7:",
+        ":1:2:3:4:5:6:7:8", "12345::", "g::", "::ffff:1.2.3.4", "1:2:3:4:5:6:1.2.3.4",
+        "1:2:3:4:5:6:7:1.2.3.4", "::1.2.3.4", "1.2.3.4::", "::1.2.3", "::1.2.3.4:5", "fe80::1",
+        "ABCD:EF01:2345:6789:abcd:ef01:2345:6789", "::1.2.3.456", "1:2::3:1.2.3.4", "[::1]",
+        "1::2::3" };
+    size_t i;
+    for (i = 0; i < SBXI_LEN(texts); i++) {
+        unsigned char got[16], want[16];
+        size_t len = 0;
+        memset(want, 0, sizeof want);
+        test_row = texts[i];
+        if (inet_pton(AF_INET, texts[i], want) == 1) len = 4;
+        else if (inet_pton(AF_INET6, texts[i], want) == 1) len = 16;
+        if (CHECK_INT(sbxi_ip_parse(texts[i], got), len) && len) CHECK_MEM(got, len, want, len);
+    }
+    test_row = NULL;
+}
+
+/* Random texts of the characters that matter, against the system's opinion. */
+TEST(addresses_as_random_text)
+{
+    static const char letters[] = "0123456789afAF::::....%x";
+    uint32_t seed = 1;
+    long i, addresses = 0;
+    for (i = 0; i < 300000; i++) {
+        unsigned char got[16], want[16];
+        char text[24];
+        size_t n, len = 0, k;
+        seed = seed * 1664525u + 1013904223u;
+        n = (seed >> 24) % 20;
+        for (k = 0; k < n; k++) {
+            seed = seed * 1664525u + 1013904223u;
+            text[k] = letters[(seed >> 20) % (i & 1 ? sizeof letters - 3 : 7)];
+            if (!(i & 1) && text[k] >= '2') text[k] = ":.:."[text[k] & 3];
+        }
+        text[n] = 0;
+        if (strchr(text, '%')) continue;
+        if (inet_pton(AF_INET, text, want) == 1) len = 4;
+        else if (inet_pton(AF_INET6, text, want) == 1) len = 16;
+        addresses += len != 0;
+        test_row = text;
+        if (!CHECK_INT(sbxi_ip_parse(text, got), len)) break;
+        if (len && !CHECK_MEM(got, len, want, len)) break;
+    }
+    test_row = NULL;
+    CHECK(addresses > 100);
+}
+
+TEST(address_zones)
+{
+    static const unsigned char link[16] = { 0xFE, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
+    unsigned char got[16];
+    CHECK_INT(sbxi_ip_parse("fe80::1%eth0", got), 16);
+    CHECK_MEM(got, 16, link, 16);
+    CHECK_INT(sbxi_ip_parse("127.0.0.1%eth0", got), 0);
+    CHECK_INT(sbxi_ip_parse("%eth0", got), 0);
+}
