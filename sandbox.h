@@ -1784,11 +1784,14 @@ SBX_API void sbx_sha256_end(sbx_sha256 *s, unsigned char out[32])
 /* Days since 1970-01-01; month and day may lie one behind the last. */
 static int32_t sbxi_days(int32_t year, int32_t month, int32_t day)
 {
+    int32_t century;
     if (month < 3) { /* count from March: years then end with the leap day */
         month += 12;
         year--;
     }
-    return year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 - 457) / 5 + day - 719469;
+    century = year / 100;
+    return year * 365 + (year >> 2) - century + (century >> 2) + (month * 153 - 457) / 5 + day
+        - 719469;
 }
 
 static int64_t sbxi_unix_ms(const int16_t part[6])
@@ -1798,7 +1801,7 @@ static int64_t sbxi_unix_ms(const int16_t part[6])
 }
 
 /* Takes what `form` says off the front: a to f are the digits of the six parts,
-   other characters stand for themselves, in either case. */
+   other characters stand for themselves, in either case; T may be a space. */
 static bool sbxi_take_form(sbxi_span *s, const char *form, int16_t part[6])
 {
     for (; *form; form++) {
@@ -1806,6 +1809,7 @@ static bool sbxi_take_form(sbxi_span *s, const char *form, int16_t part[6])
         int v = 0;
         for (; left > 0; left--) {
             char c = s->len ? *s->ptr : 0;
+            if (*form == 'T' && c == ' ') c = 'T';
             if (i < 6 ? !sbxi_is_digit(c) : sbxi_lower(c) != sbxi_lower(*form)) return false;
             v = v * 10 + c - '0';
             s->ptr++;
@@ -1828,26 +1832,27 @@ static bool sbxi_is_date(const int16_t part[6])
    cut to milliseconds. */
 static SBXI_MAYBE bool sbxi_parse_time(sbxi_span s, int64_t *unix_ms)
 {
-    int16_t part[6], offset[6] = { 1970, 1, 1, 0, 0, 0 };
-    int32_t ms = 0, scale = 100;
-    bool minus = false;
-    if (!sbxi_take_form(&s, "a-b-c", part)
-        || (!sbxi_take_form(&s, "T", part) && !sbxi_take_form(&s, " ", part))
-        || !sbxi_take_form(&s, "d:e:f", part) || !sbxi_is_date(part)) return false;
+    int16_t part[6], offset[6];
+    int ms = 0, scale = 100, minutes;
+    bool minus;
+    if (!sbxi_take_form(&s, "a-b-cTd:e:f", part) || !sbxi_is_date(part)) return false;
     if (sbxi_take_form(&s, ".", part)) {
-        if (!s.len || !sbxi_is_digit(*s.ptr)) return false;
-        for (; s.len && sbxi_is_digit(*s.ptr); s.ptr++, s.len--, scale /= 10)
-            ms += (*s.ptr - '0') * scale;
+        do {
+            if (!s.len || !sbxi_is_digit(*s.ptr)) return false;
+            ms += (*s.ptr++ - '0') * scale;
+            scale /= 10;
+        } while (--s.len && sbxi_is_digit(*s.ptr));
     }
-    if (!sbxi_take_form(&s, "Z", part)) {
-        minus = sbxi_take_form(&s, "-", part);
-        if (!minus && !sbxi_take_form(&s, "+", part)) return false;
-        if (!sbxi_take_form(&s, "d:e", offset) || !sbxi_is_date(offset)) return false;
+    minus = sbxi_take_form(&s, "-", part);
+    if (minus || sbxi_take_form(&s, "+", part)) {
+        if (!sbxi_take_form(&s, "d:e", offset) || offset[3] > 23 || offset[4] > 59) return false;
+        minutes = offset[3] * 60 + offset[4];
+        part[4] = (int16_t)(minus ? part[4] + minutes : part[4] - minutes);
+    } else if (!sbxi_take_form(&s, "Z", part)) {
+        return false;
     }
-    if (s.len) return false;
     *unix_ms = sbxi_unix_ms(part) + ms;
-    *unix_ms += minus ? sbxi_unix_ms(offset) : -sbxi_unix_ms(offset);
-    return true;
+    return s.len == 0;
 }
 
 /* The date of HTTP (IMF-fixdate): Sun, 06 Nov 1994 08:49:37 GMT. The name of
@@ -1879,16 +1884,12 @@ static SBXI_MAYBE size_t sbxi_print_time(char *out, int64_t unix_ms)
     if (unix_ms > 253402300799999) unix_ms = 253402300799999; /* the end of 9999 */
     memcpy(out, form, sizeof form);
     for (i = 0; i < 6; i++) {
+        unsigned at = 3 * i + 3, left = i ? 2 : 4;
         int v;
         do part[i]++;
         while (sbxi_unix_ms(part) <= unix_ms);
         v = --part[i];
-        if (i == 0) {
-            out[0] = (char)('0' + v / 1000);
-            out[1] = (char)('0' + v / 100 % 10);
-        }
-        out[3 * i + 2] = (char)('0' + v / 10 % 10);
-        out[3 * i + 3] = (char)('0' + v % 10);
+        for (; left > 0; left--, v /= 10) out[at--] = (char)('0' + v % 10);
     }
     return sizeof form - 1;
 }
@@ -4938,31 +4939,32 @@ typedef struct sbxi_outgoing {
 
 enum { SBXI_X_IDLE, SBXI_X_OPEN, SBXI_X_TLS, SBXI_X_SEND, SBXI_X_RECV, SBXI_X_DONE };
 
+/* Small members first: they cost the shortest instructions on small CPUs. */
 typedef struct sbxi_exchange {
-    sbxi_link *link;
-    sbxi_conn *conn;
-    const sbxi_outgoing *out;
-    uint64_t since;         /* start of the clock that runs */
-    const char *stable;     /* being sent */
-    size_t stable_len;
-    size_t text_pos, part;
-    int64_t part_sent;
-    size_t rx_pos, rx_len;  /* received, not yet taken */
-    int want;               /* SBX_WANT_*, 0: waits for the caller (paused) */
     uint8_t state;
     bool reused;            /* the connection served before */
     bool sent;              /* a byte may have left */
     bool answered;          /* a byte came back */
     bool broken;            /* the connection cannot be kept */
-    bool last_chunk;
+    bool in_part;           /* part_left is set */
     bool paused;            /* the reader waits to be fed again, if with nothing */
     bool stop;              /* a callback of the user ended it: its word is final */
+    int want;               /* SBX_WANT_*, 0: waits for the caller (paused) */
+    sbxi_link *link;
+    sbxi_conn *conn;
+    const sbxi_outgoing *out;
+    const char *stable;     /* being sent */
+    size_t stable_len;
+    size_t text_pos, part;
+    size_t rx_pos, rx_len;  /* received, not yet taken */
+    int64_t part_left;      /* of the source of a known size that is being sent */
+    uint32_t now, since;    /* start of this run, of the clock that runs */
     sbx_http_reader http;
 } sbxi_exchange;
 
 /* ---- connections ---------------------------------------------------------- */
 
-static void sbxi_conn_close(sbxi_link *link, sbxi_conn *c)
+static void sbxi_conn_close(const sbxi_link *link, sbxi_conn *c)
 {
     if (c->tls) sbxi_tls_end(c->tls);
     if (c->raw) link->net.close(link->net.ctx, c->raw);
@@ -4970,13 +4972,13 @@ static void sbxi_conn_close(sbxi_link *link, sbxi_conn *c)
     sbxi_alloc_free(&link->alloc, c, c->size);
 }
 
-static int sbxi_conn_recv(sbxi_link *link, sbxi_conn *c, void *buf, size_t cap,
-                          size_t *got, int *want)
+/* At most cap bytes into the buffer of the connection. */
+static int sbxi_conn_recv(const sbxi_link *link, sbxi_conn *c, size_t cap, size_t *got, int *want)
 {
     *want = SBX_WANT_READ;
     *got = 0;
-    if (c->tls) return sbxi_tls_recv(c->tls, buf, cap, got, want);
-    return link->net.recv(link->net.ctx, c->raw, buf, cap, got);
+    if (c->tls) return sbxi_tls_recv(c->tls, c->io, cap, got, want);
+    return link->net.recv(link->net.ctx, c->raw, c->io, cap, got);
 }
 
 /* Bytes that no wait would tell of: TLS has taken them from the socket already. */
@@ -4985,30 +4987,20 @@ static bool sbxi_conn_holds(const sbxi_conn *c)
     return c->tls && sbxi_tls_pending(c->tls) > 0;
 }
 
-static int sbxi_conn_send(sbxi_link *link, sbxi_conn *c, const void *buf, size_t len,
-                          size_t *sent, int *want)
-{
-    *want = SBX_WANT_WRITE;
-    *sent = 0;
-    if (c->tls) return sbxi_tls_send(c->tls, buf, len, sent, want);
-    return link->net.send(link->net.ctx, c->raw, buf, len, sent);
-}
-
 /* A kept connection that has something to say before it was asked is dead. */
-static bool sbxi_conn_alive(sbxi_link *link, sbxi_conn *c)
+static bool sbxi_conn_alive(const sbxi_link *link, sbxi_conn *c)
 {
-    char byte;
     size_t got;
     int want;
-    return sbxi_conn_recv(link, c, &byte, 1, &got, &want) == SBX_E_AGAIN;
+    return sbxi_conn_recv(link, c, 1, &got, &want) == SBX_E_AGAIN;
 }
 
-static sbxi_conn *sbxi_link_take(sbxi_link *link, sbxi_span host, uint16_t port, bool secure)
+static sbxi_conn *sbxi_link_take(sbxi_link *link, const sbxi_url *url)
 {
     sbxi_conn **at = &link->idle;
     while (*at) {
         sbxi_conn *c = *at;
-        if (c->port != port || c->secure != secure || !sbxi_span_is(host, c->host)) {
+        if (c->port != url->port || c->secure != url->tls || !sbxi_span_is(url->host, c->host)) {
             at = &c->next;
             continue;
         }
@@ -5035,17 +5027,17 @@ static void sbxi_link_give(sbxi_link *link, sbxi_conn *c)
     }
 }
 
-static sbxi_conn *sbxi_conn_new(sbxi_link *link, sbxi_span host, uint16_t port, bool secure)
+static sbxi_conn *sbxi_conn_new(const sbxi_link *link, const sbxi_url *url)
 {
     size_t size;
     sbxi_conn *c;
-    if (!sbxi_size_add(&size, sizeof *c, host.len)) return NULL;
+    if (!sbxi_size_add(&size, sizeof *c, url->host.len)) return NULL;
     c = (sbxi_conn *)sbxi_alloc_get(&link->alloc, size);
     if (!c) return NULL;
     c->size = size;
-    c->port = port;
-    c->secure = secure;
-    memcpy(c->host, host.ptr, host.len);
+    c->port = url->port;
+    c->secure = url->tls;
+    memcpy(c->host, url->host.ptr, url->host.len);
     c->io = (char *)sbxi_alloc_get(&link->alloc, SBX_IO_BYTES);
     if (c->io) return c;
     sbxi_conn_close(link, c);
@@ -5069,25 +5061,46 @@ static void sbxi_link_close(sbxi_link *link)
     link->trust = NULL;
 }
 
+/* ---- time -----------------------------------------------------------------
+   In ms and wrapping, so only differences count. */
+
+static uint32_t sbxi_now(const sbxi_link *link)
+{
+    return (uint32_t)link->net.now_ms(link->net.ctx);
+}
+
+/* What is left of `ms` (SBX_NEVER: no limit) that began at `since`; UINT32_MAX is
+   for ever. A start that lies ahead has just begun. */
+static uint32_t sbxi_left(uint32_t since, int32_t ms, uint32_t now)
+{
+    uint32_t gone = now - since;
+    if (ms < 0) return UINT32_MAX;
+    if (gone > INT32_MAX) gone = 0;
+    return gone < (uint32_t)ms ? (uint32_t)ms - gone : 0;
+}
+
 /* ---- life of an exchange -------------------------------------------------- */
 
-/* Begins: takes a kept connection unless `fresh`, or makes a new one. `line` is
-   SBX_MAX_LINE bytes of scratch until the response is complete. */
-static int sbxi_exchange_start(sbxi_exchange *x, sbxi_link *link, const sbxi_url *url,
-    const sbxi_outgoing *out, bool fresh, char *line, const sbx_http_events *events, void *ctx)
+/* Clears it: a request in `out`, an http reader to be initialised. */
+static void sbxi_exchange_init(sbxi_exchange *x, sbxi_link *link, const sbxi_outgoing *out)
 {
     memset(x, 0, sizeof *x);
     x->link = link;
     x->out = out;
-    x->since = link->net.now_ms(link->net.ctx);
-    sbx_http_init(&x->http, line, SBX_MAX_LINE, false, events, ctx);
-    x->conn = fresh ? NULL : sbxi_link_take(link, url->host, url->port, url->tls);
+}
+
+/* Begins: takes a kept connection unless `fresh`, or makes a new one. */
+static int sbxi_exchange_start(sbxi_exchange *x, const sbxi_url *url, bool fresh)
+{
+    sbxi_link *link = x->link;
+    x->since = sbxi_now(link);
+    if (!fresh) x->conn = sbxi_link_take(link, url);
     x->reused = x->conn != NULL;
     x->state = x->reused ? SBXI_X_SEND : SBXI_X_OPEN;
-    if (!x->conn) x->conn = sbxi_conn_new(link, url->host, url->port, url->tls);
+    if (!x->conn) x->conn = sbxi_conn_new(link, url);
     if (!x->conn && link->idle) { /* kept connections are a luxury */
         sbxi_link_drop_idle(link);
-        x->conn = sbxi_conn_new(link, url->host, url->port, url->tls);
+        x->conn = sbxi_conn_new(link, url);
     }
     return x->conn ? SBX_OK : SBX_E_NOMEM;
 }
@@ -5172,24 +5185,26 @@ static int sbxi_exchange_pull(sbxi_exchange *x)
     const sbx_source *s = &x->out->parts[x->part].source;
     char *stage = x->conn->io + SBXI_EARLY_BYTES + SBXI_CHUNK_HEAD;
     size_t cap = SBX_IO_BYTES - SBXI_EARLY_BYTES - SBXI_CHUNK_HEAD - 2, got = 0;
+    bool known = s->size >= 0;
     int rc = SBX_OK;
-    if (s->size >= 0 && (int64_t)cap > s->size - x->part_sent)
-        cap = (size_t)(s->size - x->part_sent);
+    if (!x->in_part) x->part_left = s->size;
+    x->in_part = true;
+    if (known && (int64_t)cap > x->part_left) cap = (size_t)x->part_left;
     if (cap) rc = sbxi_source_get(x, s, stage, cap, &got);
     if (rc != SBX_OK) return rc;
-    if (got > cap || (s->size >= 0 && got == 0 && cap)) return SBX_E_SOURCE;
-    x->part_sent += (int64_t)got;
-    if (s->size >= 0 && x->part_sent == s->size) {
+    if (got > cap || (known && got == 0 && cap)) return SBX_E_SOURCE;
+    x->part_left -= (int64_t)got;
+    if (known && x->part_left == 0) {
         rc = sbxi_source_ended(x, s);
         if (rc != SBX_OK) return rc;
     }
-    if (got == 0 || x->part_sent == s->size) {
+    if (got == 0 || x->part_left == 0) {
         x->part++;
-        x->part_sent = 0;
+        x->in_part = false;
     }
     x->stable = stage;
     x->stable_len = got;
-    if (x->out->chunked && got) sbxi_exchange_chunk(x, stage, got);
+    if (x->out->chunked) sbxi_exchange_chunk(x, stage, got); /* an empty one is the last */
     return SBX_OK;
 }
 
@@ -5207,10 +5222,6 @@ static int sbxi_exchange_next(sbxi_exchange *x)
         } else if (x->part < o->part_count) {
             rc = sbxi_exchange_pull(x);
             if (rc != SBX_OK) return rc;
-        } else if (o->chunked && !x->last_chunk) {
-            x->stable = "0\r\n\r\n";
-            x->stable_len = 5;
-            x->last_chunk = true;
         } else {
             break;
         }
@@ -5229,52 +5240,65 @@ static int sbxi_exchange_feed(sbxi_exchange *x)
     return rc;
 }
 
-/* Sending stalls: has the peer answered already, or gone? A final answer ends
-   the sending, and the connection is of no use afterwards. */
-static int sbxi_exchange_early(sbxi_exchange *x, uint64_t now)
+/* Receives into the connection's buffer, whose bytes are all taken. */
+static int sbxi_exchange_read(sbxi_exchange *x, size_t cap)
 {
     size_t got;
-    int want, rc = sbxi_conn_recv(x->link, x->conn, x->conn->io, SBXI_EARLY_BYTES, &got, &want);
-    if (rc == SBX_E_AGAIN) {
-        x->want |= SBX_WANT_READ;
-        return rc;
-    }
-    if (rc != SBX_OK || got == 0) return SBX_E_NETWORK;
-    x->answered = true;
-    x->since = now;
+    int rc = sbxi_conn_recv(x->link, x->conn, cap, &got, &x->want);
+    if (rc != SBX_OK) return rc;
+    if (got) x->answered = true;
+    x->since = x->now;
     x->rx_pos = 0;
     x->rx_len = got;
+    return SBX_OK;
+}
+
+/* Sending stalls: has the peer answered already, or gone? A final answer ends
+   the sending, and the connection is of no use afterwards. */
+static int sbxi_exchange_early(sbxi_exchange *x)
+{
+    int want = x->want | SBX_WANT_READ, rc = sbxi_exchange_read(x, SBXI_EARLY_BYTES);
+    x->want = want;
+    if (rc == SBX_E_AGAIN) return rc;
+    if (rc != SBX_OK || !x->rx_len) return SBX_E_NETWORK;
     rc = sbxi_exchange_feed(x);
-    if (rc == SBX_PENDING && x->http.state_ <= SBXI_HTTP_HEADER) {
-        x->want |= SBX_WANT_READ;
+    if (rc == SBX_PENDING && x->http.state_ <= SBXI_HTTP_HEADER)
         return SBX_E_AGAIN; /* an interim answer: go on sending */
-    }
     x->broken = true;
     x->state = rc == SBX_OK ? SBXI_X_DONE : SBXI_X_RECV;
     return rc == SBX_PENDING ? SBX_OK : rc;
 }
 
-static int sbxi_exchange_send(sbxi_exchange *x, uint64_t now)
+static int sbxi_conn_send(sbxi_exchange *x, size_t *sent)
+{
+    const sbx_net *n = &x->link->net;
+    sbxi_conn *c = x->conn;
+    x->want = SBX_WANT_WRITE;
+    *sent = 0;
+    if (c->tls) return sbxi_tls_send(c->tls, x->stable, x->stable_len, sent, &x->want);
+    return n->send(n->ctx, c->raw, x->stable, x->stable_len, sent);
+}
+
+static int sbxi_exchange_send(sbxi_exchange *x)
 {
     for (;;) {
         size_t n;
-        int want, rc = sbxi_exchange_next(x);
+        int rc = sbxi_exchange_next(x);
         if (rc == SBX_E_AGAIN) x->want = 0;
         if (rc != SBX_OK) return rc;
         if (!x->stable_len) break;
-        rc = sbxi_conn_send(x->link, x->conn, x->stable, x->stable_len, &n, &want);
-        if (rc != SBX_E_AGAIN) x->sent = true;
-        x->want = want;
-        if (rc == SBX_E_AGAIN) return sbxi_exchange_early(x, now);
+        rc = sbxi_conn_send(x, &n);
+        if (rc == SBX_E_AGAIN) return sbxi_exchange_early(x);
+        x->sent = true;
         if (rc != SBX_OK) { /* refused while sending: the reason may be waiting */
             x->broken = true;
             break;
         }
-        x->since = now;
+        x->since = x->now;
         x->stable += n;
         x->stable_len -= n;
     }
-    x->since = now;
+    x->since = x->now;
     x->state = SBXI_X_RECV;
     x->want = SBX_WANT_READ;
     return x->broken ? SBX_OK : SBX_E_AGAIN; /* no reply can be there yet */
@@ -5284,33 +5308,23 @@ static int sbxi_exchange_send(sbxi_exchange *x, uint64_t now)
 
 #define SBXI_READS_A_RUN 32 /* then other operations get their turn */
 
-static int sbxi_exchange_recv(sbxi_exchange *x, uint64_t now)
+static int sbxi_exchange_recv(sbxi_exchange *x)
 {
     unsigned i;
     for (i = 0; i < SBXI_READS_A_RUN || sbxi_conn_holds(x->conn); i++) {
-        size_t got;
         int rc = SBX_PENDING;
         if (x->rx_pos < x->rx_len || x->paused) rc = sbxi_exchange_feed(x);
-        if (rc == SBX_OK) x->state = SBXI_X_DONE;
         if (rc != SBX_PENDING) return rc;
-        rc = sbxi_conn_recv(x->link, x->conn, x->conn->io, SBX_IO_BYTES, &got, &x->want);
+        rc = sbxi_exchange_read(x, SBX_IO_BYTES);
         if (rc != SBX_OK) return rc;
-        x->since = now;
-        x->rx_pos = 0;
-        x->rx_len = got;
-        if (got == 0) {
-            rc = sbx_http_end(&x->http);
-            if (rc == SBX_OK) x->state = SBXI_X_DONE;
-            return rc;
-        }
-        x->answered = true;
+        if (!x->rx_len) return sbx_http_end(&x->http);
     }
     x->want = SBX_WANT_READ;
     return SBX_E_AGAIN;
 }
 
-/* When the clock that runs now ends, and which one it is. */
-static uint64_t sbxi_exchange_due(const sbxi_exchange *x, sbx_clock *clock)
+/* How long the clock that runs still has, and which one it is. */
+static uint32_t sbxi_exchange_left(const sbxi_exchange *x, uint32_t now, sbx_clock *clock)
 {
     const sbx_clocks *c = &x->link->clocks;
     int32_t ms = c->idle_ms;
@@ -5322,33 +5336,34 @@ static uint64_t sbxi_exchange_due(const sbxi_exchange *x, sbx_clock *clock)
         *clock = SBX_CLOCK_FIRST_BYTE;
         ms = c->first_byte_ms;
     }
-    return ms < 0 || x->want == 0 ? UINT64_MAX : x->since + (uint64_t)ms;
+    return sbxi_left(x->since, x->want ? ms : SBX_NEVER, now);
 }
 
 /* Runs until done (SBX_OK), blocked (SBX_E_AGAIN, see want), or failed. */
-static int sbxi_exchange_run(sbxi_exchange *x, uint64_t now, sbx_error *e)
+static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
 {
     int rc = SBX_OK;
+    x->now = now;
     while (rc == SBX_OK && x->state != SBXI_X_DONE) {
-        switch (x->state) {
+        uint8_t state = x->state;
+        switch (state) {
         case SBXI_X_OPEN:
             rc = sbxi_exchange_open(x, e);
-            if (x->state == SBXI_X_SEND) x->since = now;
             break;
         case SBXI_X_TLS:
             rc = sbxi_tls_handshake(x->conn->tls, &x->want, e);
-            if (rc != SBX_OK) break;
-            x->state = SBXI_X_SEND;
-            x->since = now;
+            if (rc == SBX_OK) x->state = SBXI_X_SEND;
             break;
         case SBXI_X_SEND:
-            rc = sbxi_exchange_send(x, now);
+            rc = sbxi_exchange_send(x);
             break;
         default:
-            rc = sbxi_exchange_recv(x, now);
+            rc = sbxi_exchange_recv(x);
+            if (rc == SBX_OK) x->state = SBXI_X_DONE;
         }
+        if (state < SBXI_X_SEND && x->state == SBXI_X_SEND) x->since = now;
     }
-    if (rc == SBX_E_AGAIN && now >= sbxi_exchange_due(x, &e->clock)) return SBX_E_TIMEOUT;
+    if (rc == SBX_E_AGAIN && !sbxi_exchange_left(x, now, &e->clock)) return SBX_E_TIMEOUT;
     if (rc == SBX_E_AGAIN) e->clock = SBX_CLOCK_NONE;
     return rc;
 }
@@ -5535,17 +5550,18 @@ SBX_PROVIDERS(SBXI_ROW)
    or a nap; when that is over, step() is called again with what it named. The
    driver (op.c) owns all waiting, deadlines, retries and cancelling. */
 
+/* In these structs small and often used members stand first: they cost the
+   shortest instructions on small CPUs. */
 struct sbx_client {
-    sbxi_link link;
-    const sbx_provider *provider;
-    sbx_config config;      /* its texts are copies; headers are in extra */
-    void *texts;            /* the block with them */
-    sbxi_buf extra;         /* config.headers as lines */
-    sbx_op *ops;            /* oldest first */
-    unsigned callbacks;     /* depth of user callbacks that run now */
-    uint32_t jitter;        /* state of the backoff's small generator */
-    uint8_t dialect;        /* index in the provider's list */
     bool debug;
+    uint8_t dialect;        /* index in the provider's list */
+    unsigned callbacks;     /* depth of user callbacks that run now */
+    const sbx_provider *provider;
+    sbx_op *ops;            /* oldest first */
+    void *texts;            /* the block with config's texts */
+    sbxi_link link;
+    sbx_config config;      /* its texts are copies; headers are in extra */
+    sbxi_buf extra;         /* config.headers as lines */
     sbx_error error;
 };
 
@@ -5595,18 +5611,7 @@ typedef struct sbxi_reply {
     } of;
 } sbxi_reply;
 
-/* Small and often used members first: they cost the shortest instructions on
-   small CPUs. */
 struct sbx_op {
-    sbx_op *next;
-    sbx_client *client;
-    sbx_sandbox *sandbox;   /* a reference, or NULL */
-    const sbxi_route *route;
-    void *result;           /* finished, for sbx_free() until delivered */
-    uint64_t deadline, nap_until;
-    sbx_feature feature;
-    int status;             /* what the user sees */
-    uint32_t pid;
     uint8_t phase, step, tries;
     bool released;          /* the user let go of it */
     bool detached;          /* a cancelled create that is followed up */
@@ -5619,6 +5624,17 @@ struct sbx_op {
     bool cut;               /* a try of it was cut after it had been sent */
     bool probing;           /* the exchange asks whether the sandbox lives */
     bool started, ended;    /* the command whose stream comes in */
+    sbx_feature feature;
+    sbx_client *client;
+    const sbxi_route *route;
+    sbx_sandbox *sandbox;   /* a reference, or NULL */
+    void *result;           /* finished, for sbx_free() until delivered */
+    void *kept;             /* block of copies that args and call point into */
+    sbx_op *next;
+    int status;             /* what the user sees */
+    uint32_t pid;
+    uint32_t since, nap_since; /* start of the total clock, of a nap */
+    int32_t total_ms, nap_ms;
     size_t held_len;        /* of held.piece: decoded, not yet taken */
     unsigned held_id;       /* its stream */
     sbx_base64 base64;
@@ -5631,7 +5647,6 @@ struct sbx_op {
     sbxi_buf block;         /* the result that is being bound */
     sbxi_buf scratch;       /* texts a provider composes for its tables */
     sbxi_capture captured[2];
-    void *kept;             /* block of copies that args and call point into */
     sbx_call call;
     sbxi_args args;
     sbx_error error;
@@ -6629,7 +6644,7 @@ static int sbxi_reply_wake(sbx_op *op)
     size_t used;
     int rc = SBX_OK;
     op->asleep = false;
-    op->x.since = op->client->link.net.now_ms(op->client->link.net.ctx);
+    op->x.since = sbxi_now(&op->client->link);
     if (op->held_len) rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
     if (rc == SBX_E_AGAIN) return rc;
     if (rc == SBX_OK && op->held_len) {
@@ -6792,14 +6807,6 @@ static int sbxi_op_deliver(sbx_op *op)
    and is the one place that knows deadlines, retries, probing, cancelling and
    blocking. Called by api/ to start, by the user to poll. */
 
-static uint64_t sbxi_now(const sbx_client *c) { return c->link.net.now_ms(c->link.net.ctx); }
-
-/* now + ms, SBX_NEVER being for ever. */
-static uint64_t sbxi_after(uint64_t now, int32_t ms)
-{
-    return ms < 0 ? UINT64_MAX : now + (uint64_t)ms;
-}
-
 /* ---- what a step may ask for ---------------------------------------------- */
 
 /* One exchange by a route; the step function is called with `next` after it. */
@@ -6814,7 +6821,7 @@ static int sbxi_ask(sbx_op *op, unsigned route, uint8_t next)
 }
 
 /* The route of the function itself, and that was it. */
-static int sbxi_ask_default(sbx_op *op)
+static SBXI_MAYBE int sbxi_ask_default(sbx_op *op)
 {
     return sbxi_ask(op, op->feature, SBXI_STEP_DONE);
 }
@@ -6832,8 +6839,9 @@ static int sbxi_op_connect(sbx_op *op)
     if (op->tries && op->x.sent && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
     op->held_len = 0;
     op->started = op->ended = false;
-    return sbxi_exchange_start(&op->x, &op->client->link, &url, &op->out, op->fresh, op->line,
-                               &sbxi_reply_events, op);
+    sbxi_exchange_init(&op->x, &op->client->link, &op->out);
+    sbx_http_init(&op->x.http, op->line, sizeof op->line, false, &sbxi_reply_events, op);
+    return sbxi_exchange_start(&op->x, &url, op->fresh);
 }
 
 /* Frees what an exchange needed. */
@@ -6842,28 +6850,25 @@ static void sbxi_op_disconnect(sbx_op *op)
     if (op->x.conn) sbxi_exchange_end(&op->x);
 }
 
-/* xorshift: jitter needs no strength, only difference. */
-static uint32_t sbxi_jitter(sbx_client *c)
-{
-    const sbx_net *n = &c->link.net;
-    if (!c->jitter && n->entropy) (void)n->entropy(n->ctx, &c->jitter, sizeof c->jitter);
-    if (!c->jitter) c->jitter = (uint32_t)sbxi_now(c) | 1;
-    c->jitter ^= c->jitter << 13;
-    c->jitter ^= c->jitter >> 17;
-    c->jitter ^= c->jitter << 5;
-    return c->jitter;
-}
-
 /* Backoff: what the service asked for, else 0.1 s doubling up to 10 s, of which
-   a random half is taken off. */
+   a random half is taken off: jitter needs no strength, only difference. */
 static int32_t sbxi_backoff(sbx_op *op)
 {
+    const sbxi_link *link = &op->client->link;
+    uint32_t jitter = sbxi_now(link);
     int32_t ms = 100;
     unsigned i;
     if (op->reply.retry_after_ms >= 0) return op->reply.retry_after_ms;
     for (i = 0; i < op->tries && ms < 10000; i++) ms *= 2;
     ms = SBXI_MIN(ms, 10000);
-    return ms - (int32_t)((sbxi_jitter(op->client) & 1023) * (uint32_t)(ms / 2) >> 10);
+    if (link->net.entropy) (void)link->net.entropy(link->net.ctx, &jitter, sizeof jitter);
+    return ms - (int32_t)((jitter & 1023) * (uint32_t)(ms / 2) >> 10);
+}
+
+/* What is left of the total clock. */
+static uint32_t sbxi_op_left(const sbx_op *op, uint32_t now)
+{
+    return sbxi_left(op->since, op->total_ms, now);
 }
 
 /* Whether the failed exchange may be sent again, by the route's class. */
@@ -6890,7 +6895,8 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
     const sbx_client *c = op->client;
     int32_t limit = c->config.retries == 0 ? 3 : c->config.retries < 0 ? 0 : c->config.retries;
     bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh;
-    uint64_t until;
+    uint32_t now;
+    int32_t ms;
     if (stale && !op->mid_stream && !(op->detached && !op->sandbox)) {
         size_t i;
         for (i = 0; i < op->out.part_count; i++)
@@ -6902,11 +6908,13 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
         return true;
     }
     if (op->tries >= limit || !sbxi_may_retry(op, rc)) return false;
-    until = sbxi_after(sbxi_now(c), sbxi_backoff(op));
-    if (until >= op->deadline) return false;
+    now = sbxi_now(&c->link);
+    ms = sbxi_backoff(op);
+    if ((uint32_t)ms >= sbxi_op_left(op, now)) return false;
     op->tries++;
     sbxi_op_disconnect(op);
-    op->nap_until = until;
+    op->nap_since = now;
+    op->nap_ms = ms;
     op->phase = SBXI_PHASE_NAP;
     return true;
 }
@@ -7009,7 +7017,7 @@ static void sbxi_op_finish(sbx_op *op, int status)
 static bool sbxi_op_probe(sbx_op *op, int rc)
 {
     const sbxi_route *health = &op->client->provider->routes[SBXI_ROUTE_HEALTH];
-    uint64_t until = sbxi_after(sbxi_now(op->client), SBXI_PROBE_MS);
+    uint32_t now = sbxi_now(&op->client->link);
     if (op->probing || !health->path || op->route == health
         || op->route->host != SBXI_HOST_SANDBOX)
         return false;
@@ -7017,7 +7025,10 @@ static bool sbxi_op_probe(sbx_op *op, int rc)
     sbxi_error_set(&op->error, rc, NULL);
     sbxi_op_disconnect(op);
     op->probing = true;
-    op->deadline = SBXI_MIN(op->deadline, until);
+    if (sbxi_op_left(op, now) > SBXI_PROBE_MS) {
+        op->since = now;
+        op->total_ms = SBXI_PROBE_MS;
+    }
     (void)sbxi_ask(op, SBXI_ROUTE_HEALTH, SBXI_STEP_HEALTH);
     return true;
 }
@@ -7120,7 +7131,7 @@ static void sbxi_op_answered(sbx_op *op, int rc)
 }
 
 /* False: blocked for now. */
-static bool sbxi_op_exchange(sbx_op *op, uint64_t now)
+static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
 {
     int rc = SBX_OK;
     op->client->callbacks++; /* sources and sinks are the user's */
@@ -7141,7 +7152,7 @@ static bool sbxi_op_exchange(sbx_op *op, uint64_t now)
     return true;
 }
 
-static void sbxi_op_run(sbx_op *op, uint64_t now)
+static void sbxi_op_run(sbx_op *op, uint32_t now)
 {
     bool go = true;
     while (go && op->phase != SBXI_PHASE_END) {
@@ -7149,7 +7160,7 @@ static void sbxi_op_run(sbx_op *op, uint64_t now)
             sbxi_op_finish(op, SBX_E_CANCELLED);
             return;
         }
-        if (now >= op->deadline) {
+        if (!sbxi_op_left(op, now)) {
             op->error.clock = SBX_CLOCK_TOTAL;
             if (op->probing)
                 sbxi_op_finish(op, sbxi_op_probed(op, SBX_E_TIMEOUT));
@@ -7165,7 +7176,7 @@ static void sbxi_op_run(sbx_op *op, uint64_t now)
             go = sbxi_op_exchange(op, now);
             break;
         default:
-            go = now >= op->nap_until;
+            go = !sbxi_left(op->nap_since, op->nap_ms, now);
             if (go) op->phase = SBXI_PHASE_EXCHANGE;
         }
     }
@@ -7177,7 +7188,7 @@ static void sbxi_run_all(sbx_client *c)
 {
     sbx_op *op, *next;
     for (op = c->ops; op; op = op->next)
-        if (op->phase != SBXI_PHASE_END) sbxi_op_run(op, sbxi_now(c));
+        if (op->phase != SBXI_PHASE_END) sbxi_op_run(op, sbxi_now(&c->link));
     for (op = c->ops; op; op = next) {
         next = op->next;
         if (op->released && op->phase == SBXI_PHASE_END) sbxi_op_free(op);
@@ -7186,33 +7197,35 @@ static void sbxi_run_all(sbx_client *c)
 
 /* ---- waiting -------------------------------------------------------------- */
 
-/* When this operation must run even if nothing happens on its connection. */
-static uint64_t sbxi_op_due(const sbx_op *op)
+/* After how long this operation must run even if nothing happens on its connection. */
+static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
 {
-    uint64_t due = op->cancelled ? 0 : op->deadline, other = UINT64_MAX;
+    uint32_t total = sbxi_op_left(op, now), other = UINT32_MAX;
     sbx_clock clock;
-    if (op->phase == SBXI_PHASE_NAP) other = op->nap_until;
-    if (op->phase == SBXI_PHASE_STEP) return 0;
-    if (op->phase == SBXI_PHASE_EXCHANGE) {
+    if (op->cancelled || op->phase == SBXI_PHASE_STEP) return 0;
+    if (op->phase == SBXI_PHASE_NAP) {
+        other = sbxi_left(op->nap_since, op->nap_ms, now);
+    } else {
         if (!op->x.conn || (op->asleep && op->woken)) return 0;
-        if (!op->asleep) other = sbxi_exchange_due(&op->x, &clock);
+        if (!op->asleep) other = sbxi_exchange_left(&op->x, now, &clock);
     }
-    return SBXI_MIN(due, other);
+    return SBXI_MIN(total, other);
 }
 
 SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap, size_t *n,
                       uint32_t *next_ms)
 {
-    uint64_t now, due = UINT64_MAX;
     const sbx_op *op;
+    uint32_t now;
     if (!client || !n || !next_ms || (cap && !out)) return SBX_E_ARG;
-    now = sbxi_now(client);
+    now = sbxi_now(&client->link);
     *n = 0;
+    *next_ms = UINT32_MAX;
     for (op = client->ops; op; op = op->next) {
-        uint64_t d;
+        uint32_t due;
         if (op->phase == SBXI_PHASE_END) continue;
-        d = sbxi_op_due(op);
-        due = SBXI_MIN(due, d);
+        due = sbxi_op_due(op, now);
+        *next_ms = SBXI_MIN(*next_ms, due);
         if (op->phase != SBXI_PHASE_EXCHANGE || !op->x.conn || op->asleep || !op->x.want) continue;
         if (*n < cap) {
             out[*n].conn = op->x.conn->raw;
@@ -7220,9 +7233,6 @@ SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap, size_
         }
         ++*n;
     }
-    *next_ms = due == UINT64_MAX ? UINT32_MAX
-             : due <= now        ? 0
-             : due - now > UINT32_MAX - 1 ? UINT32_MAX - 1 : (uint32_t)(due - now);
     return SBX_OK;
 }
 
@@ -7394,7 +7404,8 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
     if (k->total_ms) ms = k->total_ms;
     sbxi_op_init(op, k);
     if (op->call.timeout_ms) ms = op->call.timeout_ms;
-    op->deadline = sbxi_after(sbxi_now(c), ms);
+    op->since = sbxi_now(&c->link);
+    op->total_ms = ms;
     op->sandbox = k->sandbox;
     if (op->sandbox) op->sandbox->refs++;
     if (op->call.op) {
@@ -7466,9 +7477,9 @@ SBX_API void sbx_op_release(sbx_op *op)
 /* Cancelled creates get a little time to be undone. */
 static void sbxi_follow_up(sbx_client *c)
 {
-    uint64_t until = sbxi_after(sbxi_now(c), SBXI_PROBE_MS);
+    uint32_t since = sbxi_now(&c->link);
     sbx_op *op = c->ops;
-    while (op && c->link.net.wait && sbxi_now(c) < until) {
+    while (op && c->link.net.wait && sbxi_left(since, SBXI_PROBE_MS, sbxi_now(&c->link))) {
         for (op = c->ops; op && !(op->detached && op->phase != SBXI_PHASE_END); op = op->next) {}
         if (!op) break;
         sbxi_run_all(c);

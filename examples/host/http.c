@@ -232,7 +232,7 @@ static bool label_route(const char *host, char *port, char *id, size_t cap)
     return true;
 }
 
-struct framing { int lengths, codings; };
+struct framing { int lengths, codings, hosts; bool odd; };
 
 static enum MHD_Result count_framing(void *cls, enum MHD_ValueKind kind, const char *key,
                                      const char *value)
@@ -240,21 +240,32 @@ static enum MHD_Result count_framing(void *cls, enum MHD_ValueKind kind, const c
     struct framing *f = cls;
 
     (void)kind;
-    (void)value;
     f->lengths += !strcasecmp(key, "Content-Length");
-    f->codings += !strcasecmp(key, "Transfer-Encoding");
+    f->hosts += !strcasecmp(key, "Host");
+    if (!strcasecmp(key, "Transfer-Encoding")) {
+        f->codings++;
+        f->odd |= !value || strcasecmp(value, "chunked");
+    }
     return MHD_YES;
 }
 
-/* libmicrohttpd 0.9.75 lets pass what another server could read otherwise. */
+/* libmicrohttpd 0.9.75 lets pass what another server could read otherwise. What
+   it still accepts, and what is left to it: bare line feeds, folded header lines,
+   blanks before a colon or twice in the request line, NUL in a header's value,
+   chunk extensions. */
 static bool one_framing(req *r)
 {
-    struct framing f = { 0, 0 };
+    struct framing f = { 0, 0, 0, false };
 
     MHD_get_connection_values(r->c, MHD_HEADER_KIND, count_framing, &f);
-    if (f.lengths + f.codings <= 1)
+    if (f.lengths + f.codings <= 1 && f.hosts <= 1 && !f.odd)
         return true;
-    reply_error(r, 400, "more than one of Content-Length and Transfer-Encoding");
+    if (f.odd)
+        reply_error(r, 501, "of transfer codings only chunked is known");
+    else if (f.hosts > 1)
+        reply_error(r, 400, "more than one Host");
+    else
+        reply_error(r, 400, "more than one of Content-Length and Transfer-Encoding");
     if (r->response)
         add_header(r->response, "Connection", "close");
     return false;
@@ -349,7 +360,9 @@ static bool answer_at_once(req *r)
 {
     const char *length = req_header(r, "Content-Length");
 
-    return req_header(r, "Expect") || (length && strtoull(length, NULL, 10) > KEEP_READING);
+    const char *coding = req_header(r, "Transfer-Encoding");
+
+    return req_header(r, "Expect") || (coding && strcasecmp(coding, "chunked")) || (length && strtoull(length, NULL, 10) > KEEP_READING);
 }
 
 static enum MHD_Result on_access(void *unused, struct MHD_Connection *c, const char *url,

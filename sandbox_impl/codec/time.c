@@ -5,11 +5,14 @@
 /* Days since 1970-01-01; month and day may lie one behind the last. */
 static int32_t sbxi_days(int32_t year, int32_t month, int32_t day)
 {
+    int32_t century;
     if (month < 3) { /* count from March: years then end with the leap day */
         month += 12;
         year--;
     }
-    return year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 - 457) / 5 + day - 719469;
+    century = year / 100;
+    return year * 365 + (year >> 2) - century + (century >> 2) + (month * 153 - 457) / 5 + day
+        - 719469;
 }
 
 static int64_t sbxi_unix_ms(const int16_t part[6])
@@ -19,7 +22,7 @@ static int64_t sbxi_unix_ms(const int16_t part[6])
 }
 
 /* Takes what `form` says off the front: a to f are the digits of the six parts,
-   other characters stand for themselves, in either case. */
+   other characters stand for themselves, in either case; T may be a space. */
 static bool sbxi_take_form(sbxi_span *s, const char *form, int16_t part[6])
 {
     for (; *form; form++) {
@@ -27,6 +30,7 @@ static bool sbxi_take_form(sbxi_span *s, const char *form, int16_t part[6])
         int v = 0;
         for (; left > 0; left--) {
             char c = s->len ? *s->ptr : 0;
+            if (*form == 'T' && c == ' ') c = 'T';
             if (i < 6 ? !sbxi_is_digit(c) : sbxi_lower(c) != sbxi_lower(*form)) return false;
             v = v * 10 + c - '0';
             s->ptr++;
@@ -49,26 +53,27 @@ static bool sbxi_is_date(const int16_t part[6])
    cut to milliseconds. */
 static SBXI_MAYBE bool sbxi_parse_time(sbxi_span s, int64_t *unix_ms)
 {
-    int16_t part[6], offset[6] = { 1970, 1, 1, 0, 0, 0 };
-    int32_t ms = 0, scale = 100;
-    bool minus = false;
-    if (!sbxi_take_form(&s, "a-b-c", part)
-        || (!sbxi_take_form(&s, "T", part) && !sbxi_take_form(&s, " ", part))
-        || !sbxi_take_form(&s, "d:e:f", part) || !sbxi_is_date(part)) return false;
+    int16_t part[6], offset[6];
+    int ms = 0, scale = 100, minutes;
+    bool minus;
+    if (!sbxi_take_form(&s, "a-b-cTd:e:f", part) || !sbxi_is_date(part)) return false;
     if (sbxi_take_form(&s, ".", part)) {
-        if (!s.len || !sbxi_is_digit(*s.ptr)) return false;
-        for (; s.len && sbxi_is_digit(*s.ptr); s.ptr++, s.len--, scale /= 10)
-            ms += (*s.ptr - '0') * scale;
+        do {
+            if (!s.len || !sbxi_is_digit(*s.ptr)) return false;
+            ms += (*s.ptr++ - '0') * scale;
+            scale /= 10;
+        } while (--s.len && sbxi_is_digit(*s.ptr));
     }
-    if (!sbxi_take_form(&s, "Z", part)) {
-        minus = sbxi_take_form(&s, "-", part);
-        if (!minus && !sbxi_take_form(&s, "+", part)) return false;
-        if (!sbxi_take_form(&s, "d:e", offset) || !sbxi_is_date(offset)) return false;
+    minus = sbxi_take_form(&s, "-", part);
+    if (minus || sbxi_take_form(&s, "+", part)) {
+        if (!sbxi_take_form(&s, "d:e", offset) || offset[3] > 23 || offset[4] > 59) return false;
+        minutes = offset[3] * 60 + offset[4];
+        part[4] = (int16_t)(minus ? part[4] + minutes : part[4] - minutes);
+    } else if (!sbxi_take_form(&s, "Z", part)) {
+        return false;
     }
-    if (s.len) return false;
     *unix_ms = sbxi_unix_ms(part) + ms;
-    *unix_ms += minus ? sbxi_unix_ms(offset) : -sbxi_unix_ms(offset);
-    return true;
+    return s.len == 0;
 }
 
 /* The date of HTTP (IMF-fixdate): Sun, 06 Nov 1994 08:49:37 GMT. The name of
@@ -100,16 +105,12 @@ static SBXI_MAYBE size_t sbxi_print_time(char *out, int64_t unix_ms)
     if (unix_ms > 253402300799999) unix_ms = 253402300799999; /* the end of 9999 */
     memcpy(out, form, sizeof form);
     for (i = 0; i < 6; i++) {
+        unsigned at = 3 * i + 3, left = i ? 2 : 4;
         int v;
         do part[i]++;
         while (sbxi_unix_ms(part) <= unix_ms);
         v = --part[i];
-        if (i == 0) {
-            out[0] = (char)('0' + v / 1000);
-            out[1] = (char)('0' + v / 100 % 10);
-        }
-        out[3 * i + 2] = (char)('0' + v / 10 % 10);
-        out[3 * i + 3] = (char)('0' + v % 10);
+        for (; left > 0; left--, v /= 10) out[at--] = (char)('0' + v % 10);
     }
     return sizeof form - 1;
 }

@@ -47,31 +47,32 @@ typedef struct sbxi_outgoing {
 
 enum { SBXI_X_IDLE, SBXI_X_OPEN, SBXI_X_TLS, SBXI_X_SEND, SBXI_X_RECV, SBXI_X_DONE };
 
+/* Small members first: they cost the shortest instructions on small CPUs. */
 typedef struct sbxi_exchange {
-    sbxi_link *link;
-    sbxi_conn *conn;
-    const sbxi_outgoing *out;
-    uint64_t since;         /* start of the clock that runs */
-    const char *stable;     /* being sent */
-    size_t stable_len;
-    size_t text_pos, part;
-    int64_t part_sent;
-    size_t rx_pos, rx_len;  /* received, not yet taken */
-    int want;               /* SBX_WANT_*, 0: waits for the caller (paused) */
     uint8_t state;
     bool reused;            /* the connection served before */
     bool sent;              /* a byte may have left */
     bool answered;          /* a byte came back */
     bool broken;            /* the connection cannot be kept */
-    bool last_chunk;
+    bool in_part;           /* part_left is set */
     bool paused;            /* the reader waits to be fed again, if with nothing */
     bool stop;              /* a callback of the user ended it: its word is final */
+    int want;               /* SBX_WANT_*, 0: waits for the caller (paused) */
+    sbxi_link *link;
+    sbxi_conn *conn;
+    const sbxi_outgoing *out;
+    const char *stable;     /* being sent */
+    size_t stable_len;
+    size_t text_pos, part;
+    size_t rx_pos, rx_len;  /* received, not yet taken */
+    int64_t part_left;      /* of the source of a known size that is being sent */
+    uint32_t now, since;    /* start of this run, of the clock that runs */
     sbx_http_reader http;
 } sbxi_exchange;
 
 /* ---- connections ---------------------------------------------------------- */
 
-static void sbxi_conn_close(sbxi_link *link, sbxi_conn *c)
+static void sbxi_conn_close(const sbxi_link *link, sbxi_conn *c)
 {
     if (c->tls) sbxi_tls_end(c->tls);
     if (c->raw) link->net.close(link->net.ctx, c->raw);
@@ -79,13 +80,13 @@ static void sbxi_conn_close(sbxi_link *link, sbxi_conn *c)
     sbxi_alloc_free(&link->alloc, c, c->size);
 }
 
-static int sbxi_conn_recv(sbxi_link *link, sbxi_conn *c, void *buf, size_t cap,
-                          size_t *got, int *want)
+/* At most cap bytes into the buffer of the connection. */
+static int sbxi_conn_recv(const sbxi_link *link, sbxi_conn *c, size_t cap, size_t *got, int *want)
 {
     *want = SBX_WANT_READ;
     *got = 0;
-    if (c->tls) return sbxi_tls_recv(c->tls, buf, cap, got, want);
-    return link->net.recv(link->net.ctx, c->raw, buf, cap, got);
+    if (c->tls) return sbxi_tls_recv(c->tls, c->io, cap, got, want);
+    return link->net.recv(link->net.ctx, c->raw, c->io, cap, got);
 }
 
 /* Bytes that no wait would tell of: TLS has taken them from the socket already. */
@@ -94,30 +95,20 @@ static bool sbxi_conn_holds(const sbxi_conn *c)
     return c->tls && sbxi_tls_pending(c->tls) > 0;
 }
 
-static int sbxi_conn_send(sbxi_link *link, sbxi_conn *c, const void *buf, size_t len,
-                          size_t *sent, int *want)
-{
-    *want = SBX_WANT_WRITE;
-    *sent = 0;
-    if (c->tls) return sbxi_tls_send(c->tls, buf, len, sent, want);
-    return link->net.send(link->net.ctx, c->raw, buf, len, sent);
-}
-
 /* A kept connection that has something to say before it was asked is dead. */
-static bool sbxi_conn_alive(sbxi_link *link, sbxi_conn *c)
+static bool sbxi_conn_alive(const sbxi_link *link, sbxi_conn *c)
 {
-    char byte;
     size_t got;
     int want;
-    return sbxi_conn_recv(link, c, &byte, 1, &got, &want) == SBX_E_AGAIN;
+    return sbxi_conn_recv(link, c, 1, &got, &want) == SBX_E_AGAIN;
 }
 
-static sbxi_conn *sbxi_link_take(sbxi_link *link, sbxi_span host, uint16_t port, bool secure)
+static sbxi_conn *sbxi_link_take(sbxi_link *link, const sbxi_url *url)
 {
     sbxi_conn **at = &link->idle;
     while (*at) {
         sbxi_conn *c = *at;
-        if (c->port != port || c->secure != secure || !sbxi_span_is(host, c->host)) {
+        if (c->port != url->port || c->secure != url->tls || !sbxi_span_is(url->host, c->host)) {
             at = &c->next;
             continue;
         }
@@ -144,17 +135,17 @@ static void sbxi_link_give(sbxi_link *link, sbxi_conn *c)
     }
 }
 
-static sbxi_conn *sbxi_conn_new(sbxi_link *link, sbxi_span host, uint16_t port, bool secure)
+static sbxi_conn *sbxi_conn_new(const sbxi_link *link, const sbxi_url *url)
 {
     size_t size;
     sbxi_conn *c;
-    if (!sbxi_size_add(&size, sizeof *c, host.len)) return NULL;
+    if (!sbxi_size_add(&size, sizeof *c, url->host.len)) return NULL;
     c = (sbxi_conn *)sbxi_alloc_get(&link->alloc, size);
     if (!c) return NULL;
     c->size = size;
-    c->port = port;
-    c->secure = secure;
-    memcpy(c->host, host.ptr, host.len);
+    c->port = url->port;
+    c->secure = url->tls;
+    memcpy(c->host, url->host.ptr, url->host.len);
     c->io = (char *)sbxi_alloc_get(&link->alloc, SBX_IO_BYTES);
     if (c->io) return c;
     sbxi_conn_close(link, c);
@@ -178,25 +169,46 @@ static void sbxi_link_close(sbxi_link *link)
     link->trust = NULL;
 }
 
+/* ---- time -----------------------------------------------------------------
+   In ms and wrapping, so only differences count. */
+
+static uint32_t sbxi_now(const sbxi_link *link)
+{
+    return (uint32_t)link->net.now_ms(link->net.ctx);
+}
+
+/* What is left of `ms` (SBX_NEVER: no limit) that began at `since`; UINT32_MAX is
+   for ever. A start that lies ahead has just begun. */
+static uint32_t sbxi_left(uint32_t since, int32_t ms, uint32_t now)
+{
+    uint32_t gone = now - since;
+    if (ms < 0) return UINT32_MAX;
+    if (gone > INT32_MAX) gone = 0;
+    return gone < (uint32_t)ms ? (uint32_t)ms - gone : 0;
+}
+
 /* ---- life of an exchange -------------------------------------------------- */
 
-/* Begins: takes a kept connection unless `fresh`, or makes a new one. `line` is
-   SBX_MAX_LINE bytes of scratch until the response is complete. */
-static int sbxi_exchange_start(sbxi_exchange *x, sbxi_link *link, const sbxi_url *url,
-    const sbxi_outgoing *out, bool fresh, char *line, const sbx_http_events *events, void *ctx)
+/* Clears it: a request in `out`, an http reader to be initialised. */
+static void sbxi_exchange_init(sbxi_exchange *x, sbxi_link *link, const sbxi_outgoing *out)
 {
     memset(x, 0, sizeof *x);
     x->link = link;
     x->out = out;
-    x->since = link->net.now_ms(link->net.ctx);
-    sbx_http_init(&x->http, line, SBX_MAX_LINE, false, events, ctx);
-    x->conn = fresh ? NULL : sbxi_link_take(link, url->host, url->port, url->tls);
+}
+
+/* Begins: takes a kept connection unless `fresh`, or makes a new one. */
+static int sbxi_exchange_start(sbxi_exchange *x, const sbxi_url *url, bool fresh)
+{
+    sbxi_link *link = x->link;
+    x->since = sbxi_now(link);
+    if (!fresh) x->conn = sbxi_link_take(link, url);
     x->reused = x->conn != NULL;
     x->state = x->reused ? SBXI_X_SEND : SBXI_X_OPEN;
-    if (!x->conn) x->conn = sbxi_conn_new(link, url->host, url->port, url->tls);
+    if (!x->conn) x->conn = sbxi_conn_new(link, url);
     if (!x->conn && link->idle) { /* kept connections are a luxury */
         sbxi_link_drop_idle(link);
-        x->conn = sbxi_conn_new(link, url->host, url->port, url->tls);
+        x->conn = sbxi_conn_new(link, url);
     }
     return x->conn ? SBX_OK : SBX_E_NOMEM;
 }
@@ -281,24 +293,26 @@ static int sbxi_exchange_pull(sbxi_exchange *x)
     const sbx_source *s = &x->out->parts[x->part].source;
     char *stage = x->conn->io + SBXI_EARLY_BYTES + SBXI_CHUNK_HEAD;
     size_t cap = SBX_IO_BYTES - SBXI_EARLY_BYTES - SBXI_CHUNK_HEAD - 2, got = 0;
+    bool known = s->size >= 0;
     int rc = SBX_OK;
-    if (s->size >= 0 && (int64_t)cap > s->size - x->part_sent)
-        cap = (size_t)(s->size - x->part_sent);
+    if (!x->in_part) x->part_left = s->size;
+    x->in_part = true;
+    if (known && (int64_t)cap > x->part_left) cap = (size_t)x->part_left;
     if (cap) rc = sbxi_source_get(x, s, stage, cap, &got);
     if (rc != SBX_OK) return rc;
-    if (got > cap || (s->size >= 0 && got == 0 && cap)) return SBX_E_SOURCE;
-    x->part_sent += (int64_t)got;
-    if (s->size >= 0 && x->part_sent == s->size) {
+    if (got > cap || (known && got == 0 && cap)) return SBX_E_SOURCE;
+    x->part_left -= (int64_t)got;
+    if (known && x->part_left == 0) {
         rc = sbxi_source_ended(x, s);
         if (rc != SBX_OK) return rc;
     }
-    if (got == 0 || x->part_sent == s->size) {
+    if (got == 0 || x->part_left == 0) {
         x->part++;
-        x->part_sent = 0;
+        x->in_part = false;
     }
     x->stable = stage;
     x->stable_len = got;
-    if (x->out->chunked && got) sbxi_exchange_chunk(x, stage, got);
+    if (x->out->chunked) sbxi_exchange_chunk(x, stage, got); /* an empty one is the last */
     return SBX_OK;
 }
 
@@ -316,10 +330,6 @@ static int sbxi_exchange_next(sbxi_exchange *x)
         } else if (x->part < o->part_count) {
             rc = sbxi_exchange_pull(x);
             if (rc != SBX_OK) return rc;
-        } else if (o->chunked && !x->last_chunk) {
-            x->stable = "0\r\n\r\n";
-            x->stable_len = 5;
-            x->last_chunk = true;
         } else {
             break;
         }
@@ -338,52 +348,65 @@ static int sbxi_exchange_feed(sbxi_exchange *x)
     return rc;
 }
 
-/* Sending stalls: has the peer answered already, or gone? A final answer ends
-   the sending, and the connection is of no use afterwards. */
-static int sbxi_exchange_early(sbxi_exchange *x, uint64_t now)
+/* Receives into the connection's buffer, whose bytes are all taken. */
+static int sbxi_exchange_read(sbxi_exchange *x, size_t cap)
 {
     size_t got;
-    int want, rc = sbxi_conn_recv(x->link, x->conn, x->conn->io, SBXI_EARLY_BYTES, &got, &want);
-    if (rc == SBX_E_AGAIN) {
-        x->want |= SBX_WANT_READ;
-        return rc;
-    }
-    if (rc != SBX_OK || got == 0) return SBX_E_NETWORK;
-    x->answered = true;
-    x->since = now;
+    int rc = sbxi_conn_recv(x->link, x->conn, cap, &got, &x->want);
+    if (rc != SBX_OK) return rc;
+    if (got) x->answered = true;
+    x->since = x->now;
     x->rx_pos = 0;
     x->rx_len = got;
+    return SBX_OK;
+}
+
+/* Sending stalls: has the peer answered already, or gone? A final answer ends
+   the sending, and the connection is of no use afterwards. */
+static int sbxi_exchange_early(sbxi_exchange *x)
+{
+    int want = x->want | SBX_WANT_READ, rc = sbxi_exchange_read(x, SBXI_EARLY_BYTES);
+    x->want = want;
+    if (rc == SBX_E_AGAIN) return rc;
+    if (rc != SBX_OK || !x->rx_len) return SBX_E_NETWORK;
     rc = sbxi_exchange_feed(x);
-    if (rc == SBX_PENDING && x->http.state_ <= SBXI_HTTP_HEADER) {
-        x->want |= SBX_WANT_READ;
+    if (rc == SBX_PENDING && x->http.state_ <= SBXI_HTTP_HEADER)
         return SBX_E_AGAIN; /* an interim answer: go on sending */
-    }
     x->broken = true;
     x->state = rc == SBX_OK ? SBXI_X_DONE : SBXI_X_RECV;
     return rc == SBX_PENDING ? SBX_OK : rc;
 }
 
-static int sbxi_exchange_send(sbxi_exchange *x, uint64_t now)
+static int sbxi_conn_send(sbxi_exchange *x, size_t *sent)
+{
+    const sbx_net *n = &x->link->net;
+    sbxi_conn *c = x->conn;
+    x->want = SBX_WANT_WRITE;
+    *sent = 0;
+    if (c->tls) return sbxi_tls_send(c->tls, x->stable, x->stable_len, sent, &x->want);
+    return n->send(n->ctx, c->raw, x->stable, x->stable_len, sent);
+}
+
+static int sbxi_exchange_send(sbxi_exchange *x)
 {
     for (;;) {
         size_t n;
-        int want, rc = sbxi_exchange_next(x);
+        int rc = sbxi_exchange_next(x);
         if (rc == SBX_E_AGAIN) x->want = 0;
         if (rc != SBX_OK) return rc;
         if (!x->stable_len) break;
-        rc = sbxi_conn_send(x->link, x->conn, x->stable, x->stable_len, &n, &want);
-        if (rc != SBX_E_AGAIN) x->sent = true;
-        x->want = want;
-        if (rc == SBX_E_AGAIN) return sbxi_exchange_early(x, now);
+        rc = sbxi_conn_send(x, &n);
+        if (rc == SBX_E_AGAIN) return sbxi_exchange_early(x);
+        x->sent = true;
         if (rc != SBX_OK) { /* refused while sending: the reason may be waiting */
             x->broken = true;
             break;
         }
-        x->since = now;
+        x->since = x->now;
         x->stable += n;
         x->stable_len -= n;
     }
-    x->since = now;
+    x->since = x->now;
     x->state = SBXI_X_RECV;
     x->want = SBX_WANT_READ;
     return x->broken ? SBX_OK : SBX_E_AGAIN; /* no reply can be there yet */
@@ -393,33 +416,23 @@ static int sbxi_exchange_send(sbxi_exchange *x, uint64_t now)
 
 #define SBXI_READS_A_RUN 32 /* then other operations get their turn */
 
-static int sbxi_exchange_recv(sbxi_exchange *x, uint64_t now)
+static int sbxi_exchange_recv(sbxi_exchange *x)
 {
     unsigned i;
     for (i = 0; i < SBXI_READS_A_RUN || sbxi_conn_holds(x->conn); i++) {
-        size_t got;
         int rc = SBX_PENDING;
         if (x->rx_pos < x->rx_len || x->paused) rc = sbxi_exchange_feed(x);
-        if (rc == SBX_OK) x->state = SBXI_X_DONE;
         if (rc != SBX_PENDING) return rc;
-        rc = sbxi_conn_recv(x->link, x->conn, x->conn->io, SBX_IO_BYTES, &got, &x->want);
+        rc = sbxi_exchange_read(x, SBX_IO_BYTES);
         if (rc != SBX_OK) return rc;
-        x->since = now;
-        x->rx_pos = 0;
-        x->rx_len = got;
-        if (got == 0) {
-            rc = sbx_http_end(&x->http);
-            if (rc == SBX_OK) x->state = SBXI_X_DONE;
-            return rc;
-        }
-        x->answered = true;
+        if (!x->rx_len) return sbx_http_end(&x->http);
     }
     x->want = SBX_WANT_READ;
     return SBX_E_AGAIN;
 }
 
-/* When the clock that runs now ends, and which one it is. */
-static uint64_t sbxi_exchange_due(const sbxi_exchange *x, sbx_clock *clock)
+/* How long the clock that runs still has, and which one it is. */
+static uint32_t sbxi_exchange_left(const sbxi_exchange *x, uint32_t now, sbx_clock *clock)
 {
     const sbx_clocks *c = &x->link->clocks;
     int32_t ms = c->idle_ms;
@@ -431,33 +444,34 @@ static uint64_t sbxi_exchange_due(const sbxi_exchange *x, sbx_clock *clock)
         *clock = SBX_CLOCK_FIRST_BYTE;
         ms = c->first_byte_ms;
     }
-    return ms < 0 || x->want == 0 ? UINT64_MAX : x->since + (uint64_t)ms;
+    return sbxi_left(x->since, x->want ? ms : SBX_NEVER, now);
 }
 
 /* Runs until done (SBX_OK), blocked (SBX_E_AGAIN, see want), or failed. */
-static int sbxi_exchange_run(sbxi_exchange *x, uint64_t now, sbx_error *e)
+static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
 {
     int rc = SBX_OK;
+    x->now = now;
     while (rc == SBX_OK && x->state != SBXI_X_DONE) {
-        switch (x->state) {
+        uint8_t state = x->state;
+        switch (state) {
         case SBXI_X_OPEN:
             rc = sbxi_exchange_open(x, e);
-            if (x->state == SBXI_X_SEND) x->since = now;
             break;
         case SBXI_X_TLS:
             rc = sbxi_tls_handshake(x->conn->tls, &x->want, e);
-            if (rc != SBX_OK) break;
-            x->state = SBXI_X_SEND;
-            x->since = now;
+            if (rc == SBX_OK) x->state = SBXI_X_SEND;
             break;
         case SBXI_X_SEND:
-            rc = sbxi_exchange_send(x, now);
+            rc = sbxi_exchange_send(x);
             break;
         default:
-            rc = sbxi_exchange_recv(x, now);
+            rc = sbxi_exchange_recv(x);
+            if (rc == SBX_OK) x->state = SBXI_X_DONE;
         }
+        if (state < SBXI_X_SEND && x->state == SBXI_X_SEND) x->since = now;
     }
-    if (rc == SBX_E_AGAIN && now >= sbxi_exchange_due(x, &e->clock)) return SBX_E_TIMEOUT;
+    if (rc == SBX_E_AGAIN && !sbxi_exchange_left(x, now, &e->clock)) return SBX_E_TIMEOUT;
     if (rc == SBX_E_AGAIN) e->clock = SBX_CLOCK_NONE;
     return rc;
 }

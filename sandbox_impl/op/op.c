@@ -2,14 +2,6 @@
    and is the one place that knows deadlines, retries, probing, cancelling and
    blocking. Called by api/ to start, by the user to poll. */
 
-static uint64_t sbxi_now(const sbx_client *c) { return c->link.net.now_ms(c->link.net.ctx); }
-
-/* now + ms, SBX_NEVER being for ever. */
-static uint64_t sbxi_after(uint64_t now, int32_t ms)
-{
-    return ms < 0 ? UINT64_MAX : now + (uint64_t)ms;
-}
-
 /* ---- what a step may ask for ---------------------------------------------- */
 
 /* One exchange by a route; the step function is called with `next` after it. */
@@ -24,7 +16,7 @@ static int sbxi_ask(sbx_op *op, unsigned route, uint8_t next)
 }
 
 /* The route of the function itself, and that was it. */
-static int sbxi_ask_default(sbx_op *op)
+static SBXI_MAYBE int sbxi_ask_default(sbx_op *op)
 {
     return sbxi_ask(op, op->feature, SBXI_STEP_DONE);
 }
@@ -42,8 +34,9 @@ static int sbxi_op_connect(sbx_op *op)
     if (op->tries && op->x.sent && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
     op->held_len = 0;
     op->started = op->ended = false;
-    return sbxi_exchange_start(&op->x, &op->client->link, &url, &op->out, op->fresh, op->line,
-                               &sbxi_reply_events, op);
+    sbxi_exchange_init(&op->x, &op->client->link, &op->out);
+    sbx_http_init(&op->x.http, op->line, sizeof op->line, false, &sbxi_reply_events, op);
+    return sbxi_exchange_start(&op->x, &url, op->fresh);
 }
 
 /* Frees what an exchange needed. */
@@ -52,28 +45,25 @@ static void sbxi_op_disconnect(sbx_op *op)
     if (op->x.conn) sbxi_exchange_end(&op->x);
 }
 
-/* xorshift: jitter needs no strength, only difference. */
-static uint32_t sbxi_jitter(sbx_client *c)
-{
-    const sbx_net *n = &c->link.net;
-    if (!c->jitter && n->entropy) (void)n->entropy(n->ctx, &c->jitter, sizeof c->jitter);
-    if (!c->jitter) c->jitter = (uint32_t)sbxi_now(c) | 1;
-    c->jitter ^= c->jitter << 13;
-    c->jitter ^= c->jitter >> 17;
-    c->jitter ^= c->jitter << 5;
-    return c->jitter;
-}
-
 /* Backoff: what the service asked for, else 0.1 s doubling up to 10 s, of which
-   a random half is taken off. */
+   a random half is taken off: jitter needs no strength, only difference. */
 static int32_t sbxi_backoff(sbx_op *op)
 {
+    const sbxi_link *link = &op->client->link;
+    uint32_t jitter = sbxi_now(link);
     int32_t ms = 100;
     unsigned i;
     if (op->reply.retry_after_ms >= 0) return op->reply.retry_after_ms;
     for (i = 0; i < op->tries && ms < 10000; i++) ms *= 2;
     ms = SBXI_MIN(ms, 10000);
-    return ms - (int32_t)((sbxi_jitter(op->client) & 1023) * (uint32_t)(ms / 2) >> 10);
+    if (link->net.entropy) (void)link->net.entropy(link->net.ctx, &jitter, sizeof jitter);
+    return ms - (int32_t)((jitter & 1023) * (uint32_t)(ms / 2) >> 10);
+}
+
+/* What is left of the total clock. */
+static uint32_t sbxi_op_left(const sbx_op *op, uint32_t now)
+{
+    return sbxi_left(op->since, op->total_ms, now);
 }
 
 /* Whether the failed exchange may be sent again, by the route's class. */
@@ -100,7 +90,8 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
     const sbx_client *c = op->client;
     int32_t limit = c->config.retries == 0 ? 3 : c->config.retries < 0 ? 0 : c->config.retries;
     bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh;
-    uint64_t until;
+    uint32_t now;
+    int32_t ms;
     if (stale && !op->mid_stream && !(op->detached && !op->sandbox)) {
         size_t i;
         for (i = 0; i < op->out.part_count; i++)
@@ -112,11 +103,13 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
         return true;
     }
     if (op->tries >= limit || !sbxi_may_retry(op, rc)) return false;
-    until = sbxi_after(sbxi_now(c), sbxi_backoff(op));
-    if (until >= op->deadline) return false;
+    now = sbxi_now(&c->link);
+    ms = sbxi_backoff(op);
+    if ((uint32_t)ms >= sbxi_op_left(op, now)) return false;
     op->tries++;
     sbxi_op_disconnect(op);
-    op->nap_until = until;
+    op->nap_since = now;
+    op->nap_ms = ms;
     op->phase = SBXI_PHASE_NAP;
     return true;
 }
@@ -219,7 +212,7 @@ static void sbxi_op_finish(sbx_op *op, int status)
 static bool sbxi_op_probe(sbx_op *op, int rc)
 {
     const sbxi_route *health = &op->client->provider->routes[SBXI_ROUTE_HEALTH];
-    uint64_t until = sbxi_after(sbxi_now(op->client), SBXI_PROBE_MS);
+    uint32_t now = sbxi_now(&op->client->link);
     if (op->probing || !health->path || op->route == health
         || op->route->host != SBXI_HOST_SANDBOX)
         return false;
@@ -227,7 +220,10 @@ static bool sbxi_op_probe(sbx_op *op, int rc)
     sbxi_error_set(&op->error, rc, NULL);
     sbxi_op_disconnect(op);
     op->probing = true;
-    op->deadline = SBXI_MIN(op->deadline, until);
+    if (sbxi_op_left(op, now) > SBXI_PROBE_MS) {
+        op->since = now;
+        op->total_ms = SBXI_PROBE_MS;
+    }
     (void)sbxi_ask(op, SBXI_ROUTE_HEALTH, SBXI_STEP_HEALTH);
     return true;
 }
@@ -330,7 +326,7 @@ static void sbxi_op_answered(sbx_op *op, int rc)
 }
 
 /* False: blocked for now. */
-static bool sbxi_op_exchange(sbx_op *op, uint64_t now)
+static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
 {
     int rc = SBX_OK;
     op->client->callbacks++; /* sources and sinks are the user's */
@@ -351,7 +347,7 @@ static bool sbxi_op_exchange(sbx_op *op, uint64_t now)
     return true;
 }
 
-static void sbxi_op_run(sbx_op *op, uint64_t now)
+static void sbxi_op_run(sbx_op *op, uint32_t now)
 {
     bool go = true;
     while (go && op->phase != SBXI_PHASE_END) {
@@ -359,7 +355,7 @@ static void sbxi_op_run(sbx_op *op, uint64_t now)
             sbxi_op_finish(op, SBX_E_CANCELLED);
             return;
         }
-        if (now >= op->deadline) {
+        if (!sbxi_op_left(op, now)) {
             op->error.clock = SBX_CLOCK_TOTAL;
             if (op->probing)
                 sbxi_op_finish(op, sbxi_op_probed(op, SBX_E_TIMEOUT));
@@ -375,7 +371,7 @@ static void sbxi_op_run(sbx_op *op, uint64_t now)
             go = sbxi_op_exchange(op, now);
             break;
         default:
-            go = now >= op->nap_until;
+            go = !sbxi_left(op->nap_since, op->nap_ms, now);
             if (go) op->phase = SBXI_PHASE_EXCHANGE;
         }
     }
@@ -387,7 +383,7 @@ static void sbxi_run_all(sbx_client *c)
 {
     sbx_op *op, *next;
     for (op = c->ops; op; op = op->next)
-        if (op->phase != SBXI_PHASE_END) sbxi_op_run(op, sbxi_now(c));
+        if (op->phase != SBXI_PHASE_END) sbxi_op_run(op, sbxi_now(&c->link));
     for (op = c->ops; op; op = next) {
         next = op->next;
         if (op->released && op->phase == SBXI_PHASE_END) sbxi_op_free(op);
@@ -396,33 +392,35 @@ static void sbxi_run_all(sbx_client *c)
 
 /* ---- waiting -------------------------------------------------------------- */
 
-/* When this operation must run even if nothing happens on its connection. */
-static uint64_t sbxi_op_due(const sbx_op *op)
+/* After how long this operation must run even if nothing happens on its connection. */
+static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
 {
-    uint64_t due = op->cancelled ? 0 : op->deadline, other = UINT64_MAX;
+    uint32_t total = sbxi_op_left(op, now), other = UINT32_MAX;
     sbx_clock clock;
-    if (op->phase == SBXI_PHASE_NAP) other = op->nap_until;
-    if (op->phase == SBXI_PHASE_STEP) return 0;
-    if (op->phase == SBXI_PHASE_EXCHANGE) {
+    if (op->cancelled || op->phase == SBXI_PHASE_STEP) return 0;
+    if (op->phase == SBXI_PHASE_NAP) {
+        other = sbxi_left(op->nap_since, op->nap_ms, now);
+    } else {
         if (!op->x.conn || (op->asleep && op->woken)) return 0;
-        if (!op->asleep) other = sbxi_exchange_due(&op->x, &clock);
+        if (!op->asleep) other = sbxi_exchange_left(&op->x, now, &clock);
     }
-    return SBXI_MIN(due, other);
+    return SBXI_MIN(total, other);
 }
 
 SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap, size_t *n,
                       uint32_t *next_ms)
 {
-    uint64_t now, due = UINT64_MAX;
     const sbx_op *op;
+    uint32_t now;
     if (!client || !n || !next_ms || (cap && !out)) return SBX_E_ARG;
-    now = sbxi_now(client);
+    now = sbxi_now(&client->link);
     *n = 0;
+    *next_ms = UINT32_MAX;
     for (op = client->ops; op; op = op->next) {
-        uint64_t d;
+        uint32_t due;
         if (op->phase == SBXI_PHASE_END) continue;
-        d = sbxi_op_due(op);
-        due = SBXI_MIN(due, d);
+        due = sbxi_op_due(op, now);
+        *next_ms = SBXI_MIN(*next_ms, due);
         if (op->phase != SBXI_PHASE_EXCHANGE || !op->x.conn || op->asleep || !op->x.want) continue;
         if (*n < cap) {
             out[*n].conn = op->x.conn->raw;
@@ -430,9 +428,6 @@ SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap, size_
         }
         ++*n;
     }
-    *next_ms = due == UINT64_MAX ? UINT32_MAX
-             : due <= now        ? 0
-             : due - now > UINT32_MAX - 1 ? UINT32_MAX - 1 : (uint32_t)(due - now);
     return SBX_OK;
 }
 
@@ -604,7 +599,8 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
     if (k->total_ms) ms = k->total_ms;
     sbxi_op_init(op, k);
     if (op->call.timeout_ms) ms = op->call.timeout_ms;
-    op->deadline = sbxi_after(sbxi_now(c), ms);
+    op->since = sbxi_now(&c->link);
+    op->total_ms = ms;
     op->sandbox = k->sandbox;
     if (op->sandbox) op->sandbox->refs++;
     if (op->call.op) {
@@ -676,9 +672,9 @@ SBX_API void sbx_op_release(sbx_op *op)
 /* Cancelled creates get a little time to be undone. */
 static void sbxi_follow_up(sbx_client *c)
 {
-    uint64_t until = sbxi_after(sbxi_now(c), SBXI_PROBE_MS);
+    uint32_t since = sbxi_now(&c->link);
     sbx_op *op = c->ops;
-    while (op && c->link.net.wait && sbxi_now(c) < until) {
+    while (op && c->link.net.wait && sbxi_left(since, SBXI_PROBE_MS, sbxi_now(&c->link))) {
         for (op = c->ops; op && !(op->detached && op->phase != SBXI_PHASE_END); op = op->next) {}
         if (!op) break;
         sbxi_run_all(c);

@@ -5,17 +5,18 @@
    or a nap; when that is over, step() is called again with what it named. The
    driver (op.c) owns all waiting, deadlines, retries and cancelling. */
 
+/* In these structs small and often used members stand first: they cost the
+   shortest instructions on small CPUs. */
 struct sbx_client {
-    sbxi_link link;
-    const sbx_provider *provider;
-    sbx_config config;      /* its texts are copies; headers are in extra */
-    void *texts;            /* the block with them */
-    sbxi_buf extra;         /* config.headers as lines */
-    sbx_op *ops;            /* oldest first */
-    unsigned callbacks;     /* depth of user callbacks that run now */
-    uint32_t jitter;        /* state of the backoff's small generator */
-    uint8_t dialect;        /* index in the provider's list */
     bool debug;
+    uint8_t dialect;        /* index in the provider's list */
+    unsigned callbacks;     /* depth of user callbacks that run now */
+    const sbx_provider *provider;
+    sbx_op *ops;            /* oldest first */
+    void *texts;            /* the block with config's texts */
+    sbxi_link link;
+    sbx_config config;      /* its texts are copies; headers are in extra */
+    sbxi_buf extra;         /* config.headers as lines */
     sbx_error error;
 };
 
@@ -65,18 +66,7 @@ typedef struct sbxi_reply {
     } of;
 } sbxi_reply;
 
-/* Small and often used members first: they cost the shortest instructions on
-   small CPUs. */
 struct sbx_op {
-    sbx_op *next;
-    sbx_client *client;
-    sbx_sandbox *sandbox;   /* a reference, or NULL */
-    const sbxi_route *route;
-    void *result;           /* finished, for sbx_free() until delivered */
-    uint64_t deadline, nap_until;
-    sbx_feature feature;
-    int status;             /* what the user sees */
-    uint32_t pid;
     uint8_t phase, step, tries;
     bool released;          /* the user let go of it */
     bool detached;          /* a cancelled create that is followed up */
@@ -89,6 +79,17 @@ struct sbx_op {
     bool cut;               /* a try of it was cut after it had been sent */
     bool probing;           /* the exchange asks whether the sandbox lives */
     bool started, ended;    /* the command whose stream comes in */
+    sbx_feature feature;
+    sbx_client *client;
+    const sbxi_route *route;
+    sbx_sandbox *sandbox;   /* a reference, or NULL */
+    void *result;           /* finished, for sbx_free() until delivered */
+    void *kept;             /* block of copies that args and call point into */
+    sbx_op *next;
+    int status;             /* what the user sees */
+    uint32_t pid;
+    uint32_t since, nap_since; /* start of the total clock, of a nap */
+    int32_t total_ms, nap_ms;
     size_t held_len;        /* of held.piece: decoded, not yet taken */
     unsigned held_id;       /* its stream */
     sbx_base64 base64;
@@ -101,7 +102,6 @@ struct sbx_op {
     sbxi_buf block;         /* the result that is being bound */
     sbxi_buf scratch;       /* texts a provider composes for its tables */
     sbxi_capture captured[2];
-    void *kept;             /* block of copies that args and call point into */
     sbx_call call;
     sbxi_args args;
     sbx_error error;

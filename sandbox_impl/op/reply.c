@@ -287,7 +287,7 @@ static int sbxi_reply_wake(sbx_op *op)
     size_t used;
     int rc = SBX_OK;
     op->asleep = false;
-    op->x.since = op->client->link.net.now_ms(op->client->link.net.ctx);
+    op->x.since = sbxi_now(&op->client->link);
     if (op->held_len) rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
     if (rc == SBX_E_AGAIN) return rc;
     if (rc == SBX_OK && op->held_len) {

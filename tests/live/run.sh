@@ -58,7 +58,7 @@ while [ "$n" -gt 0 ]; do # every program on both hosts; death_test starts its ow
     n=$((n - 1))
 done
 [ ! -f tests/live/host_check.py ] ||
-    set -- "$@" "sh tests/live/on.sh plain python3 tests/live/host_check.py"
+    set -- "$@" "sh tests/live/on.sh plain python3 tests/live/host_check.py --sandboxd $build/sandboxd"
 sh tests/tools/tally.sh -t 300 "$@" "sh tests/tools/demo.sh" | tee "$work/out"
 
 left=
