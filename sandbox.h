@@ -205,7 +205,7 @@ extern "C" {
     X(SINK, -33, "the sink failed") \
     X(CHANGED, -34, "the file changed while it was read") \
     X(NO_WAIT, -35, "blocking needs config.net.wait: use call.op and sbx_poll()") \
-    X(NO_PROVIDER, -36, "no provider: set config.provider, or an API key in the environment") \
+    X(NO_PROVIDER, -36, "no API key: set config.provider and api_key, or E2B_API_KEY") \
     X(BAD_JSON, -37, "not valid JSON")
 
 typedef enum sbx_status {
@@ -1003,14 +1003,11 @@ static bool sbxi_span_is(sbxi_span s, const char *text)
     return s.len == n && memcmp(s.ptr, text, n) == 0;
 }
 
-/* ASCII case does not matter. */
+/* ASCII case does not matter; text is in lower case. */
 static SBXI_MAYBE bool sbxi_span_is_nocase(sbxi_span s, const char *text)
 {
-    size_t i;
-    if (s.len != strlen(text)) return false;
-    for (i = 0; i < s.len; i++)
-        if (sbxi_lower(s.ptr[i]) != sbxi_lower(text[i])) return false;
-    return true;
+    for (; s.len && *text && sbxi_lower(*s.ptr) == *text; s.ptr++, text++) s.len--;
+    return s.len == 0 && *text == 0;
 }
 
 /* First place of `needle` in `hay`, or NULL. Bounded by both lengths. */
@@ -1030,49 +1027,44 @@ static bool sbxi_size_add(size_t *out, size_t a, size_t b)
     return true;
 }
 
-/* All of s as a decimal number 0..max, digits only. No 64-bit division: the
-   check is by multiplication steps, one digit at a time. */
+/* All of s as a decimal number 0..max, digits only. */
 static bool sbxi_parse_u64(sbxi_span s, uint64_t max, uint64_t *out)
 {
     uint64_t v = 0;
     size_t i;
     if (s.len == 0 || s.len > 20) return false;
     for (i = 0; i < s.len; i++) {
-        uint64_t d, t;
-        if (!sbxi_is_digit(s.ptr[i])) return false;
-        d = (uint64_t)(s.ptr[i] - '0');
-        if (v > (UINT64_MAX >> 3)) return false;
-        t = (v << 3) + (v << 1);
-        if (t < (v << 3) || t > UINT64_MAX - d) return false;
-        v = t + d;
+        unsigned d = (unsigned)(unsigned char)s.ptr[i] - '0';
+        if (d > 9 || v > UINT64_MAX / 10) return false;
+        v = v * 10 + d;
+        if (v < d) return false;
     }
-    if (v > max) return false;
     *out = v;
-    return true;
+    return v <= max;
 }
 
 #define SBXI_DECIMAL_MAX 20 /* digits of the largest uint64_t */
 
 /* Decimal digits of v into out (SBXI_DECIMAL_MAX bytes), returns their number.
-   Subtracts powers of ten: a 64-bit division costs 400 bytes on a small CPU. */
+   Divides by hand: a 64-bit division costs 400 bytes on a small CPU. */
 static size_t sbxi_print_u64(char *out, uint64_t v)
 {
-    static const uint32_t low[9] = { 1000000000u, 100000000u, 10000000u, 1000000u,
-        100000u, 10000u, 1000u, 100u, 10u };
-    size_t n = 0, i;
-    uint64_t power = 10000000000000000000u;
-    static const uint64_t high[9] = { 1000000000000000000u, 100000000000000000u,
-        10000000000000000u, 1000000000000000u, 100000000000000u, 10000000000000u,
-        1000000000000u, 100000000000u, 10000000000u };
-    for (i = 0; i < 19; i++) {
-        char digit = '0';
-        while (v >= power) { v -= power; digit++; }
-        if (n || digit != '0') out[n++] = digit;
-        power = i < 9 ? high[i] : i < 18 ? low[i - 9] : 1;
-    }
-    out[n++] = (char)('0' + (int)v);
+    uint32_t high = (uint32_t)(v >> 32), low = (uint32_t)v;
+    char *p = out + SBXI_DECIMAL_MAX;
+    size_t n;
+    do {
+        uint32_t a = high % 10 << 16 | low >> 16, b = a % 10 << 16 | (low & 0xFFFF);
+        high /= 10;
+        low = a / 10 << 16 | b / 10;
+        *--p = (char)('0' + b % 10);
+    } while (high | low);
+    n = (size_t)(out + SBXI_DECIMAL_MAX - p);
+    memmove(out, p, n);
     return n;
 }
+
+/* Hex digits; `| 0x20` makes them small. */
+static const char sbxi_hex[] = "0123456789ABCDEF";
 
 /* Overwrites a secret in a way the compiler may not drop. */
 static void sbxi_wipe(void *p, size_t n)
@@ -1549,31 +1541,31 @@ static bool sbxi_in_set(const uint32_t set[4], char c)
 
 enum { SBXI_PERCENT_SEGMENT, SBXI_PERCENT_FORM, SBXI_PERCENT_KEEP_SLASH };
 
+static void sbxi_percent_byte(sbxi_buf *out, unsigned char c)
+{
+    char text[3];
+    text[0] = '%';
+    text[1] = sbxi_hex[c >> 4];
+    text[2] = sbxi_hex[c & 15];
+    sbxi_buf_add(out, text, 3);
+}
+
 /* Appends s, all but A-Z a-z 0-9 - . _ ~ as %XX. FORM: a space becomes '+'.
    KEEP_SLASH: '/' stays. SEGMENT: "." and ".." are encoded too, or a proxy
    would take them for path steps. */
 static SBXI_MAYBE int sbxi_percent(sbxi_buf *out, sbxi_span s, unsigned mode)
 {
     static const uint32_t plain[4] = { 0, 0x03ff6000u, 0x87fffffeu, 0x47fffffeu };
-    static const char hex[] = "0123456789ABCDEF";
     bool dots = mode == SBXI_PERCENT_SEGMENT
         && (sbxi_span_is(s, ".") || sbxi_span_is(s, ".."));
-    size_t i;
-    for (i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        char text[3];
-        size_t n = 1;
-        text[0] = (char)c;
-        if (c == ' ' && mode == SBXI_PERCENT_FORM) {
-            text[0] = '+';
-        } else if (dots || !(sbxi_in_set(plain, (char)c)
-                             || (c == '/' && mode == SBXI_PERCENT_KEEP_SLASH))) {
-            text[0] = '%';
-            text[1] = hex[c >> 4];
-            text[2] = hex[c & 15];
-            n = 3;
-        }
-        if (sbxi_buf_add(out, text, n) != SBX_OK) break;
+    for (; s.len > 0 && !out->status; s.ptr++, s.len--) {
+        char c = *s.ptr;
+        if (!dots && (sbxi_in_set(plain, c) || (c == '/' && mode == SBXI_PERCENT_KEEP_SLASH)))
+            sbxi_buf_add(out, s.ptr, 1);
+        else if (c == ' ' && mode == SBXI_PERCENT_FORM)
+            sbxi_buf_add(out, "+", 1);
+        else
+            sbxi_percent_byte(out, (unsigned char)c);
     }
     return out->status;
 }
@@ -1652,7 +1644,9 @@ static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
     size_t n = s.len;
     while (n > 0 && sbxi_is_digit(s.ptr[n - 1])) n--;
     if (n > 0 && s.ptr[n - 1] == ':') {
-        sbxi_span digits = { s.ptr + n, s.len - n };
+        sbxi_span digits;
+        digits.ptr = s.ptr + n;
+        digits.len = s.len - n;
         if (!sbxi_parse_u64(digits, 65535, &port) || port == 0) return false;
         s.len = n - 1;
     }
@@ -1666,38 +1660,28 @@ static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
     return true;
 }
 
-static bool sbxi_is_url_path(sbxi_span s)
-{
-    size_t i;
-    for (i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c <= ' ' || c >= 0x7F || c == '?' || c == '#' || c == '\\') return false;
-    }
-    return true;
-}
-
 /* Splits http://host[:port][/path] or https://...; no user, query or fragment,
    no byte that a request line cannot carry. */
 static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
 {
-    sbxi_span scheme = { text.ptr, 7 }, rest;
-    size_t skip = 7, i;
-    memset(out, 0, sizeof *out);
-    if (text.len < 7) return false;
-    if (!sbxi_span_is_nocase(scheme, "http://")) {
-        scheme.len = skip = 8;
-        out->tls = true;
-        if (text.len < 8 || !sbxi_span_is_nocase(scheme, "https://")) return false;
+    static const char scheme[] = "https://";
+    const char *at = scheme, *p = text.ptr, *end = p + text.len, *path;
+    out->tls = true;
+    for (; *at; at++) {
+        if (p < end && sbxi_lower(*p) == *at) p++;
+        else if (*at == 's') out->tls = false;
+        else return false;
     }
-    rest.ptr = text.ptr + skip;
-    rest.len = text.len - skip;
-    for (i = 0; i < rest.len && rest.ptr[i] != '/'; i++) { }
-    out->path.ptr = rest.ptr + i;
-    out->path.len = rest.len - i;
-    rest.len = i;
-    if (!sbxi_is_url_path(out->path)) return false;
-    while (out->path.len && out->path.ptr[out->path.len - 1] == '/') out->path.len--;
-    return sbxi_url_authority(rest, out);
+    text.ptr = p;
+    for (; p < end && *p != '/'; p++) { }
+    text.len = (size_t)(p - text.ptr);
+    for (path = p; p < end; p++)
+        if ((unsigned char)(*p - '!') > '~' - '!' || *p == '?' || *p == '#' || *p == '\\')
+            return false;
+    while (p > path && p[-1] == '/') p--;
+    out->path.ptr = path;
+    out->path.len = (size_t)(p - path);
+    return sbxi_url_authority(text, out);
 }
 /* codec/sha256 - SHA-256 (FIPS 180-4; public: section 15). Small rather than
    fast: it sees file hashes and signatures, not streams of gigabytes. */
@@ -1719,25 +1703,23 @@ static void sbxi_sha256_block(uint32_t h[8], const uint8_t *in)
         0xc67178f2
     };
     uint32_t w[16], s[8];
-    unsigned i, j;
+    unsigned i;
     memcpy(s, h, sizeof s);
     for (i = 0; i < 64; i++) {
-        uint32_t t, a, b;
+        uint32_t t, a, *at = &w[i & 15];
         if (i < 16) {
-            w[i] = (uint32_t)in[4 * i] << 24 | (uint32_t)in[4 * i + 1] << 16
-                | (uint32_t)in[4 * i + 2] << 8 | in[4 * i + 3];
+            for (*at = 0, a = 0; a < 4; a++) *at = *at << 8 | *in++;
         } else { /* the schedule, kept as a ring of 16 words */
-            a = w[(i + 1) & 15];
-            b = w[(i + 14) & 15];
-            w[i & 15] += w[(i + 9) & 15]
-                + (sbxi_rotr32(a, 7) ^ sbxi_rotr32(a, 18) ^ a >> 3)
-                + (sbxi_rotr32(b, 17) ^ sbxi_rotr32(b, 19) ^ b >> 10);
+            t = w[(i + 1) & 15];
+            a = w[(i + 14) & 15];
+            *at += w[(i + 9) & 15] + (sbxi_rotr32(t, 7) ^ sbxi_rotr32(t, 18) ^ t >> 3)
+                + (sbxi_rotr32(a, 17) ^ sbxi_rotr32(a, 19) ^ a >> 10);
         }
         t = s[7] + (sbxi_rotr32(s[4], 6) ^ sbxi_rotr32(s[4], 11) ^ sbxi_rotr32(s[4], 25))
-            + (s[6] ^ (s[4] & (s[5] ^ s[6]))) + k[i] + w[i & 15];
+            + (s[6] ^ (s[4] & (s[5] ^ s[6]))) + k[i] + *at;
         a = t + (sbxi_rotr32(s[0], 2) ^ sbxi_rotr32(s[0], 13) ^ sbxi_rotr32(s[0], 22))
             + ((s[0] & s[1]) | (s[2] & (s[0] | s[1])));
-        for (j = 7; j > 0; j--) s[j] = s[j - 1];
+        memmove(s + 1, s, sizeof s - sizeof *s);
         s[4] += t;
         s[0] = a;
     }
@@ -1767,14 +1749,18 @@ SBX_API void sbx_sha256_add(sbx_sha256 *s, const void *data, size_t len)
 
 SBX_API void sbx_sha256_end(sbx_sha256 *s, unsigned char out[32])
 {
-    static const uint8_t pad[64] = { 0x80 };
     uint64_t bits = s->len_ << 3;
-    uint8_t length[8];
+    uint8_t byte = 0x80;
     unsigned i;
-    for (i = 0; i < 8; i++) length[i] = (uint8_t)(bits >> (56 - 8 * i));
-    sbx_sha256_add(s, pad, 1 + (size_t)((55 - s->len_) & 63));
-    sbx_sha256_add(s, length, 8);
-    for (i = 0; i < 32; i++) out[i] = (uint8_t)(s->h_[i / 4] >> (24 - 8 * (i % 4)));
+    do { /* up to the last 8 bytes of a block */
+        sbx_sha256_add(s, &byte, 1);
+        byte = 0;
+    } while ((s->len_ & 63) != 56);
+    for (i = 0; i < 8; i++, bits <<= 8) {
+        byte = (uint8_t)(bits >> 56);
+        sbx_sha256_add(s, &byte, 1);
+    }
+    for (i = 0; i < 32; i++) out[i] = (uint8_t)(s->h_[i >> 2] >> (24 - 8 * (i & 3)));
     sbxi_wipe(s, sizeof *s);
 }
 /* codec/time - dates as Unix milliseconds and back. Used by the binder (RFC 3339),
@@ -1800,24 +1786,26 @@ static int64_t sbxi_unix_ms(const int16_t part[6])
     return ((int64_t)sbxi_days(part[0], part[1], part[2]) * 86400 + seconds) * 1000;
 }
 
-/* Takes what `form` says off the front: a to f are the digits of the six parts,
-   other characters stand for themselves, in either case; T may be a space. */
-static bool sbxi_take_form(sbxi_span *s, const char *form, int16_t part[6])
+/* Reads what `form` says: a to f are the digits of the six parts, other characters
+   stand for themselves, in either case; T may be a space. Returns what follows,
+   or NULL. */
+static const char *sbxi_take_form(const char *s, const char *form, int16_t part[6])
 {
     for (; *form; form++) {
-        unsigned i = (unsigned)*form - 'a', left = i >= 6 ? 1 : i ? 2 : 4;
+        unsigned i = (unsigned)*form - 'a', left = i ? 2 : 4;
         int v = 0;
-        for (; left > 0; left--) {
-            char c = s->len ? *s->ptr : 0;
-            if (*form == 'T' && c == ' ') c = 'T';
-            if (i < 6 ? !sbxi_is_digit(c) : sbxi_lower(c) != sbxi_lower(*form)) return false;
-            v = v * 10 + c - '0';
-            s->ptr++;
-            s->len--;
+        if (i >= 6) {
+            if (sbxi_lower(*s) != sbxi_lower(*form) && (*form != 'T' || *s != ' ')) return NULL;
+            s++;
+            continue;
         }
-        if (i < 6) part[i] = (int16_t)v;
+        for (; left > 0; left--, s++) {
+            if (!sbxi_is_digit(*s)) return NULL;
+            v = v * 10 + *s - '0';
+        }
+        part[i] = (int16_t)v;
     }
-    return true;
+    return s;
 }
 
 /* A leap second counts as the next. */
@@ -1829,45 +1817,35 @@ static bool sbxi_is_date(const int16_t part[6])
 }
 
 /* RFC 3339: 2024-05-06T07:08:09.123456789Z, offset Z or +-hh:mm; a fraction is
-   cut to milliseconds. */
-static SBXI_MAYBE bool sbxi_parse_time(sbxi_span s, int64_t *unix_ms)
+   cut to milliseconds. What is none leaves *unix_ms alone. */
+static SBXI_MAYBE bool sbxi_parse_time(const char *s, int64_t *unix_ms)
 {
-    int16_t part[6], offset[6];
-    int ms = 0, scale = 100, minutes;
-    bool minus;
-    if (!sbxi_take_form(&s, "a-b-cTd:e:f", part) || !sbxi_is_date(part)) return false;
-    if (sbxi_take_form(&s, ".", part)) {
-        do {
-            if (!s.len || !sbxi_is_digit(*s.ptr)) return false;
-            ms += (*s.ptr++ - '0') * scale;
-            scale /= 10;
-        } while (--s.len && sbxi_is_digit(*s.ptr));
+    int16_t part[6], offset[6] = { 0 };
+    int ms = 0, scale = 100, sign;
+    s = sbxi_take_form(s, "a-b-cTd:e:f", part);
+    if (!s || !sbxi_is_date(part)) return false;
+    if (*s == '.') {
+        if (!sbxi_is_digit(*++s)) return false;
+        for (; sbxi_is_digit(*s); s++, scale /= 10) ms += (*s - '0') * scale;
     }
-    minus = sbxi_take_form(&s, "-", part);
-    if (minus || sbxi_take_form(&s, "+", part)) {
-        if (!sbxi_take_form(&s, "d:e", offset) || offset[3] > 23 || offset[4] > 59) return false;
-        minutes = offset[3] * 60 + offset[4];
-        part[4] = (int16_t)(minus ? part[4] + minutes : part[4] - minutes);
-    } else if (!sbxi_take_form(&s, "Z", part)) {
-        return false;
-    }
+    sign = *s == '+' ? -60 : 60;
+    s = sbxi_take_form(s, *s == '+' ? "+d:e" : *s == '-' ? "-d:e" : "Z", offset);
+    if (!s || *s || offset[3] > 23 || offset[4] > 59) return false;
+    ms += sign * 1000 * (offset[3] * 60 + offset[4]);
     *unix_ms = sbxi_unix_ms(part) + ms;
-    return s.len == 0;
+    return true;
 }
 
 /* The date of HTTP (IMF-fixdate): Sun, 06 Nov 1994 08:49:37 GMT. The name of
    the day is not looked at. */
-static SBXI_MAYBE bool sbxi_parse_http_date(sbxi_span s, int64_t *unix_ms)
+static SBXI_MAYBE bool sbxi_parse_http_date(const char *s, int64_t *unix_ms)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     int16_t part[6];
-    if (s.len != 29) return false;
-    s.ptr += 3;
-    if (!sbxi_take_form(&s, ", c ", part)) return false;
-    for (part[1] = 1; part[1] <= 12; part[1]++)
-        if (memcmp(months + 3 * part[1] - 3, s.ptr, 3) == 0) break;
-    s.ptr += 3;
-    if (!sbxi_take_form(&s, " a d:e:f GMT", part) || !sbxi_is_date(part)) return false;
+    if (strlen(s) != 29 || !sbxi_take_form(s + 3, ", c ", part)) return false;
+    for (part[1] = 0; part[1]++ < 12;)
+        if (memcmp(months + 3 * part[1] - 3, s + 8, 3) == 0) break;
+    if (!sbxi_take_form(s + 11, " a d:e:f GMT", part) || !sbxi_is_date(part)) return false;
     *unix_ms = sbxi_unix_ms(part);
     return true;
 }
@@ -2517,13 +2495,13 @@ SBX_API void sbx_json_end_array(sbx_json_writer *w) { sbxi_json_close(w, "]"); }
 /* The escape of c into out[6]. */
 static size_t sbxi_json_escape(char *out, unsigned char c)
 {
-    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt", hex[] = "0123456789abcdef";
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
     const char *at = (const char *)memchr(from, c, 7);
     out[0] = '\\';
     out[1] = at ? to[at - from] : 'u';
     out[2] = out[3] = '0';
-    out[4] = hex[c >> 4];
-    out[5] = hex[c & 15];
+    out[4] = sbxi_hex[c >> 4];
+    out[5] = (char)(sbxi_hex[c & 15] | 0x20);
     return at ? 2 : 6;
 }
 
@@ -2781,7 +2759,7 @@ static void sbxi_bind_scalar(sbxi_bind *b, const sbxi_field *f, char *member,
     const sbx_json_event *ev)
 {
     bool text = f->type == SBXI_T_TEXT;
-    size_t cap = text ? f->arg : sizeof b->text;
+    size_t cap = text ? f->arg : sizeof b->text - 1;
     sbxi_span s;
     char *out = text ? member : b->text;
     if (ev->type != SBX_JSON_STRING && (ev->type != SBX_JSON_NUMBER || f->type > SBXI_T_INT64))
@@ -2790,11 +2768,15 @@ static void sbxi_bind_scalar(sbxi_bind *b, const sbxi_field *f, char *member,
     if (ev->flags & SBX_JSON_MORE) return;
     s.ptr = out;
     s.len = b->total + ev->len;
-    if (text) sbxi_put_text(member, cap, member, s.len);
-    else if (s.len > cap) return;
-    else if (f->type <= SBXI_T_INT64) sbxi_bind_number(f->type, member, s);
+    if (text) {
+        sbxi_put_text(member, cap, member, s.len);
+        return;
+    }
+    if (s.len > cap) return;
+    b->text[s.len] = 0;
+    if (f->type <= SBXI_T_INT64) sbxi_bind_number(f->type, member, s);
     else if (f->type == SBXI_T_ENUM) sbxi_bind_enum(f->sub, member, s);
-    else sbxi_parse_time(s, (int64_t *)(void *)member);
+    else sbxi_parse_time(b->text, (int64_t *)(void *)member);
 }
 
 static void sbxi_bind_push(sbxi_bind *b, const void *shape, size_t base)
@@ -3199,14 +3181,13 @@ static bool sbxi_http_is_blank(char c) { return (unsigned char)(c - 1) < 0x20; }
 /* The words of a Connection header; others than these two say nothing to us. */
 static bool sbxi_http_connection(sbx_http_reader *r, const char *p)
 {
-    while (*p) {
-        sbxi_span word = { p, 0 };
-        for (; *p && *p != ',' && !sbxi_http_is_blank(*p); p++) word.len++;
+    for (;;) {
+        sbxi_span word = { p, strcspn(p, ", \t") };
         if (sbxi_span_is_nocase(word, "close")) r->seen_ |= SBXI_HTTP_CLOSE;
         if (sbxi_span_is_nocase(word, "keep-alive")) r->seen_ |= SBXI_HTTP_KEEP;
-        if (*p) p++;
+        p += word.len;
+        if (!*p++) return true;
     }
-    return true;
 }
 
 static bool sbxi_http_coding(sbx_http_reader *r, sbxi_span value)
@@ -3390,8 +3371,17 @@ SBX_API int sbx_http_end(sbx_http_reader *reader)
 /* multipart - the parts of a multipart/form-data body, byte for byte as E2B's
    Python SDK (httpx) writes them. The data between two parts is the caller's. */
 
+/* Servers ignore the types of parts, so a small build has one for all. */
+#ifdef SBX_SMALL
+static sbxi_span sbxi_multipart_type(const char *filename)
+{
+    (void)filename;
+    return sbxi_span_of("application/octet-stream");
+}
+#else
+
 /* A type, then the file name extensions that mean it: what Python's mimetypes
-   says of the files people put into sandboxes. Servers ignore it. */
+   says of the files people put into sandboxes. */
 static const char *const sbxi_multipart_types[] = {
     "text/plain txt c h bat ksh pl srt",
     "text/x-python py",
@@ -3465,27 +3455,29 @@ static sbxi_span sbxi_multipart_type(const char *filename)
     return sbxi_span_of("application/octet-stream");
 }
 
+#endif
+
 /* `; key="value"`; value stays UTF-8, what would end or split it is replaced. */
 static void sbxi_multipart_param(sbxi_buf *b, const char *key, const char *value)
 {
-    static const char hex[] = "0123456789ABCDEF";
-    sbxi_buf_text(b, "; ");
     sbxi_buf_text(b, key);
-    sbxi_buf_text(b, "=\"");
     for (; *value; value++) {
         unsigned char c = (unsigned char)*value;
-        if (c == '\\') {
-            sbxi_buf_text(b, "\\\\");
-        } else if (c < 0x20 || c == '"') {
-            char text[3] = { '%', 0, 0 };
-            text[1] = hex[c >> 4];
-            text[2] = hex[c & 15];
-            sbxi_buf_add(b, text, 3);
+        if (c < 0x20 || c == '"') {
+            sbxi_percent_byte(b, c);
         } else {
+            if (c == '\\') sbxi_buf_add(b, value, 1);
             sbxi_buf_add(b, value, 1);
         }
     }
     sbxi_buf_text(b, "\"");
+}
+
+/* The head of the request ends with a new line of its own. */
+static void sbxi_multipart_line(sbxi_buf *b, bool first, const char *boundary)
+{
+    sbxi_buf_text(b, &"\r\n--"[first ? 2 : 0]);
+    sbxi_buf_text(b, boundary);
 }
 
 /* Appends the head of a part; its data follows it directly. */
@@ -3493,11 +3485,9 @@ static SBXI_MAYBE int sbxi_multipart_part(sbxi_buf *b, const char *boundary, boo
     const char *field, const char *filename)
 {
     sbxi_span type = sbxi_multipart_type(filename);
-    sbxi_buf_text(b, first ? "--" : "\r\n--");
-    sbxi_buf_text(b, boundary);
-    sbxi_buf_text(b, "\r\nContent-Disposition: form-data");
-    sbxi_multipart_param(b, "name", field);
-    sbxi_multipart_param(b, "filename", filename);
+    sbxi_multipart_line(b, first, boundary);
+    sbxi_multipart_param(b, "\r\nContent-Disposition: form-data; name=\"", field);
+    sbxi_multipart_param(b, "; filename=\"", filename);
     sbxi_buf_text(b, "\r\nContent-Type: ");
     sbxi_buf_add(b, type.ptr, type.len);
     return sbxi_buf_text(b, "\r\n\r\n");
@@ -3506,8 +3496,7 @@ static SBXI_MAYBE int sbxi_multipart_part(sbxi_buf *b, const char *boundary, boo
 /* Appends what follows the data of the last part. */
 static SBXI_MAYBE int sbxi_multipart_end(sbxi_buf *b, const char *boundary)
 {
-    sbxi_buf_text(b, "\r\n--");
-    sbxi_buf_text(b, boundary);
+    sbxi_multipart_line(b, false, boundary);
     return sbxi_buf_text(b, "--\r\n");
 }
 
@@ -5311,10 +5300,12 @@ static int sbxi_exchange_send(sbxi_exchange *x)
 static int sbxi_exchange_recv(sbxi_exchange *x)
 {
     unsigned i;
-    for (i = 0; i < SBXI_READS_A_RUN || sbxi_conn_holds(x->conn); i++) {
+    for (i = 0;; i++) {
         int rc = SBX_PENDING;
         if (x->rx_pos < x->rx_len || x->paused) rc = sbxi_exchange_feed(x);
         if (rc != SBX_PENDING) return rc;
+        /* only here: with nothing held that no socket would tell of */
+        if (i >= SBXI_READS_A_RUN && !sbxi_conn_holds(x->conn)) break;
         rc = sbxi_exchange_read(x, SBX_IO_BYTES);
         if (rc != SBX_OK) return rc;
         if (!x->rx_len) return sbx_http_end(&x->http);
@@ -5478,7 +5469,7 @@ typedef struct sbxi_list_args {
     sbx_sandbox_query q;
     const char *metadata, *state, *order, *after; /* as the query says them */
     const char *token, *limit;
-    char after_text[32], limit_text[12];
+    char after_text[32], limit_text[SBXI_DECIMAL_MAX + 1];
     sbx_page *page;
 } sbxi_list_args;
 
@@ -5645,8 +5636,7 @@ struct sbx_op {
     sbxi_outgoing out;
     sbxi_buf url;           /* base URL of the exchange, expanded */
     sbxi_buf block;         /* the result that is being bound */
-    sbxi_buf scratch;       /* texts a provider composes for its tables */
-    sbxi_capture captured[2];
+    sbxi_capture captured[2]; /* else for texts a provider composes */
     sbx_call call;
     sbxi_args args;
     sbx_error error;
@@ -6369,21 +6359,27 @@ static const sbx_sink *sbxi_op_sink(const sbx_op *op, unsigned id)
     return id == 2 ? &op->args.of.command.o.err : &op->args.of.command.o.out;
 }
 
-/* Keeps output that has no sink, up to the limit. */
+/* Keeps output that has no sink, up to the limit, which leaves room for a NUL. */
 static int sbxi_op_capture(sbx_op *op, unsigned id, const void *data, size_t len)
 {
     sbxi_capture *c = &op->captured[id == 2];
-    size_t limit = op->args.of.command.o.capture_limit, room = 0;
-    int rc = SBX_OK;
-    if (limit == 0) return SBX_OK;
-    if (!c->buf.data) rc = sbxi_block_start(&c->buf);
-    if (rc == SBX_OK) {
-        room = limit - (c->buf.len - sizeof(sbxi_owned));
-        rc = sbxi_buf_add(&c->buf, data, SBXI_MIN(room, len));
-    }
-    if (rc != SBX_OK) return rc;
-    if (len > room) c->cut += len - room;
-    return SBX_OK;
+    size_t n;
+    if (!op->args.of.command.o.capture_limit) return SBX_OK;
+    if (!c->buf.data && sbxi_block_start(&c->buf) != SBX_OK) return c->buf.status;
+    n = SBXI_MIN(c->buf.max - 1 - c->buf.len, len);
+    c->cut += len - n;
+    return sbxi_buf_add(&c->buf, data, n);
+}
+
+/* Takes note of what a callback answered: its failure is the user's word, neither
+   retried nor looked into. */
+static int sbxi_op_said(sbx_op *op, int rc)
+{
+    op->mid_stream = true;
+    if (op->cancelled) return SBX_E_CANCELLED;
+    op->asleep = rc == SBX_E_AGAIN;
+    op->x.stop = rc != SBX_OK && !op->asleep;
+    return rc;
 }
 
 /* Gives bytes to the sink of a stream. SBX_E_AGAIN: it took nothing. */
@@ -6395,13 +6391,8 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     op->mid_stream = true;
     if (!s->put)
         return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
-    op->client->callbacks++;
     rc = s->put(s->ctx, data, len);
-    op->client->callbacks--;
-    if (op->cancelled) return SBX_E_CANCELLED;
-    op->asleep = rc == SBX_E_AGAIN;
-    op->x.stop = rc != SBX_OK && rc != SBX_E_AGAIN;
-    return rc > 0 ? SBX_E_SINK : rc;
+    return sbxi_op_said(op, rc > 0 ? SBX_E_SINK : rc);
 }
 
 /* A daemon that knows links says so beside the type of their target. */
@@ -6415,8 +6406,6 @@ static int sbxi_op_item(void *ctx, void *item)
     sbx_op *op = (sbx_op *)ctx;
     sbxi_args *a = &op->args;
     int rc = SBX_OK;
-    op->mid_stream = true;
-    op->client->callbacks++;
     switch (op->feature) {
     case SBX_FEATURE_SANDBOX_LIST:
         rc = a->each.sandbox(a->ctx, (const sbx_sandbox_info *)item);
@@ -6432,10 +6421,7 @@ static int sbxi_op_item(void *ctx, void *item)
                                    sizeof(sbx_file_info));
         if (!op->result) rc = SBX_E_NOMEM;
     }
-    op->client->callbacks--;
-    if (op->cancelled) return SBX_E_CANCELLED;
-    op->x.stop = rc != SBX_OK;
-    return rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc;
+    return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
 }
 
 /* A piece of base64 text inside a message. */
@@ -6457,21 +6443,41 @@ static int sbxi_op_piece(void *ctx, unsigned id, const char *text, size_t len, b
     return SBX_PENDING;
 }
 
-/* ---- streams of envelopes ------------------------------------------------- */
+/* ---- JSON, and streams of envelopes with JSON ------------------------------- */
 
-static int sbxi_frame_begin(void *ctx, unsigned flags, uint32_t len)
+/* What the JSON that comes now is bound to: the explanation of an unhappy reply, a
+   message of a stream, a result, items. */
+static int sbxi_reply_bind(sbx_op *op)
 {
-    sbx_op *op = (sbx_op *)ctx;
     sbxi_reply *r = &op->reply;
-    (void)flags;
-    (void)len;
-    memset(&r->of.event, 0, sizeof r->of.event);
+    const sbxi_route *route = op->route;
+    int rc = SBX_OK;
+    r->json_started = true;
+    memset(&r->of, 0, sizeof r->of);
     memset(&op->base64, 0, sizeof op->base64);
-    sbxi_bind_init(&r->bind, op->route->reply, NULL, &r->of.event);
+    if (!r->happy) {
+        sbxi_bind_init(&r->bind, op->client->provider->fault, NULL, &r->of.fault);
+    } else if (route->recv == SBXI_RECV_EVENTS) {
+        sbxi_bind_init(&r->bind, route->reply, NULL, &r->of.event);
+    } else {
+        rc = sbxi_block_start(&op->block);
+        if (route->recv == SBXI_RECV_EACH)
+            sbxi_bind_each(&r->bind, route->reply, &op->block);
+        else
+            sbxi_bind_init(&r->bind, route->reply, &op->block, NULL);
+    }
+    r->bind.item = sbxi_op_item;
     r->bind.piece = sbxi_op_piece;
     r->bind.ctx = op;
     sbx_json_init(&r->json, sbxi_bind_event, &r->bind);
-    return SBX_OK;
+    return rc;
+}
+
+static int sbxi_frame_begin(void *ctx, unsigned flags, uint32_t len)
+{
+    (void)flags;
+    (void)len;
+    return sbxi_reply_bind((sbx_op *)ctx);
 }
 
 /* The slices are small enough for what they decode to fit op->piece. */
@@ -6508,22 +6514,23 @@ static int32_t sbxi_retry_after(const sbx_op *op, sbxi_span value)
     int64_t date;
     if (sbxi_parse_u64(value, UINT64_MAX, &s))
         return s > INT32_MAX / 1000 ? INT32_MAX : (int32_t)s * 1000;
-    if (!n->unix_ms || !sbxi_parse_http_date(value, &date)) return -1;
+    if (!n->unix_ms || !sbxi_parse_http_date(value.ptr, &date)) return -1;
     date -= n->unix_ms(n->ctx);
     return date < 0 ? 0 : date > INT32_MAX ? INT32_MAX : (int32_t)date;
 }
 
 /* The next page's token; a service that repeats one would never end. */
-static int sbxi_reply_token(sbx_op *op, sbxi_span token, bool cut)
+static int sbxi_reply_token(sbx_op *op, const char *token, bool cut)
 {
     const char *now = op->args.of.list.token;
-    if (cut || token.len >= sizeof op->held.token)
+    size_t len = strlen(token);
+    if (cut || len >= sizeof op->held.token)
         return sbxi_op_fail(op, SBX_E_TOO_LARGE,
                             SBXI_TEXT("a page token is longer than SBX_MAX_TOKEN"));
-    if (now && strcmp(now, token.ptr) == 0)
+    if (now && strcmp(now, token) == 0)
         return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the list repeats a page"));
-    memcpy(op->held.token, token.ptr, token.len + 1);
-    op->reply.more = token.len > 0;
+    memcpy(op->held.token, token, len + 1);
+    op->reply.more = len > 0;
     return SBX_OK;
 }
 
@@ -6531,38 +6538,15 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
 {
     sbx_op *op = (sbx_op *)ctx;
     sbxi_reply *r = &op->reply;
-    sbxi_span n = sbxi_span_of(name), v = sbxi_span_of(value);
+    sbxi_span v = sbxi_span_of(value);
     const char *page = op->client->provider->page_header;
-    if (sbxi_span_is(n, "retry-after")) {
+    if (strcmp(name, "retry-after") == 0)
         r->retry_after_ms = sbxi_retry_after(op, v);
-    } else if (sbxi_span_is(n, "should-retry")) {
+    else if (strcmp(name, "should-retry") == 0)
         r->should_retry = sbxi_span_is_nocase(v, "true") ? SBX_YES : SBX_NO;
-    } else if (page && op->x.http.head_.status < 300 && sbxi_span_is(n, page)) {
-        return sbxi_reply_token(op, v, cut);
-    }
+    else if (page && strcmp(name, page) == 0 && op->x.http.head_.status < 300)
+        return sbxi_reply_token(op, value, cut);
     return SBX_OK;
-}
-
-static int sbxi_reply_bind(sbx_op *op)
-{
-    sbxi_reply *r = &op->reply;
-    const sbxi_route *route = op->route;
-    int rc = SBX_OK;
-    r->json_started = true;
-    if (!r->happy) {
-        memset(&r->of.fault, 0, sizeof r->of.fault);
-        sbxi_bind_init(&r->bind, op->client->provider->fault, NULL, &r->of.fault);
-    } else {
-        rc = sbxi_block_start(&op->block);
-        if (route->recv == SBXI_RECV_EACH)
-            sbxi_bind_each(&r->bind, route->reply, &op->block);
-        else
-            sbxi_bind_init(&r->bind, route->reply, &op->block, NULL);
-    }
-    r->bind.item = sbxi_op_item;
-    r->bind.ctx = op;
-    sbx_json_init(&r->json, sbxi_bind_event, &r->bind);
-    return rc;
 }
 
 static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
@@ -6570,17 +6554,14 @@ static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
     static const sbxi_connect_events frames = { sbxi_frame_begin, sbxi_frame_data, sbxi_frame_end };
     sbx_op *op = (sbx_op *)ctx;
     sbxi_reply *r = &op->reply;
+    uint8_t recv = op->route->recv;
     r->http = head->status;
     r->happy = head->status >= 200 && head->status < 300;
     if (head->gzip)
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the reply is compressed though not asked for"));
-    if (r->happy && op->route->recv == SBXI_RECV_EVENTS) {
-        sbxi_connect_init(&op->frame, &frames, op);
-        return SBX_OK;
-    }
-    if (r->happy && (op->route->recv == SBXI_RECV_SINK || op->route->recv == SBXI_RECV_NOTHING))
-        return SBX_OK;
+    sbxi_connect_init(&op->frame, &frames, op);
+    if (r->happy && (recv == SBXI_RECV_NOTHING || recv >= SBXI_RECV_SINK)) return SBX_OK;
     return sbxi_reply_bind(op);
 }
 
@@ -6596,21 +6577,10 @@ static int sbxi_reply_json(sbx_op *op, const char *data, size_t len)
     }
     rc = sbx_json_feed(&r->json, data, len, NULL);
     if (!r->happy) return SBX_OK;
-    if (rc == SBX_E_BAD_JSON)
-        return sbxi_op_fail(op, SBX_E_PROTOCOL,
-            SBXI_TEXT("the reply is not JSON: is this the right URL?"));
     if (rc == SBX_E_TOO_LARGE)
         sbxi_op_fail(op, rc, SBXI_TEXT("the reply is larger than SBX_MAX_RESULT or deeper than "
                              "SBX_MAX_JSON_DEPTH"));
     return rc;
-}
-
-static int sbxi_reply_frames(sbx_op *op, const char *data, size_t len, size_t *used)
-{
-    int rc = sbxi_connect_feed(&op->frame, data, len, used);
-    if (rc != SBX_E_BAD_JSON && rc != SBX_E_PROTOCOL) return rc;
-    return sbxi_op_fail(op, SBX_E_PROTOCOL,
-        SBXI_TEXT("the stream does not hold to the protocol"));
 }
 
 static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used)
@@ -6627,7 +6597,7 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
         if (rc == SBX_E_AGAIN) *used = 0;
         break;
     case SBXI_RECV_EVENTS:
-        rc = sbxi_reply_frames(op, data, len, used);
+        rc = sbxi_connect_feed(&op->frame, data, len, used);
         break;
     default:
         rc = sbxi_reply_json(op, data, len);
@@ -6642,55 +6612,59 @@ static const sbx_http_events sbxi_reply_events = { sbxi_reply_header, sbxi_reply
 static int sbxi_reply_wake(sbx_op *op)
 {
     size_t used;
-    int rc = SBX_OK;
+    int rc;
     op->asleep = false;
     op->x.since = sbxi_now(&op->client->link);
-    if (op->held_len) rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
-    if (rc == SBX_E_AGAIN) return rc;
-    if (rc == SBX_OK && op->held_len) {
-        op->held_len = 0;
-        rc = sbxi_reply_frames(op, NULL, 0, &used);
-    }
-    return rc;
+    if (!op->held_len) return SBX_OK;
+    rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
+    if (rc != SBX_OK) return rc;
+    op->held_len = 0;
+    return sbxi_connect_feed(&op->frame, NULL, 0, &used);
 }
 
 /* ---- the end of a response ------------------------------------------------ */
 
 static bool sbxi_rule_fits(const sbxi_rule *rule, const sbxi_fault *f, int http, uint8_t host)
 {
-    uint8_t on = rule->when & (SBXI_ON_CONTROL | SBXI_ON_SANDBOX);
+    unsigned on = rule->when & (SBXI_ON_CONTROL | SBXI_ON_SANDBOX);
     if ((on && on != SBXI_ON_CONTROL << host) || (rule->http && rule->http != http)) return false;
     if (!rule->text) return true;
-    if (rule->when & SBXI_HAS) return sbxi_find(sbxi_span_of(f->message), rule->text) != NULL;
+    if (rule->when & SBXI_HAS) return strstr(f->message, rule->text) != NULL;
     return strcmp(f->word, rule->text) == 0;
 }
 
 /* What HTTP itself says, where neither route nor provider knows better. */
-static const sbxi_rule sbxi_http_rules[] = {
-    { NULL, 400, SBX_E_REFUSED, 0 }, { NULL, 401, SBX_E_AUTH, 0 },
-    { NULL, 403, SBX_E_DENIED, 0 }, { NULL, 404, SBX_E_NOT_FOUND, 0 },
-    { NULL, 409, SBX_E_CONFLICT, 0 }, { NULL, 413, SBX_E_TOO_LARGE, 0 },
-    { NULL, 422, SBX_E_REFUSED, 0 }, { NULL, 429, SBX_E_RATE_LIMITED, 0 },
-    { NULL, 499, SBX_E_CANCELLED, 0 }, { NULL, 501, SBX_E_UNSUPPORTED_HOST, 0 },
-    { NULL, 502, SBX_E_BUSY, 0 }, { NULL, 503, SBX_E_BUSY, 0 }, { NULL, 504, SBX_E_BUSY, 0 },
-    { NULL, 505, SBX_E_UNSUPPORTED_HOST, 0 }, { NULL, 507, SBX_E_NO_SPACE, 0 },
-    { NULL, 0, 0, 0 }
-};
+static int sbxi_http_meaning(int http)
+{
+    static const struct { uint8_t http; int8_t status; } rows[] = {
+#define SBXI_ROW(http, status) { http - 400, SBX_E_##status }
+        SBXI_ROW(400, REFUSED), SBXI_ROW(401, AUTH), SBXI_ROW(403, DENIED),
+        SBXI_ROW(404, NOT_FOUND), SBXI_ROW(409, CONFLICT), SBXI_ROW(413, TOO_LARGE),
+        SBXI_ROW(422, REFUSED), SBXI_ROW(429, RATE_LIMITED), SBXI_ROW(499, CANCELLED),
+        SBXI_ROW(501, UNSUPPORTED_HOST), SBXI_ROW(502, BUSY), SBXI_ROW(503, BUSY),
+        SBXI_ROW(504, BUSY), SBXI_ROW(505, UNSUPPORTED_HOST), SBXI_ROW(507, NO_SPACE)
+#undef SBXI_ROW
+    };
+    size_t i;
+    for (i = 0; i < SBXI_LEN(rows); i++)
+        if (rows[i].http + 400 == http) return rows[i].status;
+    return http >= 500 || http < 300 ? SBX_E_SERVER : SBX_E_PROTOCOL; /* < 300: in a stream */
+}
 
-/* The status a fault stands for: the route's rules, the provider's, HTTP's. */
+/* The status of the first rule that fits, 0: none does. */
+static int sbxi_rules_say(const sbx_op *op, const sbxi_rule *rule, const sbxi_fault *f, int http)
+{
+    while (rule->status && !sbxi_rule_fits(rule, f, http, op->route->host)) rule++;
+    return rule->status;
+}
+
+/* The status a fault stands for: by the route's rules, the provider's, HTTP's. */
 static int sbxi_fault_status(const sbx_op *op, const sbxi_fault *f, int http)
 {
-    const sbxi_rule *lists[3];
-    size_t i;
-    lists[1] = op->client->provider->rules;
-    lists[0] = op->route->rules ? lists[1] + op->route->rules : NULL;
-    lists[2] = sbxi_http_rules;
-    for (i = 0; i < 3; i++) {
-        const sbxi_rule *rule = lists[i];
-        for (; rule && rule->status; rule++)
-            if (sbxi_rule_fits(rule, f, http, op->route->host)) return rule->status;
-    }
-    return http >= 500 || http < 300 ? SBX_E_SERVER : SBX_E_PROTOCOL; /* < 300: in a stream */
+    const sbxi_rule *all = op->client->provider->rules;
+    int status = op->route->rules ? sbxi_rules_say(op, all + op->route->rules, f, http) : 0;
+    if (!status) status = sbxi_rules_say(op, all, f, http);
+    return status ? status : sbxi_http_meaning(http);
 }
 
 /* Puts a fault into the error and returns its meaning. */
@@ -6731,8 +6705,7 @@ static int sbxi_reply_end(sbx_op *op)
         r->no = rc == SBXI_MEANS_NO;
         return r->no ? SBX_OK : rc;
     }
-    if (op->route->recv == SBXI_RECV_EVENTS && !op->ended)
-        return sbxi_op_fail(op, SBX_E_NO_END, NULL);
+    if (op->route->recv == SBXI_RECV_EVENTS) return op->ended ? SBX_OK : SBX_E_NO_END;
     if (!r->json_started) return SBX_OK;
     rc = sbx_json_end(&r->json);
     if (rc == SBX_OK && op->route->recv == SBXI_RECV_RESULT) {
@@ -6740,20 +6713,13 @@ static int sbxi_reply_end(sbx_op *op)
         if (op->feature >= SBX_FEATURE_FILES_READ) sbxi_file_fix((sbx_file_info *)op->result);
         sbxi_block_take(&op->block);
     }
-    if (rc == SBX_E_BAD_JSON)
-        rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));
     return rc;
 }
 
 static void sbxi_reply_clear(sbx_op *op)
 {
-    sbxi_reply *r = &op->reply;
-    r->http = 0;
-    r->happy = r->no = r->json_started = false;
-    r->raw_len = 0;
-    r->retry_after_ms = -1;
-    r->should_retry = SBX_DEFAULT;
-    r->more = false;
+    memset(&op->reply, 0, offsetof(sbxi_reply, json));
+    op->reply.retry_after_ms = -1;
 }
 /* deliver - hands the result of a finished operation to the user. Called by op.c. */
 
@@ -6946,7 +6912,6 @@ static void sbxi_op_clean(sbx_op *op)
     sbxi_buf_free(&op->out.text);
     sbxi_buf_free(&op->url);
     sbxi_buf_free(&op->block);
-    sbxi_buf_free(&op->scratch);
     sbxi_buf_free(&op->captured[0].buf);
     sbxi_buf_free(&op->captured[1].buf);
     sbx_free(op->kept);
@@ -7116,6 +7081,8 @@ static void sbxi_op_answered(sbx_op *op, int rc)
 {
     if (rc == SBX_OK) rc = sbxi_reply_end(op);
     if (rc == SBX_E_NETWORK && op->x.sent) op->cut = true;
+    if (rc == SBX_E_BAD_JSON && !op->x.stop)
+        rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));
     /* the command's end has come; that the rest was cut changes nothing */
     if (rc == SBX_E_NETWORK && op->route->recv == SBXI_RECV_EVENTS && op->ended) rc = SBX_OK;
     if (op->probing) {
@@ -7280,7 +7247,7 @@ SBX_API int sbx_poll(sbx_client *client, uint32_t timeout_ms, size_t *running)
 static void sbxi_op_init(sbx_op *op, const sbxi_call *k)
 {
     const sbx_alloc *a = &k->client->link.alloc;
-    size_t limit = 0;
+    size_t limit = SBX_MAX_REQUEST;
     op->client = k->client;
     op->feature = k->feature;
     op->args = k->args;
@@ -7290,7 +7257,6 @@ static void sbxi_op_init(sbx_op *op, const sbxi_call *k)
     sbxi_buf_init(&op->out.text, a, SBX_MAX_REQUEST);
     sbxi_buf_init(&op->url, a, SBXI_MAX_URL);
     sbxi_buf_init(&op->block, a, SBX_MAX_RESULT);
-    sbxi_buf_init(&op->scratch, a, SBX_MAX_REQUEST);
     if (op->feature == SBX_FEATURE_COMMAND_RUN
         && !sbxi_size_add(&limit, op->args.of.command.o.capture_limit, sizeof(sbxi_owned) + 1))
         limit = SIZE_MAX;
@@ -7970,23 +7936,16 @@ static int sbxi_e2b_on_event(sbx_op *op)
     if (!op->started && !e->start)
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the command's stream does not begin with its start"));
-    if (e->start) {
-        op->started = true;
-        op->pid = e->pid;
-        op->mid_stream = true;
-        op->client->callbacks++;
-        if (o->started) o->started(o->started_ctx, e->pid);
-        op->client->callbacks--;
-        if (op->cancelled) return SBX_E_CANCELLED;
+    if (e->end) op->ended = true;
+    if (e->end && result) {
+        result->exit_code = e->exit_code;
+        memcpy(result->reason, e->reason, sizeof result->reason);
     }
-    if (e->end) {
-        op->ended = true;
-        if (result) {
-            result->exit_code = e->exit_code;
-            memcpy(result->reason, e->reason, sizeof result->reason);
-        }
-    }
-    return SBX_OK;
+    if (!e->start) return SBX_OK;
+    op->started = true;
+    op->pid = e->pid;
+    if (o->started) o->started(o->started_ctx, e->pid);
+    return sbxi_op_said(op, SBX_OK);
 }
 
 /* ---- steps ---------------------------------------------------------------- */
@@ -8055,7 +8014,7 @@ static int sbxi_e2b_create_step(sbx_op *op)
 static int sbxi_e2b_metadata(sbx_op *op)
 {
     const sbx_pairs *p = &op->args.of.list.q.metadata;
-    sbxi_buf *out = &op->scratch, *word = &op->block;
+    sbxi_buf *out = &op->captured[0].buf, *word = &op->block;
     size_t i;
     sbxi_buf_clear(out);
     for (i = 0; i < p->count * 2; i++) {
@@ -8090,7 +8049,7 @@ static int sbxi_e2b_list_begin(sbx_op *op)
         a->after = a->after_text;
     }
     if (a->page && a->page->limit) {
-        sbxi_print_u64(a->limit_text, (uint32_t)a->page->limit); /* zeroed: ends in a NUL */
+        a->limit_text[sbxi_print_u64(a->limit_text, (uint32_t)a->page->limit)] = 0;
         a->limit = a->limit_text;
     }
     if (a->page && a->page->next_token[0]) a->token = a->page->next_token;

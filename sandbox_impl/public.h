@@ -205,7 +205,7 @@ extern "C" {
     X(SINK, -33, "the sink failed") \
     X(CHANGED, -34, "the file changed while it was read") \
     X(NO_WAIT, -35, "blocking needs config.net.wait: use call.op and sbx_poll()") \
-    X(NO_PROVIDER, -36, "no provider: set config.provider, or an API key in the environment") \
+    X(NO_PROVIDER, -36, "no API key: set config.provider and api_key, or E2B_API_KEY") \
     X(BAD_JSON, -37, "not valid JSON")
 
 typedef enum sbx_status {

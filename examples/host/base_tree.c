@@ -115,20 +115,11 @@ void base_tree_own_homes(void)
 #define PASSWD_USER "user:x:1000:1000::/home/user:/bin/bash\n"
 #define HOSTS "127.0.0.1 localhost sandbox\n::1 localhost ip6-localhost\n"
 
-static void minimal_tree(const char *path)
+/* /bin and friends: links into /usr as here, or directories to mount on. */
+static void put_top_dirs(int root)
 {
-    static const char *const etc[] = { "alternatives", "ssl", "pki", "ca-certificates",
-        "ca-certificates.conf", "crypto-policies", "ld.so.cache", "ld.so.conf",
-        "ld.so.conf.d", "localtime", "resolv.conf", "services", "protocols", "mime.types",
-        "login.defs", "terminfo", "python3", "perl" };
     char at[64], link[256];
-    int root, from, to;
 
-    mkdir(path, 0755);
-    root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0)
-        die("cannot make %s: %s", path, strerror(errno));
-    put_dir(root, ".", 0755);
     for (size_t i = 0; i < sizeof top_dirs / sizeof *top_dirs; i++) {
         struct stat st;
         ssize_t n;
@@ -145,46 +136,78 @@ static void minimal_tree(const char *path)
             put_dir(root, top_dirs[i], 0755); /* mounted like /usr */
         }
     }
-    for (const char *const *d = (const char *const[]){ "usr", "proc", "dev", "etc", "run", "mnt",
-             "srv", "opt", "var", "var/lib", "var/log", "var/cache", "media", NULL }; *d; d++)
-        put_dir(root, *d, 0755);
+}
+
+static void put_etc(int root)
+{
+    static const char *const files[][2] = {
+        { "etc/passwd", PASSWD_ROOT "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"
+          PASSWD_USER "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" },
+        { "etc/group", "root:x:0:\ndaemon:x:1:\ntty:x:5:\nuser:x:1000:\n"
+          "users:x:100:\nnogroup:x:65534:\n" },
+        { "etc/hosts", HOSTS },
+        { "etc/hostname", "sandbox\n" },
+        { "etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n" },
+        { "etc/profile", "umask 022\n[ -n \"$PS1\" ] && PS1='\\u@\\h:\\w\\$ '\n:\n" },
+        { "etc/os-release", "ID=sandboxd\nNAME=sandboxd\n"
+          "PRETTY_NAME=\"sandboxd (programs of the host system)\"\n" } };
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        put_file(root, files[i][0], 0644, files[i][1]);
+    put_file(root, "etc/shadow", 0640, "root:*:19000:0:99999:7:::\nuser:*:19000:0:99999:7:::\n");
+}
+
+static void copy_etc(int root)
+{
+    static const char *const names[] = { "alternatives", "ssl", "pki", "ca-certificates",
+        "ca-certificates.conf", "crypto-policies", "ld.so.cache", "ld.so.conf",
+        "ld.so.conf.d", "localtime", "resolv.conf", "services", "protocols", "mime.types",
+        "login.defs", "terminfo", "python3", "perl" };
+    int from = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int to = openat(root, "etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char link[256], content[8192];
+
+    for (size_t i = 0; from >= 0 && to >= 0 && i < sizeof names / sizeof *names; i++)
+        copy_entry(from, names[i], to, 0);
+    /* resolv.conf is often a link into /run: the sandbox needs its content. */
+    if (to >= 0 && readlinkat(to, "resolv.conf", link, sizeof link) > 0) {
+        unlinkat(to, "resolv.conf", 0);
+        put_file(to, "resolv.conf", 0644, read_small(AT_FDCWD, "/etc/resolv.conf", content,
+                                                     sizeof content) > 0 ? content : "");
+    }
+    if (from >= 0)
+        close(from);
+    if (to >= 0)
+        close(to);
+}
+
+static void minimal_tree(const char *path)
+{
+    static const char *const dirs[] = { "usr", "proc", "dev", "etc", "run", "mnt", "srv", "opt",
+        "var", "var/lib", "var/log", "var/cache", "media" };
+    int root;
+
+    mkdir(path, 0755);
+    root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        die("cannot make %s: %s", path, strerror(errno));
+    put_dir(root, ".", 0755);
+    put_top_dirs(root);
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
+        put_dir(root, dirs[i], 0755);
     put_dir(root, "root", 0700);
     put_dir(root, "tmp", 01777);
     put_dir(root, "var/tmp", 01777);
     put_home(root);
-    put_file(root, "etc/passwd", 0644, PASSWD_ROOT "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"
-             PASSWD_USER "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
-    put_file(root, "etc/group", 0644, "root:x:0:\ndaemon:x:1:\ntty:x:5:\nuser:x:1000:\n"
-             "users:x:100:\nnogroup:x:65534:\n");
-    put_file(root, "etc/shadow", 0640, "root:*:19000:0:99999:7:::\nuser:*:19000:0:99999:7:::\n");
-    put_file(root, "etc/hosts", 0644, HOSTS);
-    put_file(root, "etc/hostname", 0644, "sandbox\n");
-    put_file(root, "etc/nsswitch.conf", 0644,
-             "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n");
-    put_file(root, "etc/profile", 0644, "umask 022\n[ -n \"$PS1\" ] && PS1='\\u@\\h:\\w\\$ '\n:\n");
-    put_file(root, "etc/os-release", 0644,
-             "ID=sandboxd\nNAME=sandboxd\nPRETTY_NAME=\"sandboxd (programs of the host system)\"\n");
-    from = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    to = openat(root, "etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = 0; from >= 0 && to >= 0 && i < sizeof etc / sizeof *etc; i++)
-        copy_entry(from, etc[i], to, 0);
-    /* resolv.conf is often a link into /run: the sandbox needs its content. */
-    if (readlinkat(to, "resolv.conf", link, sizeof link) > 0) {
-        char text[8192];
-
-        unlinkat(to, "resolv.conf", 0);
-        put_file(to, "resolv.conf", 0644,
-                 read_small(AT_FDCWD, "/etc/resolv.conf", text, sizeof text) > 0 ? text : "");
-    }
-    if (from >= 0)
-        close(from);
-    close(to);
+    put_etc(root);
+    copy_etc(root);
     close(root);
 }
 
 /* What an image's own tree lacks: the user, its home, names. */
 static void image_tree(const char *path, const char *tree)
 {
+    static const char *const dirs[] = { "proc", "dev", "etc", "run" };
     static const char *const files[] = { "etc/passwd", "etc/group" };
     static const char *const lines[] = { PASSWD_USER, "user:x:1000:\n" };
     int from = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC), root;
@@ -196,8 +219,8 @@ static void image_tree(const char *path, const char *tree)
     root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         die("cannot make %s: %s", path, strerror(errno));
-    for (const char *const *d = (const char *const[]){ "proc", "dev", "etc", "run", NULL }; *d; d++)
-        put_dir(root, *d, 0755);
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
+        put_dir(root, dirs[i], 0755);
     put_dir(root, "tmp", 01777);
     put_home(root);
     for (size_t i = 0; i < 2; i++) {
@@ -242,12 +265,13 @@ void base_tree_make(void)
 /* Rung 3 has no mounts: commands see this system's files, and write only here. */
 void base_tree_rung3(const char *path)
 {
+    static const char *const dirs[] = { "etc", "root", "home", "var" };
     int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (root < 0)
         return;
-    for (const char *const *d = (const char *const[]){ "etc", "root", "home", "var", NULL }; *d; d++)
-        mkdirat(root, *d, 0755);
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
+        mkdirat(root, dirs[i], 0755);
     mkdirat(root, "tmp", 0777);
     fchmodat(root, "tmp", 01777, 0);
     put_home(root);

@@ -136,6 +136,7 @@ static void landlock(const char *root)
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
         allow(fd, devices[i], attr.fs & (LL_READ_FILE | LL_WRITE_FILE | LL_READ_DIR |
                                          LL_TRUNCATE | LL_IOCTL_DEV));
+    allow(fd, "/dev", attr.fs & LL_READ_DIR);
     allow(fd, root, attr.fs);
     syscall(SYS_landlock_restrict_self, fd, 0u);
     close(fd);

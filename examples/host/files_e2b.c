@@ -85,7 +85,8 @@ static bool who_and_what(req *r, const char *operation, fs_user *u, const char *
         return false;
     name = user && *user ? user : "user";
     if (fs_find_user(&r->b->root, name, u) != 0) {
-        reply_error(r, 401, "error looking up user '%.100s': user: unknown user %.100s", name, name);
+        reply_error(r, 401, "error looking up user '%.100s': user: unknown user %.100s", name,
+                    name);
         return false;
     }
     return true;
@@ -453,15 +454,21 @@ static enum MHD_Result on_part(void *cls, enum MHD_ValueKind kind, const char *k
     return part_data(r, up, data, size) ? MHD_YES : MHD_NO;
 }
 
-bool envd_upload_begin(req *r)
+static enum MHD_Result find_metadata(void *cls, enum MHD_ValueKind kind, const char *key,
+                                     const char *value)
 {
-    const char *type = req_header(r, "Content-Type"), *coding = req_header(r, "Content-Encoding");
-    const char *path;
-    upload *up;
-    fs_user u;
+    (void)kind;
+    (void)value;
+    *(bool *)cls |= !strncasecmp(key, "X-Metadata-", 11);
+    return MHD_YES;
+}
 
-    if (!who_and_what(r, "write", &u, &path))
-        return false;
+/* The body's form, before any of it is read; false after a reply. */
+static bool readable_body(req *r, const char *type)
+{
+    const char *coding = req_header(r, "Content-Encoding");
+    bool metadata = false;
+
     if (coding && *coding && strcasecmp(coding, "identity")) {
         reply_error(r, 400, "unsupported content encoding: %.100s", coding);
         return false;
@@ -471,6 +478,20 @@ bool envd_upload_begin(req *r)
         reply_error(r, 400, "unsupported content type: %.200s", type ? type : "");
         return false;
     }
+    MHD_get_connection_values(r->c, MHD_HEADER_KIND, find_metadata, &metadata);
+    if (metadata)
+        reply_error(r, 501, "not implemented by this host: metadata of files");
+    return !metadata;
+}
+
+bool envd_upload_begin(req *r)
+{
+    const char *type = req_header(r, "Content-Type"), *path;
+    upload *up;
+    fs_user u;
+
+    if (!who_and_what(r, "write", &u, &path) || !readable_body(r, type))
+        return false;
     up = xalloc(sizeof *up);
     up->user = u;
     up->fixed = path && *path ? xstrdup(path) : NULL;

@@ -244,6 +244,14 @@ static int make_parents(const fs_root *r, const fs_user *u, const char *path)
     return fs_make_dirs(r, u, dir);
 }
 
+bool fs_mount_point(int dirfd, const char *name)
+{
+    struct statx sx;
+
+    return statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (name[0] ? 0 : AT_EMPTY_PATH),
+                 0, &sx) == 0 && (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 int fs_move(const fs_root *r, const fs_user *u, const char *from, const char *to)
 {
     char a[256], b[256];
@@ -252,11 +260,15 @@ int fs_move(const fs_root *r, const fs_user *u, const char *from, const char *to
     if (da < 0)
         return da;
     result = faccessat(da, a, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+    if (result == 0 && fs_mount_point(da, a))
+        result = -EBUSY;
     if (result == 0)
         result = make_parents(r, u, to);
     db = result == 0 ? fs_parent(r, to, b) : -1;
     if (result == 0 && db < 0)
         result = db;
+    if (result == 0 && fs_mount_point(db, b))
+        result = -EBUSY;
     if (result == 0 && renameat(da, a, db, b) != 0)
         result = -errno;
     if (db >= 0)

@@ -31,6 +31,9 @@ const char *fs_resolve(const fs_root *r, const fs_user *u, const char *path, cha
 
 /* The directory of the last component, and that component ("" for the root). */
 int fs_parent(const fs_root *r, const char *path, char name[256]);
+/* A sandbox's mounts are not in the host's namespace: the kernel would let us unlink
+   the places they are on. */
+bool fs_mount_point(int dirfd, const char *name);
 int fs_make_dirs(const fs_root *r, const fs_user *u, const char *path);
 int fs_move(const fs_root *r, const fs_user *u, const char *from, const char *to);
 int fs_open_regular(const fs_root *r, const char *path, struct stat *st); /* to read */

@@ -142,10 +142,6 @@ static int empty_dir(int fd, int top, int depth)
             continue;
         if (errno == EACCES && fchmod(fd, 0700) == 0 && unlinkat(fd, e->d_name, 0) == 0)
             continue;
-        if (errno == EROFS) { /* all of it: /usr need not be walked to the end */
-            result = -EROFS;
-            break;
-        }
         if (errno != EISDIR && errno != EPERM) {
             result = -errno;
             continue;
@@ -157,11 +153,13 @@ static int empty_dir(int fd, int top, int depth)
                 result = -errno;
             continue;
         }
-        sub = open_dir_hard(fd, e->d_name);
-        if (sub >= 0 && empty_dir(sub, depth == 0 ? fd : top, depth + 1) == -EROFS) {
-            result = -EROFS;
-            break;
+        if (fs_mount_point(fd, e->d_name)) {
+            result = -EBUSY;
+            continue;
         }
+        sub = open_dir_hard(fd, e->d_name);
+        if (sub >= 0)
+            empty_dir(sub, depth == 0 ? fd : top, depth + 1);
         if (unlinkat(fd, e->d_name, AT_REMOVEDIR) != 0 && errno != ENOENT)
             result = -errno;
     }
@@ -173,6 +171,8 @@ static int remove_at(int dirfd, const char *name)
 {
     int result = 0;
 
+    if (fs_mount_point(dirfd, name))
+        return -EBUSY;
     for (int round = 0; round < 1000; round++) {
         int fd;
 
@@ -186,8 +186,8 @@ static int remove_at(int dirfd, const char *name)
         result = empty_dir(fd, fd, 0);
         if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
             return 0;
-        if (errno != ENOTEMPTY || result == -EROFS)
-            return result ? result : -errno;
+        if (errno != ENOTEMPTY)
+            return -errno;
         if (result != 0 && result != -ENOTEMPTY && result != -ENOENT && round > 2)
             return result;
     }

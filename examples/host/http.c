@@ -362,7 +362,8 @@ static bool answer_at_once(req *r)
 
     const char *coding = req_header(r, "Transfer-Encoding");
 
-    return req_header(r, "Expect") || (coding && strcasecmp(coding, "chunked")) || (length && strtoull(length, NULL, 10) > KEEP_READING);
+    return req_header(r, "Expect") || (coding && strcasecmp(coding, "chunked")) ||
+           (length && strtoull(length, NULL, 10) > KEEP_READING);
 }
 
 static enum MHD_Result on_access(void *unused, struct MHD_Connection *c, const char *url,

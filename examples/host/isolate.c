@@ -113,7 +113,7 @@ static bool overlay(const char *dir, const image *im)
     snprintf(options, sizeof options, "%s/root", dir);
     mkdir(options, 0755);
     snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s/upper,workdir=%s/work%s", im->lower,
-             dir, dir, conf.rung == 2 ? ",userxattr" : "");
+             dir, dir, conf.rung == 2 ? ",userxattr" : ",redirect_dir=on");
     {
         char at[400];
 

@@ -460,7 +460,7 @@ static void send_signal(req *r, const jnode *body)
     else if (sig && sig->type == J_INT)
         number = sig->num == SIGKILL ? SIGKILL : sig->num == SIGTERM ? SIGTERM : 0;
     if (!number)
-        rpc_error(r, RPC_UNIMPLEMENTED, "invalid signal: SIGNAL_SIGKILL and SIGNAL_SIGTERM are known");
+        rpc_error(r, RPC_UNIMPLEMENTED, "invalid signal: SIGNAL_SIGKILL and SIGNAL_SIGTERM only");
     else if (proc_signal(p, number) != 0)
         rpc_error(r, RPC_NOT_FOUND, "process with pid %d not found", p->pid);
     else

@@ -47,14 +47,11 @@ static bool sbxi_span_is(sbxi_span s, const char *text)
     return s.len == n && memcmp(s.ptr, text, n) == 0;
 }
 
-/* ASCII case does not matter. */
+/* ASCII case does not matter; text is in lower case. */
 static SBXI_MAYBE bool sbxi_span_is_nocase(sbxi_span s, const char *text)
 {
-    size_t i;
-    if (s.len != strlen(text)) return false;
-    for (i = 0; i < s.len; i++)
-        if (sbxi_lower(s.ptr[i]) != sbxi_lower(text[i])) return false;
-    return true;
+    for (; s.len && *text && sbxi_lower(*s.ptr) == *text; s.ptr++, text++) s.len--;
+    return s.len == 0 && *text == 0;
 }
 
 /* First place of `needle` in `hay`, or NULL. Bounded by both lengths. */
@@ -74,49 +71,44 @@ static bool sbxi_size_add(size_t *out, size_t a, size_t b)
     return true;
 }
 
-/* All of s as a decimal number 0..max, digits only. No 64-bit division: the
-   check is by multiplication steps, one digit at a time. */
+/* All of s as a decimal number 0..max, digits only. */
 static bool sbxi_parse_u64(sbxi_span s, uint64_t max, uint64_t *out)
 {
     uint64_t v = 0;
     size_t i;
     if (s.len == 0 || s.len > 20) return false;
     for (i = 0; i < s.len; i++) {
-        uint64_t d, t;
-        if (!sbxi_is_digit(s.ptr[i])) return false;
-        d = (uint64_t)(s.ptr[i] - '0');
-        if (v > (UINT64_MAX >> 3)) return false;
-        t = (v << 3) + (v << 1);
-        if (t < (v << 3) || t > UINT64_MAX - d) return false;
-        v = t + d;
+        unsigned d = (unsigned)(unsigned char)s.ptr[i] - '0';
+        if (d > 9 || v > UINT64_MAX / 10) return false;
+        v = v * 10 + d;
+        if (v < d) return false;
     }
-    if (v > max) return false;
     *out = v;
-    return true;
+    return v <= max;
 }
 
 #define SBXI_DECIMAL_MAX 20 /* digits of the largest uint64_t */
 
 /* Decimal digits of v into out (SBXI_DECIMAL_MAX bytes), returns their number.
-   Subtracts powers of ten: a 64-bit division costs 400 bytes on a small CPU. */
+   Divides by hand: a 64-bit division costs 400 bytes on a small CPU. */
 static size_t sbxi_print_u64(char *out, uint64_t v)
 {
-    static const uint32_t low[9] = { 1000000000u, 100000000u, 10000000u, 1000000u,
-        100000u, 10000u, 1000u, 100u, 10u };
-    size_t n = 0, i;
-    uint64_t power = 10000000000000000000u;
-    static const uint64_t high[9] = { 1000000000000000000u, 100000000000000000u,
-        10000000000000000u, 1000000000000000u, 100000000000000u, 10000000000000u,
-        1000000000000u, 100000000000u, 10000000000u };
-    for (i = 0; i < 19; i++) {
-        char digit = '0';
-        while (v >= power) { v -= power; digit++; }
-        if (n || digit != '0') out[n++] = digit;
-        power = i < 9 ? high[i] : i < 18 ? low[i - 9] : 1;
-    }
-    out[n++] = (char)('0' + (int)v);
+    uint32_t high = (uint32_t)(v >> 32), low = (uint32_t)v;
+    char *p = out + SBXI_DECIMAL_MAX;
+    size_t n;
+    do {
+        uint32_t a = high % 10 << 16 | low >> 16, b = a % 10 << 16 | (low & 0xFFFF);
+        high /= 10;
+        low = a / 10 << 16 | b / 10;
+        *--p = (char)('0' + b % 10);
+    } while (high | low);
+    n = (size_t)(out + SBXI_DECIMAL_MAX - p);
+    memmove(out, p, n);
     return n;
 }
+
+/* Hex digits; `| 0x20` makes them small. */
+static const char sbxi_hex[] = "0123456789ABCDEF";
 
 /* Overwrites a secret in a way the compiler may not drop. */
 static void sbxi_wipe(void *p, size_t n)

@@ -11,31 +11,31 @@ static bool sbxi_in_set(const uint32_t set[4], char c)
 
 enum { SBXI_PERCENT_SEGMENT, SBXI_PERCENT_FORM, SBXI_PERCENT_KEEP_SLASH };
 
+static void sbxi_percent_byte(sbxi_buf *out, unsigned char c)
+{
+    char text[3];
+    text[0] = '%';
+    text[1] = sbxi_hex[c >> 4];
+    text[2] = sbxi_hex[c & 15];
+    sbxi_buf_add(out, text, 3);
+}
+
 /* Appends s, all but A-Z a-z 0-9 - . _ ~ as %XX. FORM: a space becomes '+'.
    KEEP_SLASH: '/' stays. SEGMENT: "." and ".." are encoded too, or a proxy
    would take them for path steps. */
 static SBXI_MAYBE int sbxi_percent(sbxi_buf *out, sbxi_span s, unsigned mode)
 {
     static const uint32_t plain[4] = { 0, 0x03ff6000u, 0x87fffffeu, 0x47fffffeu };
-    static const char hex[] = "0123456789ABCDEF";
     bool dots = mode == SBXI_PERCENT_SEGMENT
         && (sbxi_span_is(s, ".") || sbxi_span_is(s, ".."));
-    size_t i;
-    for (i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        char text[3];
-        size_t n = 1;
-        text[0] = (char)c;
-        if (c == ' ' && mode == SBXI_PERCENT_FORM) {
-            text[0] = '+';
-        } else if (dots || !(sbxi_in_set(plain, (char)c)
-                             || (c == '/' && mode == SBXI_PERCENT_KEEP_SLASH))) {
-            text[0] = '%';
-            text[1] = hex[c >> 4];
-            text[2] = hex[c & 15];
-            n = 3;
-        }
-        if (sbxi_buf_add(out, text, n) != SBX_OK) break;
+    for (; s.len > 0 && !out->status; s.ptr++, s.len--) {
+        char c = *s.ptr;
+        if (!dots && (sbxi_in_set(plain, c) || (c == '/' && mode == SBXI_PERCENT_KEEP_SLASH)))
+            sbxi_buf_add(out, s.ptr, 1);
+        else if (c == ' ' && mode == SBXI_PERCENT_FORM)
+            sbxi_buf_add(out, "+", 1);
+        else
+            sbxi_percent_byte(out, (unsigned char)c);
     }
     return out->status;
 }
@@ -114,7 +114,9 @@ static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
     size_t n = s.len;
     while (n > 0 && sbxi_is_digit(s.ptr[n - 1])) n--;
     if (n > 0 && s.ptr[n - 1] == ':') {
-        sbxi_span digits = { s.ptr + n, s.len - n };
+        sbxi_span digits;
+        digits.ptr = s.ptr + n;
+        digits.len = s.len - n;
         if (!sbxi_parse_u64(digits, 65535, &port) || port == 0) return false;
         s.len = n - 1;
     }
@@ -128,36 +130,26 @@ static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
     return true;
 }
 
-static bool sbxi_is_url_path(sbxi_span s)
-{
-    size_t i;
-    for (i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c <= ' ' || c >= 0x7F || c == '?' || c == '#' || c == '\\') return false;
-    }
-    return true;
-}
-
 /* Splits http://host[:port][/path] or https://...; no user, query or fragment,
    no byte that a request line cannot carry. */
 static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
 {
-    sbxi_span scheme = { text.ptr, 7 }, rest;
-    size_t skip = 7, i;
-    memset(out, 0, sizeof *out);
-    if (text.len < 7) return false;
-    if (!sbxi_span_is_nocase(scheme, "http://")) {
-        scheme.len = skip = 8;
-        out->tls = true;
-        if (text.len < 8 || !sbxi_span_is_nocase(scheme, "https://")) return false;
+    static const char scheme[] = "https://";
+    const char *at = scheme, *p = text.ptr, *end = p + text.len, *path;
+    out->tls = true;
+    for (; *at; at++) {
+        if (p < end && sbxi_lower(*p) == *at) p++;
+        else if (*at == 's') out->tls = false;
+        else return false;
     }
-    rest.ptr = text.ptr + skip;
-    rest.len = text.len - skip;
-    for (i = 0; i < rest.len && rest.ptr[i] != '/'; i++) { }
-    out->path.ptr = rest.ptr + i;
-    out->path.len = rest.len - i;
-    rest.len = i;
-    if (!sbxi_is_url_path(out->path)) return false;
-    while (out->path.len && out->path.ptr[out->path.len - 1] == '/') out->path.len--;
-    return sbxi_url_authority(rest, out);
+    text.ptr = p;
+    for (; p < end && *p != '/'; p++) { }
+    text.len = (size_t)(p - text.ptr);
+    for (path = p; p < end; p++)
+        if ((unsigned char)(*p - '!') > '~' - '!' || *p == '?' || *p == '#' || *p == '\\')
+            return false;
+    while (p > path && p[-1] == '/') p--;
+    out->path.ptr = path;
+    out->path.len = (size_t)(p - path);
+    return sbxi_url_authority(text, out);
 }

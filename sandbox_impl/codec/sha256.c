@@ -18,25 +18,23 @@ static void sbxi_sha256_block(uint32_t h[8], const uint8_t *in)
         0xc67178f2
     };
     uint32_t w[16], s[8];
-    unsigned i, j;
+    unsigned i;
     memcpy(s, h, sizeof s);
     for (i = 0; i < 64; i++) {
-        uint32_t t, a, b;
+        uint32_t t, a, *at = &w[i & 15];
         if (i < 16) {
-            w[i] = (uint32_t)in[4 * i] << 24 | (uint32_t)in[4 * i + 1] << 16
-                | (uint32_t)in[4 * i + 2] << 8 | in[4 * i + 3];
+            for (*at = 0, a = 0; a < 4; a++) *at = *at << 8 | *in++;
         } else { /* the schedule, kept as a ring of 16 words */
-            a = w[(i + 1) & 15];
-            b = w[(i + 14) & 15];
-            w[i & 15] += w[(i + 9) & 15]
-                + (sbxi_rotr32(a, 7) ^ sbxi_rotr32(a, 18) ^ a >> 3)
-                + (sbxi_rotr32(b, 17) ^ sbxi_rotr32(b, 19) ^ b >> 10);
+            t = w[(i + 1) & 15];
+            a = w[(i + 14) & 15];
+            *at += w[(i + 9) & 15] + (sbxi_rotr32(t, 7) ^ sbxi_rotr32(t, 18) ^ t >> 3)
+                + (sbxi_rotr32(a, 17) ^ sbxi_rotr32(a, 19) ^ a >> 10);
         }
         t = s[7] + (sbxi_rotr32(s[4], 6) ^ sbxi_rotr32(s[4], 11) ^ sbxi_rotr32(s[4], 25))
-            + (s[6] ^ (s[4] & (s[5] ^ s[6]))) + k[i] + w[i & 15];
+            + (s[6] ^ (s[4] & (s[5] ^ s[6]))) + k[i] + *at;
         a = t + (sbxi_rotr32(s[0], 2) ^ sbxi_rotr32(s[0], 13) ^ sbxi_rotr32(s[0], 22))
             + ((s[0] & s[1]) | (s[2] & (s[0] | s[1])));
-        for (j = 7; j > 0; j--) s[j] = s[j - 1];
+        memmove(s + 1, s, sizeof s - sizeof *s);
         s[4] += t;
         s[0] = a;
     }
@@ -66,13 +64,17 @@ SBX_API void sbx_sha256_add(sbx_sha256 *s, const void *data, size_t len)
 
 SBX_API void sbx_sha256_end(sbx_sha256 *s, unsigned char out[32])
 {
-    static const uint8_t pad[64] = { 0x80 };
     uint64_t bits = s->len_ << 3;
-    uint8_t length[8];
+    uint8_t byte = 0x80;
     unsigned i;
-    for (i = 0; i < 8; i++) length[i] = (uint8_t)(bits >> (56 - 8 * i));
-    sbx_sha256_add(s, pad, 1 + (size_t)((55 - s->len_) & 63));
-    sbx_sha256_add(s, length, 8);
-    for (i = 0; i < 32; i++) out[i] = (uint8_t)(s->h_[i / 4] >> (24 - 8 * (i % 4)));
+    do { /* up to the last 8 bytes of a block */
+        sbx_sha256_add(s, &byte, 1);
+        byte = 0;
+    } while ((s->len_ & 63) != 56);
+    for (i = 0; i < 8; i++, bits <<= 8) {
+        byte = (uint8_t)(bits >> 56);
+        sbx_sha256_add(s, &byte, 1);
+    }
+    for (i = 0; i < 32; i++) out[i] = (uint8_t)(s->h_[i >> 2] >> (24 - 8 * (i & 3)));
     sbxi_wipe(s, sizeof *s);
 }

@@ -21,24 +21,26 @@ static int64_t sbxi_unix_ms(const int16_t part[6])
     return ((int64_t)sbxi_days(part[0], part[1], part[2]) * 86400 + seconds) * 1000;
 }
 
-/* Takes what `form` says off the front: a to f are the digits of the six parts,
-   other characters stand for themselves, in either case; T may be a space. */
-static bool sbxi_take_form(sbxi_span *s, const char *form, int16_t part[6])
+/* Reads what `form` says: a to f are the digits of the six parts, other characters
+   stand for themselves, in either case; T may be a space. Returns what follows,
+   or NULL. */
+static const char *sbxi_take_form(const char *s, const char *form, int16_t part[6])
 {
     for (; *form; form++) {
-        unsigned i = (unsigned)*form - 'a', left = i >= 6 ? 1 : i ? 2 : 4;
+        unsigned i = (unsigned)*form - 'a', left = i ? 2 : 4;
         int v = 0;
-        for (; left > 0; left--) {
-            char c = s->len ? *s->ptr : 0;
-            if (*form == 'T' && c == ' ') c = 'T';
-            if (i < 6 ? !sbxi_is_digit(c) : sbxi_lower(c) != sbxi_lower(*form)) return false;
-            v = v * 10 + c - '0';
-            s->ptr++;
-            s->len--;
+        if (i >= 6) {
+            if (sbxi_lower(*s) != sbxi_lower(*form) && (*form != 'T' || *s != ' ')) return NULL;
+            s++;
+            continue;
         }
-        if (i < 6) part[i] = (int16_t)v;
+        for (; left > 0; left--, s++) {
+            if (!sbxi_is_digit(*s)) return NULL;
+            v = v * 10 + *s - '0';
+        }
+        part[i] = (int16_t)v;
     }
-    return true;
+    return s;
 }
 
 /* A leap second counts as the next. */
@@ -50,45 +52,35 @@ static bool sbxi_is_date(const int16_t part[6])
 }
 
 /* RFC 3339: 2024-05-06T07:08:09.123456789Z, offset Z or +-hh:mm; a fraction is
-   cut to milliseconds. */
-static SBXI_MAYBE bool sbxi_parse_time(sbxi_span s, int64_t *unix_ms)
+   cut to milliseconds. What is none leaves *unix_ms alone. */
+static SBXI_MAYBE bool sbxi_parse_time(const char *s, int64_t *unix_ms)
 {
-    int16_t part[6], offset[6];
-    int ms = 0, scale = 100, minutes;
-    bool minus;
-    if (!sbxi_take_form(&s, "a-b-cTd:e:f", part) || !sbxi_is_date(part)) return false;
-    if (sbxi_take_form(&s, ".", part)) {
-        do {
-            if (!s.len || !sbxi_is_digit(*s.ptr)) return false;
-            ms += (*s.ptr++ - '0') * scale;
-            scale /= 10;
-        } while (--s.len && sbxi_is_digit(*s.ptr));
+    int16_t part[6], offset[6] = { 0 };
+    int ms = 0, scale = 100, sign;
+    s = sbxi_take_form(s, "a-b-cTd:e:f", part);
+    if (!s || !sbxi_is_date(part)) return false;
+    if (*s == '.') {
+        if (!sbxi_is_digit(*++s)) return false;
+        for (; sbxi_is_digit(*s); s++, scale /= 10) ms += (*s - '0') * scale;
     }
-    minus = sbxi_take_form(&s, "-", part);
-    if (minus || sbxi_take_form(&s, "+", part)) {
-        if (!sbxi_take_form(&s, "d:e", offset) || offset[3] > 23 || offset[4] > 59) return false;
-        minutes = offset[3] * 60 + offset[4];
-        part[4] = (int16_t)(minus ? part[4] + minutes : part[4] - minutes);
-    } else if (!sbxi_take_form(&s, "Z", part)) {
-        return false;
-    }
+    sign = *s == '+' ? -60 : 60;
+    s = sbxi_take_form(s, *s == '+' ? "+d:e" : *s == '-' ? "-d:e" : "Z", offset);
+    if (!s || *s || offset[3] > 23 || offset[4] > 59) return false;
+    ms += sign * 1000 * (offset[3] * 60 + offset[4]);
     *unix_ms = sbxi_unix_ms(part) + ms;
-    return s.len == 0;
+    return true;
 }
 
 /* The date of HTTP (IMF-fixdate): Sun, 06 Nov 1994 08:49:37 GMT. The name of
    the day is not looked at. */
-static SBXI_MAYBE bool sbxi_parse_http_date(sbxi_span s, int64_t *unix_ms)
+static SBXI_MAYBE bool sbxi_parse_http_date(const char *s, int64_t *unix_ms)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     int16_t part[6];
-    if (s.len != 29) return false;
-    s.ptr += 3;
-    if (!sbxi_take_form(&s, ", c ", part)) return false;
-    for (part[1] = 1; part[1] <= 12; part[1]++)
-        if (memcmp(months + 3 * part[1] - 3, s.ptr, 3) == 0) break;
-    s.ptr += 3;
-    if (!sbxi_take_form(&s, " a d:e:f GMT", part) || !sbxi_is_date(part)) return false;
+    if (strlen(s) != 29 || !sbxi_take_form(s + 3, ", c ", part)) return false;
+    for (part[1] = 0; part[1]++ < 12;)
+        if (memcmp(months + 3 * part[1] - 3, s + 8, 3) == 0) break;
+    if (!sbxi_take_form(s + 11, " a d:e:f GMT", part) || !sbxi_is_date(part)) return false;
     *unix_ms = sbxi_unix_ms(part);
     return true;
 }

@@ -1,8 +1,17 @@
 /* multipart - the parts of a multipart/form-data body, byte for byte as E2B's
    Python SDK (httpx) writes them. The data between two parts is the caller's. */
 
+/* Servers ignore the types of parts, so a small build has one for all. */
+#ifdef SBX_SMALL
+static sbxi_span sbxi_multipart_type(const char *filename)
+{
+    (void)filename;
+    return sbxi_span_of("application/octet-stream");
+}
+#else
+
 /* A type, then the file name extensions that mean it: what Python's mimetypes
-   says of the files people put into sandboxes. Servers ignore it. */
+   says of the files people put into sandboxes. */
 static const char *const sbxi_multipart_types[] = {
     "text/plain txt c h bat ksh pl srt",
     "text/x-python py",
@@ -76,27 +85,29 @@ static sbxi_span sbxi_multipart_type(const char *filename)
     return sbxi_span_of("application/octet-stream");
 }
 
+#endif
+
 /* `; key="value"`; value stays UTF-8, what would end or split it is replaced. */
 static void sbxi_multipart_param(sbxi_buf *b, const char *key, const char *value)
 {
-    static const char hex[] = "0123456789ABCDEF";
-    sbxi_buf_text(b, "; ");
     sbxi_buf_text(b, key);
-    sbxi_buf_text(b, "=\"");
     for (; *value; value++) {
         unsigned char c = (unsigned char)*value;
-        if (c == '\\') {
-            sbxi_buf_text(b, "\\\\");
-        } else if (c < 0x20 || c == '"') {
-            char text[3] = { '%', 0, 0 };
-            text[1] = hex[c >> 4];
-            text[2] = hex[c & 15];
-            sbxi_buf_add(b, text, 3);
+        if (c < 0x20 || c == '"') {
+            sbxi_percent_byte(b, c);
         } else {
+            if (c == '\\') sbxi_buf_add(b, value, 1);
             sbxi_buf_add(b, value, 1);
         }
     }
     sbxi_buf_text(b, "\"");
+}
+
+/* The head of the request ends with a new line of its own. */
+static void sbxi_multipart_line(sbxi_buf *b, bool first, const char *boundary)
+{
+    sbxi_buf_text(b, &"\r\n--"[first ? 2 : 0]);
+    sbxi_buf_text(b, boundary);
 }
 
 /* Appends the head of a part; its data follows it directly. */
@@ -104,11 +115,9 @@ static SBXI_MAYBE int sbxi_multipart_part(sbxi_buf *b, const char *boundary, boo
     const char *field, const char *filename)
 {
     sbxi_span type = sbxi_multipart_type(filename);
-    sbxi_buf_text(b, first ? "--" : "\r\n--");
-    sbxi_buf_text(b, boundary);
-    sbxi_buf_text(b, "\r\nContent-Disposition: form-data");
-    sbxi_multipart_param(b, "name", field);
-    sbxi_multipart_param(b, "filename", filename);
+    sbxi_multipart_line(b, first, boundary);
+    sbxi_multipart_param(b, "\r\nContent-Disposition: form-data; name=\"", field);
+    sbxi_multipart_param(b, "; filename=\"", filename);
     sbxi_buf_text(b, "\r\nContent-Type: ");
     sbxi_buf_add(b, type.ptr, type.len);
     return sbxi_buf_text(b, "\r\n\r\n");
@@ -117,7 +126,6 @@ static SBXI_MAYBE int sbxi_multipart_part(sbxi_buf *b, const char *boundary, boo
 /* Appends what follows the data of the last part. */
 static SBXI_MAYBE int sbxi_multipart_end(sbxi_buf *b, const char *boundary)
 {
-    sbxi_buf_text(b, "\r\n--");
-    sbxi_buf_text(b, boundary);
+    sbxi_multipart_line(b, false, boundary);
     return sbxi_buf_text(b, "--\r\n");
 }

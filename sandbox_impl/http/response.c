@@ -113,14 +113,13 @@ static bool sbxi_http_is_blank(char c) { return (unsigned char)(c - 1) < 0x20; }
 /* The words of a Connection header; others than these two say nothing to us. */
 static bool sbxi_http_connection(sbx_http_reader *r, const char *p)
 {
-    while (*p) {
-        sbxi_span word = { p, 0 };
-        for (; *p && *p != ',' && !sbxi_http_is_blank(*p); p++) word.len++;
+    for (;;) {
+        sbxi_span word = { p, strcspn(p, ", \t") };
         if (sbxi_span_is_nocase(word, "close")) r->seen_ |= SBXI_HTTP_CLOSE;
         if (sbxi_span_is_nocase(word, "keep-alive")) r->seen_ |= SBXI_HTTP_KEEP;
-        if (*p) p++;
+        p += word.len;
+        if (!*p++) return true;
     }
-    return true;
 }
 
 static bool sbxi_http_coding(sbx_http_reader *r, sbxi_span value)

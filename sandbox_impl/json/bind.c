@@ -190,7 +190,7 @@ static void sbxi_bind_scalar(sbxi_bind *b, const sbxi_field *f, char *member,
     const sbx_json_event *ev)
 {
     bool text = f->type == SBXI_T_TEXT;
-    size_t cap = text ? f->arg : sizeof b->text;
+    size_t cap = text ? f->arg : sizeof b->text - 1;
     sbxi_span s;
     char *out = text ? member : b->text;
     if (ev->type != SBX_JSON_STRING && (ev->type != SBX_JSON_NUMBER || f->type > SBXI_T_INT64))
@@ -199,11 +199,15 @@ static void sbxi_bind_scalar(sbxi_bind *b, const sbxi_field *f, char *member,
     if (ev->flags & SBX_JSON_MORE) return;
     s.ptr = out;
     s.len = b->total + ev->len;
-    if (text) sbxi_put_text(member, cap, member, s.len);
-    else if (s.len > cap) return;
-    else if (f->type <= SBXI_T_INT64) sbxi_bind_number(f->type, member, s);
+    if (text) {
+        sbxi_put_text(member, cap, member, s.len);
+        return;
+    }
+    if (s.len > cap) return;
+    b->text[s.len] = 0;
+    if (f->type <= SBXI_T_INT64) sbxi_bind_number(f->type, member, s);
     else if (f->type == SBXI_T_ENUM) sbxi_bind_enum(f->sub, member, s);
-    else sbxi_parse_time(s, (int64_t *)(void *)member);
+    else sbxi_parse_time(b->text, (int64_t *)(void *)member);
 }
 
 static void sbxi_bind_push(sbxi_bind *b, const void *shape, size_t base)

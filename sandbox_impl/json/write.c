@@ -48,13 +48,13 @@ SBX_API void sbx_json_end_array(sbx_json_writer *w) { sbxi_json_close(w, "]"); }
 /* The escape of c into out[6]. */
 static size_t sbxi_json_escape(char *out, unsigned char c)
 {
-    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt", hex[] = "0123456789abcdef";
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
     const char *at = (const char *)memchr(from, c, 7);
     out[0] = '\\';
     out[1] = at ? to[at - from] : 'u';
     out[2] = out[3] = '0';
-    out[4] = hex[c >> 4];
-    out[5] = hex[c & 15];
+    out[4] = sbxi_hex[c >> 4];
+    out[5] = (char)(sbxi_hex[c & 15] | 0x20);
     return at ? 2 : 6;
 }
 

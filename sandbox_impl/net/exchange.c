@@ -419,10 +419,12 @@ static int sbxi_exchange_send(sbxi_exchange *x)
 static int sbxi_exchange_recv(sbxi_exchange *x)
 {
     unsigned i;
-    for (i = 0; i < SBXI_READS_A_RUN || sbxi_conn_holds(x->conn); i++) {
+    for (i = 0;; i++) {
         int rc = SBX_PENDING;
         if (x->rx_pos < x->rx_len || x->paused) rc = sbxi_exchange_feed(x);
         if (rc != SBX_PENDING) return rc;
+        /* only here: with nothing held that no socket would tell of */
+        if (i >= SBXI_READS_A_RUN && !sbxi_conn_holds(x->conn)) break;
         rc = sbxi_exchange_read(x, SBX_IO_BYTES);
         if (rc != SBX_OK) return rc;
         if (!x->rx_len) return sbx_http_end(&x->http);

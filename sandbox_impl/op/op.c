@@ -141,7 +141,6 @@ static void sbxi_op_clean(sbx_op *op)
     sbxi_buf_free(&op->out.text);
     sbxi_buf_free(&op->url);
     sbxi_buf_free(&op->block);
-    sbxi_buf_free(&op->scratch);
     sbxi_buf_free(&op->captured[0].buf);
     sbxi_buf_free(&op->captured[1].buf);
     sbx_free(op->kept);
@@ -311,6 +310,8 @@ static void sbxi_op_answered(sbx_op *op, int rc)
 {
     if (rc == SBX_OK) rc = sbxi_reply_end(op);
     if (rc == SBX_E_NETWORK && op->x.sent) op->cut = true;
+    if (rc == SBX_E_BAD_JSON && !op->x.stop)
+        rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));
     /* the command's end has come; that the rest was cut changes nothing */
     if (rc == SBX_E_NETWORK && op->route->recv == SBXI_RECV_EVENTS && op->ended) rc = SBX_OK;
     if (op->probing) {
@@ -475,7 +476,7 @@ SBX_API int sbx_poll(sbx_client *client, uint32_t timeout_ms, size_t *running)
 static void sbxi_op_init(sbx_op *op, const sbxi_call *k)
 {
     const sbx_alloc *a = &k->client->link.alloc;
-    size_t limit = 0;
+    size_t limit = SBX_MAX_REQUEST;
     op->client = k->client;
     op->feature = k->feature;
     op->args = k->args;
@@ -485,7 +486,6 @@ static void sbxi_op_init(sbx_op *op, const sbxi_call *k)
     sbxi_buf_init(&op->out.text, a, SBX_MAX_REQUEST);
     sbxi_buf_init(&op->url, a, SBXI_MAX_URL);
     sbxi_buf_init(&op->block, a, SBX_MAX_RESULT);
-    sbxi_buf_init(&op->scratch, a, SBX_MAX_REQUEST);
     if (op->feature == SBX_FEATURE_COMMAND_RUN
         && !sbxi_size_add(&limit, op->args.of.command.o.capture_limit, sizeof(sbxi_owned) + 1))
         limit = SIZE_MAX;

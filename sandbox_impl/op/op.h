@@ -100,8 +100,7 @@ struct sbx_op {
     sbxi_outgoing out;
     sbxi_buf url;           /* base URL of the exchange, expanded */
     sbxi_buf block;         /* the result that is being bound */
-    sbxi_buf scratch;       /* texts a provider composes for its tables */
-    sbxi_capture captured[2];
+    sbxi_capture captured[2]; /* else for texts a provider composes */
     sbx_call call;
     sbxi_args args;
     sbx_error error;

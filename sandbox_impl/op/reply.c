@@ -12,21 +12,27 @@ static const sbx_sink *sbxi_op_sink(const sbx_op *op, unsigned id)
     return id == 2 ? &op->args.of.command.o.err : &op->args.of.command.o.out;
 }
 
-/* Keeps output that has no sink, up to the limit. */
+/* Keeps output that has no sink, up to the limit, which leaves room for a NUL. */
 static int sbxi_op_capture(sbx_op *op, unsigned id, const void *data, size_t len)
 {
     sbxi_capture *c = &op->captured[id == 2];
-    size_t limit = op->args.of.command.o.capture_limit, room = 0;
-    int rc = SBX_OK;
-    if (limit == 0) return SBX_OK;
-    if (!c->buf.data) rc = sbxi_block_start(&c->buf);
-    if (rc == SBX_OK) {
-        room = limit - (c->buf.len - sizeof(sbxi_owned));
-        rc = sbxi_buf_add(&c->buf, data, SBXI_MIN(room, len));
-    }
-    if (rc != SBX_OK) return rc;
-    if (len > room) c->cut += len - room;
-    return SBX_OK;
+    size_t n;
+    if (!op->args.of.command.o.capture_limit) return SBX_OK;
+    if (!c->buf.data && sbxi_block_start(&c->buf) != SBX_OK) return c->buf.status;
+    n = SBXI_MIN(c->buf.max - 1 - c->buf.len, len);
+    c->cut += len - n;
+    return sbxi_buf_add(&c->buf, data, n);
+}
+
+/* Takes note of what a callback answered: its failure is the user's word, neither
+   retried nor looked into. */
+static int sbxi_op_said(sbx_op *op, int rc)
+{
+    op->mid_stream = true;
+    if (op->cancelled) return SBX_E_CANCELLED;
+    op->asleep = rc == SBX_E_AGAIN;
+    op->x.stop = rc != SBX_OK && !op->asleep;
+    return rc;
 }
 
 /* Gives bytes to the sink of a stream. SBX_E_AGAIN: it took nothing. */
@@ -38,13 +44,8 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     op->mid_stream = true;
     if (!s->put)
         return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
-    op->client->callbacks++;
     rc = s->put(s->ctx, data, len);
-    op->client->callbacks--;
-    if (op->cancelled) return SBX_E_CANCELLED;
-    op->asleep = rc == SBX_E_AGAIN;
-    op->x.stop = rc != SBX_OK && rc != SBX_E_AGAIN;
-    return rc > 0 ? SBX_E_SINK : rc;
+    return sbxi_op_said(op, rc > 0 ? SBX_E_SINK : rc);
 }
 
 /* A daemon that knows links says so beside the type of their target. */
@@ -58,8 +59,6 @@ static int sbxi_op_item(void *ctx, void *item)
     sbx_op *op = (sbx_op *)ctx;
     sbxi_args *a = &op->args;
     int rc = SBX_OK;
-    op->mid_stream = true;
-    op->client->callbacks++;
     switch (op->feature) {
     case SBX_FEATURE_SANDBOX_LIST:
         rc = a->each.sandbox(a->ctx, (const sbx_sandbox_info *)item);
@@ -75,10 +74,7 @@ static int sbxi_op_item(void *ctx, void *item)
                                    sizeof(sbx_file_info));
         if (!op->result) rc = SBX_E_NOMEM;
     }
-    op->client->callbacks--;
-    if (op->cancelled) return SBX_E_CANCELLED;
-    op->x.stop = rc != SBX_OK;
-    return rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc;
+    return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
 }
 
 /* A piece of base64 text inside a message. */
@@ -100,21 +96,41 @@ static int sbxi_op_piece(void *ctx, unsigned id, const char *text, size_t len, b
     return SBX_PENDING;
 }
 
-/* ---- streams of envelopes ------------------------------------------------- */
+/* ---- JSON, and streams of envelopes with JSON ------------------------------- */
 
-static int sbxi_frame_begin(void *ctx, unsigned flags, uint32_t len)
+/* What the JSON that comes now is bound to: the explanation of an unhappy reply, a
+   message of a stream, a result, items. */
+static int sbxi_reply_bind(sbx_op *op)
 {
-    sbx_op *op = (sbx_op *)ctx;
     sbxi_reply *r = &op->reply;
-    (void)flags;
-    (void)len;
-    memset(&r->of.event, 0, sizeof r->of.event);
+    const sbxi_route *route = op->route;
+    int rc = SBX_OK;
+    r->json_started = true;
+    memset(&r->of, 0, sizeof r->of);
     memset(&op->base64, 0, sizeof op->base64);
-    sbxi_bind_init(&r->bind, op->route->reply, NULL, &r->of.event);
+    if (!r->happy) {
+        sbxi_bind_init(&r->bind, op->client->provider->fault, NULL, &r->of.fault);
+    } else if (route->recv == SBXI_RECV_EVENTS) {
+        sbxi_bind_init(&r->bind, route->reply, NULL, &r->of.event);
+    } else {
+        rc = sbxi_block_start(&op->block);
+        if (route->recv == SBXI_RECV_EACH)
+            sbxi_bind_each(&r->bind, route->reply, &op->block);
+        else
+            sbxi_bind_init(&r->bind, route->reply, &op->block, NULL);
+    }
+    r->bind.item = sbxi_op_item;
     r->bind.piece = sbxi_op_piece;
     r->bind.ctx = op;
     sbx_json_init(&r->json, sbxi_bind_event, &r->bind);
-    return SBX_OK;
+    return rc;
+}
+
+static int sbxi_frame_begin(void *ctx, unsigned flags, uint32_t len)
+{
+    (void)flags;
+    (void)len;
+    return sbxi_reply_bind((sbx_op *)ctx);
 }
 
 /* The slices are small enough for what they decode to fit op->piece. */
@@ -151,22 +167,23 @@ static int32_t sbxi_retry_after(const sbx_op *op, sbxi_span value)
     int64_t date;
     if (sbxi_parse_u64(value, UINT64_MAX, &s))
         return s > INT32_MAX / 1000 ? INT32_MAX : (int32_t)s * 1000;
-    if (!n->unix_ms || !sbxi_parse_http_date(value, &date)) return -1;
+    if (!n->unix_ms || !sbxi_parse_http_date(value.ptr, &date)) return -1;
     date -= n->unix_ms(n->ctx);
     return date < 0 ? 0 : date > INT32_MAX ? INT32_MAX : (int32_t)date;
 }
 
 /* The next page's token; a service that repeats one would never end. */
-static int sbxi_reply_token(sbx_op *op, sbxi_span token, bool cut)
+static int sbxi_reply_token(sbx_op *op, const char *token, bool cut)
 {
     const char *now = op->args.of.list.token;
-    if (cut || token.len >= sizeof op->held.token)
+    size_t len = strlen(token);
+    if (cut || len >= sizeof op->held.token)
         return sbxi_op_fail(op, SBX_E_TOO_LARGE,
                             SBXI_TEXT("a page token is longer than SBX_MAX_TOKEN"));
-    if (now && strcmp(now, token.ptr) == 0)
+    if (now && strcmp(now, token) == 0)
         return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the list repeats a page"));
-    memcpy(op->held.token, token.ptr, token.len + 1);
-    op->reply.more = token.len > 0;
+    memcpy(op->held.token, token, len + 1);
+    op->reply.more = len > 0;
     return SBX_OK;
 }
 
@@ -174,38 +191,15 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
 {
     sbx_op *op = (sbx_op *)ctx;
     sbxi_reply *r = &op->reply;
-    sbxi_span n = sbxi_span_of(name), v = sbxi_span_of(value);
+    sbxi_span v = sbxi_span_of(value);
     const char *page = op->client->provider->page_header;
-    if (sbxi_span_is(n, "retry-after")) {
+    if (strcmp(name, "retry-after") == 0)
         r->retry_after_ms = sbxi_retry_after(op, v);
-    } else if (sbxi_span_is(n, "should-retry")) {
+    else if (strcmp(name, "should-retry") == 0)
         r->should_retry = sbxi_span_is_nocase(v, "true") ? SBX_YES : SBX_NO;
-    } else if (page && op->x.http.head_.status < 300 && sbxi_span_is(n, page)) {
-        return sbxi_reply_token(op, v, cut);
-    }
+    else if (page && strcmp(name, page) == 0 && op->x.http.head_.status < 300)
+        return sbxi_reply_token(op, value, cut);
     return SBX_OK;
-}
-
-static int sbxi_reply_bind(sbx_op *op)
-{
-    sbxi_reply *r = &op->reply;
-    const sbxi_route *route = op->route;
-    int rc = SBX_OK;
-    r->json_started = true;
-    if (!r->happy) {
-        memset(&r->of.fault, 0, sizeof r->of.fault);
-        sbxi_bind_init(&r->bind, op->client->provider->fault, NULL, &r->of.fault);
-    } else {
-        rc = sbxi_block_start(&op->block);
-        if (route->recv == SBXI_RECV_EACH)
-            sbxi_bind_each(&r->bind, route->reply, &op->block);
-        else
-            sbxi_bind_init(&r->bind, route->reply, &op->block, NULL);
-    }
-    r->bind.item = sbxi_op_item;
-    r->bind.ctx = op;
-    sbx_json_init(&r->json, sbxi_bind_event, &r->bind);
-    return rc;
 }
 
 static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
@@ -213,17 +207,14 @@ static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
     static const sbxi_connect_events frames = { sbxi_frame_begin, sbxi_frame_data, sbxi_frame_end };
     sbx_op *op = (sbx_op *)ctx;
     sbxi_reply *r = &op->reply;
+    uint8_t recv = op->route->recv;
     r->http = head->status;
     r->happy = head->status >= 200 && head->status < 300;
     if (head->gzip)
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the reply is compressed though not asked for"));
-    if (r->happy && op->route->recv == SBXI_RECV_EVENTS) {
-        sbxi_connect_init(&op->frame, &frames, op);
-        return SBX_OK;
-    }
-    if (r->happy && (op->route->recv == SBXI_RECV_SINK || op->route->recv == SBXI_RECV_NOTHING))
-        return SBX_OK;
+    sbxi_connect_init(&op->frame, &frames, op);
+    if (r->happy && (recv == SBXI_RECV_NOTHING || recv >= SBXI_RECV_SINK)) return SBX_OK;
     return sbxi_reply_bind(op);
 }
 
@@ -239,21 +230,10 @@ static int sbxi_reply_json(sbx_op *op, const char *data, size_t len)
     }
     rc = sbx_json_feed(&r->json, data, len, NULL);
     if (!r->happy) return SBX_OK;
-    if (rc == SBX_E_BAD_JSON)
-        return sbxi_op_fail(op, SBX_E_PROTOCOL,
-            SBXI_TEXT("the reply is not JSON: is this the right URL?"));
     if (rc == SBX_E_TOO_LARGE)
         sbxi_op_fail(op, rc, SBXI_TEXT("the reply is larger than SBX_MAX_RESULT or deeper than "
                              "SBX_MAX_JSON_DEPTH"));
     return rc;
-}
-
-static int sbxi_reply_frames(sbx_op *op, const char *data, size_t len, size_t *used)
-{
-    int rc = sbxi_connect_feed(&op->frame, data, len, used);
-    if (rc != SBX_E_BAD_JSON && rc != SBX_E_PROTOCOL) return rc;
-    return sbxi_op_fail(op, SBX_E_PROTOCOL,
-        SBXI_TEXT("the stream does not hold to the protocol"));
 }
 
 static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used)
@@ -270,7 +250,7 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
         if (rc == SBX_E_AGAIN) *used = 0;
         break;
     case SBXI_RECV_EVENTS:
-        rc = sbxi_reply_frames(op, data, len, used);
+        rc = sbxi_connect_feed(&op->frame, data, len, used);
         break;
     default:
         rc = sbxi_reply_json(op, data, len);
@@ -285,55 +265,59 @@ static const sbx_http_events sbxi_reply_events = { sbxi_reply_header, sbxi_reply
 static int sbxi_reply_wake(sbx_op *op)
 {
     size_t used;
-    int rc = SBX_OK;
+    int rc;
     op->asleep = false;
     op->x.since = sbxi_now(&op->client->link);
-    if (op->held_len) rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
-    if (rc == SBX_E_AGAIN) return rc;
-    if (rc == SBX_OK && op->held_len) {
-        op->held_len = 0;
-        rc = sbxi_reply_frames(op, NULL, 0, &used);
-    }
-    return rc;
+    if (!op->held_len) return SBX_OK;
+    rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
+    if (rc != SBX_OK) return rc;
+    op->held_len = 0;
+    return sbxi_connect_feed(&op->frame, NULL, 0, &used);
 }
 
 /* ---- the end of a response ------------------------------------------------ */
 
 static bool sbxi_rule_fits(const sbxi_rule *rule, const sbxi_fault *f, int http, uint8_t host)
 {
-    uint8_t on = rule->when & (SBXI_ON_CONTROL | SBXI_ON_SANDBOX);
+    unsigned on = rule->when & (SBXI_ON_CONTROL | SBXI_ON_SANDBOX);
     if ((on && on != SBXI_ON_CONTROL << host) || (rule->http && rule->http != http)) return false;
     if (!rule->text) return true;
-    if (rule->when & SBXI_HAS) return sbxi_find(sbxi_span_of(f->message), rule->text) != NULL;
+    if (rule->when & SBXI_HAS) return strstr(f->message, rule->text) != NULL;
     return strcmp(f->word, rule->text) == 0;
 }
 
 /* What HTTP itself says, where neither route nor provider knows better. */
-static const sbxi_rule sbxi_http_rules[] = {
-    { NULL, 400, SBX_E_REFUSED, 0 }, { NULL, 401, SBX_E_AUTH, 0 },
-    { NULL, 403, SBX_E_DENIED, 0 }, { NULL, 404, SBX_E_NOT_FOUND, 0 },
-    { NULL, 409, SBX_E_CONFLICT, 0 }, { NULL, 413, SBX_E_TOO_LARGE, 0 },
-    { NULL, 422, SBX_E_REFUSED, 0 }, { NULL, 429, SBX_E_RATE_LIMITED, 0 },
-    { NULL, 499, SBX_E_CANCELLED, 0 }, { NULL, 501, SBX_E_UNSUPPORTED_HOST, 0 },
-    { NULL, 502, SBX_E_BUSY, 0 }, { NULL, 503, SBX_E_BUSY, 0 }, { NULL, 504, SBX_E_BUSY, 0 },
-    { NULL, 505, SBX_E_UNSUPPORTED_HOST, 0 }, { NULL, 507, SBX_E_NO_SPACE, 0 },
-    { NULL, 0, 0, 0 }
-};
+static int sbxi_http_meaning(int http)
+{
+    static const struct { uint8_t http; int8_t status; } rows[] = {
+#define SBXI_ROW(http, status) { http - 400, SBX_E_##status }
+        SBXI_ROW(400, REFUSED), SBXI_ROW(401, AUTH), SBXI_ROW(403, DENIED),
+        SBXI_ROW(404, NOT_FOUND), SBXI_ROW(409, CONFLICT), SBXI_ROW(413, TOO_LARGE),
+        SBXI_ROW(422, REFUSED), SBXI_ROW(429, RATE_LIMITED), SBXI_ROW(499, CANCELLED),
+        SBXI_ROW(501, UNSUPPORTED_HOST), SBXI_ROW(502, BUSY), SBXI_ROW(503, BUSY),
+        SBXI_ROW(504, BUSY), SBXI_ROW(505, UNSUPPORTED_HOST), SBXI_ROW(507, NO_SPACE)
+#undef SBXI_ROW
+    };
+    size_t i;
+    for (i = 0; i < SBXI_LEN(rows); i++)
+        if (rows[i].http + 400 == http) return rows[i].status;
+    return http >= 500 || http < 300 ? SBX_E_SERVER : SBX_E_PROTOCOL; /* < 300: in a stream */
+}
 
-/* The status a fault stands for: the route's rules, the provider's, HTTP's. */
+/* The status of the first rule that fits, 0: none does. */
+static int sbxi_rules_say(const sbx_op *op, const sbxi_rule *rule, const sbxi_fault *f, int http)
+{
+    while (rule->status && !sbxi_rule_fits(rule, f, http, op->route->host)) rule++;
+    return rule->status;
+}
+
+/* The status a fault stands for: by the route's rules, the provider's, HTTP's. */
 static int sbxi_fault_status(const sbx_op *op, const sbxi_fault *f, int http)
 {
-    const sbxi_rule *lists[3];
-    size_t i;
-    lists[1] = op->client->provider->rules;
-    lists[0] = op->route->rules ? lists[1] + op->route->rules : NULL;
-    lists[2] = sbxi_http_rules;
-    for (i = 0; i < 3; i++) {
-        const sbxi_rule *rule = lists[i];
-        for (; rule && rule->status; rule++)
-            if (sbxi_rule_fits(rule, f, http, op->route->host)) return rule->status;
-    }
-    return http >= 500 || http < 300 ? SBX_E_SERVER : SBX_E_PROTOCOL; /* < 300: in a stream */
+    const sbxi_rule *all = op->client->provider->rules;
+    int status = op->route->rules ? sbxi_rules_say(op, all + op->route->rules, f, http) : 0;
+    if (!status) status = sbxi_rules_say(op, all, f, http);
+    return status ? status : sbxi_http_meaning(http);
 }
 
 /* Puts a fault into the error and returns its meaning. */
@@ -374,8 +358,7 @@ static int sbxi_reply_end(sbx_op *op)
         r->no = rc == SBXI_MEANS_NO;
         return r->no ? SBX_OK : rc;
     }
-    if (op->route->recv == SBXI_RECV_EVENTS && !op->ended)
-        return sbxi_op_fail(op, SBX_E_NO_END, NULL);
+    if (op->route->recv == SBXI_RECV_EVENTS) return op->ended ? SBX_OK : SBX_E_NO_END;
     if (!r->json_started) return SBX_OK;
     rc = sbx_json_end(&r->json);
     if (rc == SBX_OK && op->route->recv == SBXI_RECV_RESULT) {
@@ -383,18 +366,11 @@ static int sbxi_reply_end(sbx_op *op)
         if (op->feature >= SBX_FEATURE_FILES_READ) sbxi_file_fix((sbx_file_info *)op->result);
         sbxi_block_take(&op->block);
     }
-    if (rc == SBX_E_BAD_JSON)
-        rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));
     return rc;
 }
 
 static void sbxi_reply_clear(sbx_op *op)
 {
-    sbxi_reply *r = &op->reply;
-    r->http = 0;
-    r->happy = r->no = r->json_started = false;
-    r->raw_len = 0;
-    r->retry_after_ms = -1;
-    r->should_retry = SBX_DEFAULT;
-    r->more = false;
+    memset(&op->reply, 0, offsetof(sbxi_reply, json));
+    op->reply.retry_after_ms = -1;
 }

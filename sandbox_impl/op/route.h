@@ -108,7 +108,7 @@ typedef struct sbxi_list_args {
     sbx_sandbox_query q;
     const char *metadata, *state, *order, *after; /* as the query says them */
     const char *token, *limit;
-    char after_text[32], limit_text[12];
+    char after_text[32], limit_text[SBXI_DECIMAL_MAX + 1];
     sbx_page *page;
 } sbxi_list_args;
 

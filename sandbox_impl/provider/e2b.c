@@ -435,23 +435,16 @@ static int sbxi_e2b_on_event(sbx_op *op)
     if (!op->started && !e->start)
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the command's stream does not begin with its start"));
-    if (e->start) {
-        op->started = true;
-        op->pid = e->pid;
-        op->mid_stream = true;
-        op->client->callbacks++;
-        if (o->started) o->started(o->started_ctx, e->pid);
-        op->client->callbacks--;
-        if (op->cancelled) return SBX_E_CANCELLED;
+    if (e->end) op->ended = true;
+    if (e->end && result) {
+        result->exit_code = e->exit_code;
+        memcpy(result->reason, e->reason, sizeof result->reason);
     }
-    if (e->end) {
-        op->ended = true;
-        if (result) {
-            result->exit_code = e->exit_code;
-            memcpy(result->reason, e->reason, sizeof result->reason);
-        }
-    }
-    return SBX_OK;
+    if (!e->start) return SBX_OK;
+    op->started = true;
+    op->pid = e->pid;
+    if (o->started) o->started(o->started_ctx, e->pid);
+    return sbxi_op_said(op, SBX_OK);
 }
 
 /* ---- steps ---------------------------------------------------------------- */
@@ -520,7 +513,7 @@ static int sbxi_e2b_create_step(sbx_op *op)
 static int sbxi_e2b_metadata(sbx_op *op)
 {
     const sbx_pairs *p = &op->args.of.list.q.metadata;
-    sbxi_buf *out = &op->scratch, *word = &op->block;
+    sbxi_buf *out = &op->captured[0].buf, *word = &op->block;
     size_t i;
     sbxi_buf_clear(out);
     for (i = 0; i < p->count * 2; i++) {
@@ -555,7 +548,7 @@ static int sbxi_e2b_list_begin(sbx_op *op)
         a->after = a->after_text;
     }
     if (a->page && a->page->limit) {
-        sbxi_print_u64(a->limit_text, (uint32_t)a->page->limit); /* zeroed: ends in a NUL */
+        a->limit_text[sbxi_print_u64(a->limit_text, (uint32_t)a->page->limit)] = 0;
         a->limit = a->limit_text;
     }
     if (a->page && a->page->next_token[0]) a->token = a->page->next_token;

@@ -182,16 +182,16 @@ TEST(time_rfc3339)
     for (k = 0; k < SBXI_LEN(rows); k++) {
         int64_t ms = 42;
         test_row = rows[k].text;
-        CHECK(sbxi_parse_time(sbxi_span_of(rows[k].text), &ms));
+        CHECK(sbxi_parse_time(rows[k].text, &ms));
         CHECK_INT(ms, rows[k].ms);
         /* Every beginning of it is refused, and nothing beyond is read. */
         for (n = 0; n < strlen(rows[k].text); n++) {
             char *part = (char *)malloc(n + 1);
-            sbxi_span s = { part, n };
             REQUIRE(part != NULL);
             memcpy(part, rows[k].text, n);
+            part[n] = 0;
             ms = 42;
-            CHECK(!sbxi_parse_time(s, &ms) && ms == 42);
+            CHECK(!sbxi_parse_time(part, &ms) && ms == 42);
             free(part);
         }
     }
@@ -210,9 +210,9 @@ TEST(time_rfc3339_refuses)
         "2024/01/01T00:00:00Z", "2024-01-01X00:00:00Z" };
     size_t k;
     for (k = 0; k < SBXI_LEN(bad); k++) {
-        int64_t ms;
+        int64_t ms = 42;
         test_row = bad[k];
-        CHECK(!sbxi_parse_time(sbxi_span_of(bad[k]), &ms));
+        CHECK(!sbxi_parse_time(bad[k], &ms) && ms == 42);
     }
     test_row = NULL;
 }
@@ -227,7 +227,7 @@ TEST(time_every_day_is_one_later)
             for (d = 1; d <= days[m - 1] + (m == 2 && ((y % 4 == 0 && y % 100 != 0) || y % 400 == 0)); d++) {
                 char text[40];
                 snprintf(text, sizeof text, "%04d-%02d-%02dT00:00:00Z", y, m, d);
-                if (!sbxi_parse_time(sbxi_span_of(text), &ms) || ms != want) {
+                if (!sbxi_parse_time(text, &ms) || ms != want) {
                     test_row = text;
                     CHECK_INT(ms, want);
                     return;
@@ -252,7 +252,7 @@ TEST(time_printed_is_read_back)
     }
     for (at = 0; at < 253402300799999; at += 86399999u * 991) {
         sbxi_print_time(text, at);
-        REQUIRE(sbxi_parse_time(sbxi_span_of(text), &ms));
+        REQUIRE(sbxi_parse_time(text, &ms));
         CHECK(ms <= at && at - ms < 1000);
     }
 }
@@ -267,19 +267,19 @@ TEST(time_http_date)
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     int64_t ms, iso;
     size_t k;
-    CHECK(sbxi_parse_http_date(sbxi_span_of(good), &ms));
+    CHECK(sbxi_parse_http_date(good, &ms));
     CHECK_INT(ms, 784111777000);
     for (k = 0; k < 12; k++) {
         char text[40];
         snprintf(text, sizeof text, "Xxx, 07 %.3s 2023 01:02:03 GMT", months + 3 * k);
-        REQUIRE(sbxi_parse_http_date(sbxi_span_of(text), &ms));
+        REQUIRE(sbxi_parse_http_date(text, &ms));
         snprintf(text, sizeof text, "2023-%02d-07T01:02:03Z", (int)k + 1);
-        REQUIRE(sbxi_parse_time(sbxi_span_of(text), &iso));
+        REQUIRE(sbxi_parse_time(text, &iso));
         CHECK_INT(ms, iso);
     }
     for (k = 0; k < SBXI_LEN(bad); k++) {
         test_row = bad[k];
-        CHECK(!sbxi_parse_http_date(sbxi_span_of(bad[k]), &ms));
+        CHECK(!sbxi_parse_http_date(bad[k], &ms));
     }
     test_row = NULL;
 }

@@ -15,6 +15,9 @@
 
 #define PEER_UNUSED __attribute__((unused))
 
+/* A turn names only what matters in it. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 typedef struct ptext { char *p; size_t len, cap; } ptext;
 
 static PEER_UNUSED void pt_add(ptext *t, const void *data, size_t n)
@@ -437,16 +440,17 @@ static int peer_send(void *ctx, void *pc, const void *buf, size_t len, size_t *s
     size_t n = len;
     if (!c->opened || c->closed) peer_complain(p, "send() on a closed connection");
     if (!len) peer_complain(p, "send() of nothing");
-    if (peer_tired(p) || peer_fails(p, P_SEND)) return SBX_E_NETWORK;
+    if (peer_tired(p)) return SBX_E_NETWORK;
+    if (peer_fails(p, P_SEND)) {
+        c->reset = true; /* nothing comes back either */
+        return SBX_E_NETWORK;
+    }
     if ((c->shut || c->reset) && p->now >= c->out_from && !c->deaf) return SBX_E_NETWORK;
     if (!peer_writable(p, c)) return SBX_E_AGAIN;
     if (p->would_block && !c->can_write) return SBX_E_AGAIN;
     c->can_write = false;
     if (p->send_max && n > p->send_max) n = p->send_max;
     if (p->window && n > p->window - c->in.len) n = p->window - c->in.len;
-    if (!c->head_len) {
-        /* the body is looked at only after its head */
-    }
     pt_add(&c->in, buf, n);
     *sent = n;
     peer_look(p, c);

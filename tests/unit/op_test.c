@@ -2031,6 +2031,27 @@ TEST(long_lists_in_little_memory)
     rig_end(&r);
 }
 
+/* Limits of every length, the longest too, reach the query as they are. */
+TEST(page_limits)
+{
+    static const int32_t limits[] = { 1, 99, 12345678, 1234567890, INT32_MAX };
+    size_t i;
+    for (i = 0; i < sizeof limits / sizeof *limits; i++) {
+        turn turns[] = { { NULL, 200, 0, "[]" } };
+        char line[64];
+        rig r;
+        sbx_page page = { 0 };
+        size_t n = 0;
+        turns[0].expect = line;
+        snprintf(line, sizeof line, "GET /v2/sandboxes?limit=%ld HTTP/1.1\r\n", (long)limits[i]);
+        BEGIN(&r, turns);
+        page.limit = limits[i];
+        CHECK_INT(sbx_sandbox_list(r.c, NULL, &page, each_count, &n, NULL), SBX_OK);
+        CHECK(!page.has_next);
+        rig_end(&r);
+    }
+}
+
 TEST(paging)
 {
     turn turns[] = {
@@ -2535,6 +2556,30 @@ TEST(polling_only)
     CHECK_INT(sbx_poll(r.c, 1, NULL), SBX_E_NO_WAIT);
     sbx_op_release(op);
     rig_end(&r);
+}
+
+/* The last byte of a reply may come with the last read of a turn. */
+TEST(replies_of_every_length)
+{
+    size_t len;
+    for (len = 0; len < 140; len++) {
+        turn turns[] = { { T_READ, 200, 0 } };
+        rig r;
+        char *data = pattern(len);
+        picky k = { 0 };
+        uint64_t start;
+        turns[0].body = data;
+        turns[0].body_len = len;
+        BEGIN(&r, turns);
+        r.p->recv_max = 1;
+        start = r.p->now;
+        CHECK_INT(sbx_files_read(r.s, "/f", NULL, picky_sink(&k), NULL), SBX_OK);
+        CHECK_MEM(k.got.p, k.got.len, data, len);
+        CHECK_INT(r.p->now, start);
+        pt_free(&k.got);
+        free(data);
+        rig_end(&r);
+    }
 }
 
 /* ---- many at once -------------------------------------------------------------- */
