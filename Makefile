@@ -80,6 +80,7 @@ endif
 
 TEST_CFLAGS = -std=gnu99 -g -O1 -Wall -Wextra -Wno-unused-function -I. -Itests $(SAN)
 UNIT = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
+FAULT = $(patsubst tests/fault/%.c,$(BUILD)/fault/%,$(sort $(wildcard tests/fault/*_test.c)))
 LIVE = $(patsubst tests/live/%.c,$(BUILD)/live/%,$(sort $(wildcard tests/live/*_test.c)))
 EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard examples/*.c)))
 VERDICTS = $(patsubst tests/%_verdict.c,$(BUILD)/%-verdict,$(wildcard tests/*_verdict.c))
@@ -89,10 +90,14 @@ $(BUILD)/unit/%: tests/unit/%.c tests/test.h $(IMPL) $(BUILD)/san
 	@mkdir -p $(@D)
 	$(CC) $(TEST_CFLAGS) -o $@ $< $(TLS_LIBS) -lpthread
 
+$(BUILD)/fault/%: tests/fault/%.c tests/test.h $(wildcard tests/unit/*.h) $(IMPL) $(BUILD)/san
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) -o $@ $<
+
 # A GiB through sanitizers takes minutes: big_test has them only in make asan.
 BIG_SAN ?=
 $(BUILD)/live/big_test: SAN = -O2 $(BIG_SAN)
-$(BUILD)/live/%: tests/live/%.c tests/test.h $(wildcard tests/live/*.h) sandbox.h $(BUILD)/san
+$(BUILD)/live/%: tests/live/%.c tests/test.h $(wildcard tests/live/*.h tests/peer/*) sandbox.h $(BUILD)/san
 	@mkdir -p $(@D)
 	$(CC) $(TEST_CFLAGS) -o $@ $< $(TLS_LIBS) -lpthread
 
@@ -112,6 +117,10 @@ $(BUILD)/demo: examples/demo/demo.c sandbox.h
 $(BUILD)/%-verdict: tests/%_verdict.c sandbox.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu99 -O2 -Wall -Wextra -Werror -I. -o $@ $< $(TLS_LIBS)
+
+$(BUILD)/proxy: tests/peer/proxy.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu99 -O2 -Wall -Wextra -Werror -o $@ $<
 
 HOST_FLAGS = -std=gnu11 -O2 -Wall -Wextra -Werror -I.
 $(BUILD)/sandboxd: $(wildcard examples/host/*.[ch]) sandbox.h
@@ -134,7 +143,7 @@ demo: ## the main job on a local host: upload, compile, run, fetch
 
 # ---- tests ------------------------------------------------------------------
 
-SUITES = checks unit golden live compile budget
+SUITES = checks unit fault golden live compile budget
 
 need-test:
 	@$(NEED) mbedtls microhttpd openssl python3 'clang?' 'arm?'
@@ -148,11 +157,17 @@ test-checks:
 test-unit: need-test
 	@$(MAKE) -s -j2 -k $(UNIT); $(TALLY) -t 300 $(UNIT)
 
+fault: need-tls ## every allocation and every call of the transport fails in turn
+	@$(MAKE) -s $(FAULT); set -e; for t in $(FAULT); do $$t; done
+
+test-fault: need-test
+	@$(MAKE) -s -k $(FAULT); $(TALLY) -t 300 $(FAULT)
+
 test-golden: need-test
 	@$(TALLY) -t 600 "$(MAKE) -s golden" "$(BUILD)/golden --self-test"
 
 test-live: need-test
-	@$(MAKE) -s -j2 -k $(BUILD)/sandboxd $(BUILD)/demo $(LIVE) $(EXAMPLES); \
+	@$(MAKE) -s -j2 -k $(BUILD)/sandboxd $(BUILD)/demo $(BUILD)/proxy $(LIVE) $(EXAMPLES); \
 	    sh tests/live/run.sh $(LIVE)
 
 test-compile: need-test sandbox.h

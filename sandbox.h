@@ -236,11 +236,12 @@ typedef enum sbx_tls_check {
     SBX_TLS_WRONG_IP,       /* connected by address, which it does not name */
     SBX_TLS_EXPIRED,        /* no longer valid */
     SBX_TLS_NOT_YET_VALID,
-    SBX_TLS_REVOKED,
+    SBX_TLS_REVOKED,        /* or the revocation list is out of date */
     SBX_TLS_NO_CLOCK,       /* validity cannot be judged: no unix_ms */
     SBX_TLS_BAD_CERT,       /* weak or malformed */
-    SBX_TLS_BAD_CONFIG,     /* the CA text or file cannot be read */
-    SBX_TLS_HANDSHAKE       /* no agreement with the peer, or it gave up */
+    SBX_TLS_BAD_CONFIG,     /* config.tls: a text or file cannot be read */
+    SBX_TLS_HANDSHAKE,      /* no agreement with the peer, or it gave up */
+    SBX_TLS_PIN             /* the key is none of config.tls.pins */
 } sbx_tls_check;
 
 /* What is known after a failure. Nothing in it needs freeing. */
@@ -391,13 +392,53 @@ typedef struct sbx_net {
 
 #define SBX_NET_TLS_INSIDE 1u /* open() does TLS itself when asked for it */
 
-/* Whom to trust. Verification is on, always, and includes the host name. */
+/* Whom to trust. Verification is on, always, and includes the host name. Texts
+   are copied by sbx_open(). What cannot be read or meant is SBX_TLS_BAD_CONFIG at
+   the first https connection. mbedTLS 3.6 with TLS 1.3, and 4.x, keep state for
+   the whole process, set up by psa_crypto_init(): a client calls it, but when
+   several threads have clients, call it yourself before they start. */
 typedef struct sbx_tls {
     const char *ca_pem;     /* trusted authorities as PEM text, or */
     const char *ca_file;    /* a file with them (not with SBX_NO_STDLIB); both
                                NULL: $SSL_CERT_FILE, then the system's store */
     sbx_choice no_clock;    /* without unix_ms the validity period cannot be
                                judged: default SBX_NO fails, SBX_YES skips it */
+    /* Who this client is: its certificate, with the chain behind it, and the key.
+       Memory goes before files. A peer that refuses it is SBX_TLS_HANDSHAKE. */
+    const char *cert_pem, *key_pem;
+    const char *cert_file, *key_file;
+    const char *key_password; /* of an encrypted key */
+    /* Revoked certificates, lists as PEM: SBX_TLS_REVOKED. Of an authority without
+       a list here nothing is known to be revoked. */
+    const char *crl_pem, *crl_file;
+    /* Keys the server may have, else SBX_TLS_PIN: base64 of the SHA-256 of the
+       SubjectPublicKeyInfo of its own certificate, several separated by ';' (as
+       curl has them, "sha256//" before each is allowed). In addition to the CA;
+       with pin_only SBX_YES instead of it: no CA is loaded, and who signed does
+       not count. Host name and validity still do, the latter if there is a clock. */
+    const char *pins;
+    sbx_choice pin_only;
+    int32_t max_fragment;   /* bytes of a TLS record: 512, 1024, 2048 or 4096, for
+                               an mbedTLS with small buffers. Then TLS 1.2 is used;
+                               before mbedTLS 3.6.3 all certificates of the peer
+                               must fit into one. 0: no limit */
+    /* Sessions are resumed on the next connection to the same host and port, while
+       the certificates seen are valid; SBX_NO: each handshake is a whole one. They
+       belong to one client, so to one configuration. A few are kept in memory; a
+       device that sleeps keeps them itself: session_save gets each (secret!) one,
+       the last for a host and port counts, session_load gives it back, SBX_OK and
+       *len, or another status: none. One of another configuration or version of
+       mbedTLS is ignored. The hooks may not call the client. */
+    sbx_choice resume;
+    int (*session_save)(void *ctx, const char *host, uint16_t port,
+                        const void *data, size_t len);
+    int (*session_load)(void *ctx, const char *host, uint16_t port,
+                        void *data, size_t cap, size_t *len);
+    /* Sees the mbedtls_ssl_config before the first handshake, to choose ciphers and
+       the like; not 0: refused. It may not weaken verification: that is set again
+       afterwards. What it points to must outlive the client. */
+    int (*configure)(void *ctx, void *mbedtls_ssl_config);
+    void *ctx;              /* of the hooks */
 } sbx_tls;
 
 /* The four clocks, in ms; 0: default, SBX_NEVER: none. */
@@ -1665,7 +1706,9 @@ static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
 static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
 {
     static const char scheme[] = "https://";
-    const char *at = scheme, *p = text.ptr, *end = p + text.len, *path;
+    const char *at = scheme, *p = text.ptr, *end, *path;
+    if (!text.len) return false; /* ptr may be NULL then */
+    end = p + text.len;
     out->tls = true;
     for (; *at; at++) {
         if (p < end && sbxi_lower(*p) == *at) p++;
@@ -2136,9 +2179,9 @@ static unsigned sbxi_json_number(unsigned state, char c)
 /* One whole escape at p, which has 12 bytes; NULL: left to the state machine. */
 static const char *sbxi_json_escape_at(const char *p, char **out)
 {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    static const char simple[128] = { ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b',
+        ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t' };
     uint32_t code, low;
-    const char *at;
     if (p[1] == 'u') {
         code = sbxi_json_hex4(p + 2);
         p += 6;
@@ -2152,9 +2195,8 @@ static const char *sbxi_json_escape_at(const char *p, char **out)
         *out += sbxi_utf8_put(*out, code);
         return p;
     }
-    at = (const char *)memchr(from, p[1], 8);
-    if (!at) return NULL;
-    *(*out)++ = to[at - from];
+    if ((p[1] & 0x80) || !simple[(unsigned char)p[1]]) return NULL;
+    *(*out)++ = simple[(unsigned char)p[1]];
     return p + 2;
 }
 
@@ -2169,18 +2211,20 @@ static const char *sbxi_json_unescape(sbx_json_reader *r, const char *p, const c
         uint64_t w = sbxi_load8(p);
         uint64_t stop = (w | (w - SBXI_ONES * 0x20)) & SBXI_HIGHS;
         const char *next;
+        unsigned plain;
         stop |= sbxi_equal8(w, SBXI_ONES * '"') | sbxi_equal8(w, SBXI_ONES * '\\');
         memcpy(out, p, 8);
-        if (!stop) {
-            out += 8;
-            p += 8;
-            continue;
-        }
-        out += __builtin_ctzll(stop) >> 3;
-        p += __builtin_ctzll(stop) >> 3;
+        plain = stop ? (unsigned)__builtin_ctzll(stop) >> 3 : 8;
+        out += plain;
+        p += plain;
+        if (plain == 8) continue;
         if (end - p < 12 || out - piece > SBXI_J_PIECE - 8) break;
         if (*p == '\\') {
             next = sbxi_json_escape_at(p, &out);
+            while (next && end - next >= 12 && *next == '\\' && out - piece <= SBXI_J_PIECE - 8) {
+                p = next; /* often one follows another */
+                next = sbxi_json_escape_at(p, &out);
+            }
         } else if (*p == '"') {
             *done = true;
             p++;
@@ -4135,184 +4179,10 @@ static SBXI_MAYBE int sbxi_net_posix_init(sbx_net *out, const sbx_alloc *alloc)
     return SBX_OK;
 }
 #endif
-/* tls - TLS client connections by mbedTLS 2.28, 3.6 or 4.x over any transport.
-   The only module that sees mbedTLS. Called by the exchange: one trust for a
-   client, made at its first https connection, one conn for each connection.
+/* tls_names - the texts TLS is configured and called with, as bytes: addresses and
+   pinned keys. Knows nothing of mbedTLS. Called by tls.c. */
 
-   Invariants: a certificate chain is always verified, with the host name or the
-   address; the validity period is judged here against the client's clock, never
-   by mbedTLS against the system's; what a failed handshake had against the peer
-   becomes one sbx_tls_check, the gravest. AGAIN always means that the transport
-   will wake up: it said so itself, or has more; nothing decrypted is left lying
-   inside mbedTLS. */
-
-typedef struct sbxi_tls_trust sbxi_tls_trust;
-typedef struct sbxi_tls_conn sbxi_tls_conn;
-
-#ifdef SBX_NO_TLS
-
-static int sbxi_tls_trust_open(sbxi_tls_trust **out, const sbx_alloc *alloc, const sbx_net *net,
-                               const sbx_tls *options, const char *env_ca_file, sbx_error *error)
-{
-    (void)alloc;
-    (void)net;
-    (void)options;
-    (void)env_ca_file;
-    *out = NULL;
-    return sbxi_error_set(error, SBX_E_UNSUPPORTED, "TLS is compiled out (SBX_NO_TLS)");
-}
-
-static void sbxi_tls_trust_close(sbxi_tls_trust *t)
-{
-    (void)t;
-}
-
-static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn,
-                          const char *host, sbx_error *error)
-{
-    (void)t;
-    (void)net_conn;
-    (void)host;
-    *out = NULL;
-    return sbxi_error_set(error, SBX_E_UNSUPPORTED, "TLS is compiled out (SBX_NO_TLS)");
-}
-
-static int sbxi_tls_handshake(sbxi_tls_conn *c, int *want, sbx_error *error)
-{
-    (void)c;
-    *want = 0;
-    return sbxi_error_set(error, SBX_E_UNSUPPORTED, "TLS is compiled out (SBX_NO_TLS)");
-}
-
-static int sbxi_tls_send(sbxi_tls_conn *c, const void *buf, size_t len, size_t *sent, int *want)
-{
-    (void)c;
-    (void)buf;
-    (void)len;
-    *sent = 0;
-    *want = 0;
-    return SBX_E_UNSUPPORTED;
-}
-
-static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, int *want)
-{
-    (void)c;
-    (void)buf;
-    (void)cap;
-    *got = 0;
-    *want = 0;
-    return SBX_E_UNSUPPORTED;
-}
-
-static size_t sbxi_tls_pending(const sbxi_tls_conn *c)
-{
-    (void)c;
-    return 0;
-}
-
-static void sbxi_tls_end(sbxi_tls_conn *c)
-{
-    (void)c;
-}
-
-#else
-
-#include <mbedtls/version.h>
-#include <mbedtls/ssl.h>
-#include <mbedtls/x509_crt.h>
-
-/* Up to 3.x randomness is ours to give, by ctr_drbg; from 4.0 on it is PSA's. */
-#if MBEDTLS_VERSION_NUMBER < 0x04000000
-#define SBXI_TLS_DRBG
-#include <mbedtls/ctr_drbg.h>
-#endif
-#if MBEDTLS_VERSION_NUMBER >= 0x04000000 || (defined(MBEDTLS_PSA_CRYPTO_C) \
-    && (defined(MBEDTLS_USE_PSA_CRYPTO) || defined(MBEDTLS_SSL_PROTO_TLS1_3)))
-#define SBXI_TLS_PSA
-#include <psa/crypto.h>
-#endif
-
-/* Of one call: bytes taken from the transport before the caller gets to look at its
-   clock, and rounds (a restartable computation of mbedTLS needs many). */
-#define SBXI_TLS_BURST 65536
-#define SBXI_TLS_TURNS 1000000
-#define SBXI_TLS_NO_RESULT 0xFFFFFFFFu /* mbedtls_ssl_get_verify_result() has none */
-
-struct sbxi_tls_trust {
-    const sbx_alloc *alloc;
-    const sbx_net *net;
-    const char *alpn[2];    /* mbedTLS keeps the pointer */
-    bool skip_clock;
-    mbedtls_ssl_config conf;
-    mbedtls_x509_crt ca;
-#ifdef SBXI_TLS_DRBG
-    mbedtls_ctr_drbg_context drbg;
-#endif
-};
-
-struct sbxi_tls_conn {
-    sbxi_tls_trust *trust;
-    void *raw;              /* the transport's connection */
-    mbedtls_ssl_context ssl;
-    int64_t now_ms;         /* the validity period is judged at, 0: it is not */
-    uint32_t flags;         /* MBEDTLS_X509_BADCERT_* of the chain */
-    int blocked;            /* SBX_WANT_*: this call ended at the transport */
-    size_t burst;           /* bytes this call may still receive */
-    bool judged;            /* the peer's own certificate was looked at */
-    bool up;                /* the handshake is done */
-    bool lost;              /* the transport failed or ended */
-    bool ended;             /* close_notify came */
-    size_t size;            /* of this struct with the host name */
-    size_t ip_len;          /* 4 or 16: the host is an address, 0: a name */
-    unsigned char ip[16];
-    char host[1];           /* NUL-terminated, allocated to its length */
-};
-
-/* ---- messages ------------------------------------------------------------- */
-
-static int sbxi_tls_fail(sbx_error *e, sbx_tls_check check, const char *text, const char *detail)
-{
-    char message[sizeof e->message];
-    message[0] = 0;
-    sbxi_add_text(message, sizeof message, text);
-    sbxi_add_text(message, sizeof message, detail);
-    e->tls = check;
-    return sbxi_error_set(e, SBX_E_TLS, message);
-}
-
-/* As above, with the code of mbedTLS for those who look it up. */
-static int sbxi_tls_fail_code(sbx_error *e, sbx_tls_check check, const char *text, int code)
-{
-    char detail[] = " (mbedTLS -0x0000)";
-    unsigned v = 0u - (unsigned)code;
-    size_t i;
-    for (i = 0; i < 4; i++) {
-        detail[sizeof detail - 3 - i] = "0123456789ABCDEF"[v & 15];
-        v >>= 4;
-    }
-    return sbxi_tls_fail(e, check, text, detail);
-}
-
-/* Codes up to 3.x are a module's code plus one of a lower module: those of ASN.1
-   and big numbers say it too. From 4.0 on they are all one code of PSA. */
-static bool sbxi_tls_no_memory(int rc)
-{
-#if MBEDTLS_VERSION_NUMBER < 0x04000000
-    int low = -rc & 0x7F;
-    if (low == 0x6A || low == 0x10) return true;
-    if (rc == MBEDTLS_ERR_PK_ALLOC_FAILED) return true;
-#endif
-#ifdef SBXI_TLS_PSA
-    if (rc == PSA_ERROR_INSUFFICIENT_MEMORY) return true;
-#endif
-#ifdef MBEDTLS_ERR_X509_ALLOC_FAILED
-    if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED) return true;
-#endif
-#ifdef MBEDTLS_ERR_SSL_ALLOC_FAILED
-    if (rc == MBEDTLS_ERR_SSL_ALLOC_FAILED) return true;
-#endif
-    return false;
-}
+#ifndef SBX_NO_TLS
 
 /* ---- addresses as text ---------------------------------------------------- */
 
@@ -4389,6 +4259,274 @@ static size_t sbxi_ip_parse(const char *text, unsigned char out[16])
     return sbxi_ip6_parse(text, len, out) ? 16 : 0;
 }
 
+/* ---- pins ------------------------------------------------------------------- */
+
+/* The next of the pins at *at, which moves on: 1 it is in out, 0 there is none
+   left, -1 that is no pin. */
+static int sbxi_pin_next(const char **at, unsigned char out[32])
+{
+    sbx_base64 state = { 0, 0, 0 };
+    const char *s = *at;
+    unsigned char bytes[36];
+    size_t n, got;
+    while (*s == ';' || *s == ' ') s++;
+    *at = s;
+    if (!*s) return 0;
+    if (strncmp(s, "sha256//", 8) == 0) s += 8;
+    n = strcspn(s, "; ");
+    *at = s + n;
+    if (n != 44 || sbx_base64_decode(&state, s, n, bytes, &got) != SBX_OK) return -1;
+    if (sbx_base64_end(&state) != SBX_OK || got != 32) return -1;
+    memcpy(out, bytes, 32);
+    return 1;
+}
+
+/* Is the hash one of the pins? */
+static bool sbxi_pin_has(const char *pins, const unsigned char hash[32])
+{
+    unsigned char pin[32];
+    while (sbxi_pin_next(&pins, pin) > 0)
+        if (memcmp(pin, hash, 32) == 0) return true;
+    return false;
+}
+
+/* Is it at least one pin and nothing else? */
+static bool sbxi_pin_check(const char *pins)
+{
+    unsigned char pin[32];
+    int rc, n = 0;
+    while ((rc = sbxi_pin_next(&pins, pin)) > 0) n = 1;
+    return rc == 0 && n == 1;
+}
+
+#endif /* SBX_NO_TLS */
+/* tls - TLS client connections by mbedTLS 2.28, 3.6 or 4.x over any transport.
+   The only module that sees mbedTLS. Called by the exchange: one trust for a
+   client, made at its first https connection, one conn for each connection.
+
+   Invariants: a certificate chain is always verified, with the host name or the
+   address; the validity period is judged here against the client's clock, never
+   by mbedTLS against the system's; what a failed handshake had against the peer
+   becomes one sbx_tls_check, the gravest. A session is resumed only under the trust
+   it was made under, with the host and port it was made with, and while the
+   certificates then seen are valid. AGAIN always means that the transport
+   will wake up: it said so itself, or has more; nothing decrypted is left lying
+   inside mbedTLS. */
+
+typedef struct sbxi_tls_trust sbxi_tls_trust;
+typedef struct sbxi_tls_conn sbxi_tls_conn;
+
+#ifdef SBX_NO_TLS
+
+static int sbxi_tls_trust_open(sbxi_tls_trust **out, const sbx_alloc *alloc, const sbx_net *net,
+                               const sbx_tls *options, const char *env_ca_file, sbx_error *error)
+{
+    (void)alloc;
+    (void)net;
+    (void)options;
+    (void)env_ca_file;
+    *out = NULL;
+    return sbxi_error_set(error, SBX_E_UNSUPPORTED, "TLS is compiled out (SBX_NO_TLS)");
+}
+
+static void sbxi_tls_trust_close(sbxi_tls_trust *t)
+{
+    (void)t;
+}
+
+static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn,
+                          const char *host, uint16_t port, sbx_error *error)
+{
+    (void)t;
+    (void)net_conn;
+    (void)host;
+    (void)port;
+    *out = NULL;
+    return sbxi_error_set(error, SBX_E_UNSUPPORTED, "TLS is compiled out (SBX_NO_TLS)");
+}
+
+static int sbxi_tls_handshake(sbxi_tls_conn *c, int *want, sbx_error *error)
+{
+    (void)c;
+    *want = 0;
+    return sbxi_error_set(error, SBX_E_UNSUPPORTED, "TLS is compiled out (SBX_NO_TLS)");
+}
+
+static int sbxi_tls_send(sbxi_tls_conn *c, const void *buf, size_t len, size_t *sent, int *want)
+{
+    (void)c;
+    (void)buf;
+    (void)len;
+    *sent = 0;
+    *want = 0;
+    return SBX_E_UNSUPPORTED;
+}
+
+static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, int *want)
+{
+    (void)c;
+    (void)buf;
+    (void)cap;
+    *got = 0;
+    *want = 0;
+    return SBX_E_UNSUPPORTED;
+}
+
+static int sbxi_tls_why(const sbxi_tls_conn *c, sbx_error *e)
+{
+    (void)c;
+    (void)e;
+    return SBX_E_UNSUPPORTED;
+}
+
+static size_t sbxi_tls_pending(const sbxi_tls_conn *c)
+{
+    (void)c;
+    return 0;
+}
+
+static void sbxi_tls_end(sbxi_tls_conn *c)
+{
+    (void)c;
+}
+
+#else
+
+#include <mbedtls/version.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/x509_crt.h>
+#include <mbedtls/x509_crl.h>
+#include <mbedtls/pk.h>
+
+/* Up to 3.x randomness is ours to give, by ctr_drbg; from 4.0 on it is PSA's. */
+#if MBEDTLS_VERSION_NUMBER < 0x04000000
+#define SBXI_TLS_DRBG
+#include <mbedtls/ctr_drbg.h>
+#endif
+#if MBEDTLS_VERSION_NUMBER >= 0x04000000 || (defined(MBEDTLS_PSA_CRYPTO_C) \
+    && (defined(MBEDTLS_USE_PSA_CRYPTO) || defined(MBEDTLS_SSL_PROTO_TLS1_3)))
+#define SBXI_TLS_PSA
+#include <psa/crypto.h>
+#endif
+
+/* Of one call: bytes taken from the transport before the caller gets to look at its
+   clock, and rounds (a restartable computation of mbedTLS needs many). */
+#define SBXI_TLS_BURST 65536
+#define SBXI_TLS_TURNS 1000000
+#define SBXI_TLS_NO_RESULT 0xFFFFFFFFu /* mbedtls_ssl_get_verify_result() has none */
+
+/* Sessions a client keeps to resume, each of another (host, port). */
+#ifdef SBX_SMALL
+#define SBXI_TLS_SESSIONS 2
+#define SBXI_TLS_BLOB 2048 /* of a session as session_load gives it */
+#else
+#define SBXI_TLS_SESSIONS 4
+#define SBXI_TLS_BLOB 8192
+#endif
+#define SBXI_TLS_BLOB_HEAD 48 /* a hash and two times, then what mbedTLS saves */
+/* A flag that mbedTLS leaves to us. */
+#define SBXI_TLS_BAD_PIN MBEDTLS_X509_BADCERT_OTHER
+
+/* A session is only ever tried under the trust it was made under: it lives there. */
+typedef struct sbxi_tls_saved {
+    struct sbxi_tls_saved *next;
+    mbedtls_ssl_session session;
+    int64_t from_ms, to_ms; /* when the whole chain is valid */
+    size_t size;            /* of this struct with the host name */
+    uint16_t port;
+    char host[1];
+} sbxi_tls_saved;
+
+struct sbxi_tls_trust {
+    const sbx_alloc *alloc;
+    const sbx_net *net;
+    const char *alpn[2];    /* mbedTLS keeps the pointer */
+    sbx_tls options;        /* its texts outlive the trust */
+    bool pin_only;
+    bool resume;
+    sbxi_tls_saved *saved;  /* the newest first */
+    unsigned char bind[32]; /* SHA-256 of all that is trusted, for saved sessions */
+    mbedtls_ssl_config conf;
+    mbedtls_x509_crt ca;
+    mbedtls_x509_crt own;   /* the client's certificate */
+    mbedtls_pk_context key;
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+    mbedtls_x509_crl crl;
+#endif
+#ifdef SBXI_TLS_DRBG
+    mbedtls_ctr_drbg_context drbg;
+#endif
+};
+
+struct sbxi_tls_conn {
+    sbxi_tls_trust *trust;
+    void *raw;              /* the transport's connection */
+    mbedtls_ssl_context ssl;
+    int64_t now_ms;         /* the validity period is judged at, 0: it is not */
+    int64_t from_ms, to_ms; /* when the whole chain is valid */
+    uint32_t flags;         /* MBEDTLS_X509_BADCERT_* of the chain */
+    int blocked;            /* SBX_WANT_*: this call ended at the transport */
+    size_t burst;           /* bytes this call may still receive */
+    bool chain;             /* a certificate of the peer was looked at */
+    bool judged;            /* the peer's own certificate was */
+    bool offered;           /* a session was, to resume it */
+    bool heard;             /* data came */
+    uint16_t port;
+    bool up;                /* the handshake is done */
+    bool lost;              /* the transport failed or ended */
+    bool ended;             /* close_notify came */
+    size_t size;            /* of this struct with the host name */
+    size_t ip_len;          /* 4 or 16: the host is an address, 0: a name */
+    unsigned char ip[16];
+    char host[1];           /* NUL-terminated, allocated to its length */
+};
+
+/* ---- messages ------------------------------------------------------------- */
+
+static int sbxi_tls_fail(sbx_error *e, sbx_tls_check check, const char *text, const char *detail)
+{
+    char message[sizeof e->message];
+    message[0] = 0;
+    sbxi_add_text(message, sizeof message, text);
+    sbxi_add_text(message, sizeof message, detail);
+    e->tls = check;
+    return sbxi_error_set(e, SBX_E_TLS, message);
+}
+
+/* As above, with the code of mbedTLS for those who look it up. */
+static int sbxi_tls_fail_code(sbx_error *e, sbx_tls_check check, const char *text, int code)
+{
+    char detail[] = " (mbedTLS -0x0000)";
+    unsigned v = 0u - (unsigned)code;
+    size_t i;
+    for (i = 0; i < 4; i++) {
+        detail[sizeof detail - 3 - i] = "0123456789ABCDEF"[v & 15];
+        v >>= 4;
+    }
+    return sbxi_tls_fail(e, check, text, detail);
+}
+
+/* Codes up to 3.x are a module's code plus one of a lower module: those of ASN.1
+   and big numbers say it too. From 4.0 on they are all one code of PSA. */
+static bool sbxi_tls_no_memory(int rc)
+{
+#if MBEDTLS_VERSION_NUMBER < 0x04000000
+    int low = -rc & 0x7F;
+    if (low == 0x6A || low == 0x10) return true;
+    if (rc == MBEDTLS_ERR_PK_ALLOC_FAILED) return true;
+#endif
+#ifdef SBXI_TLS_PSA
+    if (rc == PSA_ERROR_INSUFFICIENT_MEMORY) return true;
+#endif
+#ifdef MBEDTLS_ERR_X509_ALLOC_FAILED
+    if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED) return true;
+#endif
+#ifdef MBEDTLS_ERR_SSL_ALLOC_FAILED
+    if (rc == MBEDTLS_ERR_SSL_ALLOC_FAILED) return true;
+#endif
+    return false;
+}
+
 /* ---- judging the peer ----------------------------------------------------- */
 
 /* mbedTLS 2.28 does not compare addresses, so none of them is asked to. */
@@ -4409,26 +4547,79 @@ static int64_t sbxi_tls_time(const mbedtls_x509_time *t)
     return sbxi_unix_ms(part);
 }
 
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+/* Lists of the certificate's issuer: are they of this time? */
+static uint32_t sbxi_tls_crl_period(const sbxi_tls_conn *c, const mbedtls_x509_crt *crt)
+{
+    const mbedtls_x509_crl *crl = &c->trust->crl;
+    uint32_t flags = 0;
+    for (; crl && crl->raw.p; crl = crl->next) {
+        if (crl->issuer_raw.len != crt->issuer_raw.len
+            || memcmp(crl->issuer_raw.p, crt->issuer_raw.p, crt->issuer_raw.len) != 0) continue;
+        if (c->now_ms < sbxi_tls_time(&crl->this_update)) flags |= MBEDTLS_X509_BADCRL_FUTURE;
+        if (crl->next_update.year && c->now_ms >= sbxi_tls_time(&crl->next_update) + 1000)
+            flags |= MBEDTLS_X509_BADCRL_EXPIRED;
+    }
+    return flags;
+}
+#endif
+
+/* Narrows the period the chain is valid in; the flags of this certificate's. */
+static uint32_t sbxi_tls_period(sbxi_tls_conn *c, const mbedtls_x509_crt *crt)
+{
+    int64_t from = sbxi_tls_time(&crt->valid_from);
+    int64_t to = sbxi_tls_time(&crt->valid_to) + 1000; /* it includes its last second */
+    uint32_t flags = 0;
+    if (!c->chain || from > c->from_ms) c->from_ms = from;
+    if (!c->chain || to < c->to_ms) c->to_ms = to;
+    c->chain = true;
+    if (!c->now_ms) return 0;
+    if (c->now_ms < from) flags |= MBEDTLS_X509_BADCERT_FUTURE;
+    if (c->now_ms >= to) flags |= MBEDTLS_X509_BADCERT_EXPIRED;
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+    flags |= sbxi_tls_crl_period(c, crt);
+#endif
+    return flags;
+}
+
+static bool sbxi_tls_pinned(const sbxi_tls_trust *t, const mbedtls_x509_crt *crt)
+{
+    unsigned char hash[32];
+    sbx_sha256 s;
+    if (!t->options.pins) return true;
+    sbx_sha256_init(&s);
+    sbx_sha256_add(&s, crt->pk_raw.p, crt->pk_raw.len);
+    sbx_sha256_end(&s, hash);
+    return sbxi_pin_has(t->options.pins, hash);
+}
+
 /* mbedTLS calls this for every certificate of the chain, the peer's own (depth
    0) last. Clearing a flag accepts, setting one refuses. */
 static int sbxi_tls_judge(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 {
     sbxi_tls_conn *c = (sbxi_tls_conn *)ctx;
-    *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE);
-    if (c->now_ms) {
-        if (c->now_ms < sbxi_tls_time(&crt->valid_from))
-            *flags |= MBEDTLS_X509_BADCERT_FUTURE;
-        if (c->now_ms >= sbxi_tls_time(&crt->valid_to) + 1000) /* it includes its last second */
-            *flags |= MBEDTLS_X509_BADCERT_EXPIRED;
+    const sbxi_tls_trust *t = c->trust;
+    if (t->pin_only) { /* the pin, required below, vouches for the peer's own alone */
+        *flags &= ~(uint32_t)MBEDTLS_X509_BADCERT_NOT_TRUSTED;
+        if (depth > 0) *flags = 0;
+        if (depth > 0) return 0;
     }
+    *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE
+                          | MBEDTLS_X509_BADCRL_EXPIRED | MBEDTLS_X509_BADCRL_FUTURE);
+    *flags |= sbxi_tls_period(c, crt);
     if (depth == 0) {
         c->judged = true;
         if (c->ip_len && !sbxi_tls_names_ip(crt, c->ip, c->ip_len))
             *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+        if (!sbxi_tls_pinned(t, crt)) *flags |= SBXI_TLS_BAD_PIN;
     }
     c->flags |= *flags;
     return 0;
 }
+
+#define SBXI_TLS_BAD_CRL (MBEDTLS_X509_BADCRL_NOT_TRUSTED | MBEDTLS_X509_BADCRL_EXPIRED \
+    | MBEDTLS_X509_BADCRL_FUTURE | MBEDTLS_X509_BADCRL_BAD_MD | MBEDTLS_X509_BADCRL_BAD_PK \
+    | MBEDTLS_X509_BADCRL_BAD_KEY)
 
 /* The gravest of what is wrong, most important first. Only what mbedTLS has flags
    for and the last row, which takes all others. */
@@ -4443,6 +4634,10 @@ static int sbxi_tls_verdict(const sbxi_tls_conn *c, uint32_t flags, sbx_error *e
           "not signed by a trusted authority (give its CA in config.tls): " },
         { MBEDTLS_X509_BADCERT_REVOKED, SBX_TLS_REVOKED,
           "the certificate has been revoked: " },
+        { SBXI_TLS_BAD_CRL, SBX_TLS_REVOKED,
+          "the revocation list (config.tls) is out of date or not by the CA: " },
+        { SBXI_TLS_BAD_PIN, SBX_TLS_PIN,
+          "the key of the certificate is none of config.tls.pins: " },
         { ~(uint32_t)(MBEDTLS_X509_BADCERT_CN_MISMATCH | MBEDTLS_X509_BADCERT_EXPIRED
                       | MBEDTLS_X509_BADCERT_FUTURE), SBX_TLS_BAD_CERT,
           "the certificate is weak or not made for a server: " },
@@ -4461,12 +4656,49 @@ static int sbxi_tls_verdict(const sbxi_tls_conn *c, uint32_t flags, sbx_error *e
     return sbxi_tls_fail(e, rows[i].check, rows[i].text, c->host);
 }
 
+/* ---- the sessions of a trust ---------------------------------------------- */
+
+static void sbxi_tls_forget(const sbxi_tls_trust *t, sbxi_tls_saved *s)
+{
+    mbedtls_ssl_session_free(&s->session);
+    sbxi_alloc_wipe(t->alloc, s, s->size);
+}
+
+/* Takes the session with this peer out, NULL: there is none. Whoever tries it puts
+   it back when it worked, so one that was refused is gone. */
+static sbxi_tls_saved *sbxi_tls_take(sbxi_tls_trust *t, const char *host, uint16_t port)
+{
+    sbxi_tls_saved **at = &t->saved, *s;
+    while ((s = *at) != NULL && (s->port != port || strcmp(s->host, host) != 0)) at = &s->next;
+    if (s) *at = s->next;
+    return s;
+}
+
+static sbxi_tls_saved *sbxi_tls_saved_new(const sbxi_tls_trust *t, const char *host,
+                                          uint16_t port)
+{
+    size_t size = sizeof(sbxi_tls_saved) + strlen(host);
+    sbxi_tls_saved *s = (sbxi_tls_saved *)sbxi_alloc_get(t->alloc, size);
+    if (!s) return NULL;
+    mbedtls_ssl_session_init(&s->session);
+    s->size = size;
+    s->port = port;
+    memcpy(s->host, host, strlen(host) + 1);
+    return s;
+}
+
 /* ---- trust ---------------------------------------------------------------- */
 
 static void sbxi_tls_trust_close(sbxi_tls_trust *t)
 {
+    while (t->saved) sbxi_tls_forget(t, sbxi_tls_take(t, t->saved->host, t->saved->port));
     mbedtls_ssl_config_free(&t->conf);
     mbedtls_x509_crt_free(&t->ca);
+    mbedtls_x509_crt_free(&t->own);
+    mbedtls_pk_free(&t->key);
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+    mbedtls_x509_crl_free(&t->crl);
+#endif
 #ifdef SBXI_TLS_DRBG
     mbedtls_ctr_drbg_free(&t->drbg);
 #endif
@@ -4475,40 +4707,44 @@ static void sbxi_tls_trust_close(sbxi_tls_trust *t)
 
 /* A positive answer of mbedTLS counts certificates it cannot read: stores have
    such, one good is enough. */
-static int sbxi_tls_load_done(sbxi_tls_trust *t, int rc)
+static int sbxi_tls_load_done(mbedtls_x509_crt *crt, int rc)
 {
-    if (rc >= 0 && t->ca.raw.p) return SBX_OK;
-    mbedtls_x509_crt_free(&t->ca);
-    mbedtls_x509_crt_init(&t->ca);
+    if (rc >= 0 && crt->raw.p) return SBX_OK;
+    mbedtls_x509_crt_free(crt);
+    mbedtls_x509_crt_init(crt);
     return rc < 0 && sbxi_tls_no_memory(rc) ? SBX_E_NOMEM : SBX_E_TLS;
 }
 
-static int sbxi_tls_load_pem(sbxi_tls_trust *t, const char *pem, sbx_error *e)
+static int sbxi_tls_load_pem(mbedtls_x509_crt *crt, const char *pem, const char *text,
+                             sbx_error *e)
 {
     /* mbedTLS takes text for PEM only if its NUL is counted. */
-    int code = mbedtls_x509_crt_parse(&t->ca, (const unsigned char *)pem, strlen(pem) + 1);
-    int rc = sbxi_tls_load_done(t, code);
-    if (rc == SBX_E_TLS)
-        return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG,
-                                  "config.tls.ca_pem holds no certificate", code);
-    return rc;
+    int code = mbedtls_x509_crt_parse(crt, (const unsigned char *)pem, strlen(pem) + 1);
+    int rc = sbxi_tls_load_done(crt, code);
+    return rc == SBX_E_TLS ? sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG, text, code) : rc;
 }
 
 #if defined(MBEDTLS_FS_IO) && !defined(SBX_NO_STDLIB)
+#define SBXI_TLS_FILES
 
-static int sbxi_tls_load_path(sbxi_tls_trust *t, const char *path)
+/* What cannot be sized, as a directory, is "no memory" to mbedTLS. */
+static int sbxi_tls_file_code(int code)
 {
-    int code = mbedtls_x509_crt_parse_file(&t->ca, path);
-    /* What cannot be sized, as a directory, is "no memory" to mbedTLS. */
 #if MBEDTLS_VERSION_NUMBER < 0x04000000
     if (code == MBEDTLS_ERR_PK_ALLOC_FAILED) code = MBEDTLS_ERR_PK_FILE_IO_ERROR;
 #endif
-    return sbxi_tls_load_done(t, code);
+    return code;
 }
 
-static int sbxi_tls_load_file(sbxi_tls_trust *t, const char *path, const char *text, sbx_error *e)
+static int sbxi_tls_load_path(mbedtls_x509_crt *crt, const char *path)
 {
-    int rc = sbxi_tls_load_path(t, path);
+    return sbxi_tls_load_done(crt, sbxi_tls_file_code(mbedtls_x509_crt_parse_file(crt, path)));
+}
+
+static int sbxi_tls_load_file(mbedtls_x509_crt *crt, const char *path, const char *text,
+                              sbx_error *e)
+{
+    int rc = sbxi_tls_load_path(crt, path);
     return rc == SBX_E_TLS ? sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, text, path) : rc;
 }
 
@@ -4518,7 +4754,7 @@ static int sbxi_tls_load_first(sbxi_tls_trust *t, const char *const *paths, size
     char message[sizeof e->message] = "no CA certificates; give config.tls.ca_file; tried";
     size_t i;
     for (i = 0; i < n; i++) {
-        int rc = sbxi_tls_load_path(t, paths[i]);
+        int rc = sbxi_tls_load_path(&t->ca, paths[i]);
         if (rc != SBX_E_TLS) return rc;
         sbxi_add_text(message, sizeof message, " ");
         sbxi_add_text(message, sizeof message, paths[i]);
@@ -4526,7 +4762,7 @@ static int sbxi_tls_load_first(sbxi_tls_trust *t, const char *const *paths, size
     return sbxi_error_set(e, SBX_E_NO_CA, message);
 }
 
-static int sbxi_tls_load(sbxi_tls_trust *t, const sbx_tls *o, const char *env, sbx_error *e)
+static int sbxi_tls_load(sbxi_tls_trust *t, const char *env, sbx_error *e)
 {
     static const char *const system[] = {
         "/etc/ssl/certs/ca-certificates.crt",  /* Debian, Ubuntu, Alpine, Arch, Gentoo */
@@ -4536,21 +4772,28 @@ static int sbxi_tls_load(sbxi_tls_trust *t, const sbx_tls *o, const char *env, s
         "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
         "/usr/local/share/certs/ca-root-nss.crt"
     };
-    if (o && o->ca_pem) return sbxi_tls_load_pem(t, o->ca_pem, e);
-    if (o && o->ca_file)
-        return sbxi_tls_load_file(t, o->ca_file, "config.tls.ca_file cannot be read as PEM: ", e);
+    const sbx_tls *o = &t->options;
+    if (o->ca_pem)
+        return sbxi_tls_load_pem(&t->ca, o->ca_pem, "config.tls.ca_pem holds no certificate",
+                                 e);
+    if (o->ca_file)
+        return sbxi_tls_load_file(&t->ca, o->ca_file,
+                                  "config.tls.ca_file cannot be read as PEM: ", e);
     if (env && env[0])
-        return sbxi_tls_load_file(t, env, "SSL_CERT_FILE cannot be read as PEM: ", e);
+        return sbxi_tls_load_file(&t->ca, env, "SSL_CERT_FILE cannot be read as PEM: ", e);
     return sbxi_tls_load_first(t, system, SBXI_LEN(system), e);
 }
 
 #else
 
-static int sbxi_tls_load(sbxi_tls_trust *t, const sbx_tls *o, const char *env, sbx_error *e)
+static int sbxi_tls_load(sbxi_tls_trust *t, const char *env, sbx_error *e)
 {
+    const sbx_tls *o = &t->options;
     (void)env;
-    if (o && o->ca_pem) return sbxi_tls_load_pem(t, o->ca_pem, e);
-    if (o && o->ca_file)
+    if (o->ca_pem)
+        return sbxi_tls_load_pem(&t->ca, o->ca_pem, "config.tls.ca_pem holds no certificate",
+                                 e);
+    if (o->ca_file)
         return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG,
                              "this build reads no files: give config.tls.ca_pem, not ca_file", "");
     return sbxi_error_set(e, SBX_E_NO_CA, "this build reads no files: give config.tls.ca_pem");
@@ -4589,6 +4832,115 @@ static int sbxi_tls_seed(sbxi_tls_trust *t, sbx_error *e)
 
 #endif
 
+/* Who this client is, and what was revoked. A text in memory goes before a file.
+   What files give is read by mbedTLS, so that keys pass through no buffer of ours. */
+static SBXI_MAYBE int sbxi_tls_no_files(sbx_error *e)
+{
+    return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG,
+                         "this build reads no files: give config.tls texts in memory", "");
+}
+
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000 && defined(SBXI_TLS_DRBG)
+#define SBXI_TLS_RNG , mbedtls_ctr_drbg_random, &t->drbg
+#else
+#define SBXI_TLS_RNG
+#endif
+
+static int sbxi_tls_load_own(sbxi_tls_trust *t, sbx_error *e)
+{
+    const sbx_tls *o = &t->options;
+    if (o->cert_pem)
+        return sbxi_tls_load_pem(&t->own, o->cert_pem, "config.tls.cert_pem holds no certificate",
+                                 e);
+#ifdef SBXI_TLS_FILES
+    return sbxi_tls_load_file(&t->own, o->cert_file, "config.tls.cert_file cannot be read as PEM: ",
+                              e);
+#else
+    return sbxi_tls_no_files(e);
+#endif
+}
+
+static int sbxi_tls_load_key(sbxi_tls_trust *t, sbx_error *e)
+{
+    const sbx_tls *o = &t->options;
+    const unsigned char *word = (const unsigned char *)o->key_password;
+    int code;
+    if (o->key_pem) {
+        code = mbedtls_pk_parse_key(&t->key, (const unsigned char *)o->key_pem,
+            strlen(o->key_pem) + 1, word, word ? strlen(o->key_password) : 0 SBXI_TLS_RNG);
+    } else {
+#ifdef SBXI_TLS_FILES
+        code = sbxi_tls_file_code(mbedtls_pk_parse_keyfile(&t->key, o->key_file,
+            o->key_password SBXI_TLS_RNG));
+#else
+        return sbxi_tls_no_files(e);
+#endif
+    }
+    if (code == 0) code = mbedtls_pk_check_pair(&t->own.pk, &t->key SBXI_TLS_RNG);
+    if (code == 0) code = mbedtls_ssl_conf_own_cert(&t->conf, &t->own, &t->key);
+    if (code == 0) return SBX_OK;
+    if (sbxi_tls_no_memory(code)) return SBX_E_NOMEM;
+    return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG, "the key of config.tls cannot be read, or "
+                              "does not belong to the client certificate", code);
+}
+
+static int sbxi_tls_identity(sbxi_tls_trust *t, sbx_error *e)
+{
+    const sbx_tls *o = &t->options;
+    bool cert = o->cert_pem || o->cert_file, key = o->key_pem || o->key_file;
+    int rc;
+    if (cert != key)
+        return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, "a client certificate needs its key: give "
+                             "config.tls cert_pem and key_pem, or cert_file and key_file", "");
+    if (!cert) return SBX_OK;
+    rc = sbxi_tls_load_own(t, e);
+    return rc == SBX_OK ? sbxi_tls_load_key(t, e) : rc;
+}
+
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+static int sbxi_tls_revoked(sbxi_tls_trust *t, sbx_error *e)
+{
+    const sbx_tls *o = &t->options;
+    int code;
+    if (o->crl_pem) {
+        code = mbedtls_x509_crl_parse(&t->crl, (const unsigned char *)o->crl_pem,
+                                      strlen(o->crl_pem) + 1);
+    } else if (o->crl_file) {
+#ifdef SBXI_TLS_FILES
+        code = sbxi_tls_file_code(mbedtls_x509_crl_parse_file(&t->crl, o->crl_file));
+#else
+        return sbxi_tls_no_files(e);
+#endif
+    } else {
+        return SBX_OK;
+    }
+    if (code == 0 && t->crl.raw.p) return SBX_OK;
+    if (sbxi_tls_no_memory(code)) return SBX_E_NOMEM;
+    return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG,
+                              "the revocation list of config.tls cannot be read", code);
+}
+#else
+static int sbxi_tls_revoked(sbxi_tls_trust *t, sbx_error *e)
+{
+    if (!t->options.crl_pem && !t->options.crl_file) return SBX_OK;
+    return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, "this mbedTLS knows no revocation lists", "");
+}
+#endif
+
+/* What cannot be meant: an error, never a weaker check than asked for. */
+static int sbxi_tls_check_options(const sbxi_tls_trust *t, sbx_error *e)
+{
+    const sbx_tls *o = &t->options;
+    const char *text = NULL;
+    if (o->pins && !sbxi_pin_check(o->pins))
+        text = "config.tls.pins: each is the base64 of a SHA-256, 44 letters";
+    else if (t->pin_only && !o->pins)
+        text = "config.tls.pin_only needs config.tls.pins";
+    else if (t->pin_only && (o->crl_pem || o->crl_file))
+        text = "config.tls.pin_only has no CA for a revocation list";
+    return text ? sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, text, "") : SBX_OK;
+}
+
 /* mbedTLS's own state, process-wide; before anything else is parsed. */
 static int sbxi_tls_psa(sbx_error *e)
 {
@@ -4603,29 +4955,124 @@ static int sbxi_tls_psa(sbx_error *e)
     return SBX_OK;
 }
 
-static int sbxi_tls_configure(sbxi_tls_trust *t, sbx_error *e)
+/* What no configuration may change. */
+static void sbxi_tls_insist(sbxi_tls_trust *t)
 {
-    int code = mbedtls_ssl_config_defaults(&t->conf, MBEDTLS_SSL_IS_CLIENT,
-        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+    mbedtls_x509_crl *crl = NULL;
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+    if (t->crl.raw.p) crl = &t->crl;
+#endif
     mbedtls_ssl_conf_authmode(&t->conf, MBEDTLS_SSL_VERIFY_REQUIRED);
-    mbedtls_ssl_conf_ca_chain(&t->conf, &t->ca, NULL);
+    mbedtls_ssl_conf_ca_chain(&t->conf, &t->ca, crl);
 #if MBEDTLS_VERSION_NUMBER >= 0x03020000
     mbedtls_ssl_conf_min_tls_version(&t->conf, MBEDTLS_SSL_VERSION_TLS1_2);
 #else
     mbedtls_ssl_conf_min_version(&t->conf, MBEDTLS_SSL_MAJOR_VERSION_3,
                                  MBEDTLS_SSL_MINOR_VERSION_3);
 #endif
-#ifdef MBEDTLS_SSL_SESSION_TICKETS
-    /* Sessions are not resumed, so the ticket is not asked for. */
-    mbedtls_ssl_conf_session_tickets(&t->conf, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+}
+
+/* mbedTLS does not negotiate the length in TLS 1.3, so that is not offered then. */
+static int sbxi_tls_fragment(sbxi_tls_trust *t, sbx_error *e)
+{
+    int32_t n = t->options.max_fragment;
+    int code = -1;
+    if (n == 0) return SBX_OK;
+#ifdef MBEDTLS_SSL_MAX_FRAGMENT_LENGTH
+    if (n == 512 || n == 1024 || n == 2048 || n == 4096) {
+        unsigned char log = MBEDTLS_SSL_MAX_FRAG_LEN_512;
+        for (; n > 512; n /= 2) log++;
+        code = mbedtls_ssl_conf_max_frag_len(&t->conf, log);
+    }
 #endif
+#if MBEDTLS_VERSION_NUMBER >= 0x03020000
+    mbedtls_ssl_conf_max_tls_version(&t->conf, MBEDTLS_SSL_VERSION_TLS1_2);
+#endif
+    if (code == 0) return SBX_OK;
+    return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, "config.tls.max_fragment is 512, 1024, 2048 or "
+                         "4096, and mbedTLS needs MBEDTLS_SSL_MAX_FRAGMENT_LENGTH", "");
+}
+
+static void sbxi_tls_tickets(sbxi_tls_trust *t)
+{
+#ifdef MBEDTLS_SSL_SESSION_TICKETS
+    mbedtls_ssl_conf_session_tickets(&t->conf, t->resume
+        ? MBEDTLS_SSL_SESSION_TICKETS_ENABLED : MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3) && MBEDTLS_VERSION_NUMBER >= 0x03060100 \
+    && MBEDTLS_VERSION_NUMBER < 0x04000000
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(&t->conf, t->resume
+        ? MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED
+        : MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_DISABLED);
+#endif
+#else
+    (void)t;
+#endif
+}
+
+static int sbxi_tls_configure(sbxi_tls_trust *t, sbx_error *e)
+{
+    const sbx_tls *o = &t->options;
+    int rc, code = mbedtls_ssl_config_defaults(&t->conf, MBEDTLS_SSL_IS_CLIENT,
+        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
 #ifdef MBEDTLS_SSL_ALPN
     t->alpn[0] = "http/1.1";
     if (code == 0) code = mbedtls_ssl_conf_alpn_protocols(&t->conf, t->alpn);
 #endif
-    if (code == 0) return SBX_OK;
-    if (sbxi_tls_no_memory(code)) return SBX_E_NOMEM;
-    return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG, "mbedTLS refused its settings", code);
+    if (code != 0 && sbxi_tls_no_memory(code)) return SBX_E_NOMEM;
+    if (code != 0)
+        return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG, "mbedTLS refused its settings", code);
+    sbxi_tls_tickets(t);
+    rc = sbxi_tls_fragment(t, e);
+    if (rc == SBX_OK) rc = sbxi_tls_identity(t, e);
+    if (rc != SBX_OK) return rc;
+    if (o->configure && o->configure(o->ctx, &t->conf) != 0)
+        return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, "config.tls.configure refused", "");
+    sbxi_tls_insist(t);
+    return SBX_OK;
+}
+
+/* The hash that saved sessions carry: of whom we trust, who we are, and how strict. */
+static void sbxi_tls_bind(sbxi_tls_trust *t)
+{
+    const sbx_tls *o = &t->options;
+    const mbedtls_x509_crt *crt;
+    unsigned char policy[4];
+    sbx_sha256 s;
+    sbx_sha256_init(&s);
+    for (crt = &t->ca; crt; crt = crt->next) sbx_sha256_add(&s, crt->raw.p, crt->raw.len);
+    sbx_sha256_add(&s, "own", 4);
+    sbx_sha256_add(&s, t->own.raw.p, t->own.raw.len);
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+    {
+        const mbedtls_x509_crl *crl;
+        sbx_sha256_add(&s, "crl", 4);
+        for (crl = &t->crl; crl; crl = crl->next) sbx_sha256_add(&s, crl->raw.p, crl->raw.len);
+    }
+#endif
+    if (o->pins) sbx_sha256_add(&s, o->pins, strlen(o->pins) + 1);
+    policy[0] = t->pin_only;
+    policy[1] = o->no_clock == SBX_YES;
+    policy[2] = (unsigned char)(o->max_fragment >> 8);
+    policy[3] = o->pins != NULL;
+    sbx_sha256_add(&s, policy, sizeof policy);
+    sbx_sha256_end(&s, t->bind);
+}
+
+static void sbxi_tls_trust_init(sbxi_tls_trust *t, const sbx_tls *options)
+{
+    if (options) t->options = *options;
+    t->pin_only = t->options.pin_only == SBX_YES;
+    t->resume = t->options.resume != SBX_NO;
+    mbedtls_ssl_config_init(&t->conf);
+    mbedtls_x509_crt_init(&t->ca);
+    mbedtls_x509_crt_init(&t->own);
+    mbedtls_pk_init(&t->key);
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+    mbedtls_x509_crl_init(&t->crl);
+#endif
+#ifdef SBXI_TLS_DRBG
+    mbedtls_ctr_drbg_init(&t->drbg);
+#endif
 }
 
 static int sbxi_tls_trust_open(sbxi_tls_trust **out, const sbx_alloc *alloc, const sbx_net *net,
@@ -4637,22 +5084,156 @@ static int sbxi_tls_trust_open(sbxi_tls_trust **out, const sbx_alloc *alloc, con
     if (!t) return sbxi_error_set(error, SBX_E_NOMEM, NULL);
     t->alloc = alloc;
     t->net = net;
-    t->skip_clock = options && options->no_clock == SBX_YES;
-    mbedtls_ssl_config_init(&t->conf);
-    mbedtls_x509_crt_init(&t->ca);
-#ifdef SBXI_TLS_DRBG
-    mbedtls_ctr_drbg_init(&t->drbg);
-#endif
-    rc = sbxi_tls_psa(error);
+    sbxi_tls_trust_init(t, options);
+    rc = sbxi_tls_check_options(t, error);
+    if (rc == SBX_OK) rc = sbxi_tls_psa(error);
     if (rc == SBX_OK) rc = sbxi_tls_seed(t, error);
-    if (rc == SBX_OK) rc = sbxi_tls_load(t, options, env_ca_file, error);
+    if (rc == SBX_OK && !t->pin_only) rc = sbxi_tls_load(t, env_ca_file, error);
+    if (rc == SBX_OK) rc = sbxi_tls_revoked(t, error);
     if (rc == SBX_OK) rc = sbxi_tls_configure(t, error);
     if (rc != SBX_OK) {
         sbxi_tls_trust_close(t);
         return sbxi_error_set(error, rc, NULL);
     }
+    sbxi_tls_bind(t);
     *out = t;
     return SBX_OK;
+}
+
+/* ---- resumption ----------------------------------------------------------- */
+
+static void sbxi_tls_put64(unsigned char *out, int64_t v)
+{
+    int i;
+    for (i = 0; i < 8; i++) out[i] = (unsigned char)((uint64_t)v >> (56 - 8 * i));
+}
+
+static int64_t sbxi_tls_get64(const unsigned char *in)
+{
+    uint64_t v = 0;
+    int i;
+    for (i = 0; i < 8; i++) v = v << 8 | in[i];
+    return (int64_t)v;
+}
+
+/* What a blob begins with: all that is trusted, with whom, and the rest of it. */
+static void sbxi_tls_blob_hash(const sbxi_tls_trust *t, const char *host, uint16_t port,
+                               const unsigned char *blob, size_t len, unsigned char out[32])
+{
+    unsigned char at[2];
+    sbx_sha256 s;
+    at[0] = (unsigned char)(port >> 8);
+    at[1] = (unsigned char)(port & 255);
+    sbx_sha256_init(&s);
+    sbx_sha256_add(&s, t->bind, sizeof t->bind);
+    sbx_sha256_add(&s, host, strlen(host) + 1);
+    sbx_sha256_add(&s, at, sizeof at);
+    sbx_sha256_add(&s, blob + 32, len - 32);
+    sbx_sha256_end(&s, out);
+}
+
+static void sbxi_tls_save(const sbxi_tls_trust *t, const sbxi_tls_saved *s)
+{
+    const sbx_tls *o = &t->options;
+    unsigned char *blob;
+    size_t len = 0, size;
+    if (!o->session_save) return;
+    (void)mbedtls_ssl_session_save(&s->session, NULL, 0, &len); /* only its length */
+    if (len == 0 || len > SBXI_TLS_BLOB - SBXI_TLS_BLOB_HEAD) return;
+    size = SBXI_TLS_BLOB_HEAD + len;
+    blob = (unsigned char *)sbxi_alloc_get(t->alloc, size);
+    if (!blob) return;
+    sbxi_tls_put64(blob + 32, s->from_ms);
+    sbxi_tls_put64(blob + 40, s->to_ms);
+    if (mbedtls_ssl_session_save(&s->session, blob + SBXI_TLS_BLOB_HEAD, len, &len) == 0) {
+        sbxi_tls_blob_hash(t, s->host, s->port, blob, size, blob);
+        (void)o->session_save(o->ctx, s->host, s->port, blob, size);
+    }
+    sbxi_alloc_wipe(t->alloc, blob, size);
+}
+
+/* Whatever is wrong with a blob, also a version of mbedTLS it is not for: there is
+   none. */
+static sbxi_tls_saved *sbxi_tls_restore(const sbxi_tls_trust *t, const char *host, uint16_t port,
+                                        const unsigned char *blob, size_t len)
+{
+    unsigned char hash[32];
+    sbxi_tls_saved *s;
+    if (len <= SBXI_TLS_BLOB_HEAD || len > SBXI_TLS_BLOB) return NULL;
+    sbxi_tls_blob_hash(t, host, port, blob, len, hash);
+    if (memcmp(hash, blob, sizeof hash) != 0) return NULL;
+    s = sbxi_tls_saved_new(t, host, port);
+    if (!s) return NULL;
+    s->from_ms = sbxi_tls_get64(blob + 32);
+    s->to_ms = sbxi_tls_get64(blob + 40);
+    if (mbedtls_ssl_session_load(&s->session, blob + SBXI_TLS_BLOB_HEAD,
+                                 len - SBXI_TLS_BLOB_HEAD) == 0) return s;
+    sbxi_tls_forget(t, s);
+    return NULL;
+}
+
+static sbxi_tls_saved *sbxi_tls_load_session(const sbxi_tls_trust *t, const char *host,
+                                             uint16_t port)
+{
+    const sbx_tls *o = &t->options;
+    sbxi_tls_saved *s = NULL;
+    unsigned char *blob;
+    size_t len = 0;
+    if (!o->session_load) return NULL;
+    blob = (unsigned char *)sbxi_alloc_get(t->alloc, SBXI_TLS_BLOB);
+    if (!blob) return NULL;
+    if (o->session_load(o->ctx, host, port, blob, SBXI_TLS_BLOB, &len) == SBX_OK)
+        s = sbxi_tls_restore(t, host, port, blob, len);
+    sbxi_alloc_wipe(t->alloc, blob, SBXI_TLS_BLOB);
+    return s;
+}
+
+/* Keeps the session of a connection, best effort: without it the next handshake is
+   a whole one. */
+static void sbxi_tls_remember(sbxi_tls_conn *c)
+{
+    sbxi_tls_trust *t = c->trust;
+    sbxi_tls_saved *s, **at, *old;
+    size_t n = 0;
+    if (!t->resume) return;
+    s = sbxi_tls_saved_new(t, c->host, c->port);
+    if (!s) return;
+    if (mbedtls_ssl_get_session(&c->ssl, &s->session) != 0) {
+        sbxi_tls_forget(t, s);
+        return;
+    }
+    s->from_ms = c->from_ms;
+    s->to_ms = c->to_ms;
+    old = sbxi_tls_take(t, c->host, c->port);
+    if (old) sbxi_tls_forget(t, old);
+    s->next = t->saved;
+    t->saved = s;
+    for (at = &t->saved; *at && n < SBXI_TLS_SESSIONS; n++) at = &(*at)->next;
+    old = *at;
+    *at = NULL;
+    if (old) sbxi_tls_forget(t, old);
+    sbxi_tls_save(t, s);
+}
+
+/* Offers the session kept with this peer. Who resumes shows no certificate: the
+   period of those seen before still counts. */
+static int sbxi_tls_offer(sbxi_tls_conn *c)
+{
+    sbxi_tls_trust *t = c->trust;
+    sbxi_tls_saved *s;
+    int code = 0;
+    if (!t->resume) return 0;
+    s = sbxi_tls_take(t, c->host, c->port);
+    if (!s) s = sbxi_tls_load_session(t, c->host, c->port);
+    if (!s) return 0;
+    if (!c->now_ms || (c->now_ms >= s->from_ms && c->now_ms < s->to_ms)) {
+        code = mbedtls_ssl_set_session(&c->ssl, &s->session);
+        c->offered = code == 0;
+        c->from_ms = s->from_ms;
+        c->to_ms = s->to_ms;
+    }
+    sbxi_tls_forget(t, s);
+    return code != 0 && sbxi_tls_no_memory(code) ? code : 0;
 }
 
 /* ---- one connection ------------------------------------------------------- */
@@ -4704,7 +5285,7 @@ static int sbxi_tls_clock(sbxi_tls_conn *c, sbx_error *e)
     c->now_ms = net->unix_ms ? net->unix_ms(net->ctx) : 0;
     if (c->now_ms > 0) return SBX_OK;
     c->now_ms = 0;
-    if (c->trust->skip_clock) return SBX_OK;
+    if (c->trust->options.no_clock == SBX_YES || c->trust->pin_only) return SBX_OK;
     return sbxi_tls_fail(e, SBX_TLS_NO_CLOCK, "no clock to judge certificates by: give "
                          "config.net.unix_ms, or set config.tls.no_clock to SBX_YES", "");
 }
@@ -4721,7 +5302,7 @@ static int sbxi_tls_name(sbxi_tls_conn *c)
 }
 
 static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn,
-                          const char *host, sbx_error *error)
+                          const char *host, uint16_t port, sbx_error *error)
 {
     size_t size = sizeof(sbxi_tls_conn) + strlen(host);
     sbxi_tls_conn *c = (sbxi_tls_conn *)sbxi_alloc_get(t->alloc, size);
@@ -4730,12 +5311,14 @@ static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn
     if (!c) return sbxi_error_set(error, SBX_E_NOMEM, NULL);
     c->trust = t;
     c->raw = net_conn;
+    c->port = port;
     c->size = size;
     memcpy(c->host, host, strlen(host) + 1);
     mbedtls_ssl_init(&c->ssl);
     rc = sbxi_tls_clock(c, error);
     code = rc == SBX_OK ? mbedtls_ssl_setup(&c->ssl, &t->conf) : 0;
     if (rc == SBX_OK && code == 0) code = sbxi_tls_name(c);
+    if (rc == SBX_OK && code == 0) code = sbxi_tls_offer(c);
     if (code != 0 && sbxi_tls_no_memory(code))
         rc = sbxi_error_set(error, SBX_E_NOMEM, NULL);
     else if (code != 0)
@@ -4750,12 +5333,20 @@ static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn
     return SBX_OK;
 }
 
+static bool sbxi_tls_is_13(const sbxi_tls_conn *c)
+{
+    return strcmp(mbedtls_ssl_get_version(&c->ssl), "TLSv1.3") == 0;
+}
+
 /* mbedTLS stopped, but not for the transport: it took a session ticket or some
    other message without data, or pauses a long computation. */
-static bool sbxi_tls_go_on(const sbxi_tls_conn *c, int code)
+static bool sbxi_tls_go_on(sbxi_tls_conn *c, int code)
 {
 #ifdef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
-    if (code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) return true;
+    if (code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
+        sbxi_tls_remember(c); /* in TLS 1.3 only now is there something to resume */
+        return true;
+    }
 #endif
 #ifdef MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS
     if (code == MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS) return true;
@@ -4791,11 +5382,23 @@ static bool sbxi_tls_is_certificate(int code)
     return high >= 0x2080 && high <= 0x2F80; /* the X.509 module */
 }
 
+/* Whoever gives up after its own certificate was taken does not like ours. */
+static int sbxi_tls_why(const sbxi_tls_conn *c, sbx_error *e)
+{
+    return sbxi_tls_fail(e, SBX_TLS_HANDSHAKE, c->trust->own.raw.p
+        ? "the peer refused this client's certificate (config.tls.cert_pem, cert_file): "
+        : "the peer asks for a client certificate (give config.tls.cert_pem and key_pem): ",
+        c->host);
+}
+
 static int sbxi_tls_refused(const sbxi_tls_conn *c, int code, sbx_error *e)
 {
     uint32_t flags = mbedtls_ssl_get_verify_result(&c->ssl);
     flags = (flags == SBXI_TLS_NO_RESULT ? 0 : flags) | c->flags;
     if (flags) return sbxi_tls_verdict(c, flags, e);
+    if (c->offered && !c->judged && !sbxi_tls_no_memory(code))
+        return sbxi_error_set(e, SBX_E_CONNECT, "the peer refused to resume the TLS session, "
+                              "which is forgotten now: connect again");
     if (c->lost)
         return sbxi_error_set(e, SBX_E_NETWORK, "the peer closed the connection in the TLS "
                               "handshake: is this its https port?");
@@ -4805,6 +5408,7 @@ static int sbxi_tls_refused(const sbxi_tls_conn *c, int code, sbx_error *e)
     if (sbxi_tls_is_version(code))
         return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer is too old: it has neither "
                                   "TLS 1.2 nor what this mbedTLS has above it", code);
+    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && c->judged) return sbxi_tls_why(c, e);
     if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
         return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer refused the TLS handshake: "
                                   "no version or cipher in common, or it does not know the host",
@@ -4824,9 +5428,10 @@ static int sbxi_tls_handshake(sbxi_tls_conn *c, int *want, sbx_error *error)
     if (sbxi_tls_would_block(c, code, want)) return SBX_E_AGAIN;
     if (code != 0) return sbxi_tls_refused(c, code, error);
     /* Cannot be as this is configured. If it ever were, nobody was verified. */
-    if (!c->judged || c->flags)
+    if ((!c->judged && !c->offered) || c->flags)
         return sbxi_tls_verdict(c, c->flags | MBEDTLS_X509_BADCERT_MISSING, error);
     c->up = true;
+    if (!sbxi_tls_is_13(c)) sbxi_tls_remember(c);
     return SBX_OK;
 }
 
@@ -4864,10 +5469,17 @@ static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, i
     if (sbxi_tls_would_block(c, code, want)) return SBX_E_AGAIN;
     if (code > 0) {
         *got = (size_t)code;
+        c->heard = true;
         return SBX_OK;
     }
     c->ended = code == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY;
     if (c->ended) return SBX_OK;
+    /* In TLS 1.3 the handshake is over before the peer looks at our certificate. */
+    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && c->judged && !c->heard
+        && sbxi_tls_is_13(c)) {
+        c->lost = true;
+        return SBX_E_TLS;
+    }
     c->lost = true; /* code 0: it ended without close_notify, a truncation */
     return SBX_E_NETWORK;
 }
@@ -5123,7 +5735,7 @@ static int sbxi_exchange_open(sbxi_exchange *x, sbx_error *e)
     if (!link->trust)
         rc = sbxi_tls_trust_open(&link->trust, &link->alloc, &link->net, &link->tls,
                                  link->env_ca, e);
-    if (rc == SBX_OK) rc = sbxi_tls_start(&c->tls, link->trust, c->raw, c->host, e);
+    if (rc == SBX_OK) rc = sbxi_tls_start(&c->tls, link->trust, c->raw, c->host, c->port, e);
     x->state = SBXI_X_TLS;
     return rc;
 }
@@ -5249,6 +5861,7 @@ static int sbxi_exchange_early(sbxi_exchange *x)
     int want = x->want | SBX_WANT_READ, rc = sbxi_exchange_read(x, SBXI_EARLY_BYTES);
     x->want = want;
     if (rc == SBX_E_AGAIN) return rc;
+    if (rc == SBX_E_TLS) return rc;
     if (rc != SBX_OK || !x->rx_len) return SBX_E_NETWORK;
     rc = sbxi_exchange_feed(x);
     if (rc == SBX_PENDING && x->http.state_ <= SBXI_HTTP_HEADER)
@@ -5356,6 +5969,7 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
     }
     if (rc == SBX_E_AGAIN && !sbxi_exchange_left(x, now, &e->clock)) return SBX_E_TIMEOUT;
     if (rc == SBX_E_AGAIN) e->clock = SBX_CLOCK_NONE;
+    if (rc == SBX_E_TLS && x->state >= SBXI_X_SEND) rc = sbxi_tls_why(x->conn->tls, e);
     return rc;
 }
 
@@ -5489,8 +6103,7 @@ typedef struct sbxi_files_args {
     size_t count;
     size_t at;                      /* the one a raw body is made of */
     sbx_file_write one;
-    sbx_bytes bytes;                /* write_bytes */
-    sbx_reading reading;
+    sbx_reading reading;            /* write_bytes */
     bool from_bytes;
     sbx_sink sink;
 } sbxi_files_args;
@@ -5626,10 +6239,6 @@ struct sbx_op {
     uint32_t pid;
     uint32_t since, nap_since; /* start of the total clock, of a nap */
     int32_t total_ms, nap_ms;
-    size_t held_len;        /* of held.piece: decoded, not yet taken */
-    unsigned held_id;       /* its stream */
-    sbx_base64 base64;
-    sbxi_connect frame;     /* streams of envelopes */
 
     sbxi_exchange x;
     sbxi_reply reply;
@@ -5639,6 +6248,10 @@ struct sbx_op {
     sbxi_capture captured[2]; /* else for texts a provider composes */
     sbx_call call;
     sbxi_args args;
+    size_t held_len;        /* of held.piece: decoded, not yet taken */
+    unsigned held_id;       /* its stream */
+    sbx_base64 base64;
+    sbxi_connect frame;     /* streams of envelopes */
     sbx_error error;
     char line[SBX_MAX_LINE];
     union {
@@ -5697,7 +6310,7 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(FILES_READ, 0, files.path),
     SBXI_KEEP(FILES_READ, 0, files.to),
     SBXI_KEEP(FILES_READ, 0, files.o.user),
-    SBXI_KEEP(FILES_READ, 1, files.bytes),
+    SBXI_KEEP(FILES_READ, 1, files.reading),
     SBXI_KEEP(FILES_READ, sizeof(sbx_file_write), files.files),
 #undef SBXI_KEEP
     SBXI_ROW(SBXI_KEEP_CALL, 0, sbx_op, call.api_key),
@@ -5709,6 +6322,14 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.user_agent),
     SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.ca_pem),
     SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.ca_file),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.cert_pem),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.key_pem),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.cert_file),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.key_file),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.key_password),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.crl_pem),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.crl_file),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.pins),
     SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, link.env_ca),
     SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, access_token),
     SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, traffic_token),
@@ -6201,15 +6822,17 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
    the digits being those of version 4 anyway. */
 static int sbxi_random_hex(sbx_op *op, char *out, bool dashes)
 {
+    static const char hex[] = "0123456789abcdef";
     const sbx_net *n = &op->client->link.net;
     unsigned char raw[16];
     unsigned i;
     if (!n->entropy || n->entropy(n->ctx, raw, sizeof raw) != SBX_OK) return SBX_E_ENTROPY;
     raw[6] = (unsigned char)((raw[6] & 0x0F) | 0x40);
     raw[8] = (unsigned char)((raw[8] & 0x3F) | 0x80);
-    for (i = 0; i < 32; i++) {
-        if (dashes && (i == 8 || i == 12 || i == 16 || i == 20)) *out++ = '-';
-        *out++ = "0123456789abcdef"[i & 1 ? raw[i / 2] & 15 : raw[i / 2] >> 4];
+    for (i = 0; i < 16; i++) {
+        if (dashes && i >= 4 && i <= 10 && i % 2 == 0) *out++ = '-';
+        *out++ = hex[raw[i] >> 4];
+        *out++ = hex[raw[i] & 15];
     }
     *out = 0;
     return SBX_OK;
@@ -6269,8 +6892,6 @@ static int sbxi_op_parts(sbx_op *op, const char *boundary)
     return b->status;
 }
 
-#define SBXI_LENGTH_LINE "Content-Length: 00000000000000000000\r\n\r\n"
-
 /* The body is known: its length replaces the zeros, what is behind them moves up. */
 static void sbxi_op_length(sbx_op *op, size_t body)
 {
@@ -6291,11 +6912,14 @@ static int sbxi_op_body(sbx_op *op)
 {
     static const char *const types[] = { NULL, "application/json", "application/connect+json",
         "application/octet-stream", "multipart/form-data; boundary=" };
+    /* no body, one in chunks, one of a known length */
+    static const char *const ends[] = { "\r\n", "Transfer-Encoding: chunked\r\n\r\n",
+        "Content-Length: 00000000000000000000\r\n\r\n" };
     sbxi_buf *b = &op->out.text;
     const sbxi_files_args *a = &op->args.of.files;
     uint8_t send = op->route->send;
-    const char *type = types[send], *boundary = NULL, *end = SBXI_LENGTH_LINE;
-    size_t body;
+    const char *type = types[send], *boundary = NULL;
+    size_t body, end = 0;
     int rc = SBX_OK;
     if (send == SBXI_SEND_MULTIPART) {
         char *text = op->line; /* free until the reply comes */
@@ -6308,14 +6932,13 @@ static int sbxi_op_body(sbx_op *op)
     }
     sbxi_header_line(b, "Content-Type", type);
     op->out.chunked = send == SBXI_SEND_RAW && a->files[a->at].from.size < 0;
-    if (op->out.chunked) end = "Transfer-Encoding: chunked\r\n\r\n";
-    else if (!type && op->route->method != SBXI_POST) end = "\r\n";
-    sbxi_buf_text(b, end);
+    if (type || op->route->method == SBXI_POST) end = op->out.chunked ? 1 : 2;
+    sbxi_buf_text(b, ends[end]);
     body = b->len;
     if (send >= SBXI_SEND_RAW) rc = sbxi_op_parts(op, boundary);
     else if (type) sbxi_op_json(op);
     if (rc == SBX_OK) rc = b->status;
-    if (rc == SBX_OK && end[0] == 'C') sbxi_op_length(op, body);
+    if (rc == SBX_OK && end == 2) sbxi_op_length(op, body);
     return rc;
 }
 
@@ -6434,7 +7057,7 @@ static int sbxi_op_piece(void *ctx, unsigned id, const char *text, size_t len, b
         rc = sbx_base64_end(&op->base64);
         memset(&op->base64, 0, sizeof op->base64);
     }
-    if (rc == SBX_OK && !op->started) rc = SBX_E_PROTOCOL;
+    if (rc == SBX_OK && (!op->started || op->ended)) rc = SBX_E_PROTOCOL;
     if (rc != SBX_OK) return rc;
     rc = sbxi_op_put(op, id, op->held.piece, n);
     if (rc != SBX_E_AGAIN) return rc;
@@ -6860,7 +7483,9 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
 {
     const sbx_client *c = op->client;
     int32_t limit = c->config.retries == 0 ? 3 : c->config.retries < 0 ? 0 : c->config.retries;
-    bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh;
+    /* died under the request: a stale connection, or the service had read it all */
+    bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh
+        && (op->repeatable || op->route->retry != SBXI_RETRY_REJECTED || !op->x.sent);
     uint32_t now;
     int32_t ms;
     if (stale && !op->mid_stream && !(op->detached && !op->sandbox)) {
@@ -7270,11 +7895,7 @@ static void sbxi_op_one_file(sbx_op *op)
     sbxi_files_args *a = &op->args.of.files;
     if (op->feature == SBX_FEATURE_FILES_WRITE_MANY && !a->count) op->step = SBXI_STEP_DONE;
     if (op->feature != SBX_FEATURE_FILES_WRITE) return;
-    if (a->from_bytes) {
-        a->reading.data = a->bytes.data;
-        a->reading.len = a->bytes.len;
-        a->one.from = sbx_source_memory(&a->reading);
-    }
+    if (a->from_bytes) a->one.from.ctx = &a->reading;
     a->one.path = a->path;
     a->files = &a->one;
     a->count = 1;
@@ -7933,9 +8554,9 @@ static int sbxi_e2b_on_event(sbx_op *op)
     sbx_command_result *result = op->args.of.command.result;
     if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
-    if (!op->started && !e->start)
+    if (op->started == e->start || (op->ended && !e->alive))
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
-            SBXI_TEXT("the command's stream does not begin with its start"));
+            SBXI_TEXT("the command's stream is not one start, output, one end"));
     if (e->end) op->ended = true;
     if (e->end && result) {
         result->exit_code = e->exit_code;
@@ -7998,7 +8619,7 @@ static int sbxi_e2b_create_step(sbx_op *op)
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
     }
-    if (!got || !got->id) return sbxi_op_fail(op, SBX_E_PROTOCOL,
+    if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
         SBXI_TEXT("the reply names no sandbox"));
     op->sandbox = sbxi_sandbox_new(op->client, got->id);
     if (!op->sandbox) return SBX_E_NOMEM;
@@ -8383,30 +9004,37 @@ SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
     return sbxi_start(&k);
 }
 
+static int sbxi_files_write(sbxi_call *k, const sbx_source *from, void *info)
+{
+    k->args.of.files.one.from = *from;
+    k->args.out = info;
+    sbxi_need(k, sbxi_source_ok(from), SBXI_TEXT("from.get is NULL or from.size is below -1"));
+    return sbxi_start(k);
+}
+
 SBX_API int sbx_files_write(sbx_sandbox *sandbox, const char *path, sbx_source from,
     const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)
 {
     sbxi_call k;
     sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_WRITE, call);
     sbxi_files_at(&k, path, options);
-    k.args.of.files.one.from = from;
-    k.args.out = info;
-    sbxi_need(&k, sbxi_source_ok(&from), SBXI_TEXT("from.get is NULL or from.size is below -1"));
-    return sbxi_start(&k);
+    return sbxi_files_write(&k, &from, info);
 }
 
 SBX_API int sbx_files_write_bytes(sbx_sandbox *sandbox, const char *path, const void *data,
     size_t len, const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)
 {
     sbxi_call k;
+    sbxi_files_args *a = &k.args.of.files;
+    sbx_source from;
     sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_WRITE, call);
     sbxi_files_at(&k, path, options);
-    k.args.of.files.bytes.data = data;
-    k.args.of.files.bytes.len = len;
-    k.args.of.files.from_bytes = true;
-    k.args.out = info;
     sbxi_need(&k, data || len == 0, SBXI_TEXT("data is NULL"));
-    return sbxi_start(&k);
+    a->reading.data = data;
+    a->reading.len = len;
+    a->from_bytes = true;
+    from = sbx_source_memory(&a->reading);
+    return sbxi_files_write(&k, &from, info);
 }
 
 SBX_API int sbx_files_write_many(sbx_sandbox *sandbox, const sbx_file_write *files, size_t count,

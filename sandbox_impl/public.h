@@ -236,11 +236,12 @@ typedef enum sbx_tls_check {
     SBX_TLS_WRONG_IP,       /* connected by address, which it does not name */
     SBX_TLS_EXPIRED,        /* no longer valid */
     SBX_TLS_NOT_YET_VALID,
-    SBX_TLS_REVOKED,
+    SBX_TLS_REVOKED,        /* or the revocation list is out of date */
     SBX_TLS_NO_CLOCK,       /* validity cannot be judged: no unix_ms */
     SBX_TLS_BAD_CERT,       /* weak or malformed */
-    SBX_TLS_BAD_CONFIG,     /* the CA text or file cannot be read */
-    SBX_TLS_HANDSHAKE       /* no agreement with the peer, or it gave up */
+    SBX_TLS_BAD_CONFIG,     /* config.tls: a text or file cannot be read */
+    SBX_TLS_HANDSHAKE,      /* no agreement with the peer, or it gave up */
+    SBX_TLS_PIN             /* the key is none of config.tls.pins */
 } sbx_tls_check;
 
 /* What is known after a failure. Nothing in it needs freeing. */
@@ -391,13 +392,53 @@ typedef struct sbx_net {
 
 #define SBX_NET_TLS_INSIDE 1u /* open() does TLS itself when asked for it */
 
-/* Whom to trust. Verification is on, always, and includes the host name. */
+/* Whom to trust. Verification is on, always, and includes the host name. Texts
+   are copied by sbx_open(). What cannot be read or meant is SBX_TLS_BAD_CONFIG at
+   the first https connection. mbedTLS 3.6 with TLS 1.3, and 4.x, keep state for
+   the whole process, set up by psa_crypto_init(): a client calls it, but when
+   several threads have clients, call it yourself before they start. */
 typedef struct sbx_tls {
     const char *ca_pem;     /* trusted authorities as PEM text, or */
     const char *ca_file;    /* a file with them (not with SBX_NO_STDLIB); both
                                NULL: $SSL_CERT_FILE, then the system's store */
     sbx_choice no_clock;    /* without unix_ms the validity period cannot be
                                judged: default SBX_NO fails, SBX_YES skips it */
+    /* Who this client is: its certificate, with the chain behind it, and the key.
+       Memory goes before files. A peer that refuses it is SBX_TLS_HANDSHAKE. */
+    const char *cert_pem, *key_pem;
+    const char *cert_file, *key_file;
+    const char *key_password; /* of an encrypted key */
+    /* Revoked certificates, lists as PEM: SBX_TLS_REVOKED. Of an authority without
+       a list here nothing is known to be revoked. */
+    const char *crl_pem, *crl_file;
+    /* Keys the server may have, else SBX_TLS_PIN: base64 of the SHA-256 of the
+       SubjectPublicKeyInfo of its own certificate, several separated by ';' (as
+       curl has them, "sha256//" before each is allowed). In addition to the CA;
+       with pin_only SBX_YES instead of it: no CA is loaded, and who signed does
+       not count. Host name and validity still do, the latter if there is a clock. */
+    const char *pins;
+    sbx_choice pin_only;
+    int32_t max_fragment;   /* bytes of a TLS record: 512, 1024, 2048 or 4096, for
+                               an mbedTLS with small buffers. Then TLS 1.2 is used;
+                               before mbedTLS 3.6.3 all certificates of the peer
+                               must fit into one. 0: no limit */
+    /* Sessions are resumed on the next connection to the same host and port, while
+       the certificates seen are valid; SBX_NO: each handshake is a whole one. They
+       belong to one client, so to one configuration. A few are kept in memory; a
+       device that sleeps keeps them itself: session_save gets each (secret!) one,
+       the last for a host and port counts, session_load gives it back, SBX_OK and
+       *len, or another status: none. One of another configuration or version of
+       mbedTLS is ignored. The hooks may not call the client. */
+    sbx_choice resume;
+    int (*session_save)(void *ctx, const char *host, uint16_t port,
+                        const void *data, size_t len);
+    int (*session_load)(void *ctx, const char *host, uint16_t port,
+                        void *data, size_t cap, size_t *len);
+    /* Sees the mbedtls_ssl_config before the first handshake, to choose ciphers and
+       the like; not 0: refused. It may not weaken verification: that is set again
+       afterwards. What it points to must outlive the client. */
+    int (*configure)(void *ctx, void *mbedtls_ssl_config);
+    void *ctx;              /* of the hooks */
 } sbx_tls;
 
 /* The four clocks, in ms; 0: default, SBX_NEVER: none. */

@@ -31,6 +31,7 @@
 
 #include "net/stream.c"
 #include "net/posix.c"
+#include "net/tls_names.c"
 #include "net/tls.c"
 #include "net/exchange.c"
 

@@ -25,7 +25,7 @@ static int64_t fixed_unix_ms(void *ctx)
 static const char *check_name(sbx_tls_check check)
 {
     static const char *const names[] = { "NONE", "UNTRUSTED", "WRONG_HOST", "WRONG_IP", "EXPIRED",
-        "NOT_YET_VALID", "REVOKED", "NO_CLOCK", "BAD_CERT", "BAD_CONFIG", "HANDSHAKE" };
+        "NOT_YET_VALID", "REVOKED", "NO_CLOCK", "BAD_CERT", "BAD_CONFIG", "HANDSHAKE", "PIN" };
     return (size_t)check < SBXI_LEN(names) ? names[check] : "?";
 }
 
@@ -76,7 +76,7 @@ static int shake(const sbx_net *net, sbxi_tls_trust *trust, void *raw, const cha
                  uint64_t until, sbx_error *e)
 {
     sbxi_tls_conn *tls;
-    int want, rc = sbxi_tls_start(&tls, trust, raw, name, e);
+    int want, rc = sbxi_tls_start(&tls, trust, raw, name, 0, e);
     if (rc != SBX_OK) return rc;
     while ((rc = sbxi_tls_handshake(tls, &want, e)) == SBX_E_AGAIN) {
         rc = wait_for(net, raw, want, until);
@@ -91,13 +91,14 @@ static int verdict(const char *ca, const char *name, const char *host, uint16_t 
 {
     sbx_alloc alloc = { sbxi_std_resize, NULL };
     sbx_net net;
-    sbx_tls options = { NULL, NULL, SBX_DEFAULT };
+    sbx_tls options;
     sbxi_tls_trust *trust;
     void *raw = NULL;
     uint64_t until;
     int rc = sbxi_net_posix_init(&net, &alloc);
     if (rc != SBX_OK) return rc;
     if (at_seconds >= 0) net.unix_ms = fixed_unix_ms;
+    memset(&options, 0, sizeof options);
     options.ca_file = ca;
     rc = sbxi_tls_trust_open(&trust, &alloc, &net, &options, NULL, e);
     if (rc != SBX_OK) return rc;

@@ -267,6 +267,24 @@ static void open_state(void)
     base_tree_make();
 }
 
+/* On rung 3 a sandbox's users are users of this machine: run by root, they must be
+   able to pass through every directory above the state. */
+static void check_way_to_state(void)
+{
+    char path[sizeof conf.state];
+    struct stat st;
+
+    if (conf.rung != 3 || geteuid() != 0)
+        return;
+    strcpy(path, conf.state);
+    for (char *slash = strrchr(path, '/'); slash && slash != path; slash = strrchr(path, '/')) {
+        *slash = '\0';
+        if (stat(path, &st) == 0 && !(st.st_mode & S_IXOTH))
+            die("--state %s: other users cannot pass through %s; isolation rung 3 needs that "
+                "(chmod o+x it, or name another --state)", conf.state, path);
+    }
+}
+
 /* ---- listening ---- */
 static int open_port(void)
 {
@@ -360,6 +378,7 @@ int main(int argc, char **argv)
     open_state();
     cgroup_probe();
     sock = zygote_start(&zygote);
+    check_way_to_state();
     listen_fd = open_port(); /* after the fork: the zygote must not hold it */
     /* From here on the zygote cleans up if we die. Signals go to this thread only. */
     sigemptyset(&end);

@@ -20,30 +20,37 @@ SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
     return sbxi_start(&k);
 }
 
+static int sbxi_files_write(sbxi_call *k, const sbx_source *from, void *info)
+{
+    k->args.of.files.one.from = *from;
+    k->args.out = info;
+    sbxi_need(k, sbxi_source_ok(from), SBXI_TEXT("from.get is NULL or from.size is below -1"));
+    return sbxi_start(k);
+}
+
 SBX_API int sbx_files_write(sbx_sandbox *sandbox, const char *path, sbx_source from,
     const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)
 {
     sbxi_call k;
     sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_WRITE, call);
     sbxi_files_at(&k, path, options);
-    k.args.of.files.one.from = from;
-    k.args.out = info;
-    sbxi_need(&k, sbxi_source_ok(&from), SBXI_TEXT("from.get is NULL or from.size is below -1"));
-    return sbxi_start(&k);
+    return sbxi_files_write(&k, &from, info);
 }
 
 SBX_API int sbx_files_write_bytes(sbx_sandbox *sandbox, const char *path, const void *data,
     size_t len, const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)
 {
     sbxi_call k;
+    sbxi_files_args *a = &k.args.of.files;
+    sbx_source from;
     sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_WRITE, call);
     sbxi_files_at(&k, path, options);
-    k.args.of.files.bytes.data = data;
-    k.args.of.files.bytes.len = len;
-    k.args.of.files.from_bytes = true;
-    k.args.out = info;
     sbxi_need(&k, data || len == 0, SBXI_TEXT("data is NULL"));
-    return sbxi_start(&k);
+    a->reading.data = data;
+    a->reading.len = len;
+    a->from_bytes = true;
+    from = sbx_source_memory(&a->reading);
+    return sbxi_files_write(&k, &from, info);
 }
 
 SBX_API int sbx_files_write_many(sbx_sandbox *sandbox, const sbx_file_write *files, size_t count,

@@ -135,7 +135,9 @@ static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
 static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
 {
     static const char scheme[] = "https://";
-    const char *at = scheme, *p = text.ptr, *end = p + text.len, *path;
+    const char *at = scheme, *p = text.ptr, *end, *path;
+    if (!text.len) return false; /* ptr may be NULL then */
+    end = p + text.len;
     out->tls = true;
     for (; *at; at++) {
         if (p < end && sbxi_lower(*p) == *at) p++;

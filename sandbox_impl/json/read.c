@@ -262,9 +262,9 @@ static unsigned sbxi_json_number(unsigned state, char c)
 /* One whole escape at p, which has 12 bytes; NULL: left to the state machine. */
 static const char *sbxi_json_escape_at(const char *p, char **out)
 {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    static const char simple[128] = { ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b',
+        ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t' };
     uint32_t code, low;
-    const char *at;
     if (p[1] == 'u') {
         code = sbxi_json_hex4(p + 2);
         p += 6;
@@ -278,9 +278,8 @@ static const char *sbxi_json_escape_at(const char *p, char **out)
         *out += sbxi_utf8_put(*out, code);
         return p;
     }
-    at = (const char *)memchr(from, p[1], 8);
-    if (!at) return NULL;
-    *(*out)++ = to[at - from];
+    if ((p[1] & 0x80) || !simple[(unsigned char)p[1]]) return NULL;
+    *(*out)++ = simple[(unsigned char)p[1]];
     return p + 2;
 }
 
@@ -295,18 +294,20 @@ static const char *sbxi_json_unescape(sbx_json_reader *r, const char *p, const c
         uint64_t w = sbxi_load8(p);
         uint64_t stop = (w | (w - SBXI_ONES * 0x20)) & SBXI_HIGHS;
         const char *next;
+        unsigned plain;
         stop |= sbxi_equal8(w, SBXI_ONES * '"') | sbxi_equal8(w, SBXI_ONES * '\\');
         memcpy(out, p, 8);
-        if (!stop) {
-            out += 8;
-            p += 8;
-            continue;
-        }
-        out += __builtin_ctzll(stop) >> 3;
-        p += __builtin_ctzll(stop) >> 3;
+        plain = stop ? (unsigned)__builtin_ctzll(stop) >> 3 : 8;
+        out += plain;
+        p += plain;
+        if (plain == 8) continue;
         if (end - p < 12 || out - piece > SBXI_J_PIECE - 8) break;
         if (*p == '\\') {
             next = sbxi_json_escape_at(p, &out);
+            while (next && end - next >= 12 && *next == '\\' && out - piece <= SBXI_J_PIECE - 8) {
+                p = next; /* often one follows another */
+                next = sbxi_json_escape_at(p, &out);
+            }
         } else if (*p == '"') {
             *done = true;
             p++;

@@ -242,7 +242,7 @@ static int sbxi_exchange_open(sbxi_exchange *x, sbx_error *e)
     if (!link->trust)
         rc = sbxi_tls_trust_open(&link->trust, &link->alloc, &link->net, &link->tls,
                                  link->env_ca, e);
-    if (rc == SBX_OK) rc = sbxi_tls_start(&c->tls, link->trust, c->raw, c->host, e);
+    if (rc == SBX_OK) rc = sbxi_tls_start(&c->tls, link->trust, c->raw, c->host, c->port, e);
     x->state = SBXI_X_TLS;
     return rc;
 }
@@ -368,6 +368,7 @@ static int sbxi_exchange_early(sbxi_exchange *x)
     int want = x->want | SBX_WANT_READ, rc = sbxi_exchange_read(x, SBXI_EARLY_BYTES);
     x->want = want;
     if (rc == SBX_E_AGAIN) return rc;
+    if (rc == SBX_E_TLS) return rc;
     if (rc != SBX_OK || !x->rx_len) return SBX_E_NETWORK;
     rc = sbxi_exchange_feed(x);
     if (rc == SBX_PENDING && x->http.state_ <= SBXI_HTTP_HEADER)
@@ -475,5 +476,6 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
     }
     if (rc == SBX_E_AGAIN && !sbxi_exchange_left(x, now, &e->clock)) return SBX_E_TIMEOUT;
     if (rc == SBX_E_AGAIN) e->clock = SBX_CLOCK_NONE;
+    if (rc == SBX_E_TLS && x->state >= SBXI_X_SEND) rc = sbxi_tls_why(x->conn->tls, e);
     return rc;
 }

@@ -5,7 +5,9 @@
    Invariants: a certificate chain is always verified, with the host name or the
    address; the validity period is judged here against the client's clock, never
    by mbedTLS against the system's; what a failed handshake had against the peer
-   becomes one sbx_tls_check, the gravest. AGAIN always means that the transport
+   becomes one sbx_tls_check, the gravest. A session is resumed only under the trust
+   it was made under, with the host and port it was made with, and while the
+   certificates then seen are valid. AGAIN always means that the transport
    will wake up: it said so itself, or has more; nothing decrypted is left lying
    inside mbedTLS. */
 
@@ -31,11 +33,12 @@ static void sbxi_tls_trust_close(sbxi_tls_trust *t)
 }
 
 static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn,
-                          const char *host, sbx_error *error)
+                          const char *host, uint16_t port, sbx_error *error)
 {
     (void)t;
     (void)net_conn;
     (void)host;
+    (void)port;
     *out = NULL;
     return sbxi_error_set(error, SBX_E_UNSUPPORTED, "TLS is compiled out (SBX_NO_TLS)");
 }
@@ -67,6 +70,13 @@ static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, i
     return SBX_E_UNSUPPORTED;
 }
 
+static int sbxi_tls_why(const sbxi_tls_conn *c, sbx_error *e)
+{
+    (void)c;
+    (void)e;
+    return SBX_E_UNSUPPORTED;
+}
+
 static size_t sbxi_tls_pending(const sbxi_tls_conn *c)
 {
     (void)c;
@@ -83,6 +93,8 @@ static void sbxi_tls_end(sbxi_tls_conn *c)
 #include <mbedtls/version.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/x509_crt.h>
+#include <mbedtls/x509_crl.h>
+#include <mbedtls/pk.h>
 
 /* Up to 3.x randomness is ours to give, by ctr_drbg; from 4.0 on it is PSA's. */
 #if MBEDTLS_VERSION_NUMBER < 0x04000000
@@ -101,13 +113,44 @@ static void sbxi_tls_end(sbxi_tls_conn *c)
 #define SBXI_TLS_TURNS 1000000
 #define SBXI_TLS_NO_RESULT 0xFFFFFFFFu /* mbedtls_ssl_get_verify_result() has none */
 
+/* Sessions a client keeps to resume, each of another (host, port). */
+#ifdef SBX_SMALL
+#define SBXI_TLS_SESSIONS 2
+#define SBXI_TLS_BLOB 2048 /* of a session as session_load gives it */
+#else
+#define SBXI_TLS_SESSIONS 4
+#define SBXI_TLS_BLOB 8192
+#endif
+#define SBXI_TLS_BLOB_HEAD 48 /* a hash and two times, then what mbedTLS saves */
+/* A flag that mbedTLS leaves to us. */
+#define SBXI_TLS_BAD_PIN MBEDTLS_X509_BADCERT_OTHER
+
+/* A session is only ever tried under the trust it was made under: it lives there. */
+typedef struct sbxi_tls_saved {
+    struct sbxi_tls_saved *next;
+    mbedtls_ssl_session session;
+    int64_t from_ms, to_ms; /* when the whole chain is valid */
+    size_t size;            /* of this struct with the host name */
+    uint16_t port;
+    char host[1];
+} sbxi_tls_saved;
+
 struct sbxi_tls_trust {
     const sbx_alloc *alloc;
     const sbx_net *net;
     const char *alpn[2];    /* mbedTLS keeps the pointer */
-    bool skip_clock;
+    sbx_tls options;        /* its texts outlive the trust */
+    bool pin_only;
+    bool resume;
+    sbxi_tls_saved *saved;  /* the newest first */
+    unsigned char bind[32]; /* SHA-256 of all that is trusted, for saved sessions */
     mbedtls_ssl_config conf;
     mbedtls_x509_crt ca;
+    mbedtls_x509_crt own;   /* the client's certificate */
+    mbedtls_pk_context key;
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+    mbedtls_x509_crl crl;
+#endif
 #ifdef SBXI_TLS_DRBG
     mbedtls_ctr_drbg_context drbg;
 #endif
@@ -118,10 +161,15 @@ struct sbxi_tls_conn {
     void *raw;              /* the transport's connection */
     mbedtls_ssl_context ssl;
     int64_t now_ms;         /* the validity period is judged at, 0: it is not */
+    int64_t from_ms, to_ms; /* when the whole chain is valid */
     uint32_t flags;         /* MBEDTLS_X509_BADCERT_* of the chain */
     int blocked;            /* SBX_WANT_*: this call ended at the transport */
     size_t burst;           /* bytes this call may still receive */
-    bool judged;            /* the peer's own certificate was looked at */
+    bool chain;             /* a certificate of the peer was looked at */
+    bool judged;            /* the peer's own certificate was */
+    bool offered;           /* a session was, to resume it */
+    bool heard;             /* data came */
+    uint16_t port;
     bool up;                /* the handshake is done */
     bool lost;              /* the transport failed or ended */
     bool ended;             /* close_notify came */
@@ -177,81 +225,6 @@ static bool sbxi_tls_no_memory(int rc)
     return false;
 }
 
-/* ---- addresses as text ---------------------------------------------------- */
-
-/* Four decimal numbers. Leading zeros are refused: some read them as octal. */
-static bool sbxi_ip4_parse(const char *s, size_t len, unsigned char *out)
-{
-    size_t i = 0, part;
-    for (part = 0; part < 4; part++) {
-        unsigned v = 0;
-        size_t start;
-        if (part > 0 && (i >= len || s[i++] != '.')) return false;
-        start = i;
-        for (; i < len && sbxi_is_digit(s[i]) && i - start < 3; i++)
-            v = v * 10 + (unsigned)(s[i] - '0');
-        if (i == start || v > 255 || (s[start] == '0' && i - start > 1)) return false;
-        out[part] = (unsigned char)v;
-    }
-    return i == len;
-}
-
-/* One group of an IPv6 address to out[0..2); its length in text, 0: none. */
-static size_t sbxi_ip6_group(const char *s, size_t len, unsigned char *out)
-{
-    unsigned v = 0;
-    size_t i;
-    for (i = 0; i < len && i < 4 && sbxi_hex_value(s[i]) >= 0; i++)
-        v = v * 16 + (unsigned)sbxi_hex_value(s[i]);
-    out[0] = (unsigned char)(v >> 8);
-    out[1] = (unsigned char)(v & 255);
-    return i;
-}
-
-/* out is zeroed by the caller. n counts its bytes, gap is where "::" stood. */
-static bool sbxi_ip6_parse(const char *s, size_t len, unsigned char *out)
-{
-    size_t i = 0, n = 0, gap = SIZE_MAX;
-    if (len >= 2 && s[0] == ':' && s[1] == ':') {
-        gap = 0;
-        i = 2;
-    }
-    while (i < len) {
-        size_t g;
-        if (n == 16) return false;
-        if (n <= 12 && sbxi_ip4_parse(s + i, len - i, out + n)) {
-            n += 4;
-            break;
-        }
-        g = sbxi_ip6_group(s + i, len - i, out + n);
-        if (g == 0) return false;
-        i += g;
-        n += 2;
-        if (i == len) break;
-        if (s[i++] != ':' || i == len) return false;
-        if (s[i] != ':') continue;
-        if (gap != SIZE_MAX) return false;
-        gap = n;
-        i++;
-    }
-    if (gap == SIZE_MAX) return n == 16;
-    if (n > 14) return false;
-    memmove(out + 16 - (n - gap), out + gap, n - gap);
-    memset(out + gap, 0, 16 - n);
-    return true;
-}
-
-/* 4 or 16: text is an address, now in out; 0: it is a name. A zone (%eth0) says
-   which way to go, not who is there: it does not count. */
-static size_t sbxi_ip_parse(const char *text, unsigned char out[16])
-{
-    const char *zone = strchr(text, '%');
-    size_t len = zone ? (size_t)(zone - text) : strlen(text);
-    memset(out, 0, 16);
-    if (!zone && sbxi_ip4_parse(text, len, out)) return 4;
-    return sbxi_ip6_parse(text, len, out) ? 16 : 0;
-}
-
 /* ---- judging the peer ----------------------------------------------------- */
 
 /* mbedTLS 2.28 does not compare addresses, so none of them is asked to. */
@@ -272,26 +245,79 @@ static int64_t sbxi_tls_time(const mbedtls_x509_time *t)
     return sbxi_unix_ms(part);
 }
 
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+/* Lists of the certificate's issuer: are they of this time? */
+static uint32_t sbxi_tls_crl_period(const sbxi_tls_conn *c, const mbedtls_x509_crt *crt)
+{
+    const mbedtls_x509_crl *crl = &c->trust->crl;
+    uint32_t flags = 0;
+    for (; crl && crl->raw.p; crl = crl->next) {
+        if (crl->issuer_raw.len != crt->issuer_raw.len
+            || memcmp(crl->issuer_raw.p, crt->issuer_raw.p, crt->issuer_raw.len) != 0) continue;
+        if (c->now_ms < sbxi_tls_time(&crl->this_update)) flags |= MBEDTLS_X509_BADCRL_FUTURE;
+        if (crl->next_update.year && c->now_ms >= sbxi_tls_time(&crl->next_update) + 1000)
+            flags |= MBEDTLS_X509_BADCRL_EXPIRED;
+    }
+    return flags;
+}
+#endif
+
+/* Narrows the period the chain is valid in; the flags of this certificate's. */
+static uint32_t sbxi_tls_period(sbxi_tls_conn *c, const mbedtls_x509_crt *crt)
+{
+    int64_t from = sbxi_tls_time(&crt->valid_from);
+    int64_t to = sbxi_tls_time(&crt->valid_to) + 1000; /* it includes its last second */
+    uint32_t flags = 0;
+    if (!c->chain || from > c->from_ms) c->from_ms = from;
+    if (!c->chain || to < c->to_ms) c->to_ms = to;
+    c->chain = true;
+    if (!c->now_ms) return 0;
+    if (c->now_ms < from) flags |= MBEDTLS_X509_BADCERT_FUTURE;
+    if (c->now_ms >= to) flags |= MBEDTLS_X509_BADCERT_EXPIRED;
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+    flags |= sbxi_tls_crl_period(c, crt);
+#endif
+    return flags;
+}
+
+static bool sbxi_tls_pinned(const sbxi_tls_trust *t, const mbedtls_x509_crt *crt)
+{
+    unsigned char hash[32];
+    sbx_sha256 s;
+    if (!t->options.pins) return true;
+    sbx_sha256_init(&s);
+    sbx_sha256_add(&s, crt->pk_raw.p, crt->pk_raw.len);
+    sbx_sha256_end(&s, hash);
+    return sbxi_pin_has(t->options.pins, hash);
+}
+
 /* mbedTLS calls this for every certificate of the chain, the peer's own (depth
    0) last. Clearing a flag accepts, setting one refuses. */
 static int sbxi_tls_judge(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 {
     sbxi_tls_conn *c = (sbxi_tls_conn *)ctx;
-    *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE);
-    if (c->now_ms) {
-        if (c->now_ms < sbxi_tls_time(&crt->valid_from))
-            *flags |= MBEDTLS_X509_BADCERT_FUTURE;
-        if (c->now_ms >= sbxi_tls_time(&crt->valid_to) + 1000) /* it includes its last second */
-            *flags |= MBEDTLS_X509_BADCERT_EXPIRED;
+    const sbxi_tls_trust *t = c->trust;
+    if (t->pin_only) { /* the pin, required below, vouches for the peer's own alone */
+        *flags &= ~(uint32_t)MBEDTLS_X509_BADCERT_NOT_TRUSTED;
+        if (depth > 0) *flags = 0;
+        if (depth > 0) return 0;
     }
+    *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE
+                          | MBEDTLS_X509_BADCRL_EXPIRED | MBEDTLS_X509_BADCRL_FUTURE);
+    *flags |= sbxi_tls_period(c, crt);
     if (depth == 0) {
         c->judged = true;
         if (c->ip_len && !sbxi_tls_names_ip(crt, c->ip, c->ip_len))
             *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+        if (!sbxi_tls_pinned(t, crt)) *flags |= SBXI_TLS_BAD_PIN;
     }
     c->flags |= *flags;
     return 0;
 }
+
+#define SBXI_TLS_BAD_CRL (MBEDTLS_X509_BADCRL_NOT_TRUSTED | MBEDTLS_X509_BADCRL_EXPIRED \
+    | MBEDTLS_X509_BADCRL_FUTURE | MBEDTLS_X509_BADCRL_BAD_MD | MBEDTLS_X509_BADCRL_BAD_PK \
+    | MBEDTLS_X509_BADCRL_BAD_KEY)
 
 /* The gravest of what is wrong, most important first. Only what mbedTLS has flags
    for and the last row, which takes all others. */
@@ -306,6 +332,10 @@ static int sbxi_tls_verdict(const sbxi_tls_conn *c, uint32_t flags, sbx_error *e
           "not signed by a trusted authority (give its CA in config.tls): " },
         { MBEDTLS_X509_BADCERT_REVOKED, SBX_TLS_REVOKED,
           "the certificate has been revoked: " },
+        { SBXI_TLS_BAD_CRL, SBX_TLS_REVOKED,
+          "the revocation list (config.tls) is out of date or not by the CA: " },
+        { SBXI_TLS_BAD_PIN, SBX_TLS_PIN,
+          "the key of the certificate is none of config.tls.pins: " },
         { ~(uint32_t)(MBEDTLS_X509_BADCERT_CN_MISMATCH | MBEDTLS_X509_BADCERT_EXPIRED
                       | MBEDTLS_X509_BADCERT_FUTURE), SBX_TLS_BAD_CERT,
           "the certificate is weak or not made for a server: " },
@@ -324,12 +354,49 @@ static int sbxi_tls_verdict(const sbxi_tls_conn *c, uint32_t flags, sbx_error *e
     return sbxi_tls_fail(e, rows[i].check, rows[i].text, c->host);
 }
 
+/* ---- the sessions of a trust ---------------------------------------------- */
+
+static void sbxi_tls_forget(const sbxi_tls_trust *t, sbxi_tls_saved *s)
+{
+    mbedtls_ssl_session_free(&s->session);
+    sbxi_alloc_wipe(t->alloc, s, s->size);
+}
+
+/* Takes the session with this peer out, NULL: there is none. Whoever tries it puts
+   it back when it worked, so one that was refused is gone. */
+static sbxi_tls_saved *sbxi_tls_take(sbxi_tls_trust *t, const char *host, uint16_t port)
+{
+    sbxi_tls_saved **at = &t->saved, *s;
+    while ((s = *at) != NULL && (s->port != port || strcmp(s->host, host) != 0)) at = &s->next;
+    if (s) *at = s->next;
+    return s;
+}
+
+static sbxi_tls_saved *sbxi_tls_saved_new(const sbxi_tls_trust *t, const char *host,
+                                          uint16_t port)
+{
+    size_t size = sizeof(sbxi_tls_saved) + strlen(host);
+    sbxi_tls_saved *s = (sbxi_tls_saved *)sbxi_alloc_get(t->alloc, size);
+    if (!s) return NULL;
+    mbedtls_ssl_session_init(&s->session);
+    s->size = size;
+    s->port = port;
+    memcpy(s->host, host, strlen(host) + 1);
+    return s;
+}
+
 /* ---- trust ---------------------------------------------------------------- */
 
 static void sbxi_tls_trust_close(sbxi_tls_trust *t)
 {
+    while (t->saved) sbxi_tls_forget(t, sbxi_tls_take(t, t->saved->host, t->saved->port));
     mbedtls_ssl_config_free(&t->conf);
     mbedtls_x509_crt_free(&t->ca);
+    mbedtls_x509_crt_free(&t->own);
+    mbedtls_pk_free(&t->key);
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+    mbedtls_x509_crl_free(&t->crl);
+#endif
 #ifdef SBXI_TLS_DRBG
     mbedtls_ctr_drbg_free(&t->drbg);
 #endif
@@ -338,40 +405,44 @@ static void sbxi_tls_trust_close(sbxi_tls_trust *t)
 
 /* A positive answer of mbedTLS counts certificates it cannot read: stores have
    such, one good is enough. */
-static int sbxi_tls_load_done(sbxi_tls_trust *t, int rc)
+static int sbxi_tls_load_done(mbedtls_x509_crt *crt, int rc)
 {
-    if (rc >= 0 && t->ca.raw.p) return SBX_OK;
-    mbedtls_x509_crt_free(&t->ca);
-    mbedtls_x509_crt_init(&t->ca);
+    if (rc >= 0 && crt->raw.p) return SBX_OK;
+    mbedtls_x509_crt_free(crt);
+    mbedtls_x509_crt_init(crt);
     return rc < 0 && sbxi_tls_no_memory(rc) ? SBX_E_NOMEM : SBX_E_TLS;
 }
 
-static int sbxi_tls_load_pem(sbxi_tls_trust *t, const char *pem, sbx_error *e)
+static int sbxi_tls_load_pem(mbedtls_x509_crt *crt, const char *pem, const char *text,
+                             sbx_error *e)
 {
     /* mbedTLS takes text for PEM only if its NUL is counted. */
-    int code = mbedtls_x509_crt_parse(&t->ca, (const unsigned char *)pem, strlen(pem) + 1);
-    int rc = sbxi_tls_load_done(t, code);
-    if (rc == SBX_E_TLS)
-        return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG,
-                                  "config.tls.ca_pem holds no certificate", code);
-    return rc;
+    int code = mbedtls_x509_crt_parse(crt, (const unsigned char *)pem, strlen(pem) + 1);
+    int rc = sbxi_tls_load_done(crt, code);
+    return rc == SBX_E_TLS ? sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG, text, code) : rc;
 }
 
 #if defined(MBEDTLS_FS_IO) && !defined(SBX_NO_STDLIB)
+#define SBXI_TLS_FILES
 
-static int sbxi_tls_load_path(sbxi_tls_trust *t, const char *path)
+/* What cannot be sized, as a directory, is "no memory" to mbedTLS. */
+static int sbxi_tls_file_code(int code)
 {
-    int code = mbedtls_x509_crt_parse_file(&t->ca, path);
-    /* What cannot be sized, as a directory, is "no memory" to mbedTLS. */
 #if MBEDTLS_VERSION_NUMBER < 0x04000000
     if (code == MBEDTLS_ERR_PK_ALLOC_FAILED) code = MBEDTLS_ERR_PK_FILE_IO_ERROR;
 #endif
-    return sbxi_tls_load_done(t, code);
+    return code;
 }
 
-static int sbxi_tls_load_file(sbxi_tls_trust *t, const char *path, const char *text, sbx_error *e)
+static int sbxi_tls_load_path(mbedtls_x509_crt *crt, const char *path)
 {
-    int rc = sbxi_tls_load_path(t, path);
+    return sbxi_tls_load_done(crt, sbxi_tls_file_code(mbedtls_x509_crt_parse_file(crt, path)));
+}
+
+static int sbxi_tls_load_file(mbedtls_x509_crt *crt, const char *path, const char *text,
+                              sbx_error *e)
+{
+    int rc = sbxi_tls_load_path(crt, path);
     return rc == SBX_E_TLS ? sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, text, path) : rc;
 }
 
@@ -381,7 +452,7 @@ static int sbxi_tls_load_first(sbxi_tls_trust *t, const char *const *paths, size
     char message[sizeof e->message] = "no CA certificates; give config.tls.ca_file; tried";
     size_t i;
     for (i = 0; i < n; i++) {
-        int rc = sbxi_tls_load_path(t, paths[i]);
+        int rc = sbxi_tls_load_path(&t->ca, paths[i]);
         if (rc != SBX_E_TLS) return rc;
         sbxi_add_text(message, sizeof message, " ");
         sbxi_add_text(message, sizeof message, paths[i]);
@@ -389,7 +460,7 @@ static int sbxi_tls_load_first(sbxi_tls_trust *t, const char *const *paths, size
     return sbxi_error_set(e, SBX_E_NO_CA, message);
 }
 
-static int sbxi_tls_load(sbxi_tls_trust *t, const sbx_tls *o, const char *env, sbx_error *e)
+static int sbxi_tls_load(sbxi_tls_trust *t, const char *env, sbx_error *e)
 {
     static const char *const system[] = {
         "/etc/ssl/certs/ca-certificates.crt",  /* Debian, Ubuntu, Alpine, Arch, Gentoo */
@@ -399,21 +470,28 @@ static int sbxi_tls_load(sbxi_tls_trust *t, const sbx_tls *o, const char *env, s
         "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
         "/usr/local/share/certs/ca-root-nss.crt"
     };
-    if (o && o->ca_pem) return sbxi_tls_load_pem(t, o->ca_pem, e);
-    if (o && o->ca_file)
-        return sbxi_tls_load_file(t, o->ca_file, "config.tls.ca_file cannot be read as PEM: ", e);
+    const sbx_tls *o = &t->options;
+    if (o->ca_pem)
+        return sbxi_tls_load_pem(&t->ca, o->ca_pem, "config.tls.ca_pem holds no certificate",
+                                 e);
+    if (o->ca_file)
+        return sbxi_tls_load_file(&t->ca, o->ca_file,
+                                  "config.tls.ca_file cannot be read as PEM: ", e);
     if (env && env[0])
-        return sbxi_tls_load_file(t, env, "SSL_CERT_FILE cannot be read as PEM: ", e);
+        return sbxi_tls_load_file(&t->ca, env, "SSL_CERT_FILE cannot be read as PEM: ", e);
     return sbxi_tls_load_first(t, system, SBXI_LEN(system), e);
 }
 
 #else
 
-static int sbxi_tls_load(sbxi_tls_trust *t, const sbx_tls *o, const char *env, sbx_error *e)
+static int sbxi_tls_load(sbxi_tls_trust *t, const char *env, sbx_error *e)
 {
+    const sbx_tls *o = &t->options;
     (void)env;
-    if (o && o->ca_pem) return sbxi_tls_load_pem(t, o->ca_pem, e);
-    if (o && o->ca_file)
+    if (o->ca_pem)
+        return sbxi_tls_load_pem(&t->ca, o->ca_pem, "config.tls.ca_pem holds no certificate",
+                                 e);
+    if (o->ca_file)
         return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG,
                              "this build reads no files: give config.tls.ca_pem, not ca_file", "");
     return sbxi_error_set(e, SBX_E_NO_CA, "this build reads no files: give config.tls.ca_pem");
@@ -452,6 +530,115 @@ static int sbxi_tls_seed(sbxi_tls_trust *t, sbx_error *e)
 
 #endif
 
+/* Who this client is, and what was revoked. A text in memory goes before a file.
+   What files give is read by mbedTLS, so that keys pass through no buffer of ours. */
+static SBXI_MAYBE int sbxi_tls_no_files(sbx_error *e)
+{
+    return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG,
+                         "this build reads no files: give config.tls texts in memory", "");
+}
+
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000 && defined(SBXI_TLS_DRBG)
+#define SBXI_TLS_RNG , mbedtls_ctr_drbg_random, &t->drbg
+#else
+#define SBXI_TLS_RNG
+#endif
+
+static int sbxi_tls_load_own(sbxi_tls_trust *t, sbx_error *e)
+{
+    const sbx_tls *o = &t->options;
+    if (o->cert_pem)
+        return sbxi_tls_load_pem(&t->own, o->cert_pem, "config.tls.cert_pem holds no certificate",
+                                 e);
+#ifdef SBXI_TLS_FILES
+    return sbxi_tls_load_file(&t->own, o->cert_file, "config.tls.cert_file cannot be read as PEM: ",
+                              e);
+#else
+    return sbxi_tls_no_files(e);
+#endif
+}
+
+static int sbxi_tls_load_key(sbxi_tls_trust *t, sbx_error *e)
+{
+    const sbx_tls *o = &t->options;
+    const unsigned char *word = (const unsigned char *)o->key_password;
+    int code;
+    if (o->key_pem) {
+        code = mbedtls_pk_parse_key(&t->key, (const unsigned char *)o->key_pem,
+            strlen(o->key_pem) + 1, word, word ? strlen(o->key_password) : 0 SBXI_TLS_RNG);
+    } else {
+#ifdef SBXI_TLS_FILES
+        code = sbxi_tls_file_code(mbedtls_pk_parse_keyfile(&t->key, o->key_file,
+            o->key_password SBXI_TLS_RNG));
+#else
+        return sbxi_tls_no_files(e);
+#endif
+    }
+    if (code == 0) code = mbedtls_pk_check_pair(&t->own.pk, &t->key SBXI_TLS_RNG);
+    if (code == 0) code = mbedtls_ssl_conf_own_cert(&t->conf, &t->own, &t->key);
+    if (code == 0) return SBX_OK;
+    if (sbxi_tls_no_memory(code)) return SBX_E_NOMEM;
+    return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG, "the key of config.tls cannot be read, or "
+                              "does not belong to the client certificate", code);
+}
+
+static int sbxi_tls_identity(sbxi_tls_trust *t, sbx_error *e)
+{
+    const sbx_tls *o = &t->options;
+    bool cert = o->cert_pem || o->cert_file, key = o->key_pem || o->key_file;
+    int rc;
+    if (cert != key)
+        return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, "a client certificate needs its key: give "
+                             "config.tls cert_pem and key_pem, or cert_file and key_file", "");
+    if (!cert) return SBX_OK;
+    rc = sbxi_tls_load_own(t, e);
+    return rc == SBX_OK ? sbxi_tls_load_key(t, e) : rc;
+}
+
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+static int sbxi_tls_revoked(sbxi_tls_trust *t, sbx_error *e)
+{
+    const sbx_tls *o = &t->options;
+    int code;
+    if (o->crl_pem) {
+        code = mbedtls_x509_crl_parse(&t->crl, (const unsigned char *)o->crl_pem,
+                                      strlen(o->crl_pem) + 1);
+    } else if (o->crl_file) {
+#ifdef SBXI_TLS_FILES
+        code = sbxi_tls_file_code(mbedtls_x509_crl_parse_file(&t->crl, o->crl_file));
+#else
+        return sbxi_tls_no_files(e);
+#endif
+    } else {
+        return SBX_OK;
+    }
+    if (code == 0 && t->crl.raw.p) return SBX_OK;
+    if (sbxi_tls_no_memory(code)) return SBX_E_NOMEM;
+    return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG,
+                              "the revocation list of config.tls cannot be read", code);
+}
+#else
+static int sbxi_tls_revoked(sbxi_tls_trust *t, sbx_error *e)
+{
+    if (!t->options.crl_pem && !t->options.crl_file) return SBX_OK;
+    return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, "this mbedTLS knows no revocation lists", "");
+}
+#endif
+
+/* What cannot be meant: an error, never a weaker check than asked for. */
+static int sbxi_tls_check_options(const sbxi_tls_trust *t, sbx_error *e)
+{
+    const sbx_tls *o = &t->options;
+    const char *text = NULL;
+    if (o->pins && !sbxi_pin_check(o->pins))
+        text = "config.tls.pins: each is the base64 of a SHA-256, 44 letters";
+    else if (t->pin_only && !o->pins)
+        text = "config.tls.pin_only needs config.tls.pins";
+    else if (t->pin_only && (o->crl_pem || o->crl_file))
+        text = "config.tls.pin_only has no CA for a revocation list";
+    return text ? sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, text, "") : SBX_OK;
+}
+
 /* mbedTLS's own state, process-wide; before anything else is parsed. */
 static int sbxi_tls_psa(sbx_error *e)
 {
@@ -466,29 +653,124 @@ static int sbxi_tls_psa(sbx_error *e)
     return SBX_OK;
 }
 
-static int sbxi_tls_configure(sbxi_tls_trust *t, sbx_error *e)
+/* What no configuration may change. */
+static void sbxi_tls_insist(sbxi_tls_trust *t)
 {
-    int code = mbedtls_ssl_config_defaults(&t->conf, MBEDTLS_SSL_IS_CLIENT,
-        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+    mbedtls_x509_crl *crl = NULL;
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+    if (t->crl.raw.p) crl = &t->crl;
+#endif
     mbedtls_ssl_conf_authmode(&t->conf, MBEDTLS_SSL_VERIFY_REQUIRED);
-    mbedtls_ssl_conf_ca_chain(&t->conf, &t->ca, NULL);
+    mbedtls_ssl_conf_ca_chain(&t->conf, &t->ca, crl);
 #if MBEDTLS_VERSION_NUMBER >= 0x03020000
     mbedtls_ssl_conf_min_tls_version(&t->conf, MBEDTLS_SSL_VERSION_TLS1_2);
 #else
     mbedtls_ssl_conf_min_version(&t->conf, MBEDTLS_SSL_MAJOR_VERSION_3,
                                  MBEDTLS_SSL_MINOR_VERSION_3);
 #endif
-#ifdef MBEDTLS_SSL_SESSION_TICKETS
-    /* Sessions are not resumed, so the ticket is not asked for. */
-    mbedtls_ssl_conf_session_tickets(&t->conf, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+}
+
+/* mbedTLS does not negotiate the length in TLS 1.3, so that is not offered then. */
+static int sbxi_tls_fragment(sbxi_tls_trust *t, sbx_error *e)
+{
+    int32_t n = t->options.max_fragment;
+    int code = -1;
+    if (n == 0) return SBX_OK;
+#ifdef MBEDTLS_SSL_MAX_FRAGMENT_LENGTH
+    if (n == 512 || n == 1024 || n == 2048 || n == 4096) {
+        unsigned char log = MBEDTLS_SSL_MAX_FRAG_LEN_512;
+        for (; n > 512; n /= 2) log++;
+        code = mbedtls_ssl_conf_max_frag_len(&t->conf, log);
+    }
 #endif
+#if MBEDTLS_VERSION_NUMBER >= 0x03020000
+    mbedtls_ssl_conf_max_tls_version(&t->conf, MBEDTLS_SSL_VERSION_TLS1_2);
+#endif
+    if (code == 0) return SBX_OK;
+    return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, "config.tls.max_fragment is 512, 1024, 2048 or "
+                         "4096, and mbedTLS needs MBEDTLS_SSL_MAX_FRAGMENT_LENGTH", "");
+}
+
+static void sbxi_tls_tickets(sbxi_tls_trust *t)
+{
+#ifdef MBEDTLS_SSL_SESSION_TICKETS
+    mbedtls_ssl_conf_session_tickets(&t->conf, t->resume
+        ? MBEDTLS_SSL_SESSION_TICKETS_ENABLED : MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3) && MBEDTLS_VERSION_NUMBER >= 0x03060100 \
+    && MBEDTLS_VERSION_NUMBER < 0x04000000
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(&t->conf, t->resume
+        ? MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED
+        : MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_DISABLED);
+#endif
+#else
+    (void)t;
+#endif
+}
+
+static int sbxi_tls_configure(sbxi_tls_trust *t, sbx_error *e)
+{
+    const sbx_tls *o = &t->options;
+    int rc, code = mbedtls_ssl_config_defaults(&t->conf, MBEDTLS_SSL_IS_CLIENT,
+        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
 #ifdef MBEDTLS_SSL_ALPN
     t->alpn[0] = "http/1.1";
     if (code == 0) code = mbedtls_ssl_conf_alpn_protocols(&t->conf, t->alpn);
 #endif
-    if (code == 0) return SBX_OK;
-    if (sbxi_tls_no_memory(code)) return SBX_E_NOMEM;
-    return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG, "mbedTLS refused its settings", code);
+    if (code != 0 && sbxi_tls_no_memory(code)) return SBX_E_NOMEM;
+    if (code != 0)
+        return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG, "mbedTLS refused its settings", code);
+    sbxi_tls_tickets(t);
+    rc = sbxi_tls_fragment(t, e);
+    if (rc == SBX_OK) rc = sbxi_tls_identity(t, e);
+    if (rc != SBX_OK) return rc;
+    if (o->configure && o->configure(o->ctx, &t->conf) != 0)
+        return sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG, "config.tls.configure refused", "");
+    sbxi_tls_insist(t);
+    return SBX_OK;
+}
+
+/* The hash that saved sessions carry: of whom we trust, who we are, and how strict. */
+static void sbxi_tls_bind(sbxi_tls_trust *t)
+{
+    const sbx_tls *o = &t->options;
+    const mbedtls_x509_crt *crt;
+    unsigned char policy[4];
+    sbx_sha256 s;
+    sbx_sha256_init(&s);
+    for (crt = &t->ca; crt; crt = crt->next) sbx_sha256_add(&s, crt->raw.p, crt->raw.len);
+    sbx_sha256_add(&s, "own", 4);
+    sbx_sha256_add(&s, t->own.raw.p, t->own.raw.len);
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+    {
+        const mbedtls_x509_crl *crl;
+        sbx_sha256_add(&s, "crl", 4);
+        for (crl = &t->crl; crl; crl = crl->next) sbx_sha256_add(&s, crl->raw.p, crl->raw.len);
+    }
+#endif
+    if (o->pins) sbx_sha256_add(&s, o->pins, strlen(o->pins) + 1);
+    policy[0] = t->pin_only;
+    policy[1] = o->no_clock == SBX_YES;
+    policy[2] = (unsigned char)(o->max_fragment >> 8);
+    policy[3] = o->pins != NULL;
+    sbx_sha256_add(&s, policy, sizeof policy);
+    sbx_sha256_end(&s, t->bind);
+}
+
+static void sbxi_tls_trust_init(sbxi_tls_trust *t, const sbx_tls *options)
+{
+    if (options) t->options = *options;
+    t->pin_only = t->options.pin_only == SBX_YES;
+    t->resume = t->options.resume != SBX_NO;
+    mbedtls_ssl_config_init(&t->conf);
+    mbedtls_x509_crt_init(&t->ca);
+    mbedtls_x509_crt_init(&t->own);
+    mbedtls_pk_init(&t->key);
+#ifdef MBEDTLS_X509_CRL_PARSE_C
+    mbedtls_x509_crl_init(&t->crl);
+#endif
+#ifdef SBXI_TLS_DRBG
+    mbedtls_ctr_drbg_init(&t->drbg);
+#endif
 }
 
 static int sbxi_tls_trust_open(sbxi_tls_trust **out, const sbx_alloc *alloc, const sbx_net *net,
@@ -500,22 +782,156 @@ static int sbxi_tls_trust_open(sbxi_tls_trust **out, const sbx_alloc *alloc, con
     if (!t) return sbxi_error_set(error, SBX_E_NOMEM, NULL);
     t->alloc = alloc;
     t->net = net;
-    t->skip_clock = options && options->no_clock == SBX_YES;
-    mbedtls_ssl_config_init(&t->conf);
-    mbedtls_x509_crt_init(&t->ca);
-#ifdef SBXI_TLS_DRBG
-    mbedtls_ctr_drbg_init(&t->drbg);
-#endif
-    rc = sbxi_tls_psa(error);
+    sbxi_tls_trust_init(t, options);
+    rc = sbxi_tls_check_options(t, error);
+    if (rc == SBX_OK) rc = sbxi_tls_psa(error);
     if (rc == SBX_OK) rc = sbxi_tls_seed(t, error);
-    if (rc == SBX_OK) rc = sbxi_tls_load(t, options, env_ca_file, error);
+    if (rc == SBX_OK && !t->pin_only) rc = sbxi_tls_load(t, env_ca_file, error);
+    if (rc == SBX_OK) rc = sbxi_tls_revoked(t, error);
     if (rc == SBX_OK) rc = sbxi_tls_configure(t, error);
     if (rc != SBX_OK) {
         sbxi_tls_trust_close(t);
         return sbxi_error_set(error, rc, NULL);
     }
+    sbxi_tls_bind(t);
     *out = t;
     return SBX_OK;
+}
+
+/* ---- resumption ----------------------------------------------------------- */
+
+static void sbxi_tls_put64(unsigned char *out, int64_t v)
+{
+    int i;
+    for (i = 0; i < 8; i++) out[i] = (unsigned char)((uint64_t)v >> (56 - 8 * i));
+}
+
+static int64_t sbxi_tls_get64(const unsigned char *in)
+{
+    uint64_t v = 0;
+    int i;
+    for (i = 0; i < 8; i++) v = v << 8 | in[i];
+    return (int64_t)v;
+}
+
+/* What a blob begins with: all that is trusted, with whom, and the rest of it. */
+static void sbxi_tls_blob_hash(const sbxi_tls_trust *t, const char *host, uint16_t port,
+                               const unsigned char *blob, size_t len, unsigned char out[32])
+{
+    unsigned char at[2];
+    sbx_sha256 s;
+    at[0] = (unsigned char)(port >> 8);
+    at[1] = (unsigned char)(port & 255);
+    sbx_sha256_init(&s);
+    sbx_sha256_add(&s, t->bind, sizeof t->bind);
+    sbx_sha256_add(&s, host, strlen(host) + 1);
+    sbx_sha256_add(&s, at, sizeof at);
+    sbx_sha256_add(&s, blob + 32, len - 32);
+    sbx_sha256_end(&s, out);
+}
+
+static void sbxi_tls_save(const sbxi_tls_trust *t, const sbxi_tls_saved *s)
+{
+    const sbx_tls *o = &t->options;
+    unsigned char *blob;
+    size_t len = 0, size;
+    if (!o->session_save) return;
+    (void)mbedtls_ssl_session_save(&s->session, NULL, 0, &len); /* only its length */
+    if (len == 0 || len > SBXI_TLS_BLOB - SBXI_TLS_BLOB_HEAD) return;
+    size = SBXI_TLS_BLOB_HEAD + len;
+    blob = (unsigned char *)sbxi_alloc_get(t->alloc, size);
+    if (!blob) return;
+    sbxi_tls_put64(blob + 32, s->from_ms);
+    sbxi_tls_put64(blob + 40, s->to_ms);
+    if (mbedtls_ssl_session_save(&s->session, blob + SBXI_TLS_BLOB_HEAD, len, &len) == 0) {
+        sbxi_tls_blob_hash(t, s->host, s->port, blob, size, blob);
+        (void)o->session_save(o->ctx, s->host, s->port, blob, size);
+    }
+    sbxi_alloc_wipe(t->alloc, blob, size);
+}
+
+/* Whatever is wrong with a blob, also a version of mbedTLS it is not for: there is
+   none. */
+static sbxi_tls_saved *sbxi_tls_restore(const sbxi_tls_trust *t, const char *host, uint16_t port,
+                                        const unsigned char *blob, size_t len)
+{
+    unsigned char hash[32];
+    sbxi_tls_saved *s;
+    if (len <= SBXI_TLS_BLOB_HEAD || len > SBXI_TLS_BLOB) return NULL;
+    sbxi_tls_blob_hash(t, host, port, blob, len, hash);
+    if (memcmp(hash, blob, sizeof hash) != 0) return NULL;
+    s = sbxi_tls_saved_new(t, host, port);
+    if (!s) return NULL;
+    s->from_ms = sbxi_tls_get64(blob + 32);
+    s->to_ms = sbxi_tls_get64(blob + 40);
+    if (mbedtls_ssl_session_load(&s->session, blob + SBXI_TLS_BLOB_HEAD,
+                                 len - SBXI_TLS_BLOB_HEAD) == 0) return s;
+    sbxi_tls_forget(t, s);
+    return NULL;
+}
+
+static sbxi_tls_saved *sbxi_tls_load_session(const sbxi_tls_trust *t, const char *host,
+                                             uint16_t port)
+{
+    const sbx_tls *o = &t->options;
+    sbxi_tls_saved *s = NULL;
+    unsigned char *blob;
+    size_t len = 0;
+    if (!o->session_load) return NULL;
+    blob = (unsigned char *)sbxi_alloc_get(t->alloc, SBXI_TLS_BLOB);
+    if (!blob) return NULL;
+    if (o->session_load(o->ctx, host, port, blob, SBXI_TLS_BLOB, &len) == SBX_OK)
+        s = sbxi_tls_restore(t, host, port, blob, len);
+    sbxi_alloc_wipe(t->alloc, blob, SBXI_TLS_BLOB);
+    return s;
+}
+
+/* Keeps the session of a connection, best effort: without it the next handshake is
+   a whole one. */
+static void sbxi_tls_remember(sbxi_tls_conn *c)
+{
+    sbxi_tls_trust *t = c->trust;
+    sbxi_tls_saved *s, **at, *old;
+    size_t n = 0;
+    if (!t->resume) return;
+    s = sbxi_tls_saved_new(t, c->host, c->port);
+    if (!s) return;
+    if (mbedtls_ssl_get_session(&c->ssl, &s->session) != 0) {
+        sbxi_tls_forget(t, s);
+        return;
+    }
+    s->from_ms = c->from_ms;
+    s->to_ms = c->to_ms;
+    old = sbxi_tls_take(t, c->host, c->port);
+    if (old) sbxi_tls_forget(t, old);
+    s->next = t->saved;
+    t->saved = s;
+    for (at = &t->saved; *at && n < SBXI_TLS_SESSIONS; n++) at = &(*at)->next;
+    old = *at;
+    *at = NULL;
+    if (old) sbxi_tls_forget(t, old);
+    sbxi_tls_save(t, s);
+}
+
+/* Offers the session kept with this peer. Who resumes shows no certificate: the
+   period of those seen before still counts. */
+static int sbxi_tls_offer(sbxi_tls_conn *c)
+{
+    sbxi_tls_trust *t = c->trust;
+    sbxi_tls_saved *s;
+    int code = 0;
+    if (!t->resume) return 0;
+    s = sbxi_tls_take(t, c->host, c->port);
+    if (!s) s = sbxi_tls_load_session(t, c->host, c->port);
+    if (!s) return 0;
+    if (!c->now_ms || (c->now_ms >= s->from_ms && c->now_ms < s->to_ms)) {
+        code = mbedtls_ssl_set_session(&c->ssl, &s->session);
+        c->offered = code == 0;
+        c->from_ms = s->from_ms;
+        c->to_ms = s->to_ms;
+    }
+    sbxi_tls_forget(t, s);
+    return code != 0 && sbxi_tls_no_memory(code) ? code : 0;
 }
 
 /* ---- one connection ------------------------------------------------------- */
@@ -567,7 +983,7 @@ static int sbxi_tls_clock(sbxi_tls_conn *c, sbx_error *e)
     c->now_ms = net->unix_ms ? net->unix_ms(net->ctx) : 0;
     if (c->now_ms > 0) return SBX_OK;
     c->now_ms = 0;
-    if (c->trust->skip_clock) return SBX_OK;
+    if (c->trust->options.no_clock == SBX_YES || c->trust->pin_only) return SBX_OK;
     return sbxi_tls_fail(e, SBX_TLS_NO_CLOCK, "no clock to judge certificates by: give "
                          "config.net.unix_ms, or set config.tls.no_clock to SBX_YES", "");
 }
@@ -584,7 +1000,7 @@ static int sbxi_tls_name(sbxi_tls_conn *c)
 }
 
 static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn,
-                          const char *host, sbx_error *error)
+                          const char *host, uint16_t port, sbx_error *error)
 {
     size_t size = sizeof(sbxi_tls_conn) + strlen(host);
     sbxi_tls_conn *c = (sbxi_tls_conn *)sbxi_alloc_get(t->alloc, size);
@@ -593,12 +1009,14 @@ static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn
     if (!c) return sbxi_error_set(error, SBX_E_NOMEM, NULL);
     c->trust = t;
     c->raw = net_conn;
+    c->port = port;
     c->size = size;
     memcpy(c->host, host, strlen(host) + 1);
     mbedtls_ssl_init(&c->ssl);
     rc = sbxi_tls_clock(c, error);
     code = rc == SBX_OK ? mbedtls_ssl_setup(&c->ssl, &t->conf) : 0;
     if (rc == SBX_OK && code == 0) code = sbxi_tls_name(c);
+    if (rc == SBX_OK && code == 0) code = sbxi_tls_offer(c);
     if (code != 0 && sbxi_tls_no_memory(code))
         rc = sbxi_error_set(error, SBX_E_NOMEM, NULL);
     else if (code != 0)
@@ -613,12 +1031,20 @@ static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn
     return SBX_OK;
 }
 
+static bool sbxi_tls_is_13(const sbxi_tls_conn *c)
+{
+    return strcmp(mbedtls_ssl_get_version(&c->ssl), "TLSv1.3") == 0;
+}
+
 /* mbedTLS stopped, but not for the transport: it took a session ticket or some
    other message without data, or pauses a long computation. */
-static bool sbxi_tls_go_on(const sbxi_tls_conn *c, int code)
+static bool sbxi_tls_go_on(sbxi_tls_conn *c, int code)
 {
 #ifdef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
-    if (code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) return true;
+    if (code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
+        sbxi_tls_remember(c); /* in TLS 1.3 only now is there something to resume */
+        return true;
+    }
 #endif
 #ifdef MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS
     if (code == MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS) return true;
@@ -654,11 +1080,23 @@ static bool sbxi_tls_is_certificate(int code)
     return high >= 0x2080 && high <= 0x2F80; /* the X.509 module */
 }
 
+/* Whoever gives up after its own certificate was taken does not like ours. */
+static int sbxi_tls_why(const sbxi_tls_conn *c, sbx_error *e)
+{
+    return sbxi_tls_fail(e, SBX_TLS_HANDSHAKE, c->trust->own.raw.p
+        ? "the peer refused this client's certificate (config.tls.cert_pem, cert_file): "
+        : "the peer asks for a client certificate (give config.tls.cert_pem and key_pem): ",
+        c->host);
+}
+
 static int sbxi_tls_refused(const sbxi_tls_conn *c, int code, sbx_error *e)
 {
     uint32_t flags = mbedtls_ssl_get_verify_result(&c->ssl);
     flags = (flags == SBXI_TLS_NO_RESULT ? 0 : flags) | c->flags;
     if (flags) return sbxi_tls_verdict(c, flags, e);
+    if (c->offered && !c->judged && !sbxi_tls_no_memory(code))
+        return sbxi_error_set(e, SBX_E_CONNECT, "the peer refused to resume the TLS session, "
+                              "which is forgotten now: connect again");
     if (c->lost)
         return sbxi_error_set(e, SBX_E_NETWORK, "the peer closed the connection in the TLS "
                               "handshake: is this its https port?");
@@ -668,6 +1106,7 @@ static int sbxi_tls_refused(const sbxi_tls_conn *c, int code, sbx_error *e)
     if (sbxi_tls_is_version(code))
         return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer is too old: it has neither "
                                   "TLS 1.2 nor what this mbedTLS has above it", code);
+    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && c->judged) return sbxi_tls_why(c, e);
     if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
         return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer refused the TLS handshake: "
                                   "no version or cipher in common, or it does not know the host",
@@ -687,9 +1126,10 @@ static int sbxi_tls_handshake(sbxi_tls_conn *c, int *want, sbx_error *error)
     if (sbxi_tls_would_block(c, code, want)) return SBX_E_AGAIN;
     if (code != 0) return sbxi_tls_refused(c, code, error);
     /* Cannot be as this is configured. If it ever were, nobody was verified. */
-    if (!c->judged || c->flags)
+    if ((!c->judged && !c->offered) || c->flags)
         return sbxi_tls_verdict(c, c->flags | MBEDTLS_X509_BADCERT_MISSING, error);
     c->up = true;
+    if (!sbxi_tls_is_13(c)) sbxi_tls_remember(c);
     return SBX_OK;
 }
 
@@ -727,10 +1167,17 @@ static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, i
     if (sbxi_tls_would_block(c, code, want)) return SBX_E_AGAIN;
     if (code > 0) {
         *got = (size_t)code;
+        c->heard = true;
         return SBX_OK;
     }
     c->ended = code == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY;
     if (c->ended) return SBX_OK;
+    /* In TLS 1.3 the handshake is over before the peer looks at our certificate. */
+    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && c->judged && !c->heard
+        && sbxi_tls_is_13(c)) {
+        c->lost = true;
+        return SBX_E_TLS;
+    }
     c->lost = true; /* code 0: it ended without close_notify, a truncation */
     return SBX_E_NETWORK;
 }

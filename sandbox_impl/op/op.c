@@ -89,7 +89,9 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
 {
     const sbx_client *c = op->client;
     int32_t limit = c->config.retries == 0 ? 3 : c->config.retries < 0 ? 0 : c->config.retries;
-    bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh;
+    /* died under the request: a stale connection, or the service had read it all */
+    bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh
+        && (op->repeatable || op->route->retry != SBXI_RETRY_REJECTED || !op->x.sent);
     uint32_t now;
     int32_t ms;
     if (stale && !op->mid_stream && !(op->detached && !op->sandbox)) {
@@ -499,11 +501,7 @@ static void sbxi_op_one_file(sbx_op *op)
     sbxi_files_args *a = &op->args.of.files;
     if (op->feature == SBX_FEATURE_FILES_WRITE_MANY && !a->count) op->step = SBXI_STEP_DONE;
     if (op->feature != SBX_FEATURE_FILES_WRITE) return;
-    if (a->from_bytes) {
-        a->reading.data = a->bytes.data;
-        a->reading.len = a->bytes.len;
-        a->one.from = sbx_source_memory(&a->reading);
-    }
+    if (a->from_bytes) a->one.from.ctx = &a->reading;
     a->one.path = a->path;
     a->files = &a->one;
     a->count = 1;

@@ -90,10 +90,6 @@ struct sbx_op {
     uint32_t pid;
     uint32_t since, nap_since; /* start of the total clock, of a nap */
     int32_t total_ms, nap_ms;
-    size_t held_len;        /* of held.piece: decoded, not yet taken */
-    unsigned held_id;       /* its stream */
-    sbx_base64 base64;
-    sbxi_connect frame;     /* streams of envelopes */
 
     sbxi_exchange x;
     sbxi_reply reply;
@@ -103,6 +99,10 @@ struct sbx_op {
     sbxi_capture captured[2]; /* else for texts a provider composes */
     sbx_call call;
     sbxi_args args;
+    size_t held_len;        /* of held.piece: decoded, not yet taken */
+    unsigned held_id;       /* its stream */
+    sbx_base64 base64;
+    sbxi_connect frame;     /* streams of envelopes */
     sbx_error error;
     char line[SBX_MAX_LINE];
     union {

@@ -87,7 +87,7 @@ static int sbxi_op_piece(void *ctx, unsigned id, const char *text, size_t len, b
         rc = sbx_base64_end(&op->base64);
         memset(&op->base64, 0, sizeof op->base64);
     }
-    if (rc == SBX_OK && !op->started) rc = SBX_E_PROTOCOL;
+    if (rc == SBX_OK && (!op->started || op->ended)) rc = SBX_E_PROTOCOL;
     if (rc != SBX_OK) return rc;
     rc = sbxi_op_put(op, id, op->held.piece, n);
     if (rc != SBX_E_AGAIN) return rc;

@@ -88,15 +88,17 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
    the digits being those of version 4 anyway. */
 static int sbxi_random_hex(sbx_op *op, char *out, bool dashes)
 {
+    static const char hex[] = "0123456789abcdef";
     const sbx_net *n = &op->client->link.net;
     unsigned char raw[16];
     unsigned i;
     if (!n->entropy || n->entropy(n->ctx, raw, sizeof raw) != SBX_OK) return SBX_E_ENTROPY;
     raw[6] = (unsigned char)((raw[6] & 0x0F) | 0x40);
     raw[8] = (unsigned char)((raw[8] & 0x3F) | 0x80);
-    for (i = 0; i < 32; i++) {
-        if (dashes && (i == 8 || i == 12 || i == 16 || i == 20)) *out++ = '-';
-        *out++ = "0123456789abcdef"[i & 1 ? raw[i / 2] & 15 : raw[i / 2] >> 4];
+    for (i = 0; i < 16; i++) {
+        if (dashes && i >= 4 && i <= 10 && i % 2 == 0) *out++ = '-';
+        *out++ = hex[raw[i] >> 4];
+        *out++ = hex[raw[i] & 15];
     }
     *out = 0;
     return SBX_OK;
@@ -156,8 +158,6 @@ static int sbxi_op_parts(sbx_op *op, const char *boundary)
     return b->status;
 }
 
-#define SBXI_LENGTH_LINE "Content-Length: 00000000000000000000\r\n\r\n"
-
 /* The body is known: its length replaces the zeros, what is behind them moves up. */
 static void sbxi_op_length(sbx_op *op, size_t body)
 {
@@ -178,11 +178,14 @@ static int sbxi_op_body(sbx_op *op)
 {
     static const char *const types[] = { NULL, "application/json", "application/connect+json",
         "application/octet-stream", "multipart/form-data; boundary=" };
+    /* no body, one in chunks, one of a known length */
+    static const char *const ends[] = { "\r\n", "Transfer-Encoding: chunked\r\n\r\n",
+        "Content-Length: 00000000000000000000\r\n\r\n" };
     sbxi_buf *b = &op->out.text;
     const sbxi_files_args *a = &op->args.of.files;
     uint8_t send = op->route->send;
-    const char *type = types[send], *boundary = NULL, *end = SBXI_LENGTH_LINE;
-    size_t body;
+    const char *type = types[send], *boundary = NULL;
+    size_t body, end = 0;
     int rc = SBX_OK;
     if (send == SBXI_SEND_MULTIPART) {
         char *text = op->line; /* free until the reply comes */
@@ -195,14 +198,13 @@ static int sbxi_op_body(sbx_op *op)
     }
     sbxi_header_line(b, "Content-Type", type);
     op->out.chunked = send == SBXI_SEND_RAW && a->files[a->at].from.size < 0;
-    if (op->out.chunked) end = "Transfer-Encoding: chunked\r\n\r\n";
-    else if (!type && op->route->method != SBXI_POST) end = "\r\n";
-    sbxi_buf_text(b, end);
+    if (type || op->route->method == SBXI_POST) end = op->out.chunked ? 1 : 2;
+    sbxi_buf_text(b, ends[end]);
     body = b->len;
     if (send >= SBXI_SEND_RAW) rc = sbxi_op_parts(op, boundary);
     else if (type) sbxi_op_json(op);
     if (rc == SBX_OK) rc = b->status;
-    if (rc == SBX_OK && end[0] == 'C') sbxi_op_length(op, body);
+    if (rc == SBX_OK && end == 2) sbxi_op_length(op, body);
     return rc;
 }
 

@@ -128,8 +128,7 @@ typedef struct sbxi_files_args {
     size_t count;
     size_t at;                      /* the one a raw body is made of */
     sbx_file_write one;
-    sbx_bytes bytes;                /* write_bytes */
-    sbx_reading reading;
+    sbx_reading reading;            /* write_bytes */
     bool from_bytes;
     sbx_sink sink;
 } sbxi_files_args;

@@ -432,9 +432,9 @@ static int sbxi_e2b_on_event(sbx_op *op)
     sbx_command_result *result = op->args.of.command.result;
     if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
-    if (!op->started && !e->start)
+    if (op->started == e->start || (op->ended && !e->alive))
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
-            SBXI_TEXT("the command's stream does not begin with its start"));
+            SBXI_TEXT("the command's stream is not one start, output, one end"));
     if (e->end) op->ended = true;
     if (e->end && result) {
         result->exit_code = e->exit_code;
@@ -497,7 +497,7 @@ static int sbxi_e2b_create_step(sbx_op *op)
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
     }
-    if (!got || !got->id) return sbxi_op_fail(op, SBX_E_PROTOCOL,
+    if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
         SBXI_TEXT("the reply names no sandbox"));
     op->sandbox = sbxi_sandbox_new(op->client, got->id);
     if (!op->sandbox) return SBX_E_NOMEM;

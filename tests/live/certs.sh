@@ -11,6 +11,10 @@
 #                 127.0.0.1, no IP SAN         weak       RSA with 1024 bits
 #   clientonly    not made for a server
 #
+#   revoked       on the list crl.pem           client     for clients, client-enc.key is
+#                                              its key under the password "secret"
+#
+# crl.pem is the list of ca.pem, oldcrl.pem one out of date, othercrl.pem one of otherca.
 # ca.pem is the CA to trust, otherca.pem one that signed nothing.
 set -eu
 dir=${1:?usage: certs.sh DIR}
@@ -26,6 +30,7 @@ database = index.txt
 serial = serial
 new_certs_dir = .
 default_md = sha256
+default_crl_days = 20000
 unique_subject = no
 policy = any
 copy_extensions = copy
@@ -38,7 +43,7 @@ distinguished_name = dn
 basicConstraints = critical, CA:FALSE
 [sub]
 basicConstraints = critical, CA:TRUE
-keyUsage = critical, keyCertSign
+keyUsage = critical, keyCertSign, cRLSign
 END
 : > index.txt
 echo 1000 > serial
@@ -76,6 +81,14 @@ sign wildcard ca leaf wildcard -addext "$(san 'DNS:*.example.test')"
 sign wronghost ca leaf other.example -addext "$(san DNS:other.example)"
 sign clientonly ca leaf localhost -addext "$(san DNS:localhost)" \
     -addext "extendedKeyUsage=clientAuth"
+sign client ca leaf client -addext "extendedKeyUsage=clientAuth"
+run ec -in client.key -aes128 -passout pass:secret -out client-enc.key
+sign revoked ca leaf localhost -addext "$(san DNS:localhost)"
+run ca -config ca.cnf -gencrl -crl_lastupdate 20200101000000Z -crl_nextupdate 20210101000000Z \
+    -cert ca.pem -keyfile ca.key -out oldcrl.pem
+run ca -config ca.cnf -gencrl -cert otherca.pem -keyfile otherca.key -out othercrl.pem
+run ca -config ca.cnf -revoke revoked.pem -cert ca.pem -keyfile ca.key
+run ca -config ca.cnf -gencrl -cert ca.pem -keyfile ca.key -out crl.pem
 run genrsa -out rsa.key 2048
 sign rsa ca leaf localhost -addext "$(san DNS:localhost)"
 run genrsa -out weak.key 1024

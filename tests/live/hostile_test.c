@@ -137,11 +137,11 @@ static void attack_run(site *s, const attack *a, int what)
     snprintf(row, sizeof row, "%s, %s", a->name, what_name(what));
     test_row = row;
     site_attack(s, what, &a->reply);
-    rc = site_call(s, what, 1500);
+    rc = site_call(s, what, 500);
     if (rc != a->status)
         printf("  %s: %s: %s\n", row, sbx_status_name(rc), s->error.message);
     CHECK_INT(rc, a->status);
-    CHECK(s->took < (rc == SBX_E_TIMEOUT ? 2.0 : 1.2));
+    CHECK(s->took < 1.0);
     CHECK(s->fixed.peak < 40000);
     if (rc != SBX_OK) CHECK(s->error.message[0] && s->error.status == rc);
     if (rc != SBX_OK && what == CREATE && s->error.http_status < 300)
@@ -450,14 +450,14 @@ static void cut_all(site *s, int what, const char *bytes, size_t len)
 TEST(closed_at_every_byte)
 {
     static const char created[] = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n"
-        "Content-Length: 88\r\n\r\n" HOSTILE_CREATED;
+        "Content-Length: 86\r\n\r\n" HOSTILE_CREATED;
     static char stream[sizeof hostile_stream];
     site s;
     size_t i;
     for (i = 0; i + 1 < sizeof stream; i++) /* for strstr */
         stream[i] = (char)(hostile_stream[i] ? hostile_stream[i] : ' ');
     REQUIRE(site_start(&s, NULL));
-    CHECK_INT(strlen(HOSTILE_CREATED), 88);
+    CHECK_INT(strlen(HOSTILE_CREATED), 86);
     cut_all(&s, CREATE, created, sizeof created - 1);
     cut_all(&s, READ, hostile_file, sizeof hostile_file - 1);
     cut_all(&s, RUN, hostile_stream, sizeof hostile_stream - 1);
@@ -699,5 +699,21 @@ TEST(an_upload_nobody_reads)
         test_row = NULL;
         site_good(&s, READ);
     }
+    site_end(&s);
+}
+
+/* A kept connection that dies under a request may be a stale one, or the service
+   has read it all: a create would leave a second sandbox nobody knows of. */
+TEST(a_create_is_not_sent_twice)
+{
+    static const hostile_reply hang_up = { .bytes = "" };
+    site s;
+    REQUIRE(site_start(&s, NULL));
+    site_good(&s, CREATE);
+    site_attack(&s, CREATE, &hang_up);
+    CHECK_INT(site_call(&s, CREATE, 1000), SBX_E_NETWORK);
+    CHECK_INT(s.error.may_exist, SBX_YES);
+    CHECK_INT(hostile_count(&s.ctl), 1);
+    site_good(&s, CREATE);
     site_end(&s);
 }

@@ -22,7 +22,8 @@ typedef struct hostile_reply {
     size_t slice;           /* > 0: so many bytes, then delay_ms, and so on */
     unsigned delay_ms;      /* before the first byte and each further slice */
     bool (*flood)(int fd);  /* then: called until it says false */
-    bool stay;              /* do not close until the client does */
+    bool stay;              /* do not close until the client does, or the attack
+                               is over */
     bool deaf;              /* do not even read the request */
 } hostile_reply;
 
@@ -110,8 +111,18 @@ static bool hostile_good(int fd, const char *head)
     return hostile_send(fd, "HTTP/1.1 204 No Content\r\n\r\n", 27);
 }
 
+/* A deaf peer cannot see the client go: it ends with its attack. */
+static bool hostile_is(hostile *h, const hostile_reply *r)
+{
+    bool yes;
+    pthread_mutex_lock(&h->lock);
+    yes = h->attack == r;
+    pthread_mutex_unlock(&h->lock);
+    return yes;
+}
+
 /* False: the connection is over. */
-static bool hostile_attack(int fd, const hostile_reply *r)
+static bool hostile_attack(hostile *h, int fd, const hostile_reply *r)
 {
     size_t len = r->len || !r->bytes ? r->len : strlen(r->bytes), at = 0;
     if (r->cut) len = r->cut - 1;
@@ -122,7 +133,7 @@ static bool hostile_attack(int fd, const hostile_reply *r)
         at += n;
     }
     while (r->flood && r->flood(fd)) {}
-    while (r->stay && hostile_rest(fd, 20000)) {}
+    while (r->stay && hostile_is(h, r) && hostile_rest(fd, 20)) {}
     return false;
 }
 
@@ -146,7 +157,7 @@ static void hostile_connection(hostile *h, int fd)
         }
         if (!attack && h->attack && strstr(head, h->to)) attack = h->attack;
         pthread_mutex_unlock(&h->lock);
-        if (!(attack ? hostile_attack(fd, attack) : hostile_good(fd, head))) return;
+        if (!(attack ? hostile_attack(h, fd, attack) : hostile_good(fd, head))) return;
     }
 }
 

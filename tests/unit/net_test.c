@@ -696,6 +696,6 @@ TEST(tls_compiled_out)
     CHECK_INT(sbxi_tls_trust_open(&t, &heap, &net, NULL, NULL, &e), SBX_E_UNSUPPORTED);
     CHECK(t == NULL);
     CHECK_STR(e.message, "TLS is compiled out (SBX_NO_TLS)");
-    CHECK_INT(sbxi_tls_start(&c, t, NULL, "host", &e), SBX_E_UNSUPPORTED);
+    CHECK_INT(sbxi_tls_start(&c, t, NULL, "host", 443, &e), SBX_E_UNSUPPORTED);
     CHECK(c == NULL);
 }

@@ -16,7 +16,7 @@ static pid_t owner;
 /* ---- the peer ---- */
 
 typedef struct peer { char args[256]; pid_t pid; uint16_t port; } peer;
-static peer peers[40];
+static peer peers[80];
 
 /* `openssl s_server` in the folder of the certificates; its port, 0: it did not
    start. It ends by itself in five minutes if this program cannot end it. */
@@ -218,6 +218,7 @@ typedef struct visit {
     const char *env_ca;
     const char *host;
     uint16_t port;
+    sbxi_tls_trust *trust;  /* of several visits; NULL: made for this one */
     const char *say;        /* NULL: only the handshake */
     size_t say_len;         /* 0: to its NUL */
     size_t expect;          /* bytes to wait for, 0: to the end */
@@ -229,6 +230,7 @@ typedef struct visit {
     uint64_t heard_len;
     uint64_t at_handshake;  /* bytes received until it was done */
     uint64_t end_sent;      /* bytes sent by sbxi_tls_end() */
+    bool resumed;
     unsigned alpn_ok;
     sbx_error e;
 } visit;
@@ -305,7 +307,7 @@ static int visit_tls(visit *v, sbxi_tls_trust *t, void *raw)
 {
     sbxi_tls_conn *c;
     uint64_t before;
-    int want, rc = sbxi_tls_start(&c, t, raw, v->host, &v->e);
+    int want, rc = sbxi_tls_start(&c, t, raw, v->host, v->port, &v->e);
     if (rc != SBX_OK) {
         CHECK(c == NULL);
         return rc;
@@ -317,7 +319,9 @@ static int visit_tls(visit *v, sbxi_tls_trust *t, void *raw)
     if (v->met) {
         const char *alpn = mbedtls_ssl_get_alpn_protocol(&c->ssl);
         v->alpn_ok = alpn && strcmp(alpn, "http/1.1") == 0;
+        v->resumed = c->offered && !c->judged;
         if (v->say) rc = visit_talk(v, c, raw);
+        if (rc == SBX_E_TLS) rc = sbxi_tls_why(c, &v->e);
     }
     before = v->s.sent;
     sbxi_tls_end(c);
@@ -328,10 +332,11 @@ static int visit_tls(visit *v, sbxi_tls_trust *t, void *raw)
 /* The status of what failed first. Messages are there if and only if it failed. */
 static int visit_go(visit *v)
 {
-    sbxi_tls_trust *t;
+    sbxi_tls_trust *t = v->trust;
     void *raw = NULL;
     sbx_wait w;
-    int rc = sbxi_tls_trust_open(&t, &heap, &v->net, &v->tls, v->env_ca, &v->e);
+    int rc = SBX_OK;
+    if (!t) rc = sbxi_tls_trust_open(&t, &heap, &v->net, &v->tls, v->env_ca, &v->e);
     if (rc != SBX_OK) CHECK(t == NULL);
     if (rc != SBX_OK) return rc;
     while (!v->s.script && (rc = v->s.real.open(v->s.real.ctx, &raw, "127.0.0.1", v->port, true))
@@ -342,7 +347,7 @@ static int visit_go(visit *v)
     }
     if (CHECK_INT(rc, SBX_OK)) rc = visit_tls(v, t, raw);
     if (raw) v->s.real.close(v->s.real.ctx, raw);
-    sbxi_tls_trust_close(t);
+    if (!v->trust) sbxi_tls_trust_close(t);
     if (!v->met) CHECK_INT(v->e.status, rc == SBX_E_AGAIN ? SBX_OK : rc);
     return rc;
 }
@@ -657,7 +662,7 @@ TEST(without_memory)
     sbxi_error_clear(&v.e);
     CHECK_INT(sbxi_tls_trust_open(&t, &alloc, &v.net, &v.tls, NULL, &v.e), SBX_OK);
     REQUIRE(t != NULL);
-    CHECK_INT(sbxi_tls_start(&c, t, NULL, "localhost", &v.e), SBX_E_NOMEM);
+    CHECK_INT(sbxi_tls_start(&c, t, NULL, "localhost", 1, &v.e), SBX_E_NOMEM);
     CHECK(c == NULL);
     sbxi_tls_trust_close(t);
     CHECK_INT(count.in_use, 0);
@@ -672,6 +677,562 @@ TEST(host_name_too_long)
     host[sizeof host - 1] = 0;
     visit_init(&v, host, echo_peer("localhost", ""));
     check_refused(&v, SBX_TLS_BAD_CONFIG);
+}
+
+/* ---- who the client is, and what else it asks for ---- */
+
+#ifdef MBEDTLS_SSL_PROTO_TLS1_3
+static const char *const versions[] = { "-tls1_2", "-tls1_3" };
+#else
+static const char *const versions[] = { "-tls1_2" };
+#endif
+
+static const char *file_in(char out[96], const char *name)
+{
+    snprintf(out, 96, "%s/%s", certs, name);
+    return out;
+}
+
+static uint16_t asking_peer(const char *version)
+{
+    char more[128];
+    snprintf(more, sizeof more, "-Verify 2 -verify_return_error -CAfile ca.pem %s", version);
+    return echo_peer("localhost", more);
+}
+
+TEST(client_certificate)
+{
+    static char cert[8192], key[8192];
+    char cert_file[96], key_file[96], locked[96];
+    size_t i;
+    NEED_PEER();
+    strcpy(cert, read_text(file_in(cert_file, "client.pem")));
+    strcpy(key, read_text(file_in(key_file, "client.key")));
+    file_in(locked, "client-enc.key");
+    for (i = 0; i < 3 * SBXI_LEN(versions); i++) {
+        visit v;
+        test_row = versions[i / 3];
+        visit_init(&v, "localhost", asking_peer(versions[i / 3]));
+        if (i % 3 == 0) v.tls.cert_pem = cert, v.tls.key_pem = key;
+        else v.tls.cert_file = cert_file, v.tls.key_file = i % 3 == 1 ? key_file : locked;
+        if (i % 3 == 2) v.tls.key_password = "secret";
+        v.say = "hello\n";
+        v.expect = 6;
+        CHECK_INT(visit_go(&v), SBX_OK);
+        CHECK_MEM(v.heard, v.heard_len, "olleh\n", 6);
+    }
+    test_row = NULL;
+}
+
+/* Refused by the peer: none is given, or one it does not trust. */
+TEST(client_certificate_refused)
+{
+    char cert[96], key[96];
+    size_t i;
+    NEED_PEER();
+    file_in(cert, "selfsigned.pem");
+    file_in(key, "selfsigned.key");
+    for (i = 0; i < 2 * SBXI_LEN(versions); i++) {
+        visit v;
+        test_row = versions[i / 2];
+        visit_init(&v, "localhost", asking_peer(versions[i / 2]));
+        if (i % 2) v.tls.cert_file = cert, v.tls.key_file = key;
+        v.say = "hello\n";
+        v.expect = 6;
+        CHECK_INT(visit_go(&v), SBX_E_TLS);
+        CHECK_INT(v.e.status, SBX_E_TLS);
+        CHECK_INT(v.e.tls, SBX_TLS_HANDSHAKE);
+        CHECK(strstr(v.e.message, i % 2 ? "refused this client's certificate"
+                                        : "asks for a client certificate") != NULL);
+    }
+    test_row = NULL;
+}
+
+TEST(client_certificate_that_cannot_be_used)
+{
+    static const struct { const char *cert, *key, *word; } rows[] = {
+        { "client.pem", NULL, NULL }, { NULL, "client.key", NULL },
+        { "client.pem", "localhost.key", NULL }, { "client.pem", "client-enc.key", NULL },
+        { "client.pem", "client-enc.key", "wrong" }, { "client.key", "client.key", NULL },
+        { "client.pem", "client.pem", NULL }, { "nonexistent", "client.key", NULL },
+        { "client.pem", "nonexistent", NULL }
+    };
+    char cert[96], key[96], text[2][8192];
+    size_t i;
+    NEED_PEER();
+    for (i = 0; i < 2 * SBXI_LEN(rows); i++) {
+        visit v;
+        visit_init(&v, "localhost", 1);
+        if (rows[i / 2].cert) v.tls.cert_file = file_in(cert, rows[i / 2].cert);
+        if (rows[i / 2].key) v.tls.key_file = file_in(key, rows[i / 2].key);
+        v.tls.key_password = rows[i / 2].word;
+        if (i % 2) { /* the same from memory */
+            snprintf(text[0], 8192, "%s", v.tls.cert_file ? read_text(cert) : "");
+            snprintf(text[1], 8192, "%s", v.tls.key_file ? read_text(key) : "");
+            if (v.tls.cert_file) v.tls.cert_pem = text[0];
+            if (v.tls.key_file) v.tls.key_pem = text[1];
+            v.tls.cert_file = v.tls.key_file = NULL;
+        }
+        check_refused(&v, SBX_TLS_BAD_CONFIG);
+    }
+}
+
+/* What other tools make of the key of a certificate. */
+static const char *pin_of(const char *name)
+{
+    static char pin[64];
+    char command[320];
+    FILE *f;
+    snprintf(command, sizeof command, "openssl x509 -in %s -noout -pubkey | openssl pkey -pubin "
+             "-outform DER | openssl dgst -sha256 -binary | openssl base64", cert_path(name));
+    f = popen(command, "r");
+    if (!f || !fgets(pin, sizeof pin, f)) pin[0] = 0;
+    if (f) pclose(f);
+    pin[strcspn(pin, "\n")] = 0;
+    return pin;
+}
+
+TEST(pins)
+{
+    char good[64], other[64], list[256];
+    visit v;
+    NEED_PEER();
+    strcpy(good, pin_of("localhost"));
+    strcpy(other, pin_of("wronghost"));
+    CHECK_INT(strlen(good), 44);
+    visit_init(&v, "localhost", echo_peer("localhost", ""));
+    v.tls.pins = good;
+    CHECK_INT(visit_go(&v), SBX_OK);
+    snprintf(list, sizeof list, "sha256//%s;sha256//%s", other, good);
+    v.tls.pins = list;
+    CHECK_INT(visit_go(&v), SBX_OK);
+    v.tls.pins = other;
+    check_refused(&v, SBX_TLS_PIN);
+    strcpy(list, pin_of("ca")); /* the authority's does not count */
+    v.tls.pins = list;
+    check_refused(&v, SBX_TLS_PIN);
+    v.tls.pins = good;
+    v.tls.ca_file = cert_path("otherca"); /* in addition */
+    check_refused(&v, SBX_TLS_UNTRUSTED);
+}
+
+TEST(pins_alone)
+{
+    static const struct { const char *cert, *host; sbx_tls_check check; } rows[] = {
+        { "selfsigned", "localhost", SBX_TLS_NONE }, { "localhost", "localhost", SBX_TLS_NONE },
+        { "chainexpired", "localhost", SBX_TLS_NONE }, { "ip", "127.0.0.1", SBX_TLS_NONE },
+        { "wronghost", "localhost", SBX_TLS_WRONG_HOST }, { "ip", "::2", SBX_TLS_WRONG_IP },
+        { "expired", "localhost", SBX_TLS_EXPIRED }, { "weak", "localhost", SBX_TLS_BAD_CERT }
+    };
+    char pin[64], other[64];
+    size_t i;
+    visit v;
+    NEED_PEER();
+    strcpy(other, pin_of("rsa"));
+    for (i = 0; i < SBXI_LEN(rows); i++) {
+        test_row = rows[i].cert;
+        strcpy(pin, pin_of(rows[i].cert));
+        visit_init(&v, rows[i].host, echo_peer(rows[i].cert, ""));
+        v.tls.ca_file = NULL;
+        v.tls.pins = pin;
+        v.tls.pin_only = SBX_YES;
+        if (rows[i].check) check_refused(&v, rows[i].check);
+        else CHECK_INT(visit_go(&v), SBX_OK);
+        v.tls.pins = other;
+        CHECK_INT(visit_go(&v), SBX_E_TLS);
+        if (rows[i].check == SBX_TLS_NONE) CHECK_INT(v.e.tls, SBX_TLS_PIN);
+    }
+    test_row = NULL;
+    strcpy(pin, pin_of("expired"));
+    visit_init(&v, "localhost", echo_peer("expired", "")); /* and without a clock */
+    v.tls.pins = pin;
+    v.tls.pin_only = SBX_YES;
+    v.net.unix_ms = NULL;
+    CHECK_INT(visit_go(&v), SBX_OK);
+}
+
+TEST(pins_that_are_none)
+{
+    static const char *const texts[] = { "", ";", "sha256//", "AAAA",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", /* 43 letters */
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==",
+        "AAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAAAAAAAAAAA=",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=;x",
+        "md5//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,AAAA" };
+    size_t i;
+    visit v;
+    for (i = 0; i < SBXI_LEN(texts); i++) {
+        test_row = texts[i];
+        visit_init(&v, "localhost", 1);
+        v.tls.pins = texts[i];
+        check_refused(&v, SBX_TLS_BAD_CONFIG);
+        CHECK(strstr(v.e.message, "pins") != NULL);
+    }
+    test_row = NULL;
+    visit_init(&v, "localhost", 1);
+    v.tls.pin_only = SBX_YES;
+    check_refused(&v, SBX_TLS_BAD_CONFIG);
+    v.tls.pins = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    v.tls.crl_pem = "x";
+    check_refused(&v, SBX_TLS_BAD_CONFIG);
+}
+
+TEST(revocation)
+{
+    static const struct { const char *cert, *crl; int64_t at; sbx_tls_check check; } rows[] = {
+        { "localhost", "crl.pem", 0, SBX_TLS_NONE },
+        { "revoked", "crl.pem", 0, SBX_TLS_REVOKED },
+        { "revoked", "othercrl.pem", 0, SBX_TLS_NONE },
+        { "localhost", "oldcrl.pem", 0, SBX_TLS_REVOKED },
+        { "expired", "oldcrl.pem", 1592000000000, SBX_TLS_NONE },  /* by our clock */
+        { "expired", "crl.pem", 1592000000000, SBX_TLS_REVOKED }, /* of the future */
+        { "localhost", "nonexistent", 0, SBX_TLS_BAD_CONFIG },
+        { "localhost", "ca.pem", 0, SBX_TLS_BAD_CONFIG }
+    };
+    static char text[16384];
+    char path[96];
+    size_t i;
+    NEED_PEER();
+    for (i = 0; i < 2 * SBXI_LEN(rows); i++) {
+        visit v;
+        test_row = rows[i / 2].crl;
+        visit_init(&v, "localhost", echo_peer(rows[i / 2].cert, ""));
+        if (rows[i / 2].at) v.s.unix_ms = rows[i / 2].at;
+        v.tls.crl_file = file_in(path, rows[i / 2].crl);
+        if (i % 2) {
+            strcpy(text, read_text(path));
+            v.tls.crl_pem = text;
+            v.tls.crl_file = "/nonexistent";
+        }
+        if (rows[i / 2].check) check_refused(&v, rows[i / 2].check);
+        else CHECK_INT(visit_go(&v), SBX_OK);
+    }
+    test_row = NULL;
+}
+
+TEST(max_fragment)
+{
+    static const int32_t good[] = { 512, 1024, 2048, 4096 };
+    static const int32_t bad[] = { 1, 511, 1000, 8192, 16384, -1, INT32_MAX };
+    static char line[6001];
+    size_t i;
+    visit v;
+    NEED_PEER();
+    memset(line, 'x', 5999);
+    line[5999] = '\n';
+    /* Before 3.6.3 a certificate has to fit into one record. */
+    for (i = MBEDTLS_VERSION_NUMBER < 0x03060300; i < SBXI_LEN(good); i++) {
+        visit_init(&v, "localhost", echo_peer("localhost", ""));
+        v.tls.max_fragment = good[i];
+        v.say = line;
+        v.expect = 6000;
+        CHECK_INT(visit_go(&v), SBX_OK);
+        CHECK_INT(v.heard_len, 6000);
+        /* a head and a tag for each record */
+        CHECK(v.s.received - v.at_handshake > 6000u + 6000u / (unsigned)good[i] * 20u);
+    }
+    for (i = 0; i < SBXI_LEN(bad); i++) {
+        visit_init(&v, "localhost", 1);
+        v.tls.max_fragment = bad[i];
+        check_refused(&v, SBX_TLS_BAD_CONFIG);
+    }
+}
+
+static int weaken(void *ctx, void *config)
+{
+    mbedtls_ssl_config *conf = (mbedtls_ssl_config *)config;
+    mbedtls_ssl_conf_authmode(conf, MBEDTLS_SSL_VERIFY_NONE);
+    mbedtls_ssl_conf_verify(conf, NULL, NULL);
+    mbedtls_ssl_conf_ca_chain(conf, NULL, NULL);
+    ++*(int *)ctx;
+    return 0;
+}
+
+static int refuse(void *ctx, void *config)
+{
+    (void)config;
+    ++*(int *)ctx;
+    return -1;
+}
+
+static int one_cipher(void *ctx, void *config)
+{
+    static const int suites[] = { MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, 0 };
+    ++*(int *)ctx;
+    mbedtls_ssl_conf_ciphersuites((mbedtls_ssl_config *)config, suites);
+    return 0;
+}
+
+TEST(configure_hook)
+{
+    int calls = 0;
+    visit v;
+    NEED_PEER();
+    visit_init(&v, "localhost", echo_peer("selfsigned", ""));
+    v.tls.configure = weaken;
+    v.tls.ctx = &calls;
+    check_refused(&v, SBX_TLS_UNTRUSTED);
+    CHECK_INT(calls, 1);
+    v.port = echo_peer("localhost", "");
+    CHECK_INT(visit_go(&v), SBX_OK);
+    v.met = false;
+    v.tls.configure = one_cipher; /* of RSA, the peer has another key */
+    check_refused(&v, SBX_TLS_HANDSHAKE);
+    v.tls.configure = refuse;
+    check_refused(&v, SBX_TLS_BAD_CONFIG);
+    CHECK_INT(calls, 4);
+}
+
+/* ---- resumption ---- */
+
+typedef struct store {
+    unsigned char data[8192];
+    size_t len;
+    char host[64];
+    uint16_t port;
+    int saves, loads;
+} store;
+
+static int store_save(void *ctx, const char *host, uint16_t port, const void *data, size_t len)
+{
+    store *s = (store *)ctx;
+    s->saves++;
+    if (!CHECK(len <= sizeof s->data)) return SBX_E_TOO_LARGE;
+    memcpy(s->data, data, len);
+    s->len = len;
+    s->port = port;
+    snprintf(s->host, sizeof s->host, "%s", host);
+    return SBX_OK;
+}
+
+static int store_load(void *ctx, const char *host, uint16_t port, void *data, size_t cap,
+                      size_t *len)
+{
+    store *s = (store *)ctx;
+    (void)host;
+    (void)port;
+    s->loads++;
+    if (s->len == 0 || s->len > cap) return SBX_E_NOT_FOUND;
+    memcpy(data, s->data, s->len);
+    *len = s->len;
+    return SBX_OK;
+}
+
+/* Opens the trust that all visits with v share; close_trust() ends it. */
+static bool open_trust(visit *v)
+{
+    v->say = "hello\n"; /* a ticket of TLS 1.3 comes with the answer */
+    v->expect = 6;
+    return CHECK_INT(sbxi_tls_trust_open(&v->trust, &heap, &v->net, &v->tls, NULL, &v->e), SBX_OK);
+}
+
+static void close_trust(visit *v)
+{
+    sbxi_tls_trust_close(v->trust);
+    v->trust = NULL;
+}
+
+/* Once more: 1 the session was resumed, 0 not, else what failed. */
+static int once_more(visit *v)
+{
+    int rc;
+    v->heard_len = 0;
+    v->met = v->resumed = false;
+    sbxi_error_clear(&v->e);
+    rc = visit_go(v);
+    if (rc == SBX_OK) CHECK_MEM(v->heard, v->heard_len, "olleh\n", 6);
+    return rc == SBX_OK ? v->resumed : rc;
+}
+
+static int saved_count(const sbxi_tls_trust *t)
+{
+    const sbxi_tls_saved *s;
+    int n = 0;
+    for (s = t->saved; s; s = s->next) n++;
+    return n;
+}
+
+TEST(sessions_are_resumed)
+{
+    static const char *const how[] = { "-tls1_2", "-tls1_2 -no_ticket", "-tls1_3",
+        "-tls1_3 -num_tickets 1" };
+    size_t i, n = SBXI_LEN(versions) * 2;
+    NEED_PEER();
+    for (i = 0; i < 2 * n; i++) { /* also byte by byte */
+        visit v;
+        test_row = how[i % n];
+        visit_init(&v, "localhost", echo_peer("chain", how[i % n]));
+        /* openssl forgets the id of a session that ends without close_notify. */
+        v.s.lazy = i >= n && i % n != 1;
+        v.s.most = v.s.lazy ? 5 : 0;
+        if (!open_trust(&v)) return;
+        CHECK_INT(once_more(&v), 0);
+        CHECK_INT(once_more(&v), 1);
+        CHECK_INT(once_more(&v), 1);
+        CHECK_INT(saved_count(v.trust), 1);
+        v.host = "LOCALHOST"; /* another name is another peer */
+        CHECK_INT(once_more(&v), 0);
+        CHECK_INT(saved_count(v.trust), 2);
+        close_trust(&v);
+        v.tls.resume = SBX_NO;
+        v.host = "localhost";
+        if (!open_trust(&v)) return;
+        CHECK_INT(once_more(&v), 0);
+        CHECK_INT(once_more(&v), 0);
+        CHECK(v.trust->saved == NULL);
+        close_trust(&v);
+    }
+    test_row = NULL;
+}
+
+/* By the certificates of the first handshake: whole chain, both ends. */
+TEST(resumed_sessions_expire)
+{
+    size_t i;
+    NEED_PEER();
+    for (i = 0; i < SBXI_LEN(versions); i++) {
+        visit v;
+        test_row = versions[i];
+        visit_init(&v, "localhost", echo_peer("localhost", versions[i]));
+        if (!open_trust(&v)) return;
+        CHECK_INT(once_more(&v), 0);
+        v.s.unix_ms = 4102444799999; /* its last millisecond */
+        /* A ticket has its own life, counted by the system's clock. */
+        CHECK_INT(once_more(&v), 1);
+        v.s.unix_ms++;
+        CHECK_INT(once_more(&v), SBX_E_TLS);
+        CHECK_INT(v.e.tls, SBX_TLS_EXPIRED);
+        CHECK(v.trust->saved == NULL);
+        v.s.unix_ms = 1704067200000;
+        CHECK_INT(once_more(&v), 0);
+        CHECK_INT(once_more(&v), 1);
+        v.s.unix_ms--;
+        CHECK_INT(once_more(&v), SBX_E_TLS);
+        CHECK_INT(v.e.tls, SBX_TLS_NOT_YET_VALID);
+        close_trust(&v);
+    }
+    test_row = NULL;
+}
+
+TEST(sessions_are_few)
+{
+    static const char *const hosts[] = { "a.example.test", "b.example.test", "c.example.test",
+        "d.example.test", "e.example.test" };
+    size_t i;
+    visit v;
+    NEED_PEER();
+    visit_init(&v, hosts[0], echo_peer("wildcard", "-tls1_2"));
+    if (!open_trust(&v)) return;
+    for (i = 0; i < 5; i++) {
+        v.host = hosts[i];
+        CHECK_INT(once_more(&v), 0);
+        CHECK_INT(saved_count(v.trust), SBXI_MIN(i + 1, (size_t)SBXI_TLS_SESSIONS));
+    }
+    v.host = hosts[4];
+    CHECK_INT(once_more(&v), 1);
+    v.host = hosts[0]; /* the oldest is gone */
+    CHECK_INT(once_more(&v), 0);
+    v.host = "localhost"; /* and a failed handshake leaves none */
+    CHECK_INT(once_more(&v), SBX_E_TLS);
+    CHECK_INT(saved_count(v.trust), SBXI_TLS_SESSIONS);
+    close_trust(&v);
+}
+
+/* Another peer at the same place does not know the session: a whole handshake. */
+TEST(unknown_sessions)
+{
+    size_t i;
+    NEED_PEER();
+    for (i = 0; i < SBXI_LEN(versions); i++) {
+        visit v;
+        test_row = versions[i];
+        visit_init(&v, "localhost", echo_peer("localhost", versions[i]));
+        if (!open_trust(&v)) return;
+        CHECK_INT(once_more(&v), 0);
+        v.port = echo_peer("selfsigned", versions[i]);
+        v.trust->saved->port = v.port;
+        CHECK_INT(once_more(&v), SBX_E_TLS);
+        CHECK_INT(v.e.tls, SBX_TLS_UNTRUSTED);
+        CHECK(v.trust->saved == NULL);
+        v.port = echo_peer("chain", versions[i]);
+        CHECK_INT(once_more(&v), 0);
+        v.port = echo_peer("rsa", versions[i]);
+        v.trust->saved->port = v.port;
+        CHECK_INT(once_more(&v), 0);
+        CHECK_INT(once_more(&v), 1);
+        v.trust->saved->port = 1; /* cut while resuming: to be tried again, without it */
+        v.port = 1;
+        v.s.script = "\25\3\3\0\2\2\50";
+        v.s.script_len = 7;
+        CHECK_INT(once_more(&v), SBX_E_CONNECT);
+        CHECK(strstr(v.e.message, "resume") != NULL);
+        CHECK(v.trust->saved == NULL);
+        close_trust(&v);
+    }
+    test_row = NULL;
+}
+
+TEST(sessions_saved_and_loaded)
+{
+    size_t i, k;
+    NEED_PEER();
+    for (i = 0; i < SBXI_LEN(versions); i++) {
+        static store s;
+        char pin[64];
+        visit v;
+        test_row = versions[i];
+        memset(&s, 0, sizeof s);
+        visit_init(&v, "localhost", echo_peer("localhost", versions[i]));
+        v.tls.session_save = store_save;
+        v.tls.session_load = store_load;
+        v.tls.ctx = &s;
+        CHECK(open_trust(&v) && once_more(&v) == 0);
+        CHECK(s.saves > 0 && s.loads == 1 && s.port == v.port);
+        CHECK_STR(s.host, "localhost");
+        close_trust(&v);
+        CHECK(open_trust(&v) && once_more(&v) == 1); /* as after a sleep */
+        close_trust(&v);
+        v.s.unix_ms = 4102444800000;
+        CHECK(open_trust(&v) && once_more(&v) == SBX_E_TLS);
+        CHECK_INT(v.e.tls, SBX_TLS_EXPIRED);
+        close_trust(&v);
+        visit_init(&v, "LOCALHOST", v.port); /* that is another place */
+        v.tls.session_load = store_load;
+        v.tls.ctx = &s;
+        CHECK(open_trust(&v) && once_more(&v) == 0);
+        close_trust(&v);
+        v.host = "localhost";
+        CHECK(open_trust(&v) && once_more(&v) == 1);
+        close_trust(&v);
+        strcpy(pin, pin_of("localhost")); /* and that another trust */
+        v.tls.pins = pin;
+        v.tls.ca_file = cert_path("ca");
+        CHECK(open_trust(&v) && once_more(&v) == 0);
+        close_trust(&v);
+        v.tls.pins = NULL;
+        v.tls.ca_file = cert_path("otherca");
+        CHECK(open_trust(&v) && once_more(&v) == SBX_E_TLS);
+        close_trust(&v);
+        v.tls.ca_file = cert_path("ca");
+        for (k = 0; k < s.len; k += 7) { /* any change: as if there were none */
+            sbxi_tls_saved *got;
+            s.data[k] ^= 1;
+            if (!open_trust(&v)) return;
+            got = sbxi_tls_load_session(v.trust, "localhost", v.port);
+            if (!CHECK(got == NULL)) sbxi_tls_forget(v.trust, got);
+            close_trust(&v);
+            s.data[k] ^= 1;
+        }
+        for (k = 1; k < 60; k++) {
+            s.len--;
+            if (!open_trust(&v)) return;
+            CHECK(sbxi_tls_load_session(v.trust, "localhost", v.port) == NULL);
+            close_trust(&v);
+        }
+    }
+    test_row = NULL;
 }
 
 /* ---- the transport ---- */
@@ -755,7 +1316,7 @@ TEST(pending_after_a_short_read)
     visit_init(&v, "localhost", echo_peer("localhost", "-tls1_2"));
     REQUIRE(sbxi_tls_trust_open(&t, &heap, &v.net, &v.tls, NULL, &v.e) == SBX_OK);
     while (v.s.real.open(v.s.real.ctx, &raw, "127.0.0.1", v.port, true) == SBX_E_AGAIN) {}
-    REQUIRE(sbxi_tls_start(&c, t, raw, "localhost", &v.e) == SBX_OK);
+    REQUIRE(sbxi_tls_start(&c, t, raw, "localhost", 1, &v.e) == SBX_OK);
     while ((rc = sbxi_tls_handshake(c, &want, &v.e)) == SBX_E_AGAIN) visit_wait(&v, raw, want);
     CHECK_INT(rc, SBX_OK);
     CHECK_INT(sbxi_tls_pending(c), 0);
@@ -902,8 +1463,8 @@ TEST(a_call_takes_a_bounded_amount)
 
 #if defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(MBEDTLS_SSL_SESSION_TICKETS) \
     && MBEDTLS_VERSION_NUMBER >= 0x03060100 && MBEDTLS_VERSION_NUMBER < 0x04000000
-/* An application's hook, or mbedTLS 4, may have tickets reported: no error, no loss,
-   and AGAIN only when there is really nothing more. */
+/* Tickets are reported in the midst of reading: no error, no loss, and AGAIN only
+   when there is really nothing more. */
 TEST(session_tickets_are_no_error)
 {
     int lazy;
@@ -917,8 +1478,6 @@ TEST(session_tickets_are_no_error)
         v.say = "hello\n";
         v.expect = 6;
         REQUIRE(sbxi_tls_trust_open(&t, &heap, &v.net, &v.tls, NULL, &v.e) == SBX_OK);
-        mbedtls_ssl_conf_session_tickets(&t->conf, 1);
-        mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(&t->conf, 1);
         while (v.s.real.open(v.s.real.ctx, &raw, "127.0.0.1", v.port, true) == SBX_E_AGAIN) {}
         CHECK_INT(visit_tls(&v, t, raw), SBX_OK);
         CHECK_MEM(v.heard, v.heard_len, "olleh\n", 6);
