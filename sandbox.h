@@ -6702,10 +6702,9 @@ static int sbxi_client_open(sbx_client **out, const sbx_config *config, sbx_erro
 
 SBX_API int sbx_open(sbx_client **out, const sbx_config *config)
 {
-    sbx_config none;
+    static const sbx_config none; /* zeroed, and not on the stack */
     sbx_error error;
     int rc = SBX_E_ARG;
-    memset(&none, 0, sizeof none);
     if (!config) config = &none;
     sbxi_error_clear(&error);
     if (out) {
@@ -7384,8 +7383,9 @@ static int sbxi_op_deliver(sbx_op *op)
     if (op->feature == SBX_FEATURE_SANDBOX_CREATE) {
         got = op->sandbox;
         op->sandbox = NULL;
-    } else if (!got) {
-        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is empty"));
+    } else if (!got || (op->feature == SBX_FEATURE_SANDBOX_GET_INFO
+                        && !((const sbx_sandbox_info *)got)->id)) {
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply does not say what was asked for"));
     } else {
         op->result = NULL;
     }

@@ -269,10 +269,9 @@ static int sbxi_client_open(sbx_client **out, const sbx_config *config, sbx_erro
 
 SBX_API int sbx_open(sbx_client **out, const sbx_config *config)
 {
-    sbx_config none;
+    static const sbx_config none; /* zeroed, and not on the stack */
     sbx_error error;
     int rc = SBX_E_ARG;
-    memset(&none, 0, sizeof none);
     if (!config) config = &none;
     sbxi_error_clear(&error);
     if (out) {

@@ -38,8 +38,9 @@ static int sbxi_op_deliver(sbx_op *op)
     if (op->feature == SBX_FEATURE_SANDBOX_CREATE) {
         got = op->sandbox;
         op->sandbox = NULL;
-    } else if (!got) {
-        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is empty"));
+    } else if (!got || (op->feature == SBX_FEATURE_SANDBOX_GET_INFO
+                        && !((const sbx_sandbox_info *)got)->id)) {
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply does not say what was asked for"));
     } else {
         op->result = NULL;
     }
