@@ -7385,7 +7385,7 @@ static int sbxi_op_deliver(sbx_op *op)
         op->sandbox = NULL;
     } else if (!got || (op->feature == SBX_FEATURE_SANDBOX_GET_INFO
                         && !((const sbx_sandbox_info *)got)->id)) {
-        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply does not say what was asked for"));
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply lacks what was asked for"));
     } else {
         op->result = NULL;
     }
