@@ -36,7 +36,10 @@ static int sbxi_op_connect(sbx_op *op)
     op->started = op->ended = false;
     sbxi_exchange_init(&op->x, &op->client->link, &op->out);
     sbx_http_init(&op->x.http, op->line, sizeof op->line, false, &sbxi_reply_events, op);
-    return sbxi_exchange_start(&op->x, &url, op->fresh);
+    /* what must not be sent twice does not go out on a kept connection: when that
+       dies, nobody can tell a stale one from a service that had read it all */
+    return sbxi_exchange_start(&op->x, &url,
+        op->fresh || (op->route->retry == SBXI_RETRY_REJECTED && !op->repeatable));
 }
 
 /* Frees what an exchange needed. */
@@ -89,9 +92,7 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
 {
     const sbx_client *c = op->client;
     int32_t limit = c->config.retries == 0 ? 3 : c->config.retries < 0 ? 0 : c->config.retries;
-    /* died under the request: a stale connection, or the service had read it all */
-    bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh
-        && (op->repeatable || op->route->retry != SBXI_RETRY_REJECTED || !op->x.sent);
+    bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh;
     uint32_t now;
     int32_t ms;
     if (stale && !op->mid_stream && !(op->detached && !op->sandbox)) {

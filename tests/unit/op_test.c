@@ -2350,10 +2350,20 @@ TEST(debug_mode)
     rig_end(&r);
 }
 
+/* A reply that does not name what was asked for is not a result. */
+TEST(info_of_nothing)
+{
+    turn turns[] = { { "GET /sandboxes/box1 ", 200, 0, "{}" } };
+    rig r;
+    BEGIN(&r, turns);
+    CHECK_INT(get_info(&r, NULL), SBX_E_PROTOCOL);
+    rig_end(&r);
+}
+
 TEST(url_templates)
 {
     turn turns[] = { { "GET /base/sandboxes/box1 ", 200, 0, "{\"sandboxID\":\"box1\"}" },
-        { "GET /p/box1/health ", 204, 0 }, { "GET /base/sandboxes/box1 ", 200, 0, "{}" } };
+        { "GET /p/box1/health ", 204, 0 }, { "GET /base/sandboxes/box1 ", 200, 0, "{\"sandboxID\":\"box1\"}" } };
     rig r;
     bool yes;
     char value[64];
