@@ -71,6 +71,14 @@ static bool hostile_rest(int fd, unsigned ms)
     return poll(&p, 1, (int)ms) <= 0;
 }
 
+/* The next request on a kept connection. False: another connection came first. */
+static bool hostile_next(const hostile *h, int fd)
+{
+    struct pollfd p[2] = { { fd, POLLIN, 0 }, { h->fd, POLLIN, 0 } };
+    poll(p, 2, -1);
+    return p[0].revents != 0;
+}
+
 /* Reads a request, its body too. False: none came. */
 static bool hostile_read(int fd, char *head, size_t cap)
 {
@@ -140,12 +148,14 @@ static bool hostile_attack(hostile *h, int fd, const hostile_reply *r)
 static void hostile_connection(hostile *h, int fd)
 {
     char head[8192];
-    for (;;) {
+    bool kept;
+    for (kept = false;; kept = true) {
         const hostile_reply *attack;
         size_t n;
         pthread_mutex_lock(&h->lock);
         attack = h->attack && h->attack->deaf ? h->attack : NULL;
         pthread_mutex_unlock(&h->lock);
+        if (!attack && kept && !hostile_next(h, fd)) return;
         if (!attack && !hostile_read(fd, head, sizeof head)) return;
         if (attack) snprintf(head, sizeof head, "deaf");
         pthread_mutex_lock(&h->lock);
