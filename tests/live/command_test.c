@@ -84,15 +84,15 @@ TEST(options)
     o.cwd = "/tmp";
     o.user = "root";
     o.capture_limit = 1000;
-    CHECK_INT(sbx_command_run(s, "id -un; pwd; printf '%s|%s\\n' \"$A\" \"$B\"; cat | wc -c", &o,
+    CHECK_INT(sbx_command_run(s, "id -u; basename $(pwd); printf '%s|%s\\n' \"$A\" \"$B\"; cat | wc -c", &o,
         &r, NULL),
               SBX_OK);
-    CHECK_STR(r.out, "root\n/tmp\n1 2|$A 'x' \"y\"\n0\n");
+    CHECK_STR(r.out, "0\ntmp\n1 2|$A 'x' \"y\"\n0\n");
     sbx_free(r.out);
     sbx_free(r.err);
     o.user = NULL;
-    CHECK_INT(sbx_command_run(s, "id -un", &o, &r, NULL), SBX_OK);
-    CHECK_STR(r.out, "user\n");
+    CHECK_INT(sbx_command_run(s, "id -u", &o, &r, NULL), SBX_OK);
+    CHECK_STR(r.out, "1000\n");
     sbx_free(r.out);
     sbx_free(r.err);
     o.user = "nobody-here";

@@ -1057,6 +1057,29 @@ def no_internet():
     check(box.run(f'python3 -c "{py}"')[2].get("exitCode", 0) == 0)
 
 
+def children_of(parent):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                if f.read().rsplit(")", 1)[1].split()[1] == str(parent):
+                    found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
+def all_command_lines():
+    lines = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                lines.append(f.read().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            pass
+    return "\n".join(lines)
+
+
 @test
 def real_work():
     box.put("hello.c", b'#include <stdio.h>\nint main(void) { puts("compiled"); return 0; }\n')
@@ -1064,7 +1087,8 @@ def real_work():
         raise Skip("no cc on this system")
     same(box.out("cc -o hello hello.c && ./hello"), "compiled\n")
     same(box.out("python3 -c 'import ssl, json; print(6*7)'"), "42\n")
-    same(box.out("git init -q repo 2>/dev/null && cd repo && git -c user.name=a -c user.email=b commit -q --allow-empty -m x && git log --oneline | wc -l").strip(), "1")
+    if "git" in box.out("command -v git || true"):
+        same(box.out("git init -q repo 2>/dev/null && cd repo && git -c user.name=a -c user.email=b commit -q --allow-empty -m x && git log --oneline | wc -l").strip(), "1")
     same(box.out("printf 'all:\\n\\t@echo made\\n' > Makefile && make"), "made\n")
     check("PRIVATE" not in box.out("ls -la /etc/ssl; cat /proc/1/cmdline | tr '\\0' ' '"))
     check("--port" not in box.out("cat /proc/[0-9]*/cmdline | tr '\\0' ' '") if host.rung < 3 else True)
@@ -1229,13 +1253,13 @@ def ends():
     s = b.start(f"sleep {mark}")
     s.next()
     same(h.stop(signal.SIGKILL), [])
-    check(f"sleep {mark}" not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout)
+    check(mark not in all_command_lines())
     # both killed: the next host finds what is left
     state = tempfile.mkdtemp(prefix="hostcheck-")
     h = Host("--state", state)
     b = h.create()
     b.put("x", b"x")
-    helper = subprocess.run(["ps", "-o", "pid=", "--ppid", str(h.p.pid)], capture_output=True, text=True).stdout.split()
+    helper = children_of(h.p.pid)
     for sig, pids in ((signal.SIGSTOP, helper), (signal.SIGKILL, [h.p.pid]), (signal.SIGKILL, helper)):
         for p in pids:
             os.kill(int(p), sig)  # the helper gets no chance to clean up
