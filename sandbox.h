@@ -606,7 +606,8 @@ typedef struct sbx_sandbox_options {
 
 /* Creates a sandbox. *out is yours: sbx_sandbox_release(). Without an
    idempotency key it is repeated only when the service certainly made nothing
-   (429, 503, no connection); a cut reply is SBX_E_NETWORK with error.may_exist.
+   (429, 503, no connection), and goes out on a new one; a cut reply is
+   SBX_E_NETWORK with error.may_exist.
    SBX_E_REFUSED or SBX_E_NOT_FOUND: no such template. E2B: wire POST
    /v2/sandboxes; a daemon older than 0.1.0 is killed again and is
    SBX_E_UNSUPPORTED_HOST. */
@@ -6048,6 +6049,7 @@ struct sbx_provider {
     const char *name;
     const char *domain;             /* default of config.domain */
     const char *port;               /* {port} of base URLs: the daemon's */
+    int32_t command_ms;             /* life of a command that names none */
     const char *const *dialects;    /* accepted config.dialect, newest first */
     const sbxi_env *env;            /* ends with name NULL; the first is the key */
     const char *debug_env;          /* "true" there is config.debug */
@@ -8505,7 +8507,8 @@ static const char *sbxi_e2b_user(const sbx_op *op)
 static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
 {
     if (op->route->recv == SBXI_RECV_EVENTS)
-        return op->args.of.command.o.timeout_ms ? op->args.of.command.o.timeout_ms : 60000;
+        return op->args.of.command.o.timeout_ms ? op->args.of.command.o.timeout_ms
+                                                : op->client->provider->command_ms;
     return op->call.timeout_ms ? op->call.timeout_ms : op->client->link.clocks.total_ms;
 }
 
@@ -8780,7 +8783,7 @@ const sbx_provider sbx_e2b =
 static const sbx_provider sbx_e2b =
 #endif
 {
-    "e2b", "e2b.app", "49983", sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG", "x-next-token",
+    "e2b", "e2b.app", "49983", 60000, sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG", "x-next-token",
     sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
     sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event
 };
@@ -8955,7 +8958,8 @@ SBX_API int sbx_command_run(sbx_sandbox *sandbox, const char *cmd,
     if (options) a->o = *options;
     a->cmd = cmd;
     a->result = result;
-    ms = a->o.timeout_ms ? a->o.timeout_ms : 60000;
+    ms = a->o.timeout_ms;
+    if (ms == 0 && sandbox) ms = sandbox->client->provider->command_ms;
     k.total_ms = ms < 0 || ms > INT32_MAX - SBXI_KILL_GRACE_MS ? SBX_NEVER
                : ms + SBXI_KILL_GRACE_MS;
     sbxi_need(&k, cmd != NULL, SBXI_TEXT("cmd is NULL"));

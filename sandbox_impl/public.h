@@ -606,7 +606,8 @@ typedef struct sbx_sandbox_options {
 
 /* Creates a sandbox. *out is yours: sbx_sandbox_release(). Without an
    idempotency key it is repeated only when the service certainly made nothing
-   (429, 503, no connection); a cut reply is SBX_E_NETWORK with error.may_exist.
+   (429, 503, no connection), and goes out on a new one; a cut reply is
+   SBX_E_NETWORK with error.may_exist.
    SBX_E_REFUSED or SBX_E_NOT_FOUND: no such template. E2B: wire POST
    /v2/sandboxes; a daemon older than 0.1.0 is killed again and is
    SBX_E_UNSUPPORTED_HOST. */

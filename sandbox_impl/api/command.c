@@ -14,7 +14,8 @@ SBX_API int sbx_command_run(sbx_sandbox *sandbox, const char *cmd,
     if (options) a->o = *options;
     a->cmd = cmd;
     a->result = result;
-    ms = a->o.timeout_ms ? a->o.timeout_ms : 60000;
+    ms = a->o.timeout_ms;
+    if (ms == 0 && sandbox) ms = sandbox->client->provider->command_ms;
     k.total_ms = ms < 0 || ms > INT32_MAX - SBXI_KILL_GRACE_MS ? SBX_NEVER
                : ms + SBXI_KILL_GRACE_MS;
     sbxi_need(&k, cmd != NULL, SBXI_TEXT("cmd is NULL"));

@@ -73,6 +73,7 @@ struct sbx_provider {
     const char *name;
     const char *domain;             /* default of config.domain */
     const char *port;               /* {port} of base URLs: the daemon's */
+    int32_t command_ms;             /* life of a command that names none */
     const char *const *dialects;    /* accepted config.dialect, newest first */
     const sbxi_env *env;            /* ends with name NULL; the first is the key */
     const char *debug_env;          /* "true" there is config.debug */

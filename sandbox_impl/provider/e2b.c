@@ -382,7 +382,8 @@ static const char *sbxi_e2b_user(const sbx_op *op)
 static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
 {
     if (op->route->recv == SBXI_RECV_EVENTS)
-        return op->args.of.command.o.timeout_ms ? op->args.of.command.o.timeout_ms : 60000;
+        return op->args.of.command.o.timeout_ms ? op->args.of.command.o.timeout_ms
+                                                : op->client->provider->command_ms;
     return op->call.timeout_ms ? op->call.timeout_ms : op->client->link.clocks.total_ms;
 }
 
@@ -657,7 +658,7 @@ const sbx_provider sbx_e2b =
 static const sbx_provider sbx_e2b =
 #endif
 {
-    "e2b", "e2b.app", "49983", sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG", "x-next-token",
+    "e2b", "e2b.app", "49983", 60000, sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG", "x-next-token",
     sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
     sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event
 };
