@@ -58,7 +58,7 @@ exports: sandbox.h ## fails on any global symbol that is not sbx_*
 public: ## fails if the public half is too long or not valid C99 and C++11
 	@sh tests/compile/public.sh
 
-lint: ## banned calls, long functions, deep nesting, columns, licence
+lint: ## banned calls, long or complex functions, deep nesting, columns, licence
 	@sh tests/tools/lint.sh
 
 matrix: ## put the feature table of the provider tables into README.md
@@ -182,6 +182,10 @@ golden: need-tls $(BUILD)/golden ## replay recorded exchanges [GOLDEN=f.jsonl CA
 golden-ops: need-tls $(BUILD)/golden ## every op of a calls file with its arguments
 	@$(BUILD)/golden --ops
 
+coverage: need-tls ## fails unless tests reach every line and branch of the parsers
+	@$(NEED) python3 openssl
+	@sh tests/tools/coverage.sh
+
 budget: sandbox.h ## sizes, stack, memory and compile time against their limits
 	@sh tests/budget/budget.sh
 
@@ -196,4 +200,4 @@ asan: need-test ## the whole suite with everything under ASan and UBSan
 
 .PHONY: all help check-header install clean layers exports public lint sandboxd examples \
     tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
-    golden-ops budget ci-targets asan
+    golden-ops coverage budget ci-targets asan

@@ -1544,7 +1544,7 @@ SBX_API int sbx_base64_decode(sbx_base64 *state, const char *text, size_t len,
     while (i < len) {
         unsigned v;
 #ifndef SBX_NO_SWAR
-        if (state->count_ == 0 && !state->ended_) {
+        if (state->count_ == 0) { /* so nothing has ended */
             i += sbxi_base64_quads(in + i, len - i, &o);
             if (i == len) break;
         }
@@ -1702,12 +1702,26 @@ static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
     return true;
 }
 
-/* Splits http://host[:port][/path] or https://...; no user, query or fragment,
-   no byte that a request line cannot carry. */
+/* No query or fragment, no byte that a request line cannot carry. */
+static bool sbxi_url_path(sbxi_span s, sbxi_url *out)
+{
+    size_t i;
+    for (i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if ((unsigned char)(c - '!') > '~' - '!' || c == '?' || c == '#' || c == '\\')
+            return false;
+    }
+    while (s.len > 0 && s.ptr[s.len - 1] == '/') s.len--;
+    out->path = s;
+    return true;
+}
+
+/* Splits http://host[:port][/path] or https://... */
 static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
 {
     static const char scheme[] = "https://";
-    const char *at = scheme, *p = text.ptr, *end, *path;
+    const char *at = scheme, *p = text.ptr, *end;
+    sbxi_span path;
     if (!text.len) return false; /* ptr may be NULL then */
     end = p + text.len;
     out->tls = true;
@@ -1719,13 +1733,9 @@ static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
     text.ptr = p;
     for (; p < end && *p != '/'; p++) { }
     text.len = (size_t)(p - text.ptr);
-    for (path = p; p < end; p++)
-        if ((unsigned char)(*p - '!') > '~' - '!' || *p == '?' || *p == '#' || *p == '\\')
-            return false;
-    while (p > path && p[-1] == '/') p--;
-    out->path.ptr = path;
-    out->path.len = (size_t)(p - path);
-    return sbxi_url_authority(text, out);
+    path.ptr = p;
+    path.len = (size_t)(end - p);
+    return sbxi_url_path(path, out) && sbxi_url_authority(text, out);
 }
 /* codec/sha256 - SHA-256 (FIPS 180-4; public: section 15). Small rather than
    fast: it sees file hashes and signatures, not streams of gigabytes. */
@@ -1864,7 +1874,7 @@ static bool sbxi_is_date(const int16_t part[6])
    cut to milliseconds. What is none leaves *unix_ms alone. */
 static SBXI_MAYBE bool sbxi_parse_time(const char *s, int64_t *unix_ms)
 {
-    int16_t part[6], offset[6] = { 0 };
+    int16_t part[6], offset[6] = { 1970, 1, 1, 0, 0, 0 };
     int ms = 0, scale = 100, sign;
     s = sbxi_take_form(s, "a-b-cTd:e:f", part);
     if (!s || !sbxi_is_date(part)) return false;
@@ -1874,7 +1884,7 @@ static SBXI_MAYBE bool sbxi_parse_time(const char *s, int64_t *unix_ms)
     }
     sign = *s == '+' ? -60 : 60;
     s = sbxi_take_form(s, *s == '+' ? "+d:e" : *s == '-' ? "-d:e" : "Z", offset);
-    if (!s || *s || offset[3] > 23 || offset[4] > 59) return false;
+    if (!s || *s || !sbxi_is_date(offset)) return false;
     ms += sign * 1000 * (offset[3] * 60 + offset[4]);
     *unix_ms = sbxi_unix_ms(part) + ms;
     return true;
@@ -2201,6 +2211,19 @@ static const char *sbxi_json_escape_at(const char *p, char **out)
     return p + 2;
 }
 
+/* Whole escapes at p, as often one follows another, while out is not behind `full`.
+   Returns p if the first is left to the state machine. */
+static const char *sbxi_json_escapes(const char *p, const char *end, char **out,
+    const char *full)
+{
+    const char *next = p;
+    do {
+        p = next;
+        next = sbxi_json_escape_at(p, out);
+    } while (next && end - next >= 12 && *next == '\\' && *out <= full);
+    return next ? next : p;
+}
+
 /* A string value from its first escape on, gathered to larger pieces than one
    between two escapes. Stops early at anything unusual. Returns the new position,
    behind the closing quote if *done. */
@@ -2220,24 +2243,20 @@ static const char *sbxi_json_unescape(sbx_json_reader *r, const char *p, const c
         p += plain;
         if (plain == 8) continue;
         if (end - p < 12 || out - piece > SBXI_J_PIECE - 8) break;
-        if (*p == '\\') {
-            next = sbxi_json_escape_at(p, &out);
-            while (next && end - next >= 12 && *next == '\\' && out - piece <= SBXI_J_PIECE - 8) {
-                p = next; /* often one follows another */
-                next = sbxi_json_escape_at(p, &out);
-            }
-        } else if (*p == '"') {
+        if (*p == '"') {
             *done = true;
             p++;
             break;
+        }
+        if (*p == '\\') {
+            next = sbxi_json_escapes(p, end, &out, piece + SBXI_J_PIECE - 8);
         } else {
             size_t n = (size_t)SBXI_MIN(end - p, SBXI_J_PIECE - (out - piece));
             next = sbxi_json_utf8_run(p, p + n);
-            if (next == p) break;
             memcpy(out, p, (size_t)(next - p));
             out += next - p;
         }
-        if (!next) break;
+        if (next == p) break;
         p = next;
     }
     if (*done) sbxi_json_token(r, SBX_JSON_STRING, piece, (size_t)(out - piece));
@@ -2246,10 +2265,11 @@ static const char *sbxi_json_unescape(sbx_json_reader *r, const char *p, const c
 }
 #endif
 
+/* Is the innermost container an object? There is one. */
 static bool sbxi_json_in_object(const sbx_json_reader *r)
 {
     unsigned d = r->depth_ - 1u;
-    return r->depth_ && (r->stack_[d >> 5] >> (d & 31) & 1);
+    return r->stack_[d >> 5] >> (d & 31) & 1;
 }
 
 /* c opens a container. */
@@ -2836,7 +2856,7 @@ static void sbxi_bind_push(sbxi_bind *b, const void *shape, size_t base)
     b->skip = 0;
 }
 
-/* A value, or a piece of it, for one row. */
+/* A value, or a piece of it, for one row: a dispatcher by the row's type. */
 static int sbxi_bind_row(sbxi_bind *b, const sbxi_field *f, const sbx_json_event *ev)
 {
     char *member = (b->block ? b->block->data : b->fixed) + b->top->base + f->offset;

@@ -74,7 +74,7 @@ SBX_API int sbx_base64_decode(sbx_base64 *state, const char *text, size_t len,
     while (i < len) {
         unsigned v;
 #ifndef SBX_NO_SWAR
-        if (state->count_ == 0 && !state->ended_) {
+        if (state->count_ == 0) { /* so nothing has ended */
             i += sbxi_base64_quads(in + i, len - i, &o);
             if (i == len) break;
         }

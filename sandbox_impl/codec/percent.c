@@ -130,12 +130,26 @@ static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
     return true;
 }
 
-/* Splits http://host[:port][/path] or https://...; no user, query or fragment,
-   no byte that a request line cannot carry. */
+/* No query or fragment, no byte that a request line cannot carry. */
+static bool sbxi_url_path(sbxi_span s, sbxi_url *out)
+{
+    size_t i;
+    for (i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if ((unsigned char)(c - '!') > '~' - '!' || c == '?' || c == '#' || c == '\\')
+            return false;
+    }
+    while (s.len > 0 && s.ptr[s.len - 1] == '/') s.len--;
+    out->path = s;
+    return true;
+}
+
+/* Splits http://host[:port][/path] or https://... */
 static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
 {
     static const char scheme[] = "https://";
-    const char *at = scheme, *p = text.ptr, *end, *path;
+    const char *at = scheme, *p = text.ptr, *end;
+    sbxi_span path;
     if (!text.len) return false; /* ptr may be NULL then */
     end = p + text.len;
     out->tls = true;
@@ -147,11 +161,7 @@ static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
     text.ptr = p;
     for (; p < end && *p != '/'; p++) { }
     text.len = (size_t)(p - text.ptr);
-    for (path = p; p < end; p++)
-        if ((unsigned char)(*p - '!') > '~' - '!' || *p == '?' || *p == '#' || *p == '\\')
-            return false;
-    while (p > path && p[-1] == '/') p--;
-    out->path.ptr = path;
-    out->path.len = (size_t)(p - path);
-    return sbxi_url_authority(text, out);
+    path.ptr = p;
+    path.len = (size_t)(end - p);
+    return sbxi_url_path(path, out) && sbxi_url_authority(text, out);
 }

@@ -55,7 +55,7 @@ static bool sbxi_is_date(const int16_t part[6])
    cut to milliseconds. What is none leaves *unix_ms alone. */
 static SBXI_MAYBE bool sbxi_parse_time(const char *s, int64_t *unix_ms)
 {
-    int16_t part[6], offset[6] = { 0 };
+    int16_t part[6], offset[6] = { 1970, 1, 1, 0, 0, 0 };
     int ms = 0, scale = 100, sign;
     s = sbxi_take_form(s, "a-b-cTd:e:f", part);
     if (!s || !sbxi_is_date(part)) return false;
@@ -65,7 +65,7 @@ static SBXI_MAYBE bool sbxi_parse_time(const char *s, int64_t *unix_ms)
     }
     sign = *s == '+' ? -60 : 60;
     s = sbxi_take_form(s, *s == '+' ? "+d:e" : *s == '-' ? "-d:e" : "Z", offset);
-    if (!s || *s || offset[3] > 23 || offset[4] > 59) return false;
+    if (!s || *s || !sbxi_is_date(offset)) return false;
     ms += sign * 1000 * (offset[3] * 60 + offset[4]);
     *unix_ms = sbxi_unix_ms(part) + ms;
     return true;

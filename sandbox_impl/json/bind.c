@@ -222,7 +222,7 @@ static void sbxi_bind_push(sbxi_bind *b, const void *shape, size_t base)
     b->skip = 0;
 }
 
-/* A value, or a piece of it, for one row. */
+/* A value, or a piece of it, for one row: a dispatcher by the row's type. */
 static int sbxi_bind_row(sbxi_bind *b, const sbxi_field *f, const sbx_json_event *ev)
 {
     char *member = (b->block ? b->block->data : b->fixed) + b->top->base + f->offset;

@@ -283,6 +283,19 @@ static const char *sbxi_json_escape_at(const char *p, char **out)
     return p + 2;
 }
 
+/* Whole escapes at p, as often one follows another, while out is not behind `full`.
+   Returns p if the first is left to the state machine. */
+static const char *sbxi_json_escapes(const char *p, const char *end, char **out,
+    const char *full)
+{
+    const char *next = p;
+    do {
+        p = next;
+        next = sbxi_json_escape_at(p, out);
+    } while (next && end - next >= 12 && *next == '\\' && *out <= full);
+    return next ? next : p;
+}
+
 /* A string value from its first escape on, gathered to larger pieces than one
    between two escapes. Stops early at anything unusual. Returns the new position,
    behind the closing quote if *done. */
@@ -302,24 +315,20 @@ static const char *sbxi_json_unescape(sbx_json_reader *r, const char *p, const c
         p += plain;
         if (plain == 8) continue;
         if (end - p < 12 || out - piece > SBXI_J_PIECE - 8) break;
-        if (*p == '\\') {
-            next = sbxi_json_escape_at(p, &out);
-            while (next && end - next >= 12 && *next == '\\' && out - piece <= SBXI_J_PIECE - 8) {
-                p = next; /* often one follows another */
-                next = sbxi_json_escape_at(p, &out);
-            }
-        } else if (*p == '"') {
+        if (*p == '"') {
             *done = true;
             p++;
             break;
+        }
+        if (*p == '\\') {
+            next = sbxi_json_escapes(p, end, &out, piece + SBXI_J_PIECE - 8);
         } else {
             size_t n = (size_t)SBXI_MIN(end - p, SBXI_J_PIECE - (out - piece));
             next = sbxi_json_utf8_run(p, p + n);
-            if (next == p) break;
             memcpy(out, p, (size_t)(next - p));
             out += next - p;
         }
-        if (!next) break;
+        if (next == p) break;
         p = next;
     }
     if (*done) sbxi_json_token(r, SBX_JSON_STRING, piece, (size_t)(out - piece));
@@ -328,10 +337,11 @@ static const char *sbxi_json_unescape(sbx_json_reader *r, const char *p, const c
 }
 #endif
 
+/* Is the innermost container an object? There is one. */
 static bool sbxi_json_in_object(const sbx_json_reader *r)
 {
     unsigned d = r->depth_ - 1u;
-    return r->depth_ && (r->stack_[d >> 5] >> (d & 31) & 1);
+    return r->stack_[d >> 5] >> (d & 31) & 1;
 }
 
 /* c opens a container. */

@@ -1,9 +1,11 @@
 #!/bin/sh
 # lint.sh - the rules of the source that a machine can check. Says each place.
 #   sandbox_impl/  no banned calls, system headers only where allowed, functions
-#                  of at most 60 lines (a marked one may be longer: the word
-#                  "state machine" or "table" in the comment above it), at most
-#                  4 levels of nesting, 100 columns, no tabs
+#                  of at most 60 lines and a complexity of at most 12 (1 and one
+#                  for each if, for, while, case, && || ?; a function whose comment
+#                  calls it a "state machine" or a "dispatcher" may have more; so
+#                  far for the layers up to frame/), at most 4 levels of
+#                  nesting, 100 columns, no tabs
 #   everywhere     no unfinished work, no paths of somebody's machine
 set -u
 bad=$(mktemp "${TMPDIR:-/tmp}/lint.XXXXXX") || exit 1
@@ -38,7 +40,7 @@ for file in $sources; do
         /\t/ { print file ":" NR ": tab" }
         length($0) > 100 { print file ":" NR ": " length($0) " columns" }
         /[ \t]$/ { print file ":" NR ": space at the end" }' "$file" >>"$bad"
-    # Length and nesting, function by function; the comment above may mark it.
+    # Length, nesting, complexity, function by function; the comment above may mark it.
     { strip "$file"; echo "@@"; cat "$file"; } | LC_ALL=C awk -v file="$file" '
         !raw && $0 == "@@" { raw = 1; last = 0; n = 0; next }
         !raw { code[++lines] = $0; next }
@@ -46,17 +48,21 @@ for file in $sources; do
         END {
             for (i = 1; i <= lines; i++) {
                 if (code[i] ~ /^[A-Za-z_].*\(/) start = i
-                if (code[i] ~ /^\{/) { body = i; depth = 0; deepest = 0; at = i }
+                if (code[i] ~ /^\{/) { body = i; depth = 0; deepest = 0; at = i; ways = 1 }
                 if (!body) continue
+                ways += gsub(/&&|\|\||\?/, "&", code[i])
+                words = split(code[i], word, /[^A-Za-z0-9_]+/)
+                for (k = 1; k <= words; k++) ways += word[k] ~ /^(if|for|while|case)$/
                 opens = gsub(/\{/, "{", code[i]); closes = gsub(/\}/, "}", code[i])
                 depth += opens - closes
                 if (depth > deepest) { deepest = depth; at = i }
                 if (code[i] !~ /^\}/) continue
                 marked = 0
                 for (k = start - 1; k > 0 && k > start - 12 && code[k] !~ /[;}]/; k--)
-                    if (text[k] ~ /state machine|table/) marked = 1
+                    if (text[k] ~ /state machine|dispatcher/) marked = 1
                 if (i - body - 1 > 60 && !marked)
                     print file ":" start ": function of " i - body - 1 " lines"
+                if (ways > 12 && !marked && file ~ /\/(base|codec|json|http|frame)\//) print file ":" start ": complexity of " ways
                 if (deepest - 1 > 4) print file ":" at ": nested " deepest - 1 " deep"
                 body = 0
             }

@@ -244,6 +244,9 @@ TEST(buf_grows_to_its_limit_and_remembers)
         sbxi_buf_clear(&b);
         CHECK_INT(b.status, SBX_OK);
         CHECK_INT(sbxi_buf_reserve(&b, SIZE_MAX), SBX_E_TOO_LARGE);
+        sbxi_buf_clear(&b);
+        b.len = SBXI_MIN(max, 1); /* so that the sum overflows */
+        CHECK_INT(sbxi_buf_reserve(&b, SIZE_MAX), SBX_E_TOO_LARGE);
         sbxi_buf_free(&b);
         CHECK_INT(f.used, 0);
     }

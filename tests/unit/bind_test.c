@@ -165,6 +165,26 @@ TEST(bind_wrong_kinds_are_skipped)
     test_row = NULL;
 }
 
+TEST(bind_words_in_lists_and_cut_entries)
+{
+    static const char long_number[] = "{\"list\":[1,"
+        "12345678901234567890123456789012345678901234567890123456789012345678901234567890,2]}";
+    size_t step;
+    for (step = 1; step <= sizeof long_number; step++) {
+        const all *a = read_all("{\"list\":[true,false,null,1.5],\"yes\":true,\"yes\":false}", step);
+        CHECK(!a->yes);
+        REQUIRE(a->list.count == 4);
+        CHECK_STR(a->list.items[0], "true");
+        CHECK_STR(a->list.items[1], "false");
+        CHECK_STR(a->list.items[2], "");
+        CHECK_STR(a->list.items[3], "1.5");
+        a = read_all(long_number, step); /* better gone than wrong */
+        REQUIRE(a->list.count == 2);
+        CHECK_STR(a->list.items[0], "1");
+        CHECK_STR(a->list.items[1], "2");
+    }
+}
+
 TEST(bind_null_and_seen)
 {
     const all *a = read_all("{\"seen\":null,\"in\":null,\"choice\":null,\"name\":null}", 5);
@@ -461,6 +481,34 @@ TEST(bind_bytes_are_streamed_and_may_pause)
     }
 }
 
+/* What is no string has no pieces; a failed hook ends the rows of its name. */
+TEST(bind_bytes_of_another_kind_and_beside_another_row)
+{
+    static const sbxi_field fields[] = {
+        { "o", NULL, 0, 1, SBXI_T_BYTES }, { "o", NULL, offsetof(all, seen), 0, SBXI_T_SEEN }
+    };
+    static const sbxi_shape shape = SBXI_SHAPE(fields, all);
+    static sbxi_bind b;
+    all a;
+    int rc;
+    for (rc = SBX_OK; rc >= SBX_E_SINK; rc += SBX_E_SINK) {
+        memset(&a, 0, sizeof a);
+        pieces[0] = 0;
+        pieces_ids = pieces_ends = 0;
+        pieces_rc = rc;
+        sbxi_bind_init(&b, &shape, NULL, &a);
+        b.piece = on_piece;
+        CHECK_INT(feed(&b, "{\"o\":[1,\"x\"],\"o\":7,\"o\":null}", 99), SBX_OK);
+        CHECK(a.seen && !pieces_ends);
+        memset(&a, 0, sizeof a);
+        sbxi_bind_init(&b, &shape, NULL, &a);
+        b.piece = on_piece;
+        CHECK_INT(feed(&b, "{\"o\":\"text\"}", 99), rc);
+        CHECK_STR(pieces, "text");
+        CHECK_INT(a.seen, rc == SBX_OK);
+    }
+}
+
 /* ---- nesting -------------------------------------------------------------- */
 
 static const sbxi_field nest8[] = { { "n", NULL, offsetof(all, u), 0, SBXI_T_UINT } };
@@ -591,6 +639,20 @@ TEST(bind_write_nests_and_opens_late)
     a.u = 0;
     a.i = 1;
     CHECK_STR(written(&nest6s, &a), "{\"n\":1,\"o\":{\"n\":1}}");
+}
+
+TEST(bind_write_refuses_more_levels)
+{
+    static sbxi_field loop[] = { { "o", NULL, 0, 0, SBXI_T_OBJECT } };
+    static const sbxi_shape endless = SBXI_SHAPE(loop, all);
+    sbx_json_writer w;
+    sbx_sink none = { NULL, NULL };
+    all a;
+    memset(&a, 0, sizeof a);
+    loop[0].sub = &endless;
+    sbx_json_writer_init(&w, none);
+    sbxi_bind_write(&w, &endless, &a);
+    CHECK_INT(w.status, SBX_E_ARG);
 }
 
 TEST(bind_write_passes_errors_on)

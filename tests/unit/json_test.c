@@ -75,6 +75,7 @@ TEST(json_events)
 {
     CHECK_STR(read_text(" {\"a\" : [1,-0.5e3,\"x\\u00e9\",true,{}],\"\":\"\",\"b\":null,\"c\":false} \n"),
         "{@0 Ka@1 [@1 N1@2 N-0.5e3@2 Sx\xc3\xa9@2 t@2 {@2 }@2 ]@1 K@1 S@1 Kb@1 n@1 Kc@1 f@1 }@0 ");
+    CHECK_STR(read_text("\t[\r\n\t1\t,\r2 ]\t"), "[@0 N1@1 N2@1 ]@0 ");
     CHECK_STR(read_text("12"), "N12@0 ");
     CHECK_STR(read_text("\"\""), "S@0 ");
     CHECK_STR(read_text("[]"), "[@0 ]@0 ");
@@ -199,6 +200,31 @@ TEST(json_any_split_and_pause_is_the_same)
         }
     }
     CHECK(good > 1000);
+}
+
+/* More escapes in a row than one gathered piece holds; then one that is unusual. */
+TEST(json_long_rows_of_escapes)
+{
+    static const char *const escapes[] = { "\\n", "\\u4e2d", "\\ud83d\\ude00", "\\/x" };
+    static const char *const ends[] = { "\"]", "\\ud800\"]", "\\\xc3\xa9\"]          ", "\\x\"]          " };
+    size_t k, end, n, i, step;
+    for (k = 0; k < SBXI_LEN(escapes); k++)
+        for (end = 0; end < SBXI_LEN(ends); end++)
+            for (n = 500; n < 524; n++) {
+                char json[8192] = "[\"";
+                int rc;
+                test_row = escapes[k];
+                for (i = 0; i < n; i++) strcat(json, escapes[k]);
+                strcat(json, ends[end]);
+                rc = read_json(&one, json, strlen(json), sizeof json, 0);
+                CHECK_INT(rc, end < 2 ? SBX_OK : SBX_E_BAD_JSON);
+                for (step = 1; step < 8000; step = step * 3 + 1) {
+                    CHECK_INT(read_json(&two, json, strlen(json), step, 0), rc);
+                    if (rc == SBX_OK) CHECK_STR(two.text, one.text);
+                    CHECK_INT(two.at_end, one.at_end);
+                }
+            }
+    test_row = NULL;
 }
 
 TEST(json_says_where)
