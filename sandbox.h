@@ -7653,6 +7653,7 @@ static int sbxi_op_probed(sbx_op *op, int rc)
     e->message[0] = 0;
     e->clock = SBX_CLOCK_NONE;
     if (rc == SBX_OK && !op->reply.no) {
+        op->reply.http = 0; /* a 204 is not what happened to the call */
         e->sandbox_alive = SBX_YES;
         return sbxi_error_set(e, SBX_E_UNREACHABLE,
             SBXI_TEXT("the connection was lost; the sandbox answers, its command may still run"));

@@ -1,7 +1,7 @@
 /* sandboxd: the glue to libmicrohttpd. One thread a connection; handlers may
    block. Which service a request is for is decided by its host and headers, as
    the provider's edge does. */
-#include "http.h"
+#include "fault.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -79,7 +79,7 @@ static bool split_path(req *r)
     return *at == '\0' || *at == '/';
 }
 
-static bool matches(const req *r, const char *pattern)
+bool route_fits(const req *r, const char *pattern)
 {
     size_t i = 0;
 
@@ -102,7 +102,7 @@ int route_in(req *r, const handler *table, size_t n)
     int result = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (!matches(r, table[i].pattern))
+        if (!route_fits(r, table[i].pattern))
             continue;
         result = -1;
         if (!strcmp(table[i].method, "*") || !strcmp(table[i].method, r->method)) {
@@ -346,7 +346,7 @@ static enum MHD_Result send_reply(req *r)
 
     if (!r->response)
         reply_error(r, 500, "out of memory");
-    if (!r->response)
+    if (!r->response || fault_drops(r))
         return MHD_NO;
     r->sent = true;
     result = MHD_queue_response(r->c, r->status, r->response);
@@ -382,6 +382,7 @@ static enum MHD_Result on_access(void *unused, struct MHD_Connection *c, const c
         r->started = true;
         snprintf(r->method, sizeof r->method, "%s", method);
         route(r);
+        fault_before(r);
         if (!r->replied && r->h && r->h->begin)
             r->h->begin(r);
         return r->replied && answer_at_once(r) ? send_reply(r) : MHD_YES;

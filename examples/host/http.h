@@ -13,6 +13,7 @@
 #define BODY_MAX (16u << 20)    /* of JSON bodies */
 
 typedef struct req req;
+typedef struct fault fault;
 
 typedef struct handler {
     const char *method, *pattern;   /* pattern: "/sandboxes/ * /timeout" without blanks */
@@ -38,6 +39,10 @@ struct req {
     unsigned status;
     struct MHD_Response *response;
     int64_t at_ms;
+    const fault *fault;             /* --fault: it strikes this one */
+    int64_t fault_left;             /* bytes or frames before it does */
+    uint32_t frame_left;
+    uint8_t frame_head;
     void *state;                    /* the handler's own */
     void (*state_free)(req *r);
 };
@@ -60,6 +65,7 @@ void add_header(struct MHD_Response *response, const char *name, const char *val
 
 /* 1: found, 0: no such path, -1: path but not the method. */
 int route_in(req *r, const handler *table, size_t n);
+bool route_fits(const req *r, const char *pattern);
 
 void control_route(req *r);     /* api_e2b.c */
 void envd_route(req *r, const char *id, const char *port); /* envd_e2b.c */

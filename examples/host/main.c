@@ -1,6 +1,7 @@
 /* sandboxd - a local host for sandbox.h: speaks E2B's protocols, runs sandboxes on
    this machine. main.c: options, start, signals, end. */
 #include "api_e2b.h"
+#include "fault.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -37,9 +38,13 @@ static const char help[] =
     "                      default: on the disk of --state, no limit\n"
     "  --isolation M       auto (default), or the rung of the ladder to insist on:\n"
     "                      1 root, 2 user namespaces, 3 a directory\n"
+    "  --fault SPEC        a misfortune for the next requests, to test a client with\n"
+    "                      (repeatable; see below)\n"
     "  --log-level L       error, info (default), debug\n"
     "  --ready-file F      write the URL to F once requests are served\n"
     "  --help, --version\n"
+    "\n";
+static const char help_end[] =
     "\n"
     "Point clients at it:  E2B_API_KEY=KEY E2B_API_URL=http://127.0.0.1:N\n"
     "                      E2B_SANDBOX_URL=http://127.0.0.1:N\n"
@@ -119,6 +124,8 @@ static void set_option(const char *o, const char *v)
         conf.disk_mib = number(o, v, 1, 1 << 20);
     else if (!strcmp(o, "--isolation"))
         conf.isolation = !strcmp(v, "auto") ? 0 : number(o, v, 1, 3);
+    else if (!strcmp(o, "--fault"))
+        fault_add(v);
     else if (!strcmp(o, "--log-level") && !strcmp(v, "error"))
         conf.log_level = 0;
     else if (!strcmp(o, "--log-level") && !strcmp(v, "info"))
@@ -138,7 +145,7 @@ static void read_options(int argc, char **argv)
         char *eq = strchr(argv[i], '=');
 
         if (!strcmp(argv[i], "--help")) {
-            fputs(help, stdout);
+            printf("%s%s%s", help, fault_help, help_end);
             exit(0);
         }
         if (!strcmp(argv[i], "--version")) {

@@ -1,5 +1,6 @@
 /* sandboxd: process.Process: starting commands and streaming their output. */
 #include "envd_e2b.h"
+#include "fault.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -137,13 +138,11 @@ static ssize_t send_pending(stream *st, char *buf, size_t max)
     return (ssize_t)n;
 }
 
-static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
+static ssize_t stream_more(stream *st, char *buf, size_t max)
 {
-    stream *st = cls;
     size_t used = 0, n, taken;
     sub_piece piece;
 
-    (void)pos;
     for (;;) {
         if (st->pending.len)
             return send_pending(st, buf, max);
@@ -186,6 +185,18 @@ static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
             return (ssize_t)used;
         }
     }
+}
+
+static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
+{
+    stream *st = cls;
+    ssize_t n;
+
+    (void)pos;
+    if (fault_ends(st->r))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    n = stream_more(st, buf, max);
+    return n > 0 ? (ssize_t)fault_passes(st->r, buf, (size_t)n) : n;
 }
 
 static void stream_free(void *cls)

@@ -1,60 +1,7 @@
 /* The host or the sandbox dies in the middle: every call ends with the right
    error, within its clock, and leaks nothing. Starts hosts of its own
    (SANDBOXD, else build/sandboxd). */
-#include "live.h"
-#include <signal.h>
-#include <sys/wait.h>
-
-typedef struct host { pid_t pid; char url[64]; } host;
-
-static bool host_start(host *h)
-{
-    int out[2];
-    size_t n = 0;
-    char line[256], *url;
-    const char *path = getenv("SANDBOXD");
-    if (!path) path = "build/sandboxd";
-    if (pipe(out) != 0) return false;
-    h->pid = fork();
-    if (h->pid == 0) {
-        dup2(out[1], 1);
-        close(out[0]);
-        close(out[1]);
-        if (!freopen("/dev/null", "w", stderr)) _exit(126);
-        unsetenv("E2B_API_URL");
-        execl(path, path, "--port", "0", (char *)NULL);
-        _exit(127);
-    }
-    close(out[1]);
-    while (n < sizeof line - 1 && read(out[0], line + n, 1) == 1 && line[n] != '\n') n++;
-    line[n] = 0;
-    close(out[0]);
-    url = strstr(line, "http://");
-    if (!url) return false;
-    sbxi_put_text(h->url, sizeof h->url, url, strlen(url));
-    return true;
-}
-
-static void host_end(host *h, int sig)
-{
-    int status;
-    if (h->pid > 0) {
-        kill(h->pid, sig);
-        waitpid(h->pid, &status, 0);
-    }
-    h->pid = 0;
-}
-
-static sbx_client *host_client(const host *h)
-{
-    sbx_config cfg;
-    memset(&cfg, 0, sizeof cfg);
-    cfg.provider = &sbx_e2b;
-    cfg.api_key = "e2b_0000000000000000000000000000000000000000";
-    cfg.api_url = cfg.sandbox_url = h->url;
-    cfg.environment = SBX_NO;
-    return live_open(&cfg);
-}
+#include "host.h"
 
 typedef struct killer { host *host; sbx_sandbox *victim; int sig; } killer;
 
@@ -76,7 +23,7 @@ TEST(host_dies_during_a_command)
     sbx_command_options o;
     double t;
     memset(&o, 0, sizeof o);
-    REQUIRE(host_start(&h));
+    REQUIRE(host_start(&h, NULL));
     c = host_client(&h);
     s = live_sandbox(c);
     REQUIRE(s);
@@ -114,7 +61,7 @@ TEST(host_dies_during_transfers)
     sbx_sink to;
     int rc;
     memset(&from, 0, sizeof from);
-    REQUIRE(host_start(&h));
+    REQUIRE(host_start(&h, NULL));
     c = host_client(&h);
     s = live_sandbox(c);
     REQUIRE(s);
@@ -127,7 +74,7 @@ TEST(host_dies_during_transfers)
     CHECK(rc == SBX_E_UNREACHABLE || rc == SBX_E_NETWORK);
     sbx_sandbox_release(s);
     live_close(c);
-    REQUIRE(host_start(&h));
+    REQUIRE(host_start(&h, NULL));
     c = host_client(&h);
     s = live_sandbox(c);
     REQUIRE(s);
@@ -167,7 +114,7 @@ TEST(sandbox_dies_during_a_command)
     sbx_command_options o;
     double t;
     memset(&o, 0, sizeof o);
-    REQUIRE(host_start(&h));
+    REQUIRE(host_start(&h, NULL));
     c = host_client(&h);
     s = live_sandbox(c);
     REQUIRE(s);
@@ -194,7 +141,7 @@ TEST(nobody_listens)
     sbx_sandbox *s;
     host h;
     double t;
-    REQUIRE(host_start(&h));
+    REQUIRE(host_start(&h, NULL));
     c = host_client(&h);
     s = live_sandbox(c);
     REQUIRE(s);
