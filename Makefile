@@ -86,7 +86,7 @@ EXAMPLES = $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard example
 VERDICTS = $(patsubst tests/%_verdict.c,$(BUILD)/%-verdict,$(wildcard tests/*_verdict.c))
 
 # White-box tests: each takes the modules it needs straight from sandbox_impl/.
-$(BUILD)/unit/%: tests/unit/%.c tests/test.h $(IMPL) $(BUILD)/san
+$(BUILD)/unit/%: tests/unit/%.c tests/test.h $(wildcard tests/unit/*.h) $(IMPL) $(BUILD)/san
 	@mkdir -p $(@D)
 	$(CC) $(TEST_CFLAGS) -o $@ $< $(TLS_LIBS) -lpthread
 

@@ -365,6 +365,7 @@ SBX_API sbx_source sbx_source_fd(int fd);
 typedef struct sbx_wait {
     void *conn;             /* as open() made it */
     int want;               /* SBX_WANT_READ | SBX_WANT_WRITE */
+    int ready;              /* not 0: it can be done; set by wait(), or by you */
 } sbx_wait;
 #define SBX_WANT_READ 1
 #define SBX_WANT_WRITE 2
@@ -381,8 +382,9 @@ typedef struct sbx_net {
     int (*recv)(void *ctx, void *conn, void *buf, size_t cap, size_t *got);
     void (*close)(void *ctx, void *conn);
     /* Sleeps until one of the n waits is ready or timeout_ms is over; n may be
-       0. NULL: only polling is possible, blocking calls are SBX_E_NO_WAIT. */
-    int (*wait)(void *ctx, const sbx_wait *waits, size_t n, uint32_t timeout_ms);
+       0. NULL: only polling is possible, blocking calls are SBX_E_NO_WAIT. With
+       SBX_NET_READY it sets `ready` of each (0 before), by level, not by edge. */
+    int (*wait)(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms);
     uint64_t (*now_ms)(void *ctx);                 /* monotonic */
     int64_t (*unix_ms)(void *ctx);                 /* NULL: no clock */
     int (*entropy)(void *ctx, void *buf, size_t len); /* NULL: none */
@@ -391,6 +393,7 @@ typedef struct sbx_net {
 } sbx_net;
 
 #define SBX_NET_TLS_INSIDE 1u /* open() does TLS itself when asked for it */
+#define SBX_NET_READY 2u /* wait() tells which are ready; else all are tried */
 
 /* Whom to trust. Verification is on, always, and includes the host name. Texts
    are copied by sbx_open(). What cannot be read or meant is SBX_TLS_BAD_CONFIG at
@@ -496,9 +499,16 @@ SBX_API int sbx_poll(sbx_client *client, uint32_t timeout_ms, size_t *running);
 
 /* For an event loop of your own: what the client waits for (up to cap entries
    in out, *n is how many there are) and after how many ms sbx_poll() must be
-   called even if nothing happens (*next_ms, UINT32_MAX: never). */
+   called even if nothing happens (*next_ms, UINT32_MAX: never). Ask again after
+   each sbx_poll(): connections come, go and change what they want. */
 SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap,
                       size_t *n, uint32_t *next_ms);
+
+/* Then, so that sbx_poll(client, 0, ...) does not try them all: set `ready` in
+   those entries where something can be read or written (by level, not by edge),
+   and hand the list back. The next sbx_poll() passes over the others in it unless
+   they are due, woken or cancelled. Call nothing else of the client in between. */
+SBX_API int sbx_ready(sbx_client *client, const sbx_wait *waits, size_t n);
 
 #ifndef SBX_NO_POSIX
 /* The file descriptor behind sbx_wait.conn of the built-in transport. */
@@ -4160,11 +4170,11 @@ static int sbxi_posix_poll(struct pollfd *p, size_t n, uint32_t ms)
     }
 }
 
-static int sbxi_posix_wait(void *ctx, const sbx_wait *waits, size_t n, uint32_t timeout_ms)
+static int sbxi_posix_wait(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms)
 {
     const sbx_alloc *alloc = (const sbx_alloc *)ctx;
     struct pollfd few[SBXI_POLL_STACK], *p = few;
-    size_t size = 0;
+    size_t size = 0, i;
     int rc;
     if (n > SBXI_POLL_STACK) {
         if (n > SIZE_MAX / sizeof *p) return SBX_E_NOMEM;
@@ -4174,6 +4184,7 @@ static int sbxi_posix_wait(void *ctx, const sbx_wait *waits, size_t n, uint32_t 
     }
     timeout_ms = sbxi_posix_list(p, waits, n, timeout_ms);
     rc = sbxi_posix_poll(p, n, timeout_ms);
+    for (i = 0; rc == SBX_OK && i < n; i++) waits[i].ready = p[i].revents;
     if (size) sbxi_alloc_free(alloc, p, size);
     return rc;
 }
@@ -4195,6 +4206,7 @@ static SBXI_MAYBE int sbxi_net_posix_init(sbx_net *out, const sbx_alloc *alloc)
     out->now_ms = sbxi_posix_now;
     out->unix_ms = sbxi_posix_unix;
     out->entropy = sbxi_posix_entropy;
+    out->flags = SBX_NET_READY;
     /* Nothing behind this pointer is written through it but by resize(). */
     out->ctx = (void *)(uintptr_t)alloc;
     return SBX_OK;
@@ -5542,6 +5554,7 @@ typedef struct sbxi_link {
     const char *env_ca;
     sbxi_tls_trust *trust;  /* made at the first https connection */
     sbx_clocks clocks;
+    uint32_t tick, ms;      /* the clock's last word, the time it stood for */
     sbxi_conn *idle;        /* most recently used first */
     unsigned idle_count;
 } sbxi_link;
@@ -5569,6 +5582,7 @@ typedef struct sbxi_exchange {
     bool answered;          /* a byte came back */
     bool broken;            /* the connection cannot be kept */
     bool in_part;           /* part_left is set */
+    bool dry;               /* the source has nothing now; the caller clears it */
     bool paused;            /* the reader waits to be fed again, if with nothing */
     bool stop;              /* a callback of the user ended it: its word is final */
     int want;               /* SBX_WANT_*, 0: waits for the caller (paused) */
@@ -5684,11 +5698,20 @@ static void sbxi_link_close(sbxi_link *link)
 }
 
 /* ---- time -----------------------------------------------------------------
-   In ms and wrapping, so only differences count. */
+   In ms and wrapping, so only differences count. A clock that jumps back stands
+   still for that moment: no deadline moves away with it. */
 
 static uint32_t sbxi_now(const sbxi_link *link)
 {
-    return (uint32_t)link->net.now_ms(link->net.ctx);
+    uint32_t gone = (uint32_t)link->net.now_ms(link->net.ctx) - link->tick;
+    return link->ms + (gone > INT32_MAX ? 0 : gone);
+}
+
+static void sbxi_tick(sbxi_link *link)
+{
+    uint32_t tick = (uint32_t)link->net.now_ms(link->net.ctx), gone = tick - link->tick;
+    link->ms += gone > INT32_MAX ? 0 : gone;
+    link->tick = tick;
 }
 
 /* What is left of `ms` (SBX_NEVER: no limit) that began at `since`; UINT32_MAX is
@@ -5875,7 +5898,7 @@ static int sbxi_exchange_read(sbxi_exchange *x, size_t cap)
     return SBX_OK;
 }
 
-/* Sending stalls: has the peer answered already, or gone? A final answer ends
+/* Sending stalls, or the source sleeps: has the peer answered already, or gone? A final answer ends
    the sending, and the connection is of no use afterwards. */
 static int sbxi_exchange_early(sbxi_exchange *x)
 {
@@ -5885,8 +5908,9 @@ static int sbxi_exchange_early(sbxi_exchange *x)
     if (rc == SBX_E_TLS) return rc;
     if (rc != SBX_OK || !x->rx_len) return SBX_E_NETWORK;
     rc = sbxi_exchange_feed(x);
-    if (rc == SBX_PENDING && x->http.state_ <= SBXI_HTTP_HEADER)
-        return SBX_E_AGAIN; /* an interim answer: go on sending */
+    if (rc == SBX_PENDING && x->http.state_ <= SBXI_HTTP_HEADER) /* interim: go on sending */
+        return sbxi_conn_holds(x->conn) ? SBX_OK : SBX_E_AGAIN;
+    x->dry = false;
     x->broken = true;
     x->state = rc == SBX_OK ? SBXI_X_DONE : SBXI_X_RECV;
     return rc == SBX_PENDING ? SBX_OK : rc;
@@ -5906,8 +5930,12 @@ static int sbxi_exchange_send(sbxi_exchange *x)
 {
     for (;;) {
         size_t n;
-        int rc = sbxi_exchange_next(x);
-        if (rc == SBX_E_AGAIN) x->want = 0;
+        int rc = x->dry ? SBX_E_AGAIN : sbxi_exchange_next(x);
+        x->dry = rc == SBX_E_AGAIN;
+        if (x->dry) {
+            x->want = 0;
+            return sbxi_exchange_early(x);
+        }
         if (rc != SBX_OK) return rc;
         if (!x->stable_len) break;
         rc = sbxi_conn_send(x, &n);
@@ -5961,7 +5989,7 @@ static uint32_t sbxi_exchange_left(const sbxi_exchange *x, uint32_t now, sbx_clo
         *clock = SBX_CLOCK_FIRST_BYTE;
         ms = c->first_byte_ms;
     }
-    return sbxi_left(x->since, x->want ? ms : SBX_NEVER, now);
+    return sbxi_left(x->since, x->want && !x->dry ? ms : SBX_NEVER, now);
 }
 
 /* Runs until done (SBX_OK), blocked (SBX_E_AGAIN, see want), or failed. */
@@ -6245,6 +6273,8 @@ struct sbx_op {
     bool cancelled;         /* inside a callback: ends when that returns */
     bool woken;
     bool asleep;            /* a sink or source answered AGAIN */
+    bool quiet;             /* nothing happened on its connection: the next run
+                               passes over it unless it is due */
     bool mid_stream;        /* a byte of the reply was handed to the user */
     bool repeatable;        /* this create carries an idempotency key */
     bool cut;               /* a try of it was cut after it had been sent */
@@ -7257,7 +7287,7 @@ static int sbxi_reply_wake(sbx_op *op)
 {
     size_t used;
     int rc;
-    op->asleep = false;
+    op->asleep = op->x.dry = false;
     op->x.since = sbxi_now(&op->client->link);
     if (!op->held_len) return SBX_OK;
     rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
@@ -7449,7 +7479,7 @@ static int sbxi_op_connect(sbx_op *op)
     if (rc != SBX_OK) return rc;
     if (op->tries && op->x.sent && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
     op->held_len = 0;
-    op->started = op->ended = false;
+    op->started = op->ended = op->asleep = false;
     sbxi_exchange_init(&op->x, &op->client->link, &op->out);
     sbx_http_init(&op->x.http, op->line, sizeof op->line, false, &sbxi_reply_events, op);
     /* what must not be sent twice does not go out on a kept connection: when that
@@ -7701,6 +7731,33 @@ static int sbxi_sandbox_learn(sbx_op *op)
     return SBX_OK;
 }
 
+/* ---- when --------------------------------------------------------------------- */
+
+/* open() may have more to do than to wait for its connection: another address. */
+#define SBXI_OPEN_MS 1000u
+
+/* Whether it waits for its connection. */
+static bool sbxi_op_waits(const sbx_op *op)
+{
+    return op->phase == SBXI_PHASE_EXCHANGE && op->x.conn && op->x.want;
+}
+
+/* After how long this operation must run even if nothing happens on its connection. */
+static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
+{
+    uint32_t total = sbxi_op_left(op, now), other = UINT32_MAX;
+    sbx_clock clock;
+    if (op->cancelled || op->phase == SBXI_PHASE_STEP) return 0;
+    if (op->phase == SBXI_PHASE_NAP) {
+        other = sbxi_left(op->nap_since, op->nap_ms, now);
+    } else {
+        if (!op->x.conn || (op->asleep && op->woken)) return 0;
+        if (!op->asleep) other = sbxi_exchange_left(&op->x, now, &clock);
+        if (op->x.state == SBXI_X_OPEN) other = SBXI_MIN(other, SBXI_OPEN_MS);
+    }
+    return SBXI_MIN(total, other);
+}
+
 /* ---- running -------------------------------------------------------------- */
 
 static void sbxi_op_step(sbx_op *op)
@@ -7753,7 +7810,7 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
     op->client->callbacks++; /* sources and sinks are the user's */
     if (!op->x.conn) rc = sbxi_op_connect(op);
     if (op->asleep && rc == SBX_OK) {
-        rc = SBX_E_AGAIN;
+        if (!op->x.dry) rc = SBX_E_AGAIN;
         if (op->woken) {
             op->woken = false;
             rc = sbxi_reply_wake(op);
@@ -7762,8 +7819,10 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
     if (op->cancelled) rc = SBX_E_CANCELLED;
     if (rc == SBX_OK) rc = sbxi_exchange_run(&op->x, now, &op->error);
     op->client->callbacks--;
-    if (rc == SBX_E_AGAIN && op->x.want == 0) op->asleep = true;
-    if (rc == SBX_E_AGAIN) return false;
+    if (rc == SBX_E_AGAIN) {
+        op->asleep = !op->x.want || op->x.dry;
+        return false;
+    }
     sbxi_op_answered(op, rc);
     return true;
 }
@@ -7798,13 +7857,19 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
     }
 }
 
-/* Runs every operation once. Callbacks may start and release operations: new
-   ones stand at the end, released ones stay linked until this is over. */
+/* Runs every operation once, but for the quiet. Callbacks may start and release
+   operations: new ones stand at the end, released ones stay linked until this is
+   over. */
 static void sbxi_run_all(sbx_client *c)
 {
     sbx_op *op, *next;
-    for (op = c->ops; op; op = op->next)
-        if (op->phase != SBXI_PHASE_END) sbxi_op_run(op, sbxi_now(&c->link));
+    sbxi_tick(&c->link);
+    for (op = c->ops; op; op = op->next) {
+        uint32_t now = sbxi_now(&c->link);
+        bool rest = op->quiet && sbxi_op_due(op, now);
+        op->quiet = false;
+        if (!rest && op->phase != SBXI_PHASE_END) sbxi_op_run(op, now);
+    }
     for (op = c->ops; op; op = next) {
         next = op->next;
         if (op->released && op->phase == SBXI_PHASE_END) sbxi_op_free(op);
@@ -7812,21 +7877,6 @@ static void sbxi_run_all(sbx_client *c)
 }
 
 /* ---- waiting -------------------------------------------------------------- */
-
-/* After how long this operation must run even if nothing happens on its connection. */
-static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
-{
-    uint32_t total = sbxi_op_left(op, now), other = UINT32_MAX;
-    sbx_clock clock;
-    if (op->cancelled || op->phase == SBXI_PHASE_STEP) return 0;
-    if (op->phase == SBXI_PHASE_NAP) {
-        other = sbxi_left(op->nap_since, op->nap_ms, now);
-    } else {
-        if (!op->x.conn || (op->asleep && op->woken)) return 0;
-        if (!op->asleep) other = sbxi_exchange_left(&op->x, now, &clock);
-    }
-    return SBXI_MIN(total, other);
-}
 
 SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap, size_t *n,
                       uint32_t *next_ms)
@@ -7842,12 +7892,33 @@ SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap, size_
         if (op->phase == SBXI_PHASE_END) continue;
         due = sbxi_op_due(op, now);
         *next_ms = SBXI_MIN(*next_ms, due);
-        if (op->phase != SBXI_PHASE_EXCHANGE || !op->x.conn || op->asleep || !op->x.want) continue;
+        if (!sbxi_op_waits(op)) continue;
         if (*n < cap) {
             out[*n].conn = op->x.conn->raw;
             out[*n].want = op->x.want;
+            out[*n].ready = 0;
         }
         ++*n;
+    }
+    return SBX_OK;
+}
+
+/* Who waits and is not in the list runs: it may be a part. The search begins where
+   the last one ended, as both stand in the same order. */
+SBX_API int sbx_ready(sbx_client *client, const sbx_wait *waits, size_t n)
+{
+    size_t at = 0, i;
+    sbx_op *op;
+    if (!client || (n && !waits)) return SBX_E_ARG;
+    for (op = client->ops; op; op = op->next) {
+        op->quiet = false;
+        for (i = 0; i < n && sbxi_op_waits(op) && op->x.state != SBXI_X_OPEN; i++) {
+            const sbx_wait *w = &waits[at];
+            at = at + 1 < n ? at + 1 : 0;
+            if (w->conn != op->x.conn->raw) continue;
+            op->quiet = !w->ready;
+            break;
+        }
     }
     return SBX_OK;
 }
@@ -7869,22 +7940,24 @@ static int sbxi_wait(sbx_client *c, uint32_t ms)
         if (!waits) return SBX_E_NOMEM;
         (void)sbx_waits(c, waits, cap, &n, &next);
     }
-    rc = next == 0 ? SBX_OK : c->link.net.wait(c->link.net.ctx, waits, n, SBXI_MIN(ms, next));
+    rc = n || next ? c->link.net.wait(c->link.net.ctx, waits, n, SBXI_MIN(ms, next)) : SBX_OK;
+    if (rc == SBX_OK && (c->link.net.flags & SBX_NET_READY)) (void)sbx_ready(c, waits, n);
     if (waits != few) sbxi_alloc_free(&c->link.alloc, waits, cap * sizeof *waits);
     return rc;
 }
 
 SBX_API int sbx_poll(sbx_client *client, uint32_t timeout_ms, size_t *running)
 {
-    const sbx_op *op;
+    sbx_op *op;
     int rc = SBX_OK;
     if (!client) return SBX_E_ARG;
     if (client->callbacks) return SBX_E_REENTRANT;
-    sbxi_run_all(client);
     if (timeout_ms) {
-        rc = sbxi_wait(client, timeout_ms);
+        for (op = client->ops; op; op = op->next) op->quiet = sbxi_op_waits(op);
         sbxi_run_all(client);
+        rc = sbxi_wait(client, timeout_ms);
     }
+    sbxi_run_all(client);
     if (running)
         for (*running = 0, op = client->ops; op; op = op->next)
             *running += op->phase != SBXI_PHASE_END;
@@ -7938,11 +8011,9 @@ static int sbxi_block(sbx_client *c, sbx_op *op)
 {
     int status;
     while (op->phase != SBXI_PHASE_END) {
-        int rc;
-        sbxi_run_all(c);
-        if (op->phase == SBXI_PHASE_END) break;
-        rc = sbxi_wait(c, UINT32_MAX);
-        if (rc != SBX_OK) sbxi_op_finish(op, rc);
+        int rc = sbxi_wait(c, UINT32_MAX);
+        if (rc == SBX_OK) sbxi_run_all(c);
+        else sbxi_op_finish(op, rc);
     }
     status = op->status;
     sbxi_op_free(op);
@@ -8093,8 +8164,8 @@ static void sbxi_follow_up(sbx_client *c)
     while (op && c->link.net.wait && sbxi_left(since, SBXI_PROBE_MS, sbxi_now(&c->link))) {
         for (op = c->ops; op && !(op->detached && op->phase != SBXI_PHASE_END); op = op->next) {}
         if (!op) break;
-        sbxi_run_all(c);
         if (sbxi_wait(c, SBXI_PROBE_MS) != SBX_OK) break;
+        sbxi_run_all(c);
     }
 }
 

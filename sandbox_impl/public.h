@@ -365,6 +365,7 @@ SBX_API sbx_source sbx_source_fd(int fd);
 typedef struct sbx_wait {
     void *conn;             /* as open() made it */
     int want;               /* SBX_WANT_READ | SBX_WANT_WRITE */
+    int ready;              /* not 0: it can be done; set by wait(), or by you */
 } sbx_wait;
 #define SBX_WANT_READ 1
 #define SBX_WANT_WRITE 2
@@ -381,8 +382,9 @@ typedef struct sbx_net {
     int (*recv)(void *ctx, void *conn, void *buf, size_t cap, size_t *got);
     void (*close)(void *ctx, void *conn);
     /* Sleeps until one of the n waits is ready or timeout_ms is over; n may be
-       0. NULL: only polling is possible, blocking calls are SBX_E_NO_WAIT. */
-    int (*wait)(void *ctx, const sbx_wait *waits, size_t n, uint32_t timeout_ms);
+       0. NULL: only polling is possible, blocking calls are SBX_E_NO_WAIT. With
+       SBX_NET_READY it sets `ready` of each (0 before), by level, not by edge. */
+    int (*wait)(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms);
     uint64_t (*now_ms)(void *ctx);                 /* monotonic */
     int64_t (*unix_ms)(void *ctx);                 /* NULL: no clock */
     int (*entropy)(void *ctx, void *buf, size_t len); /* NULL: none */
@@ -391,6 +393,7 @@ typedef struct sbx_net {
 } sbx_net;
 
 #define SBX_NET_TLS_INSIDE 1u /* open() does TLS itself when asked for it */
+#define SBX_NET_READY 2u /* wait() tells which are ready; else all are tried */
 
 /* Whom to trust. Verification is on, always, and includes the host name. Texts
    are copied by sbx_open(). What cannot be read or meant is SBX_TLS_BAD_CONFIG at
@@ -496,9 +499,16 @@ SBX_API int sbx_poll(sbx_client *client, uint32_t timeout_ms, size_t *running);
 
 /* For an event loop of your own: what the client waits for (up to cap entries
    in out, *n is how many there are) and after how many ms sbx_poll() must be
-   called even if nothing happens (*next_ms, UINT32_MAX: never). */
+   called even if nothing happens (*next_ms, UINT32_MAX: never). Ask again after
+   each sbx_poll(): connections come, go and change what they want. */
 SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap,
                       size_t *n, uint32_t *next_ms);
+
+/* Then, so that sbx_poll(client, 0, ...) does not try them all: set `ready` in
+   those entries where something can be read or written (by level, not by edge),
+   and hand the list back. The next sbx_poll() passes over the others in it unless
+   they are due, woken or cancelled. Call nothing else of the client in between. */
+SBX_API int sbx_ready(sbx_client *client, const sbx_wait *waits, size_t n);
 
 #ifndef SBX_NO_POSIX
 /* The file descriptor behind sbx_wait.conn of the built-in transport. */

@@ -53,7 +53,7 @@ static bool split(char *where, char **host, uint16_t *port)
 
 static int wait_for(const sbx_net *net, void *raw, int want, uint64_t until)
 {
-    sbx_wait w = { NULL, 0 };
+    sbx_wait w = { NULL, 0, 0 };
     uint64_t now = net->now_ms(net->ctx);
     w.conn = raw;
     w.want = want;

@@ -28,6 +28,7 @@ typedef struct sbxi_link {
     const char *env_ca;
     sbxi_tls_trust *trust;  /* made at the first https connection */
     sbx_clocks clocks;
+    uint32_t tick, ms;      /* the clock's last word, the time it stood for */
     sbxi_conn *idle;        /* most recently used first */
     unsigned idle_count;
 } sbxi_link;
@@ -55,6 +56,7 @@ typedef struct sbxi_exchange {
     bool answered;          /* a byte came back */
     bool broken;            /* the connection cannot be kept */
     bool in_part;           /* part_left is set */
+    bool dry;               /* the source has nothing now; the caller clears it */
     bool paused;            /* the reader waits to be fed again, if with nothing */
     bool stop;              /* a callback of the user ended it: its word is final */
     int want;               /* SBX_WANT_*, 0: waits for the caller (paused) */
@@ -170,11 +172,20 @@ static void sbxi_link_close(sbxi_link *link)
 }
 
 /* ---- time -----------------------------------------------------------------
-   In ms and wrapping, so only differences count. */
+   In ms and wrapping, so only differences count. A clock that jumps back stands
+   still for that moment: no deadline moves away with it. */
 
 static uint32_t sbxi_now(const sbxi_link *link)
 {
-    return (uint32_t)link->net.now_ms(link->net.ctx);
+    uint32_t gone = (uint32_t)link->net.now_ms(link->net.ctx) - link->tick;
+    return link->ms + (gone > INT32_MAX ? 0 : gone);
+}
+
+static void sbxi_tick(sbxi_link *link)
+{
+    uint32_t tick = (uint32_t)link->net.now_ms(link->net.ctx), gone = tick - link->tick;
+    link->ms += gone > INT32_MAX ? 0 : gone;
+    link->tick = tick;
 }
 
 /* What is left of `ms` (SBX_NEVER: no limit) that began at `since`; UINT32_MAX is
@@ -361,7 +372,7 @@ static int sbxi_exchange_read(sbxi_exchange *x, size_t cap)
     return SBX_OK;
 }
 
-/* Sending stalls: has the peer answered already, or gone? A final answer ends
+/* Sending stalls, or the source sleeps: has the peer answered already, or gone? A final answer ends
    the sending, and the connection is of no use afterwards. */
 static int sbxi_exchange_early(sbxi_exchange *x)
 {
@@ -371,8 +382,9 @@ static int sbxi_exchange_early(sbxi_exchange *x)
     if (rc == SBX_E_TLS) return rc;
     if (rc != SBX_OK || !x->rx_len) return SBX_E_NETWORK;
     rc = sbxi_exchange_feed(x);
-    if (rc == SBX_PENDING && x->http.state_ <= SBXI_HTTP_HEADER)
-        return SBX_E_AGAIN; /* an interim answer: go on sending */
+    if (rc == SBX_PENDING && x->http.state_ <= SBXI_HTTP_HEADER) /* interim: go on sending */
+        return sbxi_conn_holds(x->conn) ? SBX_OK : SBX_E_AGAIN;
+    x->dry = false;
     x->broken = true;
     x->state = rc == SBX_OK ? SBXI_X_DONE : SBXI_X_RECV;
     return rc == SBX_PENDING ? SBX_OK : rc;
@@ -392,8 +404,12 @@ static int sbxi_exchange_send(sbxi_exchange *x)
 {
     for (;;) {
         size_t n;
-        int rc = sbxi_exchange_next(x);
-        if (rc == SBX_E_AGAIN) x->want = 0;
+        int rc = x->dry ? SBX_E_AGAIN : sbxi_exchange_next(x);
+        x->dry = rc == SBX_E_AGAIN;
+        if (x->dry) {
+            x->want = 0;
+            return sbxi_exchange_early(x);
+        }
         if (rc != SBX_OK) return rc;
         if (!x->stable_len) break;
         rc = sbxi_conn_send(x, &n);
@@ -447,7 +463,7 @@ static uint32_t sbxi_exchange_left(const sbxi_exchange *x, uint32_t now, sbx_clo
         *clock = SBX_CLOCK_FIRST_BYTE;
         ms = c->first_byte_ms;
     }
-    return sbxi_left(x->since, x->want ? ms : SBX_NEVER, now);
+    return sbxi_left(x->since, x->want && !x->dry ? ms : SBX_NEVER, now);
 }
 
 /* Runs until done (SBX_OK), blocked (SBX_E_AGAIN, see want), or failed. */

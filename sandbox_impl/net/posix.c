@@ -293,11 +293,11 @@ static int sbxi_posix_poll(struct pollfd *p, size_t n, uint32_t ms)
     }
 }
 
-static int sbxi_posix_wait(void *ctx, const sbx_wait *waits, size_t n, uint32_t timeout_ms)
+static int sbxi_posix_wait(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms)
 {
     const sbx_alloc *alloc = (const sbx_alloc *)ctx;
     struct pollfd few[SBXI_POLL_STACK], *p = few;
-    size_t size = 0;
+    size_t size = 0, i;
     int rc;
     if (n > SBXI_POLL_STACK) {
         if (n > SIZE_MAX / sizeof *p) return SBX_E_NOMEM;
@@ -307,6 +307,7 @@ static int sbxi_posix_wait(void *ctx, const sbx_wait *waits, size_t n, uint32_t 
     }
     timeout_ms = sbxi_posix_list(p, waits, n, timeout_ms);
     rc = sbxi_posix_poll(p, n, timeout_ms);
+    for (i = 0; rc == SBX_OK && i < n; i++) waits[i].ready = p[i].revents;
     if (size) sbxi_alloc_free(alloc, p, size);
     return rc;
 }
@@ -328,6 +329,7 @@ static SBXI_MAYBE int sbxi_net_posix_init(sbx_net *out, const sbx_alloc *alloc)
     out->now_ms = sbxi_posix_now;
     out->unix_ms = sbxi_posix_unix;
     out->entropy = sbxi_posix_entropy;
+    out->flags = SBX_NET_READY;
     /* Nothing behind this pointer is written through it but by resize(). */
     out->ctx = (void *)(uintptr_t)alloc;
     return SBX_OK;

@@ -33,7 +33,7 @@ static int sbxi_op_connect(sbx_op *op)
     if (rc != SBX_OK) return rc;
     if (op->tries && op->x.sent && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
     op->held_len = 0;
-    op->started = op->ended = false;
+    op->started = op->ended = op->asleep = false;
     sbxi_exchange_init(&op->x, &op->client->link, &op->out);
     sbx_http_init(&op->x.http, op->line, sizeof op->line, false, &sbxi_reply_events, op);
     /* what must not be sent twice does not go out on a kept connection: when that
@@ -285,6 +285,33 @@ static int sbxi_sandbox_learn(sbx_op *op)
     return SBX_OK;
 }
 
+/* ---- when --------------------------------------------------------------------- */
+
+/* open() may have more to do than to wait for its connection: another address. */
+#define SBXI_OPEN_MS 1000u
+
+/* Whether it waits for its connection. */
+static bool sbxi_op_waits(const sbx_op *op)
+{
+    return op->phase == SBXI_PHASE_EXCHANGE && op->x.conn && op->x.want;
+}
+
+/* After how long this operation must run even if nothing happens on its connection. */
+static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
+{
+    uint32_t total = sbxi_op_left(op, now), other = UINT32_MAX;
+    sbx_clock clock;
+    if (op->cancelled || op->phase == SBXI_PHASE_STEP) return 0;
+    if (op->phase == SBXI_PHASE_NAP) {
+        other = sbxi_left(op->nap_since, op->nap_ms, now);
+    } else {
+        if (!op->x.conn || (op->asleep && op->woken)) return 0;
+        if (!op->asleep) other = sbxi_exchange_left(&op->x, now, &clock);
+        if (op->x.state == SBXI_X_OPEN) other = SBXI_MIN(other, SBXI_OPEN_MS);
+    }
+    return SBXI_MIN(total, other);
+}
+
 /* ---- running -------------------------------------------------------------- */
 
 static void sbxi_op_step(sbx_op *op)
@@ -337,7 +364,7 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
     op->client->callbacks++; /* sources and sinks are the user's */
     if (!op->x.conn) rc = sbxi_op_connect(op);
     if (op->asleep && rc == SBX_OK) {
-        rc = SBX_E_AGAIN;
+        if (!op->x.dry) rc = SBX_E_AGAIN;
         if (op->woken) {
             op->woken = false;
             rc = sbxi_reply_wake(op);
@@ -346,8 +373,10 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
     if (op->cancelled) rc = SBX_E_CANCELLED;
     if (rc == SBX_OK) rc = sbxi_exchange_run(&op->x, now, &op->error);
     op->client->callbacks--;
-    if (rc == SBX_E_AGAIN && op->x.want == 0) op->asleep = true;
-    if (rc == SBX_E_AGAIN) return false;
+    if (rc == SBX_E_AGAIN) {
+        op->asleep = !op->x.want || op->x.dry;
+        return false;
+    }
     sbxi_op_answered(op, rc);
     return true;
 }
@@ -382,13 +411,19 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
     }
 }
 
-/* Runs every operation once. Callbacks may start and release operations: new
-   ones stand at the end, released ones stay linked until this is over. */
+/* Runs every operation once, but for the quiet. Callbacks may start and release
+   operations: new ones stand at the end, released ones stay linked until this is
+   over. */
 static void sbxi_run_all(sbx_client *c)
 {
     sbx_op *op, *next;
-    for (op = c->ops; op; op = op->next)
-        if (op->phase != SBXI_PHASE_END) sbxi_op_run(op, sbxi_now(&c->link));
+    sbxi_tick(&c->link);
+    for (op = c->ops; op; op = op->next) {
+        uint32_t now = sbxi_now(&c->link);
+        bool rest = op->quiet && sbxi_op_due(op, now);
+        op->quiet = false;
+        if (!rest && op->phase != SBXI_PHASE_END) sbxi_op_run(op, now);
+    }
     for (op = c->ops; op; op = next) {
         next = op->next;
         if (op->released && op->phase == SBXI_PHASE_END) sbxi_op_free(op);
@@ -396,21 +431,6 @@ static void sbxi_run_all(sbx_client *c)
 }
 
 /* ---- waiting -------------------------------------------------------------- */
-
-/* After how long this operation must run even if nothing happens on its connection. */
-static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
-{
-    uint32_t total = sbxi_op_left(op, now), other = UINT32_MAX;
-    sbx_clock clock;
-    if (op->cancelled || op->phase == SBXI_PHASE_STEP) return 0;
-    if (op->phase == SBXI_PHASE_NAP) {
-        other = sbxi_left(op->nap_since, op->nap_ms, now);
-    } else {
-        if (!op->x.conn || (op->asleep && op->woken)) return 0;
-        if (!op->asleep) other = sbxi_exchange_left(&op->x, now, &clock);
-    }
-    return SBXI_MIN(total, other);
-}
 
 SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap, size_t *n,
                       uint32_t *next_ms)
@@ -426,12 +446,33 @@ SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap, size_
         if (op->phase == SBXI_PHASE_END) continue;
         due = sbxi_op_due(op, now);
         *next_ms = SBXI_MIN(*next_ms, due);
-        if (op->phase != SBXI_PHASE_EXCHANGE || !op->x.conn || op->asleep || !op->x.want) continue;
+        if (!sbxi_op_waits(op)) continue;
         if (*n < cap) {
             out[*n].conn = op->x.conn->raw;
             out[*n].want = op->x.want;
+            out[*n].ready = 0;
         }
         ++*n;
+    }
+    return SBX_OK;
+}
+
+/* Who waits and is not in the list runs: it may be a part. The search begins where
+   the last one ended, as both stand in the same order. */
+SBX_API int sbx_ready(sbx_client *client, const sbx_wait *waits, size_t n)
+{
+    size_t at = 0, i;
+    sbx_op *op;
+    if (!client || (n && !waits)) return SBX_E_ARG;
+    for (op = client->ops; op; op = op->next) {
+        op->quiet = false;
+        for (i = 0; i < n && sbxi_op_waits(op) && op->x.state != SBXI_X_OPEN; i++) {
+            const sbx_wait *w = &waits[at];
+            at = at + 1 < n ? at + 1 : 0;
+            if (w->conn != op->x.conn->raw) continue;
+            op->quiet = !w->ready;
+            break;
+        }
     }
     return SBX_OK;
 }
@@ -453,22 +494,24 @@ static int sbxi_wait(sbx_client *c, uint32_t ms)
         if (!waits) return SBX_E_NOMEM;
         (void)sbx_waits(c, waits, cap, &n, &next);
     }
-    rc = next == 0 ? SBX_OK : c->link.net.wait(c->link.net.ctx, waits, n, SBXI_MIN(ms, next));
+    rc = n || next ? c->link.net.wait(c->link.net.ctx, waits, n, SBXI_MIN(ms, next)) : SBX_OK;
+    if (rc == SBX_OK && (c->link.net.flags & SBX_NET_READY)) (void)sbx_ready(c, waits, n);
     if (waits != few) sbxi_alloc_free(&c->link.alloc, waits, cap * sizeof *waits);
     return rc;
 }
 
 SBX_API int sbx_poll(sbx_client *client, uint32_t timeout_ms, size_t *running)
 {
-    const sbx_op *op;
+    sbx_op *op;
     int rc = SBX_OK;
     if (!client) return SBX_E_ARG;
     if (client->callbacks) return SBX_E_REENTRANT;
-    sbxi_run_all(client);
     if (timeout_ms) {
-        rc = sbxi_wait(client, timeout_ms);
+        for (op = client->ops; op; op = op->next) op->quiet = sbxi_op_waits(op);
         sbxi_run_all(client);
+        rc = sbxi_wait(client, timeout_ms);
     }
+    sbxi_run_all(client);
     if (running)
         for (*running = 0, op = client->ops; op; op = op->next)
             *running += op->phase != SBXI_PHASE_END;
@@ -522,11 +565,9 @@ static int sbxi_block(sbx_client *c, sbx_op *op)
 {
     int status;
     while (op->phase != SBXI_PHASE_END) {
-        int rc;
-        sbxi_run_all(c);
-        if (op->phase == SBXI_PHASE_END) break;
-        rc = sbxi_wait(c, UINT32_MAX);
-        if (rc != SBX_OK) sbxi_op_finish(op, rc);
+        int rc = sbxi_wait(c, UINT32_MAX);
+        if (rc == SBX_OK) sbxi_run_all(c);
+        else sbxi_op_finish(op, rc);
     }
     status = op->status;
     sbxi_op_free(op);
@@ -677,8 +718,8 @@ static void sbxi_follow_up(sbx_client *c)
     while (op && c->link.net.wait && sbxi_left(since, SBXI_PROBE_MS, sbxi_now(&c->link))) {
         for (op = c->ops; op && !(op->detached && op->phase != SBXI_PHASE_END); op = op->next) {}
         if (!op) break;
-        sbxi_run_all(c);
         if (sbxi_wait(c, SBXI_PROBE_MS) != SBX_OK) break;
+        sbxi_run_all(c);
     }
 }
 

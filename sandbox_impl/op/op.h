@@ -74,6 +74,8 @@ struct sbx_op {
     bool cancelled;         /* inside a callback: ends when that returns */
     bool woken;
     bool asleep;            /* a sink or source answered AGAIN */
+    bool quiet;             /* nothing happened on its connection: the next run
+                               passes over it unless it is due */
     bool mid_stream;        /* a byte of the reply was handed to the user */
     bool repeatable;        /* this create carries an idempotency key */
     bool cut;               /* a try of it was cut after it had been sent */

@@ -266,7 +266,7 @@ static int sbxi_reply_wake(sbx_op *op)
 {
     size_t used;
     int rc;
-    op->asleep = false;
+    op->asleep = op->x.dry = false;
     op->x.since = sbxi_now(&op->client->link);
     if (!op->held_len) return SBX_OK;
     rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);

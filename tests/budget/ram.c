@@ -84,7 +84,7 @@ static int peer_recv(void *ctx, void *conn, void *buf, size_t cap, size_t *got)
 
 static void peer_close(void *ctx, void *conn) { (void)ctx; (void)conn; }
 
-static int peer_wait(void *ctx, const sbx_wait *waits, size_t n, uint32_t ms)
+static int peer_wait(void *ctx, sbx_wait *waits, size_t n, uint32_t ms)
 {
     (void)waits;
     (void)n;

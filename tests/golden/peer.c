@@ -382,7 +382,7 @@ static bool has_input(peer *p, conn *c)
     return readable(p, c) || (c->end && c->taken >= c->out.len);
 }
 
-static int peer_wait(void *ctx, const sbx_wait *waits, size_t n, uint32_t timeout_ms)
+static int peer_wait(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms)
 {
     peer *p = ctx;
     size_t i;

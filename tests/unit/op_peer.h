@@ -166,6 +166,8 @@ typedef struct peer {
     size_t turn_count;
     size_t send_max, recv_max; /* bytes a call, 0: no limit */
     bool would_block;       /* each call only after a wait for it */
+    uint32_t ragged;        /* not 0: seed of calls that take less than they could */
+    bool no_wait;           /* wait() blocks a path that must not */
     size_t window;          /* > 0: bytes of a request taken, then "would block" */
     uint32_t open_ms;       /* how long open() takes */
     const int *opens;       /* results of open() in turn, ended by 1 */
@@ -207,6 +209,14 @@ static bool peer_fails(peer *p, int kind)
     if (!at || !(n == at || (p->fail_on[kind] && n > at))) return false;
     p->failed++;
     return true;
+}
+
+/* How many of n bytes a ragged peer takes now; 0: it would block. */
+static size_t peer_some(peer *p, size_t n)
+{
+    if (!p->ragged || !n) return n;
+    p->ragged = p->ragged * 1664525u + 1013904223u;
+    return (p->ragged >> 28) < 3 ? 0 : 1 + (p->ragged >> 8) % n % 40;
 }
 
 static PEER_UNUSED const char *head_value(const char *head, const char *name, char *out, size_t cap)
@@ -451,6 +461,8 @@ static int peer_send(void *ctx, void *pc, const void *buf, size_t len, size_t *s
     c->can_write = false;
     if (p->send_max && n > p->send_max) n = p->send_max;
     if (p->window && n > p->window - c->in.len) n = p->window - c->in.len;
+    n = peer_some(p, n);
+    if (!n) return SBX_E_AGAIN;
     pt_add(&c->in, buf, n);
     *sent = n;
     peer_look(p, c);
@@ -473,6 +485,8 @@ static int peer_recv(void *ctx, void *pc, void *buf, size_t cap, size_t *got)
     if (!n) return c->reset ? SBX_E_NETWORK : SBX_OK;
     if (n > cap) n = cap;
     if (p->recv_max && n > p->recv_max) n = p->recv_max;
+    n = peer_some(p, n);
+    if (!n) return SBX_E_AGAIN;
     memcpy(buf, c->out.p + c->taken, n);
     c->taken += n;
     *got = n;
@@ -503,12 +517,11 @@ static uint64_t peer_next(const peer *p, const pconn *c, int want)
     return at;
 }
 
-static int peer_wait(void *ctx, const sbx_wait *waits, size_t n, uint32_t timeout_ms)
+/* Moves the clock to what happens first, as wait() or a loop of the user's would. */
+static int peer_sleep(peer *p, sbx_wait *waits, size_t n, uint32_t timeout_ms)
 {
-    peer *p = ctx;
     uint64_t first = UINT64_MAX, until = p->now + timeout_ms;
     size_t i;
-    if (peer_tired(p) || peer_fails(p, P_WAIT)) return SBX_E_NETWORK;
     for (i = 0; i < n; i++) {
         pconn *c = waits[i].conn;
         uint64_t at;
@@ -531,10 +544,19 @@ static int peer_wait(void *ctx, const sbx_wait *waits, size_t n, uint32_t timeou
     for (i = 0; i < n; i++) {
         pconn *c = waits[i].conn;
         if (!c || peer_next(p, c, waits[i].want) > p->now) continue;
+        waits[i].ready = 1;
         if (waits[i].want & SBX_WANT_WRITE) c->can_write = true;
         if (waits[i].want & SBX_WANT_READ) c->can_read = true;
     }
     return SBX_OK;
+}
+
+static int peer_wait(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms)
+{
+    peer *p = ctx;
+    if (p->no_wait) peer_complain(p, "wait() where nothing may block");
+    if (peer_tired(p) || peer_fails(p, P_WAIT)) return SBX_E_NETWORK;
+    return peer_sleep(p, waits, n, timeout_ms);
 }
 
 static uint64_t peer_now(void *ctx)
@@ -594,7 +616,7 @@ static PEER_UNUSED sbx_net peer_net(peer *p)
     net.unix_ms = peer_unix;
     net.entropy = peer_entropy;
     net.ctx = p;
-    net.flags = SBX_NET_TLS_INSIDE;
+    net.flags = SBX_NET_TLS_INSIDE | SBX_NET_READY;
     return net;
 }
 
