@@ -573,8 +573,19 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(SANDBOX_IS_RUNNING, "sandbox_is_running") \
     X(SANDBOX_HOST, "sandbox_host") \
     X(COMMAND_RUN, "command_run") \
-    X(COMMAND_LIST, "command_list") \
+    X(COMMAND_START, "command_start") \
+    X(COMMAND_CONNECT, "command_connect") \
+    X(PTY_CREATE, "pty_create") \
+    X(PTY_CONNECT, "pty_connect") \
     X(COMMAND_KILL, "command_kill") \
+    X(COMMAND_SIGNAL, "command_signal") \
+    X(COMMAND_SEND_STDIN, "command_send_stdin") \
+    X(COMMAND_CLOSE_STDIN, "command_close_stdin") \
+    X(COMMAND_STREAM_STDIN, "command_stream_stdin") \
+    X(PTY_RESIZE, "pty_resize") \
+    X(PTY_SEND_INPUT, "pty_send_input") \
+    X(PTY_STREAM_INPUT, "pty_stream_input") \
+    X(COMMAND_LIST, "command_list") \
     X(FILES_READ, "files_read") \
     X(FILES_WRITE, "files_write") \
     X(FILES_WRITE_MANY, "files_write_many") \
@@ -723,6 +734,8 @@ typedef struct sbx_command_options {
     sbx_sink out, err;      /* output as it comes, byte for byte */
     size_t capture_limit;   /* > 0: also keep up to so many bytes of each stream
                                in the result; used where no sink is set */
+    sbx_choice pull;        /* SBX_YES, not for sbx_command_run: instead of sinks,
+                               output waits until sbx_proc_next() takes it */
     void (*started)(void *ctx, uint32_t pid); /* may be NULL */
     void *started_ctx;
 } sbx_command_options;
@@ -760,6 +773,101 @@ SBX_API int sbx_command_list(sbx_sandbox *sandbox, sbx_process_each each,
 /* SIGKILL to one process. *existed (may be NULL): false if there was none. */
 SBX_API int sbx_command_kill(sbx_sandbox *sandbox, uint32_t pid, bool *existed,
     const sbx_call *call);
+
+typedef enum sbx_signal { SBX_SIGNAL_KILL, SBX_SIGNAL_TERM } sbx_signal;
+
+/* The same with a choice. Only the process itself is signalled, not its group. */
+SBX_API int sbx_command_signal(sbx_sandbox *sandbox, uint32_t pid,
+    sbx_signal signal, bool *existed, const sbx_call *call);
+
+/* Bytes for the standard input of a process that was started with keep_stdin.
+   Copied only if call->op is set. SBX_E_NOT_FOUND: no such process. */
+SBX_API int sbx_command_send_stdin(sbx_sandbox *sandbox, uint32_t pid,
+    const void *data, size_t len, const sbx_call *call);
+
+/* Standard input of any length in one request; the call ends when the source
+   does, and leaves the input open. */
+SBX_API int sbx_command_stream_stdin(sbx_sandbox *sandbox, uint32_t pid,
+    sbx_source from, const sbx_call *call);
+
+/* End of file for its standard input. E2B: daemons before 0.5.2 do not know it
+   (SBX_E_UNSUPPORTED_HOST, nothing is sent). */
+SBX_API int sbx_command_close_stdin(sbx_sandbox *sandbox, uint32_t pid,
+    const sbx_call *call);
+
+/* ---- processes in the background, and terminals ----------------------------
+
+   A handle follows one process: its output goes to the sinks, into the result,
+   or waits to be pulled, whenever sbx_poll() or a blocking call runs. Letting go
+   of the handle leaves the process alone; connect follows it again, without what
+   it wrote meanwhile. */
+typedef struct sbx_proc sbx_proc;
+
+/* Starts cmd as sbx_command_run() does and returns when it runs. *out is yours:
+   sbx_proc_release(). call->timeout_ms (0: clocks.total_ms) bounds the start;
+   options->timeout_ms is the life of the command, 0: no limit. */
+SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
+
+/* Follows a running process, by pid, or with pid 0 by options->tag. Of the
+   options, those about output, started and timeout_ms (of the connection) count.
+   SBX_E_NOT_FOUND: no such process (E2B: its end is told for 30 s). */
+SBX_API int sbx_command_connect(sbx_sandbox *sandbox, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
+
+/* A login shell on a terminal of cols x rows (0: 80 x 24). Of the options, cwd,
+   user, envs, tag and those of connect count; all output is `out`. E2B sets TERM,
+   LANG and LC_ALL unless envs has them. */
+SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
+
+/* As sbx_command_connect(), for a process on a terminal. */
+SBX_API int sbx_pty_connect(sbx_sandbox *sandbox, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
+
+SBX_API int sbx_pty_resize(sbx_sandbox *sandbox, uint32_t pid, uint16_t cols,
+    uint16_t rows, const sbx_call *call);
+
+/* What is typed; as the two for standard input. */
+SBX_API int sbx_pty_send_input(sbx_sandbox *sandbox, uint32_t pid,
+    const void *data, size_t len, const sbx_call *call);
+SBX_API int sbx_pty_stream_input(sbx_sandbox *sandbox, uint32_t pid,
+    sbx_source from, const sbx_call *call);
+
+/* The process of a handle, by the functions above. */
+SBX_API uint32_t sbx_proc_pid(const sbx_proc *proc);
+SBX_API int sbx_proc_write(sbx_proc *proc, const void *data, size_t len,
+    const sbx_call *call);
+SBX_API int sbx_proc_close_stdin(sbx_proc *proc, const sbx_call *call);
+SBX_API int sbx_proc_kill(sbx_proc *proc, bool *existed, const sbx_call *call);
+SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows,
+    const sbx_call *call);
+
+typedef enum sbx_proc_part { SBX_PROC_END, SBX_PROC_OUT, SBX_PROC_ERR,
+    SBX_PROC_PTY } sbx_proc_part;
+
+typedef struct sbx_proc_event {
+    sbx_proc_part part;     /* END: the process has ended, see sbx_proc_wait() */
+    const void *data;       /* until the next call with this handle */
+    size_t len;
+} sbx_proc_event;
+
+/* The next piece of output, with options.pull; waits for it. What it fails with
+   is what the stream failed with. */
+SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event,
+    const sbx_call *call);
+
+/* Waits for the end; without call->timeout_ms for ever. Statuses as those of
+   sbx_command_run(). Captured output goes to the first caller that asks, and is
+   handed out after a failure too: sbx_free() result->out and err. */
+SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result,
+    const sbx_call *call);
+
+/* SBX_PENDING while the process is followed, then what sbx_proc_wait() gives. */
+SBX_API int sbx_proc_status(const sbx_proc *proc);
+
+/* Stops following and frees the handle. The process goes on. NULL is fine. */
+SBX_API void sbx_proc_release(sbx_proc *proc);
 
 /* ---- 12. Files -------------------------------------------------------------
 
@@ -2668,7 +2776,8 @@ enum sbxi_type {
     SBXI_T_SEEN,            /* bool: the key was there and not null; read only */
     SBXI_T_BOOL,            /* read only */
     SBXI_T_CHOICE,          /* sbx_choice: true, false, null */
-    SBXI_T_BYTES,           /* pieces of text to the hook, arg: id; read only */
+    SBXI_T_BYTES,           /* base64: pieces of it to the hook, arg: id; written from
+                               an sbx_bytes */
     SBXI_T_LITERAL,         /* sub: text of a constant string; write only */
     SBXI_T_INT, SBXI_T_UINT, SBXI_T_INT64, /* int32_t, uint32_t, int64_t (read only);
                                a string holding an integer is read too; clamped */
@@ -3082,10 +3191,15 @@ static void sbxi_put_value(sbx_json_writer *w, const sbxi_field *f, const char *
     uint32_t number)
 {
     const char *text = (const char *)f->sub;
+    sbx_bytes bytes;
     switch (f->type) {
     case SBXI_T_INT: sbx_json_int(w, (int32_t)number); break;
     case SBXI_T_UINT: sbx_json_int(w, number); break;
     case SBXI_T_CHOICE: sbx_json_bool(w, number == SBX_YES); break;
+    case SBXI_T_BYTES:
+        memcpy(&bytes, member, sizeof bytes);
+        sbx_json_base64(w, bytes.data, bytes.len);
+        break;
     case SBXI_T_STRINGS:
     case SBXI_T_PAIRS: sbxi_put_list(w, member, f->type == SBXI_T_PAIRS); break;
     case SBXI_T_STRING:
@@ -6045,9 +6159,9 @@ enum {
 
 /* What the request body is: `send` of a route is the query, but for JSON and
    ENVELOPE the body. From RAW on it is a transfer, which clocks.total_ms does
-   not end. */
+   not end: a file, some, envelopes of input. */
 enum { SBXI_SEND_NOTHING, SBXI_SEND_JSON, SBXI_SEND_ENVELOPE, SBXI_SEND_RAW,
-    SBXI_SEND_MULTIPART };
+    SBXI_SEND_MULTIPART, SBXI_SEND_INPUT };
 
 /* What the reply body is: one struct, an array of items, an object with such an
    array; from SINK on a transfer. */
@@ -6137,6 +6251,17 @@ typedef struct sbxi_list_args {
     sbx_page *page;
 } sbxi_list_args;
 
+typedef struct sbxi_process_args {
+    uint32_t pid;
+    const char *tag;                /* instead of a pid */
+    sbx_bytes data;                 /* input, or */
+    sbx_source from;                /* what it comes from, */
+    sbx_source body;                /* as the protocol frames it */
+    bool begun;                     /* the frame before it is out */
+    sbx_signal signal;
+    uint32_t cols, rows;
+} sbxi_process_args;
+
 typedef struct sbxi_command_args {
     const char *cmd;
     sbx_command_options o;
@@ -6144,6 +6269,7 @@ typedef struct sbxi_command_args {
     sbx_strings argv;               /* over words */
     sbx_choice stdin_open;
     sbx_command_result *result;
+    sbxi_process_args at;           /* connect, and the size of a terminal */
 } sbxi_command_args;
 
 typedef struct sbxi_files_args {
@@ -6173,10 +6299,24 @@ typedef struct sbxi_args {
         int32_t timeout_s;
         sbxi_list_args list;
         sbxi_command_args command;
-        uint32_t pid;
+        sbxi_process_args process;
         sbxi_files_args files;
     } of;
 } sbxi_args;
+
+/* Functions with the same arguments stand together in SBX_FEATURES. */
+static SBXI_MAYBE bool sbxi_is_stream(unsigned feature)
+{
+    return feature - SBX_FEATURE_COMMAND_RUN <= SBX_FEATURE_PTY_CONNECT - SBX_FEATURE_COMMAND_RUN;
+}
+
+/* The first of them. */
+static SBXI_MAYBE unsigned sbxi_args_of(unsigned feature)
+{
+    return feature >= SBX_FEATURE_FILES_READ ? SBX_FEATURE_FILES_READ
+        : feature >= SBX_FEATURE_COMMAND_KILL ? SBX_FEATURE_COMMAND_KILL
+        : feature >= SBX_FEATURE_COMMAND_RUN ? SBX_FEATURE_COMMAND_RUN : feature;
+}
 
 #define SBXI_ARG(member) (uint16_t)offsetof(sbxi_args, of.member)
 
@@ -6186,9 +6326,12 @@ typedef struct sbxi_call {
     sbx_sandbox *sandbox;           /* NULL: none is concerned */
     const sbx_call *call;
     sbx_feature feature;
+    bool wants;                     /* is of no use without a place for its result */
     int status;
     const char *message;
     int32_t total_ms;               /* total clock of the call, 0: by its route */
+    sbx_proc *proc;                 /* whose stream it is, or which it waits for */
+    uint8_t until;                  /* SBXI_UNTIL_* */
     sbxi_args args;
 } sbxi_call;
 
@@ -6230,7 +6373,11 @@ struct sbx_sandbox {
     char id[1];             /* NUL-terminated, allocated to its length */
 };
 
-enum { SBXI_PHASE_STEP, SBXI_PHASE_EXCHANGE, SBXI_PHASE_NAP, SBXI_PHASE_END };
+enum { SBXI_PHASE_STEP, SBXI_PHASE_EXCHANGE, SBXI_PHASE_NAP, SBXI_PHASE_WAIT,
+    SBXI_PHASE_END };
+
+/* What an operation without exchanges waits for, in the stream of a process. */
+enum { SBXI_UNTIL_NOTHING, SBXI_UNTIL_START, SBXI_UNTIL_OUTPUT, SBXI_UNTIL_END };
 
 /* Steps that every operation shares; providers count from SBXI_STEP_OWN. */
 enum { SBXI_STEP_START, SBXI_STEP_ACCESS, SBXI_STEP_DONE, SBXI_STEP_HEALTH, SBXI_STEP_OWN };
@@ -6246,6 +6393,22 @@ typedef struct sbxi_event {
 
 /* Captured output of one stream. */
 typedef struct sbxi_capture { sbxi_buf buf; uint64_t cut; } sbxi_capture;
+
+/* A process that is followed. Its stream is an operation that nobody but it knows;
+   calls of the user are operations that wait for what comes in. */
+struct sbx_proc {
+    sbx_sandbox *sandbox;   /* a reference */
+    sbx_op *stream;         /* NULL: it has ended */
+    unsigned refs;          /* the user's, and one of every operation that waits */
+    bool pty, pull;
+    bool started;
+    bool handed, taken;     /* the piece was handed out; and is done with */
+    uint32_t pid;
+    int status;             /* SBX_PENDING while the stream runs */
+    sbx_proc_event piece;   /* what waits to be pulled; data NULL: nothing */
+    sbx_command_result result;
+    sbx_error error;
+};
 
 /* What is done with a body that is not the error of an unhappy reply. */
 typedef struct sbxi_reply {
@@ -6280,6 +6443,7 @@ struct sbx_op {
     bool cut;               /* a try of it was cut after it had been sent */
     bool probing;           /* the exchange asks whether the sandbox lives */
     bool started, ended;    /* the command whose stream comes in */
+    uint8_t until;          /* SBXI_UNTIL_* */
     sbx_feature feature;
     sbx_client *client;
     const sbxi_route *route;
@@ -6287,6 +6451,7 @@ struct sbx_op {
     void *result;           /* finished, for sbx_free() until delivered */
     void *kept;             /* block of copies that args and call point into */
     sbx_op *next;
+    sbx_proc *proc;         /* whose stream this is; with `until` a reference */
     int status;             /* what the user sees */
     uint32_t pid;
     uint32_t since, nap_since; /* start of the total clock, of a nap */
@@ -6359,6 +6524,7 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(COMMAND_RUN, 0, command.o.cwd),
     SBXI_KEEP(COMMAND_RUN, 0, command.o.user),
     SBXI_KEEP(COMMAND_RUN, 0, command.o.tag),
+    SBXI_KEEP(COMMAND_KILL, 1, process.data),
     SBXI_KEEP(FILES_READ, 0, files.path),
     SBXI_KEEP(FILES_READ, 0, files.to),
     SBXI_KEEP(FILES_READ, 0, files.o.user),
@@ -6932,12 +7098,13 @@ static int sbxi_op_parts(sbx_op *op, const char *boundary)
     op->out.part_count = n;
     for (i = 0; i < n; i++) {
         const sbx_file_write *f = &a->files[a->at + i];
+        bool input = op->route->send == SBXI_SEND_INPUT;
+        parts[i].source = input ? op->args.of.process.body : f->from;
         if (boundary && f->from.size < 0)
             return sbxi_op_fail(op, SBX_E_ARG,
                 SBXI_TEXT("this host needs the size of every source"));
         if (boundary) sbxi_multipart_part(b, boundary, i == 0, "file", f->path);
         parts[i].text_end = b->len;
-        parts[i].source = f->from;
     }
     if (boundary) sbxi_multipart_end(b, boundary);
     return b->status;
@@ -6962,7 +7129,7 @@ static void sbxi_op_length(sbx_op *op, size_t body)
 static int sbxi_op_body(sbx_op *op)
 {
     static const char *const types[] = { NULL, "application/json", "application/connect+json",
-        "application/octet-stream", "multipart/form-data; boundary=" };
+        "application/octet-stream", "multipart/form-data; boundary=", "application/connect+json" };
     /* no body, one in chunks, one of a known length */
     static const char *const ends[] = { "\r\n", "Transfer-Encoding: chunked\r\n\r\n",
         "Content-Length: 00000000000000000000\r\n\r\n" };
@@ -6982,7 +7149,8 @@ static int sbxi_op_body(sbx_op *op)
         if (rc != SBX_OK) return rc;
     }
     sbxi_header_line(b, "Content-Type", type);
-    op->out.chunked = send == SBXI_SEND_RAW && a->files[a->at].from.size < 0;
+    op->out.chunked = send == SBXI_SEND_INPUT
+        || (send == SBXI_SEND_RAW && a->files[a->at].from.size < 0);
     if (type || op->route->method == SBXI_POST) end = op->out.chunked ? 1 : 2;
     sbxi_buf_text(b, ends[end]);
     body = b->len;
@@ -7018,6 +7186,65 @@ static int sbxi_op_build(sbx_op *op, sbxi_url *url)
     if (rc == SBX_E_TOO_LARGE) sbxi_op_fail(op, rc,
         SBXI_TEXT("the request is larger than SBX_MAX_REQUEST"));
     return rc;
+}
+/* proc - processes that are followed in the background: what their stream brings
+   is kept here until somebody asks. A stream is an operation like any other, but
+   released from the start; those that wait for it send nothing. Called by reply.c,
+   op.c and api/.
+
+   Invariants: proc->stream is set exactly while that operation runs, and its
+   op->proc points back; a piece that waits to be pulled lies in the stream's
+   buffer, which rests until the piece is taken. */
+
+/* A piece of output for whoever pulls. SBX_E_AGAIN: it waits there. */
+static int sbxi_proc_put(sbx_proc *p, unsigned id, const void *data, size_t len)
+{
+    bool taken = p->taken;
+    p->taken = p->handed = false;
+    p->piece.part = (sbx_proc_part)id;
+    p->piece.data = taken ? NULL : data;
+    p->piece.len = len;
+    return taken ? SBX_OK : SBX_E_AGAIN;
+}
+
+/* The stream is over: what is known of it stays. */
+static void sbxi_proc_ended(sbx_op *op, int status)
+{
+    sbx_proc *p = op->proc;
+    p->stream = NULL;
+    p->status = status;
+    p->piece.data = NULL;
+    op->proc = NULL;
+}
+
+/* The end of the stream as the user sees it; captured output goes to the first. */
+static void sbxi_proc_result(sbx_proc *p, sbx_command_result *out)
+{
+    if (!out) return;
+    *out = p->result;
+    out->pid = p->pid;
+    p->result.out = p->result.err = NULL;
+    p->result.out_len = p->result.err_len = 0;
+}
+
+/* What an operation that waits has got: SBX_PENDING: nothing yet. */
+static int sbxi_proc_wait(sbx_op *op)
+{
+    sbx_proc *p = op->proc;
+    if (op->until == SBXI_UNTIL_START && p->started) {
+        memcpy(op->args.out, &p, sizeof p);
+        op->proc = NULL; /* its reference is the user's */
+        return SBX_OK;
+    }
+    if (op->until == SBXI_UNTIL_OUTPUT && p->piece.data) {
+        memcpy(op->args.out, &p->piece, sizeof p->piece);
+        p->handed = true;
+        return SBX_OK;
+    }
+    if (p->status == SBX_PENDING) return SBX_PENDING;
+    if (op->until == SBXI_UNTIL_END) sbxi_proc_result(p, op->args.of.command.result);
+    op->error = p->error;
+    return p->status;
 }
 /* reply - what becomes of the bytes of a response: headers, then by the route a
    bound result, items for a callback, a sink, or a stream of events; or, for an
@@ -7063,6 +7290,7 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     int rc;
     if (len == 0) return SBX_OK;
     op->mid_stream = true;
+    if (op->proc && op->proc->pull) return sbxi_op_said(op, sbxi_proc_put(op->proc, id, data, len));
     if (!s->put)
         return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
     rc = s->put(s->ctx, data, len);
@@ -7429,7 +7657,8 @@ static int sbxi_deliver_command(sbx_op *op)
 static int sbxi_op_deliver(sbx_op *op)
 {
     void *got = op->result;
-    if (op->feature == SBX_FEATURE_COMMAND_RUN) return sbxi_deliver_command(op);
+    if (op->until) return SBX_OK; /* has handed out what it waited for */
+    if (sbxi_is_stream(op->feature)) return sbxi_deliver_command(op);
     if (op->args.answer) *op->args.answer = !op->reply.no;
     if (!op->args.out) return SBX_OK; /* without a taker it is freed with the operation */
     if (op->feature == SBX_FEATURE_SANDBOX_CREATE) {
@@ -7598,6 +7827,8 @@ static void sbxi_op_clean(sbx_op *op)
     op->result = NULL;
     sbxi_sandbox_unref(op->sandbox);
     op->sandbox = NULL;
+    if (op->until) sbx_proc_release(op->proc);
+    op->proc = NULL;
 }
 
 static void sbxi_op_free(sbx_op *op)
@@ -7619,8 +7850,11 @@ static void sbxi_op_tell(sbx_op *op, int status)
         op->error.status = status;
         if (!op->error.pid) op->error.pid = op->pid;
         if (!op->error.http_status) op->error.http_status = op->reply.http;
-        *(op->call.error ? op->call.error : &c->error) = op->error;
+        if (op->proc) op->proc->error = op->error;
+        else if (op->call.error) *op->call.error = op->error;
+        else if (!op->released) c->error = op->error;
     }
+    if (op->proc) sbxi_proc_ended(op, status);
     if (op->call.op && op->call.done) {
         c->callbacks++;
         op->call.done(op->call.user, op, status);
@@ -7640,7 +7874,9 @@ static void sbxi_op_note_create(sbx_op *op, int status)
 
 static void sbxi_op_finish(sbx_op *op, int status)
 {
+    sbx_proc *proc = op->until ? NULL : op->proc;
     if (status == SBX_OK && !op->detached) status = sbxi_op_deliver(op);
+    else if (proc) (void)sbxi_deliver_command(op); /* what there is */
     if (status != SBX_OK) {
         sbxi_op_note_create(op, status);
         if (op->feature == SBX_FEATURE_COMMAND_RUN && op->args.of.command.result)
@@ -7648,6 +7884,7 @@ static void sbxi_op_finish(sbx_op *op, int status)
     }
     op->phase = SBXI_PHASE_END;
     sbxi_op_clean(op);
+    op->proc = proc;
     if (!op->detached) sbxi_op_tell(op, status);
 }
 
@@ -7748,6 +7985,7 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
     uint32_t total = sbxi_op_left(op, now), other = UINT32_MAX;
     sbx_clock clock;
     if (op->cancelled || op->phase == SBXI_PHASE_STEP) return 0;
+    if (op->phase == SBXI_PHASE_WAIT) return total;
     if (op->phase == SBXI_PHASE_NAP) {
         other = sbxi_left(op->nap_since, op->nap_ms, now);
     } else {
@@ -7830,6 +8068,7 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
 static void sbxi_op_run(sbx_op *op, uint32_t now)
 {
     bool go = true;
+    int status;
     while (go && op->phase != SBXI_PHASE_END) {
         if (op->cancelled && !op->detached) {
             sbxi_op_finish(op, SBX_E_CANCELLED);
@@ -7849,6 +8088,11 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
             break;
         case SBXI_PHASE_EXCHANGE:
             go = sbxi_op_exchange(op, now);
+            break;
+        case SBXI_PHASE_WAIT:
+            status = sbxi_proc_wait(op);
+            go = status != SBX_PENDING;
+            if (go) sbxi_op_finish(op, status);
             break;
         default:
             go = !sbxi_left(op->nap_since, op->nap_ms, now);
@@ -7979,7 +8223,7 @@ static void sbxi_op_init(sbx_op *op, const sbxi_call *k)
     sbxi_buf_init(&op->out.text, a, SBX_MAX_REQUEST);
     sbxi_buf_init(&op->url, a, SBXI_MAX_URL);
     sbxi_buf_init(&op->block, a, SBX_MAX_RESULT);
-    if (op->feature == SBX_FEATURE_COMMAND_RUN
+    if (sbxi_is_stream(op->feature)
         && !sbxi_size_add(&limit, op->args.of.command.o.capture_limit, sizeof(sbxi_owned) + 1))
         limit = SIZE_MAX;
     sbxi_buf_init(&op->captured[0].buf, a, limit);
@@ -8022,16 +8266,19 @@ static int sbxi_block(sbx_client *c, sbx_op *op)
 
 /* ---- what api/ does with a call -------------------------------------------- */
 
-static void sbxi_call_on(sbxi_call *k, sbx_client *client, sbx_feature feature,
-                         const sbx_call *call)
+/* With a feature: of no use without a place for its result. */
+#define SBXI_WANTS 0x80u
+
+static void sbxi_call_on(sbxi_call *k, sbx_client *client, unsigned feature, const sbx_call *call)
 {
     memset(k, 0, sizeof *k);
     k->client = client;
-    k->feature = feature;
+    k->feature = (sbx_feature)(feature & ~SBXI_WANTS);
+    k->wants = (feature & SBXI_WANTS) != 0;
     k->call = call;
 }
 
-static void sbxi_call_in(sbxi_call *k, sbx_sandbox *sandbox, sbx_feature feature,
+static void sbxi_call_in(sbxi_call *k, sbx_sandbox *sandbox, unsigned feature,
                          const sbx_call *call)
 {
     sbxi_call_on(k, sandbox ? sandbox->client : NULL, feature, call);
@@ -8046,19 +8293,13 @@ static void sbxi_need(sbxi_call *k, bool fine, const char *message)
     k->message = message;
 }
 
-/* Functions that make no sense without a place for their result. */
-#define SBXI_BIT(feature) (UINT32_C(1) << SBX_FEATURE_##feature)
-#define SBXI_NEED_RESULT (SBXI_BIT(SANDBOX_CREATE) | SBXI_BIT(SANDBOX_GET_INFO) \
-    | SBXI_BIT(SANDBOX_LIST) | SBXI_BIT(COMMAND_LIST) | SBXI_BIT(FILES_LIST) \
-    | SBXI_BIT(FILES_STAT) | SBXI_BIT(FILES_EXISTS))
-
 /* The checks of all calls, those of this client and of the moment. */
 static void sbxi_call_check(sbxi_call *k)
 {
     const sbx_client *c = k->client;
     const sbx_call *call = k->call;
     const sbxi_args *a = &k->args;
-    sbxi_need(k, a->out || a->answer || a->each.file || !(SBXI_NEED_RESULT >> k->feature & 1),
+    sbxi_need(k, !k->wants || a->out || a->answer || a->each.file,
         SBXI_TEXT("out, each or exists is NULL"));
     if (k->status) return;
     if (!(call && call->op)) {
@@ -8090,9 +8331,13 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
     op->total_ms = ms;
     op->sandbox = k->sandbox;
     if (op->sandbox) op->sandbox->refs++;
-    if (op->call.op) {
-        op->kept = sbxi_keep(&c->link.alloc,
-            op->feature >= SBX_FEATURE_FILES_READ ? SBX_FEATURE_FILES_READ : op->feature, op, 0);
+    op->proc = k->proc;
+    op->until = k->until;
+    if (op->until) {
+        op->phase = SBXI_PHASE_WAIT;
+        op->proc->refs++;
+    } else if (op->call.op || op->proc) {
+        op->kept = sbxi_keep(&c->link.alloc, sbxi_args_of(op->feature), op, 0);
         if (!op->kept) {
             sbxi_op_free(op);
             return NULL;
@@ -8104,21 +8349,31 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
     return op;
 }
 
-/* Starts an operation and, unless call->op is set, runs it to its end. */
-static int sbxi_start(sbxi_call *k)
+/* Whether the call may start; what it hands out is empty from here on. */
+static int sbxi_check(sbxi_call *k)
 {
-    sbx_op *op, **later = k->call ? k->call->op : NULL;
     if (k->args.answer) *k->args.answer = false;
     if (k->args.out) memset(k->args.out, 0, sizeof(void *)); /* some struct's pointer */
     if (!k->client) return SBX_E_ARG;
-    if (later) *later = NULL;
+    if (k->call && k->call->op) *k->call->op = NULL;
     sbxi_call_check(k);
-    if (k->status) return sbxi_call_fail(k->client, k->call, k->status, k->message);
-    op = sbxi_op_new(k);
+    return k->status ? sbxi_call_fail(k->client, k->call, k->status, k->message) : SBX_OK;
+}
+
+/* Runs a checked call: to its end, unless call->op is set. */
+static int sbxi_run(const sbxi_call *k)
+{
+    sbx_op *op = sbxi_op_new(k);
     if (!op) return sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
-    if (!later) return sbxi_block(k->client, op);
-    *later = op;
+    if (!op->call.op) return sbxi_block(k->client, op);
+    *op->call.op = op;
     return SBX_PENDING;
+}
+
+static int sbxi_start(sbxi_call *k)
+{
+    int rc = sbxi_check(k);
+    return rc == SBX_OK ? sbxi_run(k) : rc;
 }
 
 /* ---- the user's handle of an operation ------------------------------------ */
@@ -8364,8 +8619,16 @@ static const sbxi_field sbxi_e2b_process_fields[] = {
 };
 static const sbxi_shape sbxi_e2b_process = SBXI_SHAPE(sbxi_e2b_process_fields, sbxi_args);
 
+static const sbxi_field sbxi_e2b_size_fields[] = {
+    SBXI_IN("cols", UINT, command.at.cols), SBXI_IN("rows", UINT, command.at.rows)
+};
+static const sbxi_shape sbxi_e2b_size = SBXI_SHAPE(sbxi_e2b_size_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_pty_fields[] = { SBXI_SUB("size", OBJECT, sbxi_e2b_size) };
+static const sbxi_shape sbxi_e2b_pty = SBXI_SHAPE(sbxi_e2b_pty_fields, sbxi_args);
+
 static const sbxi_field sbxi_e2b_start_fields[] = {
     SBXI_SUB("process", OBJECT, sbxi_e2b_process),
+    SBXI_SUB("pty", OBJECT, sbxi_e2b_pty),
     SBXI_IN("tag", STRING, command.o.tag),
     SBXI_IN("stdin", CHOICE, command.stdin_open)
 };
@@ -8426,14 +8689,51 @@ static const sbxi_field sbxi_e2b_processes_fields[] = {
 static const sbxi_shape sbxi_e2b_processes = SBXI_SHAPE(sbxi_e2b_processes_fields,
     sbx_process_info);
 
-static const sbxi_field sbxi_e2b_pid_fields[] = { SBXI_IN("pid", UINT, pid) };
-static const sbxi_shape sbxi_e2b_pid = SBXI_SHAPE(sbxi_e2b_pid_fields, sbxi_args);
+/* The process meant, by pid or tag: of streams, and of all else. */
+static const sbxi_field sbxi_e2b_at_fields[] = {
+    SBXI_IN("pid", UINT, command.at.pid), SBXI_IN("tag", STRING, command.at.tag)
+};
+static const sbxi_shape sbxi_e2b_at = SBXI_SHAPE(sbxi_e2b_at_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_attach_fields[] = { SBXI_SUB("process", OBJECT, sbxi_e2b_at) };
+static const sbxi_shape sbxi_e2b_attach = SBXI_SHAPE(sbxi_e2b_attach_fields, sbxi_args);
 
+static const sbxi_field sbxi_e2b_pid_fields[] = { SBXI_IN("pid", UINT, process.pid) };
+static const sbxi_shape sbxi_e2b_pid = SBXI_SHAPE(sbxi_e2b_pid_fields, sbxi_args);
 static const sbxi_field sbxi_e2b_kill_fields[] = {
     SBXI_SUB("process", OBJECT, sbxi_e2b_pid),
     { "signal", "SIGNAL_SIGKILL", 0, 0, SBXI_T_LITERAL }
 };
 static const sbxi_shape sbxi_e2b_kill = SBXI_SHAPE(sbxi_e2b_kill_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_term_fields[] = {
+    SBXI_SUB("process", OBJECT, sbxi_e2b_pid),
+    { "signal", "SIGNAL_SIGTERM", 0, 0, SBXI_T_LITERAL }
+};
+static const sbxi_shape sbxi_e2b_term = SBXI_SHAPE(sbxi_e2b_term_fields, sbxi_args);
+static const sbxi_shape sbxi_e2b_one = { sbxi_e2b_kill_fields, 1, sizeof(sbxi_args) };
+
+static const sbxi_field sbxi_e2b_typed_fields[] = { SBXI_IN("pty", BYTES, process.data) };
+static const sbxi_shape sbxi_e2b_typed = SBXI_SHAPE(sbxi_e2b_typed_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_piped_fields[] = { SBXI_IN("stdin", BYTES, process.data) };
+static const sbxi_shape sbxi_e2b_piped = SBXI_SHAPE(sbxi_e2b_piped_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_type_fields[] = {
+    SBXI_SUB("process", OBJECT, sbxi_e2b_pid), SBXI_SUB("input", OBJECT, sbxi_e2b_typed)
+};
+static const sbxi_shape sbxi_e2b_type = SBXI_SHAPE(sbxi_e2b_type_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_pipe_fields[] = {
+    SBXI_SUB("process", OBJECT, sbxi_e2b_pid), SBXI_SUB("input", OBJECT, sbxi_e2b_piped)
+};
+static const sbxi_shape sbxi_e2b_pipe = SBXI_SHAPE(sbxi_e2b_pipe_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_new_size_fields[] = {
+    SBXI_IN("cols", UINT, process.cols), SBXI_IN("rows", UINT, process.rows)
+};
+static const sbxi_shape sbxi_e2b_new_size = SBXI_SHAPE(sbxi_e2b_new_size_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_new_pty_fields[] = { SBXI_SUB("size", OBJECT, sbxi_e2b_new_size) };
+static const sbxi_shape sbxi_e2b_new_pty = SBXI_SHAPE(sbxi_e2b_new_pty_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_resize_fields[] = {
+    SBXI_SUB("process", OBJECT, sbxi_e2b_pid), SBXI_SUB("pty", OBJECT, sbxi_e2b_new_pty)
+};
+static const sbxi_shape sbxi_e2b_resize = SBXI_SHAPE(sbxi_e2b_resize_fields, sbxi_args);
 
 /* ---- files ---------------------------------------------------------------- */
 
@@ -8508,6 +8808,14 @@ static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{i
 #define SBXI_PLAIN(method) SBXI_E2B_ROOT, method, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
 #define SBXI_RPC(prefix) SBXI_E2B_##prefix, SBXI_POST, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
 
+/* Whole rows: a stream of events, a call about a process, its input as a stream. */
+#define SBXI_STREAM(path, fields) { path, &sbxi_e2b_##fields, &sbxi_e2b_message, \
+    SBXI_RPC(PROCESS), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_DEADLINE_KILLS }
+#define SBXI_TELL(path, fields, rules) { path, &sbxi_e2b_##fields, NULL, SBXI_RPC(PROCESS), \
+    SBXI_SEND_JSON, SBXI_RECV_NOTHING, rules }
+#define SBXI_INPUT { "StreamInput", NULL, &sbxi_e2b_message, SBXI_RPC(PROCESS), \
+    SBXI_SEND_INPUT, SBXI_RECV_EVENTS, 0 }
+
 enum { SBXI_E2B_WRITE_RAW = SBXI_ROUTE_OWN, SBXI_E2B_ROUTES };
 
 static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
@@ -8526,12 +8834,21 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBX_FEATURE_SANDBOX_IS_RUNNING] = { "/health", NULL, NULL, SBXI_PLAIN(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO },
     [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
-    [SBX_FEATURE_COMMAND_RUN] = { "Start", &sbxi_e2b_start, &sbxi_e2b_message, SBXI_RPC(PROCESS),
-        SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_DEADLINE_KILLS },
+    [SBX_FEATURE_COMMAND_RUN] = SBXI_STREAM("Start", start),
+    [SBX_FEATURE_COMMAND_START] = SBXI_STREAM("Start", start),
+    [SBX_FEATURE_COMMAND_CONNECT] = SBXI_STREAM("Connect", attach),
+    [SBX_FEATURE_PTY_CREATE] = SBXI_STREAM("Start", start),
+    [SBX_FEATURE_PTY_CONNECT] = SBXI_STREAM("Connect", attach),
     [SBX_FEATURE_COMMAND_LIST] = { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
         SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
-    [SBX_FEATURE_COMMAND_KILL] = { "SendSignal", &sbxi_e2b_kill, NULL, SBXI_RPC(PROCESS),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
+    [SBX_FEATURE_COMMAND_KILL] = SBXI_TELL("SendSignal", kill, SBXI_E2B_MISSING_IS_NO),
+    [SBX_FEATURE_COMMAND_SIGNAL] = SBXI_TELL("SendSignal", term, SBXI_E2B_MISSING_IS_NO),
+    [SBX_FEATURE_COMMAND_SEND_STDIN] = SBXI_TELL("SendInput", pipe, 0),
+    [SBX_FEATURE_COMMAND_CLOSE_STDIN] = SBXI_TELL("CloseStdin", one, 0),
+    [SBX_FEATURE_COMMAND_STREAM_STDIN] = SBXI_INPUT,
+    [SBX_FEATURE_PTY_RESIZE] = SBXI_TELL("Update", resize, 0),
+    [SBX_FEATURE_PTY_SEND_INPUT] = SBXI_TELL("SendInput", type, 0),
+    [SBX_FEATURE_PTY_STREAM_INPUT] = SBXI_INPUT,
     [SBX_FEATURE_FILES_READ] = { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_SINK, 0 },
     [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
@@ -8586,7 +8903,8 @@ static const char *sbxi_e2b_base(const sbx_op *op)
 static const char *sbxi_e2b_user(const sbx_op *op)
 {
     const char *user = NULL;
-    if (op->feature == SBX_FEATURE_COMMAND_RUN)
+    if (op->feature <= SBX_FEATURE_PTY_CREATE && op->feature >= SBX_FEATURE_COMMAND_RUN
+        && op->feature != SBX_FEATURE_COMMAND_CONNECT)
         user = op->args.of.command.o.user;
     else if (op->feature >= SBX_FEATURE_FILES_READ)
         user = op->args.of.files.o.user;
@@ -8598,7 +8916,7 @@ static const char *sbxi_e2b_user(const sbx_op *op)
 /* How long the service may work: a unary call's total, a command's life. */
 static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
 {
-    if (op->route->recv == SBXI_RECV_EVENTS)
+    if (sbxi_is_stream(op->feature) && op->route->recv == SBXI_RECV_EVENTS)
         return op->args.of.command.o.timeout_ms ? op->args.of.command.o.timeout_ms
                                                 : op->client->provider->command_ms;
     return op->call.timeout_ms ? op->call.timeout_ms : op->client->link.clocks.total_ms;
@@ -8619,7 +8937,9 @@ static void sbxi_e2b_headers(sbx_op *op)
     sbxi_header_line(b, "E2b-Sandbox-Id", op->sandbox->id);
     sbxi_header_line(b, "E2b-Sandbox-Port", op->client->provider->port);
     sbxi_header_line(b, "X-Access-Token", op->sandbox->access.access_token);
-    if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE) return;
+    if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE
+        && route->send != SBXI_SEND_INPUT)
+        return;
     sbxi_buf_text(b, "Connect-Protocol-Version: 1\r\n");
     ms = sbxi_e2b_limit_ms(op);
     if (ms > 0) {
@@ -8627,7 +8947,7 @@ static void sbxi_e2b_headers(sbx_op *op)
         sbxi_buf_u64(b, (uint32_t)ms);
         sbxi_buf_text(b, "\r\n");
     }
-    if (route->recv == SBXI_RECV_EVENTS) sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
+    if (route->send == SBXI_SEND_ENVELOPE) sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
     sbxi_op_user(op, sbxi_e2b_user(op));
 }
 
@@ -8647,9 +8967,14 @@ static int sbxi_e2b_on_event(sbx_op *op)
 {
     const sbxi_event *e = &op->reply.of.event;
     const sbx_command_options *o = &op->args.of.command.o;
-    sbx_command_result *result = op->args.of.command.result;
+    sbx_command_result *result;
     if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
+    if (op->route->send == SBXI_SEND_INPUT) { /* was all taken */
+        op->ended = true;
+        return SBX_OK;
+    }
+    result = op->args.of.command.result;
     if (op->started == e->start || (op->ended && !e->alive))
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the command's stream is not one start, output, one end"));
@@ -8661,6 +8986,10 @@ static int sbxi_e2b_on_event(sbx_op *op)
     if (!e->start) return SBX_OK;
     op->started = true;
     op->pid = e->pid;
+    if (op->proc) {
+        op->proc->pid = e->pid;
+        op->proc->started = true;
+    }
     if (o->started) o->started(o->started_ctx, e->pid);
     return sbxi_op_said(op, SBX_OK);
 }
@@ -8790,15 +9119,85 @@ static int sbxi_e2b_list_step(sbx_op *op)
     return sbxi_ask(op, SBX_FEATURE_SANDBOX_LIST, SBXI_E2B_NEXT);
 }
 
-static void sbxi_e2b_command_begin(sbxi_command_args *a)
+/* A terminal gets a few variables more, unless the user has them. */
+static int sbxi_e2b_pty_envs(sbx_op *op)
 {
-    a->words[0] = "-l";
-    a->words[1] = "-c";
+    static const sbx_pair more[] = { { "TERM", "xterm-256color" }, { "LANG", "C.UTF-8" },
+        { "LC_ALL", "C.UTF-8" } };
+    sbx_pairs *envs = &op->args.of.command.o.envs;
+    sbxi_buf *b = &op->block; /* free until there is a result */
+    size_t i, k;
+    sbxi_buf_add(b, envs->items, envs->count * sizeof more[0]);
+    for (i = 0; i < SBXI_LEN(more); i++) {
+        for (k = 0; k < envs->count && strcmp(envs->items[k].key, more[i].key) != 0; k++) {}
+        if (k == envs->count) sbxi_buf_add(b, &more[i], sizeof more[i]);
+    }
+    envs->items = (const sbx_pair *)(const void *)b->data;
+    envs->count = b->len / sizeof more[0];
+    return b->status;
+}
+
+static int sbxi_e2b_command_begin(sbx_op *op)
+{
+    sbxi_command_args *a = &op->args.of.command;
+    bool pty = op->feature == SBX_FEATURE_PTY_CREATE;
+    a->words[0] = pty ? "-i" : "-l";
+    a->words[1] = pty ? "-l" : "-c";
     a->words[2] = a->cmd;
     a->argv.items = a->words;
-    a->argv.count = 3;
+    a->argv.count = pty ? 2 : 3;
+    if (!a->at.pid) a->at.tag = a->o.tag;
+    if (pty) return sbxi_e2b_pty_envs(op);
     /* daemons before 0.3.0 know no such member and always leave it open */
     a->stdin_open = a->o.keep_stdin == SBX_YES ? SBX_YES : SBX_NO;
+    return SBX_OK;
+}
+
+/* Input in envelopes: one that names the process, then one a piece. Room for the
+   text around it is left in front, and the piece is put at the end of the buffer,
+   so that its base64 grows towards it and never over what is still to be read. */
+static int sbxi_e2b_input_get(void *ctx, void *buf, size_t cap, size_t *got)
+{
+    static const char start[] = "{\"start\":{\"process\":{\"pid\":",
+        piped[] = "{\"data\":{\"input\":{\"stdin\":\"",
+        typed[] = "{\"data\":{\"input\":{\"pty\":\"";
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_process_args *a = &op->args.of.process;
+    const char *head = op->feature == SBX_FEATURE_PTY_STREAM_INPUT ? typed : piped;
+    char *text = (char *)buf + 5, *p;
+    size_t room, n;
+    if (!a->begun) head = start;
+    n = strlen(head);
+    if (cap < 5 + sizeof start + SBXI_DECIMAL_MAX + 4 + 4) return SBX_E_TOO_LARGE;
+    memcpy(text, head, n);
+    p = text + n;
+    if (!a->begun) {
+        a->begun = true;
+        p += sbxi_print_u64(p, a->pid);
+        memcpy(p, "}}}", 3);
+        p += 3;
+    } else {
+        int rc;
+        room = (cap - 5 - n - 4) / 4 * 3;
+        *got = 0;
+        rc = a->from.get(a->from.ctx, (char *)buf + cap - room, room, got);
+        if (rc != SBX_OK || *got == 0) return rc;
+        if (*got > room) return SBX_E_SOURCE;
+        p += sbx_base64_encode(p, (char *)buf + cap - room, *got);
+        memcpy(p, "\"}}}", 4);
+        p += 4;
+    }
+    *got = (size_t)(p - (char *)buf);
+    sbxi_connect_head((unsigned char *)buf, 0, (uint32_t)(p - text));
+    return SBX_OK;
+}
+
+static void sbxi_e2b_input_begin(sbx_op *op)
+{
+    sbx_source *body = &op->args.of.process.body;
+    body->get = sbxi_e2b_input_get;
+    body->ctx = op;
+    body->size = -1;
 }
 
 static bool sbxi_e2b_raw_body(const sbx_op *op)
@@ -8833,6 +9232,7 @@ static int sbxi_e2b_step(sbx_op *op)
 {
     bool start = op->step == SBXI_STEP_START;
     sbx_files_options *files = &op->args.of.files.o;
+    int rc = SBX_OK;
     /* file routes carry the user in the query */
     if (start && op->feature >= SBX_FEATURE_FILES_READ) files->user = sbxi_e2b_user(op);
     switch (op->feature) {
@@ -8844,7 +9244,23 @@ static int sbxi_e2b_step(sbx_op *op)
     case SBX_FEATURE_SANDBOX_LIST:
         return sbxi_e2b_list_step(op);
     case SBX_FEATURE_COMMAND_RUN:
-        if (start) sbxi_e2b_command_begin(&op->args.of.command);
+    case SBX_FEATURE_COMMAND_START:
+    case SBX_FEATURE_COMMAND_CONNECT:
+    case SBX_FEATURE_PTY_CREATE:
+    case SBX_FEATURE_PTY_CONNECT:
+        if (start) rc = sbxi_e2b_command_begin(op);
+        break;
+    case SBX_FEATURE_COMMAND_SIGNAL:
+        if (op->args.of.process.signal == SBX_SIGNAL_KILL) op->feature = SBX_FEATURE_COMMAND_KILL;
+        break;
+    case SBX_FEATURE_COMMAND_CLOSE_STDIN:
+        if (start && sbxi_older(op->sandbox, SBXI_VERSION(0, 5, 2)))
+            return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+                SBXI_TEXT("its daemon is older than 0.5.2: end input with the process"));
+        break;
+    case SBX_FEATURE_COMMAND_STREAM_STDIN:
+    case SBX_FEATURE_PTY_STREAM_INPUT:
+        if (start) sbxi_e2b_input_begin(op);
         break;
     case SBX_FEATURE_FILES_WRITE:
     case SBX_FEATURE_FILES_WRITE_MANY:
@@ -8855,7 +9271,7 @@ static int sbxi_e2b_step(sbx_op *op)
     default:
         break;
     }
-    return start ? sbxi_ask_default(op) : SBX_OK;
+    return start && rc == SBX_OK ? sbxi_ask_default(op) : rc;
 }
 
 /* ---- the provider --------------------------------------------------------- */
@@ -8888,6 +9304,9 @@ static const sbx_provider sbx_e2b =
 #undef SBXI_ONE
 #undef SBXI_PLAIN
 #undef SBXI_RPC
+#undef SBXI_STREAM
+#undef SBXI_TELL
+#undef SBXI_INPUT
 
 #endif /* SBX_NO_E2B */
 
@@ -8908,7 +9327,7 @@ SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *op
 {
     sbxi_call k;
     sbx_sandbox_options *o = &k.args.of.create.o;
-    sbxi_call_on(&k, client, SBX_FEATURE_SANDBOX_CREATE, call);
+    sbxi_call_on(&k, client, SBX_FEATURE_SANDBOX_CREATE | SBXI_WANTS, call);
     k.args.out = out;
     if (options) *o = *options;
     sbxi_need(&k, sbxi_pairs_ok(&o->metadata) && sbxi_pairs_ok(&o->envs),
@@ -8985,7 +9404,7 @@ SBX_API int sbx_sandbox_set_timeout(sbx_sandbox *sandbox, int32_t timeout_s, con
 SBX_API int sbx_sandbox_get_info(sbx_sandbox *sandbox, sbx_sandbox_info **out, const sbx_call *call)
 {
     sbxi_call k;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_GET_INFO, call);
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_GET_INFO | SBXI_WANTS, call);
     k.args.out = out;
     return sbxi_start(&k);
 }
@@ -8995,7 +9414,7 @@ SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query,
 {
     sbxi_call k;
     sbxi_list_args *a = &k.args.of.list;
-    sbxi_call_on(&k, client, SBX_FEATURE_SANDBOX_LIST, call);
+    sbxi_call_on(&k, client, SBX_FEATURE_SANDBOX_LIST | SBXI_WANTS, call);
     if (query) a->q = *query;
     a->page = page;
     k.args.each.sandbox = each;
@@ -9039,31 +9458,51 @@ SBX_API void sbx_sandbox_release(sbx_sandbox *sandbox) { sbxi_sandbox_unref(sand
 /* How much longer than the command's own time the call waits for the word. */
 #define SBXI_KILL_GRACE_MS 5000
 
+/* What all functions with a stream share. `background`: the call is over before it. */
+static void sbxi_command_in(sbxi_call *k, sbx_sandbox *sandbox, unsigned feature,
+    const sbx_command_options *options, const sbx_call *call)
+{
+    sbxi_command_args *a = &k->args.of.command;
+    bool background = feature != SBX_FEATURE_COMMAND_RUN;
+    int32_t ms;
+    sbxi_call_in(k, sandbox, feature, call);
+    if (options) a->o = *options;
+    if (background && a->o.timeout_ms == 0) a->o.timeout_ms = SBX_NEVER;
+    ms = a->o.timeout_ms;
+    if (ms == 0 && sandbox) ms = sandbox->client->provider->command_ms;
+    k->total_ms = ms < 0 || ms > INT32_MAX - SBXI_KILL_GRACE_MS ? SBX_NEVER
+                : ms + SBXI_KILL_GRACE_MS;
+    sbxi_need(k, sbxi_pairs_ok(&a->o.envs), SBXI_TEXT("envs: a key or value is NULL"));
+    sbxi_need(k, background || a->o.pull != SBX_YES,
+        SBXI_TEXT("pull needs a handle: use sbx_command_start()"));
+}
+
 SBX_API int sbx_command_run(sbx_sandbox *sandbox, const char *cmd,
     const sbx_command_options *options, sbx_command_result *result, const sbx_call *call)
 {
     sbxi_call k;
-    sbxi_command_args *a = &k.args.of.command;
-    int32_t ms;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_COMMAND_RUN, call);
+    sbxi_command_in(&k, sandbox, SBX_FEATURE_COMMAND_RUN, options, call);
     if (result) memset(result, 0, sizeof *result);
-    if (options) a->o = *options;
-    a->cmd = cmd;
-    a->result = result;
-    ms = a->o.timeout_ms;
-    if (ms == 0 && sandbox) ms = sandbox->client->provider->command_ms;
-    k.total_ms = ms < 0 || ms > INT32_MAX - SBXI_KILL_GRACE_MS ? SBX_NEVER
-               : ms + SBXI_KILL_GRACE_MS;
+    k.args.of.command.cmd = cmd;
+    k.args.of.command.result = result;
     sbxi_need(&k, cmd != NULL, SBXI_TEXT("cmd is NULL"));
-    sbxi_need(&k, sbxi_pairs_ok(&a->o.envs), SBXI_TEXT("envs: a key or value is NULL"));
     return sbxi_start(&k);
+}
+
+/* One process, by pid. */
+static void sbxi_process_in(sbxi_call *k, sbx_sandbox *sandbox, unsigned feature, uint32_t pid,
+    const sbx_call *call)
+{
+    sbxi_call_in(k, sandbox, feature, call);
+    k->args.of.process.pid = pid;
+    sbxi_need(k, pid != 0, SBXI_TEXT("pid is 0"));
 }
 
 SBX_API int sbx_command_list(sbx_sandbox *sandbox, sbx_process_each each, void *ctx,
                              const sbx_call *call)
 {
     sbxi_call k;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_COMMAND_LIST, call);
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_COMMAND_LIST | SBXI_WANTS, call);
     k.args.each.process = each;
     k.args.ctx = ctx;
     return sbxi_start(&k);
@@ -9073,11 +9512,245 @@ SBX_API int sbx_command_kill(sbx_sandbox *sandbox, uint32_t pid, bool *existed,
     const sbx_call *call)
 {
     sbxi_call k;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_COMMAND_KILL, call);
-    k.args.of.pid = pid;
+    sbxi_process_in(&k, sandbox, SBX_FEATURE_COMMAND_KILL, pid, call);
     k.args.answer = existed;
-    sbxi_need(&k, pid != 0, SBXI_TEXT("pid is 0"));
     return sbxi_start(&k);
+}
+
+SBX_API int sbx_command_signal(sbx_sandbox *sandbox, uint32_t pid, sbx_signal signal,
+    bool *existed, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_process_in(&k, sandbox, SBX_FEATURE_COMMAND_SIGNAL, pid, call);
+    k.args.of.process.signal = signal;
+    k.args.answer = existed;
+    sbxi_need(&k, (unsigned)signal <= SBX_SIGNAL_TERM, SBXI_TEXT("signal is none of sbx_signal"));
+    return sbxi_start(&k);
+}
+
+static int sbxi_send_input(sbx_sandbox *sandbox, unsigned feature, uint32_t pid, const void *data,
+    size_t len, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_process_in(&k, sandbox, feature, pid, call);
+    k.args.of.process.data.data = len ? data : "";
+    k.args.of.process.data.len = len;
+    sbxi_need(&k, data || len == 0, SBXI_TEXT("data is NULL"));
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_command_send_stdin(sbx_sandbox *sandbox, uint32_t pid, const void *data,
+    size_t len, const sbx_call *call)
+{
+    return sbxi_send_input(sandbox, SBX_FEATURE_COMMAND_SEND_STDIN, pid, data, len, call);
+}
+
+SBX_API int sbx_pty_send_input(sbx_sandbox *sandbox, uint32_t pid, const void *data,
+    size_t len, const sbx_call *call)
+{
+    return sbxi_send_input(sandbox, SBX_FEATURE_PTY_SEND_INPUT, pid, data, len, call);
+}
+
+static int sbxi_stream_input(sbx_sandbox *sandbox, unsigned feature, uint32_t pid,
+    const sbx_source *from, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_process_in(&k, sandbox, feature, pid, call);
+    k.args.of.process.from = *from;
+    sbxi_need(&k, from->get != NULL, SBXI_TEXT("from.get is NULL"));
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_command_stream_stdin(sbx_sandbox *sandbox, uint32_t pid, sbx_source from,
+    const sbx_call *call)
+{
+    return sbxi_stream_input(sandbox, SBX_FEATURE_COMMAND_STREAM_STDIN, pid, &from, call);
+}
+
+SBX_API int sbx_pty_stream_input(sbx_sandbox *sandbox, uint32_t pid, sbx_source from,
+    const sbx_call *call)
+{
+    return sbxi_stream_input(sandbox, SBX_FEATURE_PTY_STREAM_INPUT, pid, &from, call);
+}
+
+SBX_API int sbx_command_close_stdin(sbx_sandbox *sandbox, uint32_t pid, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_process_in(&k, sandbox, SBX_FEATURE_COMMAND_CLOSE_STDIN, pid, call);
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_pty_resize(sbx_sandbox *sandbox, uint32_t pid, uint16_t cols, uint16_t rows,
+    const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_process_in(&k, sandbox, SBX_FEATURE_PTY_RESIZE, pid, call);
+    k.args.of.process.cols = cols;
+    k.args.of.process.rows = rows;
+    sbxi_need(&k, cols && rows, SBXI_TEXT("cols or rows is 0"));
+    return sbxi_start(&k);
+}
+/* api/proc - processes in the background and terminals: handles that follow one
+   process. Called by the user. */
+
+/* Starts the stream and the operation that waits for its first word. */
+static int sbxi_follow(sbxi_call *k, sbx_proc **out)
+{
+    sbx_call background;
+    sbx_proc *p = NULL;
+    sbxi_call wait = *k;
+    int rc;
+    if (out) *out = NULL;
+    wait.args.out = out;
+    wait.total_ms = k->client ? k->client->link.clocks.total_ms : 0;
+    rc = sbxi_check(&wait);
+    if (rc != SBX_OK) return rc;
+    p = (sbx_proc *)sbxi_alloc_get(&k->client->link.alloc, sizeof *p);
+    if (!p) return sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
+    p->sandbox = k->sandbox;
+    p->sandbox->refs++;
+    p->status = SBX_PENDING;
+    p->refs = 1; /* this function's */
+    p->pty = k->feature == SBX_FEATURE_PTY_CREATE || k->feature == SBX_FEATURE_PTY_CONNECT;
+    p->pull = k->args.of.command.o.pull == SBX_YES;
+    k->args.of.command.result = &p->result;
+    memset(&background, 0, sizeof background);
+    if (k->call) {
+        background.api_key = k->call->api_key;
+        background.domain = k->call->domain;
+    }
+    wait.until = SBXI_UNTIL_START;
+    wait.proc = k->proc = p;
+    k->call = &background;
+    p->stream = sbxi_op_new(k);
+    if (p->stream) {
+        p->stream->released = true;
+        rc = sbxi_run(&wait);
+    } else {
+        rc = sbxi_call_fail(k->client, wait.call, SBX_E_NOMEM, NULL);
+    }
+    sbx_proc_release(p); /* others hold it now, or nobody */
+    return rc;
+}
+
+SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_command_in(&k, sandbox, SBX_FEATURE_COMMAND_START | SBXI_WANTS, options, call);
+    k.args.of.command.cmd = cmd;
+    sbxi_need(&k, cmd != NULL, SBXI_TEXT("cmd is NULL"));
+    return sbxi_follow(&k, out);
+}
+
+static int sbxi_connect_to(sbx_sandbox *sandbox, unsigned feature, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_command_in(&k, sandbox, feature, options, call);
+    k.args.of.command.at.pid = pid;
+    sbxi_need(&k, pid || k.args.of.command.o.tag, SBXI_TEXT("pid is 0 and options.tag NULL"));
+    return sbxi_follow(&k, out);
+}
+
+SBX_API int sbx_command_connect(sbx_sandbox *sandbox, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    return sbxi_connect_to(sandbox, SBX_FEATURE_COMMAND_CONNECT | SBXI_WANTS, pid, options, out,
+                           call);
+}
+
+SBX_API int sbx_pty_connect(sbx_sandbox *sandbox, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    return sbxi_connect_to(sandbox, SBX_FEATURE_PTY_CONNECT | SBXI_WANTS, pid, options, out, call);
+}
+
+SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_process_args *at = &k.args.of.command.at;
+    sbxi_command_in(&k, sandbox, SBX_FEATURE_PTY_CREATE | SBXI_WANTS, options, call);
+    at->cols = cols ? cols : 80;
+    at->rows = rows ? rows : 24;
+    return sbxi_follow(&k, out);
+}
+
+/* ---- the handle ------------------------------------------------------------ */
+
+SBX_API uint32_t sbx_proc_pid(const sbx_proc *proc) { return proc ? proc->pid : 0; }
+
+SBX_API int sbx_proc_status(const sbx_proc *proc) { return proc ? proc->status : SBX_E_ARG; }
+
+/* Waits for something of the stream. */
+static int sbxi_proc_ask(sbx_proc *proc, uint8_t until, void *out, sbx_command_result *result,
+    const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, proc ? proc->sandbox : NULL, SBX_FEATURE_COMMAND_START, call);
+    k.total_ms = SBX_NEVER;
+    k.args.out = out;
+    k.args.of.command.result = result;
+    k.until = until;
+    k.proc = proc;
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event, const sbx_call *call)
+{
+    if (event) memset(event, 0, sizeof *event);
+    if (!proc || !event || !proc->pull) return SBX_E_ARG;
+    if (proc->piece.data && proc->handed) { /* now it is done with */
+        proc->piece.data = NULL;
+        proc->taken = true;
+        sbx_op_wake(proc->stream);
+    }
+    return sbxi_proc_ask(proc, SBXI_UNTIL_OUTPUT, event, NULL, call);
+}
+
+SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result, const sbx_call *call)
+{
+    if (result) memset(result, 0, sizeof *result);
+    return sbxi_proc_ask(proc, SBXI_UNTIL_END, NULL, result, call);
+}
+
+SBX_API int sbx_proc_write(sbx_proc *proc, const void *data, size_t len, const sbx_call *call)
+{
+    if (!proc) return SBX_E_ARG;
+    return sbxi_send_input(proc->sandbox, proc->pty ? SBX_FEATURE_PTY_SEND_INPUT
+        : SBX_FEATURE_COMMAND_SEND_STDIN, proc->pid, data, len, call);
+}
+
+SBX_API int sbx_proc_close_stdin(sbx_proc *proc, const sbx_call *call)
+{
+    return proc ? sbx_command_close_stdin(proc->sandbox, proc->pid, call) : SBX_E_ARG;
+}
+
+SBX_API int sbx_proc_kill(sbx_proc *proc, bool *existed, const sbx_call *call)
+{
+    return proc ? sbx_command_kill(proc->sandbox, proc->pid, existed, call) : SBX_E_ARG;
+}
+
+SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows, const sbx_call *call)
+{
+    return proc ? sbx_pty_resize(proc->sandbox, proc->pid, cols, rows, call) : SBX_E_ARG;
+}
+
+SBX_API void sbx_proc_release(sbx_proc *proc)
+{
+    sbx_alloc alloc;
+    if (!proc || --proc->refs > 0) return;
+    alloc = proc->sandbox->client->link.alloc;
+    if (proc->stream) {
+        proc->stream->proc = NULL;
+        proc->stream->args.of.command.result = NULL;
+        sbx_op_release(proc->stream);
+    }
+    sbx_free(proc->result.out);
+    sbx_free(proc->result.err);
+    sbxi_sandbox_unref(proc->sandbox);
+    sbxi_alloc_wipe(&alloc, proc, sizeof *proc);
 }
 /* api/files - files of a sandbox. Called by the user. */
 
@@ -9157,7 +9830,7 @@ SBX_API int sbx_files_list(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, sbx_file_each each, void *ctx, const sbx_call *call)
 {
     sbxi_call k;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_LIST, call);
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_LIST | SBXI_WANTS, call);
     sbxi_files_at(&k, path, options);
     k.args.each.file = each;
     k.args.ctx = ctx;
@@ -9168,7 +9841,7 @@ SBX_API int sbx_files_stat(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, sbx_file_info **out, const sbx_call *call)
 {
     sbxi_call k;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_STAT, call);
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_STAT | SBXI_WANTS, call);
     sbxi_files_at(&k, path, options);
     k.args.out = out;
     return sbxi_start(&k);
@@ -9178,7 +9851,7 @@ SBX_API int sbx_files_exists(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, bool *exists, const sbx_call *call)
 {
     sbxi_call k;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_EXISTS, call);
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_EXISTS | SBXI_WANTS, call);
     sbxi_files_at(&k, path, options);
     k.args.answer = exists;
     return sbxi_start(&k);

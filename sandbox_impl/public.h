@@ -573,8 +573,19 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(SANDBOX_IS_RUNNING, "sandbox_is_running") \
     X(SANDBOX_HOST, "sandbox_host") \
     X(COMMAND_RUN, "command_run") \
-    X(COMMAND_LIST, "command_list") \
+    X(COMMAND_START, "command_start") \
+    X(COMMAND_CONNECT, "command_connect") \
+    X(PTY_CREATE, "pty_create") \
+    X(PTY_CONNECT, "pty_connect") \
     X(COMMAND_KILL, "command_kill") \
+    X(COMMAND_SIGNAL, "command_signal") \
+    X(COMMAND_SEND_STDIN, "command_send_stdin") \
+    X(COMMAND_CLOSE_STDIN, "command_close_stdin") \
+    X(COMMAND_STREAM_STDIN, "command_stream_stdin") \
+    X(PTY_RESIZE, "pty_resize") \
+    X(PTY_SEND_INPUT, "pty_send_input") \
+    X(PTY_STREAM_INPUT, "pty_stream_input") \
+    X(COMMAND_LIST, "command_list") \
     X(FILES_READ, "files_read") \
     X(FILES_WRITE, "files_write") \
     X(FILES_WRITE_MANY, "files_write_many") \
@@ -723,6 +734,8 @@ typedef struct sbx_command_options {
     sbx_sink out, err;      /* output as it comes, byte for byte */
     size_t capture_limit;   /* > 0: also keep up to so many bytes of each stream
                                in the result; used where no sink is set */
+    sbx_choice pull;        /* SBX_YES, not for sbx_command_run: instead of sinks,
+                               output waits until sbx_proc_next() takes it */
     void (*started)(void *ctx, uint32_t pid); /* may be NULL */
     void *started_ctx;
 } sbx_command_options;
@@ -760,6 +773,101 @@ SBX_API int sbx_command_list(sbx_sandbox *sandbox, sbx_process_each each,
 /* SIGKILL to one process. *existed (may be NULL): false if there was none. */
 SBX_API int sbx_command_kill(sbx_sandbox *sandbox, uint32_t pid, bool *existed,
     const sbx_call *call);
+
+typedef enum sbx_signal { SBX_SIGNAL_KILL, SBX_SIGNAL_TERM } sbx_signal;
+
+/* The same with a choice. Only the process itself is signalled, not its group. */
+SBX_API int sbx_command_signal(sbx_sandbox *sandbox, uint32_t pid,
+    sbx_signal signal, bool *existed, const sbx_call *call);
+
+/* Bytes for the standard input of a process that was started with keep_stdin.
+   Copied only if call->op is set. SBX_E_NOT_FOUND: no such process. */
+SBX_API int sbx_command_send_stdin(sbx_sandbox *sandbox, uint32_t pid,
+    const void *data, size_t len, const sbx_call *call);
+
+/* Standard input of any length in one request; the call ends when the source
+   does, and leaves the input open. */
+SBX_API int sbx_command_stream_stdin(sbx_sandbox *sandbox, uint32_t pid,
+    sbx_source from, const sbx_call *call);
+
+/* End of file for its standard input. E2B: daemons before 0.5.2 do not know it
+   (SBX_E_UNSUPPORTED_HOST, nothing is sent). */
+SBX_API int sbx_command_close_stdin(sbx_sandbox *sandbox, uint32_t pid,
+    const sbx_call *call);
+
+/* ---- processes in the background, and terminals ----------------------------
+
+   A handle follows one process: its output goes to the sinks, into the result,
+   or waits to be pulled, whenever sbx_poll() or a blocking call runs. Letting go
+   of the handle leaves the process alone; connect follows it again, without what
+   it wrote meanwhile. */
+typedef struct sbx_proc sbx_proc;
+
+/* Starts cmd as sbx_command_run() does and returns when it runs. *out is yours:
+   sbx_proc_release(). call->timeout_ms (0: clocks.total_ms) bounds the start;
+   options->timeout_ms is the life of the command, 0: no limit. */
+SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
+
+/* Follows a running process, by pid, or with pid 0 by options->tag. Of the
+   options, those about output, started and timeout_ms (of the connection) count.
+   SBX_E_NOT_FOUND: no such process (E2B: its end is told for 30 s). */
+SBX_API int sbx_command_connect(sbx_sandbox *sandbox, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
+
+/* A login shell on a terminal of cols x rows (0: 80 x 24). Of the options, cwd,
+   user, envs, tag and those of connect count; all output is `out`. E2B sets TERM,
+   LANG and LC_ALL unless envs has them. */
+SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
+
+/* As sbx_command_connect(), for a process on a terminal. */
+SBX_API int sbx_pty_connect(sbx_sandbox *sandbox, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
+
+SBX_API int sbx_pty_resize(sbx_sandbox *sandbox, uint32_t pid, uint16_t cols,
+    uint16_t rows, const sbx_call *call);
+
+/* What is typed; as the two for standard input. */
+SBX_API int sbx_pty_send_input(sbx_sandbox *sandbox, uint32_t pid,
+    const void *data, size_t len, const sbx_call *call);
+SBX_API int sbx_pty_stream_input(sbx_sandbox *sandbox, uint32_t pid,
+    sbx_source from, const sbx_call *call);
+
+/* The process of a handle, by the functions above. */
+SBX_API uint32_t sbx_proc_pid(const sbx_proc *proc);
+SBX_API int sbx_proc_write(sbx_proc *proc, const void *data, size_t len,
+    const sbx_call *call);
+SBX_API int sbx_proc_close_stdin(sbx_proc *proc, const sbx_call *call);
+SBX_API int sbx_proc_kill(sbx_proc *proc, bool *existed, const sbx_call *call);
+SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows,
+    const sbx_call *call);
+
+typedef enum sbx_proc_part { SBX_PROC_END, SBX_PROC_OUT, SBX_PROC_ERR,
+    SBX_PROC_PTY } sbx_proc_part;
+
+typedef struct sbx_proc_event {
+    sbx_proc_part part;     /* END: the process has ended, see sbx_proc_wait() */
+    const void *data;       /* until the next call with this handle */
+    size_t len;
+} sbx_proc_event;
+
+/* The next piece of output, with options.pull; waits for it. What it fails with
+   is what the stream failed with. */
+SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event,
+    const sbx_call *call);
+
+/* Waits for the end; without call->timeout_ms for ever. Statuses as those of
+   sbx_command_run(). Captured output goes to the first caller that asks, and is
+   handed out after a failure too: sbx_free() result->out and err. */
+SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result,
+    const sbx_call *call);
+
+/* SBX_PENDING while the process is followed, then what sbx_proc_wait() gives. */
+SBX_API int sbx_proc_status(const sbx_proc *proc);
+
+/* Stops following and frees the handle. The process goes on. NULL is fine. */
+SBX_API void sbx_proc_release(sbx_proc *proc);
 
 /* ---- 12. Files -------------------------------------------------------------
 

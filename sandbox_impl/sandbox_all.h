@@ -40,6 +40,7 @@
 #include "op/keep.c"
 #include "op/client.c"
 #include "op/request.c"
+#include "op/proc.c"
 #include "op/reply.c"
 #include "op/deliver.c"
 #include "op/op.c"
@@ -49,6 +50,7 @@
 
 #include "api/sandbox.c"
 #include "api/command.c"
+#include "api/proc.c"
 #include "api/files.c"
 
 #endif /* SANDBOX_IMPLEMENTATION */

@@ -76,7 +76,7 @@ SBX_API int sbx_files_list(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, sbx_file_each each, void *ctx, const sbx_call *call)
 {
     sbxi_call k;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_LIST, call);
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_LIST | SBXI_WANTS, call);
     sbxi_files_at(&k, path, options);
     k.args.each.file = each;
     k.args.ctx = ctx;
@@ -87,7 +87,7 @@ SBX_API int sbx_files_stat(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, sbx_file_info **out, const sbx_call *call)
 {
     sbxi_call k;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_STAT, call);
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_STAT | SBXI_WANTS, call);
     sbxi_files_at(&k, path, options);
     k.args.out = out;
     return sbxi_start(&k);
@@ -97,7 +97,7 @@ SBX_API int sbx_files_exists(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, bool *exists, const sbx_call *call)
 {
     sbxi_call k;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_EXISTS, call);
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_EXISTS | SBXI_WANTS, call);
     sbxi_files_at(&k, path, options);
     k.args.answer = exists;
     return sbxi_start(&k);

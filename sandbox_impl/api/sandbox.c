@@ -15,7 +15,7 @@ SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *op
 {
     sbxi_call k;
     sbx_sandbox_options *o = &k.args.of.create.o;
-    sbxi_call_on(&k, client, SBX_FEATURE_SANDBOX_CREATE, call);
+    sbxi_call_on(&k, client, SBX_FEATURE_SANDBOX_CREATE | SBXI_WANTS, call);
     k.args.out = out;
     if (options) *o = *options;
     sbxi_need(&k, sbxi_pairs_ok(&o->metadata) && sbxi_pairs_ok(&o->envs),
@@ -92,7 +92,7 @@ SBX_API int sbx_sandbox_set_timeout(sbx_sandbox *sandbox, int32_t timeout_s, con
 SBX_API int sbx_sandbox_get_info(sbx_sandbox *sandbox, sbx_sandbox_info **out, const sbx_call *call)
 {
     sbxi_call k;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_GET_INFO, call);
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_GET_INFO | SBXI_WANTS, call);
     k.args.out = out;
     return sbxi_start(&k);
 }
@@ -102,7 +102,7 @@ SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query,
 {
     sbxi_call k;
     sbxi_list_args *a = &k.args.of.list;
-    sbxi_call_on(&k, client, SBX_FEATURE_SANDBOX_LIST, call);
+    sbxi_call_on(&k, client, SBX_FEATURE_SANDBOX_LIST | SBXI_WANTS, call);
     if (query) a->q = *query;
     a->page = page;
     k.args.each.sandbox = each;

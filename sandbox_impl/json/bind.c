@@ -24,7 +24,8 @@ enum sbxi_type {
     SBXI_T_SEEN,            /* bool: the key was there and not null; read only */
     SBXI_T_BOOL,            /* read only */
     SBXI_T_CHOICE,          /* sbx_choice: true, false, null */
-    SBXI_T_BYTES,           /* pieces of text to the hook, arg: id; read only */
+    SBXI_T_BYTES,           /* base64: pieces of it to the hook, arg: id; written from
+                               an sbx_bytes */
     SBXI_T_LITERAL,         /* sub: text of a constant string; write only */
     SBXI_T_INT, SBXI_T_UINT, SBXI_T_INT64, /* int32_t, uint32_t, int64_t (read only);
                                a string holding an integer is read too; clamped */
@@ -438,10 +439,15 @@ static void sbxi_put_value(sbx_json_writer *w, const sbxi_field *f, const char *
     uint32_t number)
 {
     const char *text = (const char *)f->sub;
+    sbx_bytes bytes;
     switch (f->type) {
     case SBXI_T_INT: sbx_json_int(w, (int32_t)number); break;
     case SBXI_T_UINT: sbx_json_int(w, number); break;
     case SBXI_T_CHOICE: sbx_json_bool(w, number == SBX_YES); break;
+    case SBXI_T_BYTES:
+        memcpy(&bytes, member, sizeof bytes);
+        sbx_json_base64(w, bytes.data, bytes.len);
+        break;
     case SBXI_T_STRINGS:
     case SBXI_T_PAIRS: sbxi_put_list(w, member, f->type == SBXI_T_PAIRS); break;
     case SBXI_T_STRING:

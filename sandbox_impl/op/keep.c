@@ -27,6 +27,7 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(COMMAND_RUN, 0, command.o.cwd),
     SBXI_KEEP(COMMAND_RUN, 0, command.o.user),
     SBXI_KEEP(COMMAND_RUN, 0, command.o.tag),
+    SBXI_KEEP(COMMAND_KILL, 1, process.data),
     SBXI_KEEP(FILES_READ, 0, files.path),
     SBXI_KEEP(FILES_READ, 0, files.to),
     SBXI_KEEP(FILES_READ, 0, files.o.user),

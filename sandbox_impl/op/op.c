@@ -152,6 +152,8 @@ static void sbxi_op_clean(sbx_op *op)
     op->result = NULL;
     sbxi_sandbox_unref(op->sandbox);
     op->sandbox = NULL;
+    if (op->until) sbx_proc_release(op->proc);
+    op->proc = NULL;
 }
 
 static void sbxi_op_free(sbx_op *op)
@@ -173,8 +175,11 @@ static void sbxi_op_tell(sbx_op *op, int status)
         op->error.status = status;
         if (!op->error.pid) op->error.pid = op->pid;
         if (!op->error.http_status) op->error.http_status = op->reply.http;
-        *(op->call.error ? op->call.error : &c->error) = op->error;
+        if (op->proc) op->proc->error = op->error;
+        else if (op->call.error) *op->call.error = op->error;
+        else if (!op->released) c->error = op->error;
     }
+    if (op->proc) sbxi_proc_ended(op, status);
     if (op->call.op && op->call.done) {
         c->callbacks++;
         op->call.done(op->call.user, op, status);
@@ -194,7 +199,9 @@ static void sbxi_op_note_create(sbx_op *op, int status)
 
 static void sbxi_op_finish(sbx_op *op, int status)
 {
+    sbx_proc *proc = op->until ? NULL : op->proc;
     if (status == SBX_OK && !op->detached) status = sbxi_op_deliver(op);
+    else if (proc) (void)sbxi_deliver_command(op); /* what there is */
     if (status != SBX_OK) {
         sbxi_op_note_create(op, status);
         if (op->feature == SBX_FEATURE_COMMAND_RUN && op->args.of.command.result)
@@ -202,6 +209,7 @@ static void sbxi_op_finish(sbx_op *op, int status)
     }
     op->phase = SBXI_PHASE_END;
     sbxi_op_clean(op);
+    op->proc = proc;
     if (!op->detached) sbxi_op_tell(op, status);
 }
 
@@ -302,6 +310,7 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
     uint32_t total = sbxi_op_left(op, now), other = UINT32_MAX;
     sbx_clock clock;
     if (op->cancelled || op->phase == SBXI_PHASE_STEP) return 0;
+    if (op->phase == SBXI_PHASE_WAIT) return total;
     if (op->phase == SBXI_PHASE_NAP) {
         other = sbxi_left(op->nap_since, op->nap_ms, now);
     } else {
@@ -384,6 +393,7 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
 static void sbxi_op_run(sbx_op *op, uint32_t now)
 {
     bool go = true;
+    int status;
     while (go && op->phase != SBXI_PHASE_END) {
         if (op->cancelled && !op->detached) {
             sbxi_op_finish(op, SBX_E_CANCELLED);
@@ -403,6 +413,11 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
             break;
         case SBXI_PHASE_EXCHANGE:
             go = sbxi_op_exchange(op, now);
+            break;
+        case SBXI_PHASE_WAIT:
+            status = sbxi_proc_wait(op);
+            go = status != SBX_PENDING;
+            if (go) sbxi_op_finish(op, status);
             break;
         default:
             go = !sbxi_left(op->nap_since, op->nap_ms, now);
@@ -533,7 +548,7 @@ static void sbxi_op_init(sbx_op *op, const sbxi_call *k)
     sbxi_buf_init(&op->out.text, a, SBX_MAX_REQUEST);
     sbxi_buf_init(&op->url, a, SBXI_MAX_URL);
     sbxi_buf_init(&op->block, a, SBX_MAX_RESULT);
-    if (op->feature == SBX_FEATURE_COMMAND_RUN
+    if (sbxi_is_stream(op->feature)
         && !sbxi_size_add(&limit, op->args.of.command.o.capture_limit, sizeof(sbxi_owned) + 1))
         limit = SIZE_MAX;
     sbxi_buf_init(&op->captured[0].buf, a, limit);
@@ -576,16 +591,19 @@ static int sbxi_block(sbx_client *c, sbx_op *op)
 
 /* ---- what api/ does with a call -------------------------------------------- */
 
-static void sbxi_call_on(sbxi_call *k, sbx_client *client, sbx_feature feature,
-                         const sbx_call *call)
+/* With a feature: of no use without a place for its result. */
+#define SBXI_WANTS 0x80u
+
+static void sbxi_call_on(sbxi_call *k, sbx_client *client, unsigned feature, const sbx_call *call)
 {
     memset(k, 0, sizeof *k);
     k->client = client;
-    k->feature = feature;
+    k->feature = (sbx_feature)(feature & ~SBXI_WANTS);
+    k->wants = (feature & SBXI_WANTS) != 0;
     k->call = call;
 }
 
-static void sbxi_call_in(sbxi_call *k, sbx_sandbox *sandbox, sbx_feature feature,
+static void sbxi_call_in(sbxi_call *k, sbx_sandbox *sandbox, unsigned feature,
                          const sbx_call *call)
 {
     sbxi_call_on(k, sandbox ? sandbox->client : NULL, feature, call);
@@ -600,19 +618,13 @@ static void sbxi_need(sbxi_call *k, bool fine, const char *message)
     k->message = message;
 }
 
-/* Functions that make no sense without a place for their result. */
-#define SBXI_BIT(feature) (UINT32_C(1) << SBX_FEATURE_##feature)
-#define SBXI_NEED_RESULT (SBXI_BIT(SANDBOX_CREATE) | SBXI_BIT(SANDBOX_GET_INFO) \
-    | SBXI_BIT(SANDBOX_LIST) | SBXI_BIT(COMMAND_LIST) | SBXI_BIT(FILES_LIST) \
-    | SBXI_BIT(FILES_STAT) | SBXI_BIT(FILES_EXISTS))
-
 /* The checks of all calls, those of this client and of the moment. */
 static void sbxi_call_check(sbxi_call *k)
 {
     const sbx_client *c = k->client;
     const sbx_call *call = k->call;
     const sbxi_args *a = &k->args;
-    sbxi_need(k, a->out || a->answer || a->each.file || !(SBXI_NEED_RESULT >> k->feature & 1),
+    sbxi_need(k, !k->wants || a->out || a->answer || a->each.file,
         SBXI_TEXT("out, each or exists is NULL"));
     if (k->status) return;
     if (!(call && call->op)) {
@@ -644,9 +656,13 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
     op->total_ms = ms;
     op->sandbox = k->sandbox;
     if (op->sandbox) op->sandbox->refs++;
-    if (op->call.op) {
-        op->kept = sbxi_keep(&c->link.alloc,
-            op->feature >= SBX_FEATURE_FILES_READ ? SBX_FEATURE_FILES_READ : op->feature, op, 0);
+    op->proc = k->proc;
+    op->until = k->until;
+    if (op->until) {
+        op->phase = SBXI_PHASE_WAIT;
+        op->proc->refs++;
+    } else if (op->call.op || op->proc) {
+        op->kept = sbxi_keep(&c->link.alloc, sbxi_args_of(op->feature), op, 0);
         if (!op->kept) {
             sbxi_op_free(op);
             return NULL;
@@ -658,21 +674,31 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
     return op;
 }
 
-/* Starts an operation and, unless call->op is set, runs it to its end. */
-static int sbxi_start(sbxi_call *k)
+/* Whether the call may start; what it hands out is empty from here on. */
+static int sbxi_check(sbxi_call *k)
 {
-    sbx_op *op, **later = k->call ? k->call->op : NULL;
     if (k->args.answer) *k->args.answer = false;
     if (k->args.out) memset(k->args.out, 0, sizeof(void *)); /* some struct's pointer */
     if (!k->client) return SBX_E_ARG;
-    if (later) *later = NULL;
+    if (k->call && k->call->op) *k->call->op = NULL;
     sbxi_call_check(k);
-    if (k->status) return sbxi_call_fail(k->client, k->call, k->status, k->message);
-    op = sbxi_op_new(k);
+    return k->status ? sbxi_call_fail(k->client, k->call, k->status, k->message) : SBX_OK;
+}
+
+/* Runs a checked call: to its end, unless call->op is set. */
+static int sbxi_run(const sbxi_call *k)
+{
+    sbx_op *op = sbxi_op_new(k);
     if (!op) return sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
-    if (!later) return sbxi_block(k->client, op);
-    *later = op;
+    if (!op->call.op) return sbxi_block(k->client, op);
+    *op->call.op = op;
     return SBX_PENDING;
+}
+
+static int sbxi_start(sbxi_call *k)
+{
+    int rc = sbxi_check(k);
+    return rc == SBX_OK ? sbxi_run(k) : rc;
 }
 
 /* ---- the user's handle of an operation ------------------------------------ */

@@ -31,7 +31,11 @@ struct sbx_sandbox {
     char id[1];             /* NUL-terminated, allocated to its length */
 };
 
-enum { SBXI_PHASE_STEP, SBXI_PHASE_EXCHANGE, SBXI_PHASE_NAP, SBXI_PHASE_END };
+enum { SBXI_PHASE_STEP, SBXI_PHASE_EXCHANGE, SBXI_PHASE_NAP, SBXI_PHASE_WAIT,
+    SBXI_PHASE_END };
+
+/* What an operation without exchanges waits for, in the stream of a process. */
+enum { SBXI_UNTIL_NOTHING, SBXI_UNTIL_START, SBXI_UNTIL_OUTPUT, SBXI_UNTIL_END };
 
 /* Steps that every operation shares; providers count from SBXI_STEP_OWN. */
 enum { SBXI_STEP_START, SBXI_STEP_ACCESS, SBXI_STEP_DONE, SBXI_STEP_HEALTH, SBXI_STEP_OWN };
@@ -47,6 +51,22 @@ typedef struct sbxi_event {
 
 /* Captured output of one stream. */
 typedef struct sbxi_capture { sbxi_buf buf; uint64_t cut; } sbxi_capture;
+
+/* A process that is followed. Its stream is an operation that nobody but it knows;
+   calls of the user are operations that wait for what comes in. */
+struct sbx_proc {
+    sbx_sandbox *sandbox;   /* a reference */
+    sbx_op *stream;         /* NULL: it has ended */
+    unsigned refs;          /* the user's, and one of every operation that waits */
+    bool pty, pull;
+    bool started;
+    bool handed, taken;     /* the piece was handed out; and is done with */
+    uint32_t pid;
+    int status;             /* SBX_PENDING while the stream runs */
+    sbx_proc_event piece;   /* what waits to be pulled; data NULL: nothing */
+    sbx_command_result result;
+    sbx_error error;
+};
 
 /* What is done with a body that is not the error of an unhappy reply. */
 typedef struct sbxi_reply {
@@ -81,6 +101,7 @@ struct sbx_op {
     bool cut;               /* a try of it was cut after it had been sent */
     bool probing;           /* the exchange asks whether the sandbox lives */
     bool started, ended;    /* the command whose stream comes in */
+    uint8_t until;          /* SBXI_UNTIL_* */
     sbx_feature feature;
     sbx_client *client;
     const sbxi_route *route;
@@ -88,6 +109,7 @@ struct sbx_op {
     void *result;           /* finished, for sbx_free() until delivered */
     void *kept;             /* block of copies that args and call point into */
     sbx_op *next;
+    sbx_proc *proc;         /* whose stream this is; with `until` a reference */
     int status;             /* what the user sees */
     uint32_t pid;
     uint32_t since, nap_since; /* start of the total clock, of a nap */

@@ -42,6 +42,7 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     int rc;
     if (len == 0) return SBX_OK;
     op->mid_stream = true;
+    if (op->proc && op->proc->pull) return sbxi_op_said(op, sbxi_proc_put(op->proc, id, data, len));
     if (!s->put)
         return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
     rc = s->put(s->ctx, data, len);

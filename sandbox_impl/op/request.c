@@ -147,12 +147,13 @@ static int sbxi_op_parts(sbx_op *op, const char *boundary)
     op->out.part_count = n;
     for (i = 0; i < n; i++) {
         const sbx_file_write *f = &a->files[a->at + i];
+        bool input = op->route->send == SBXI_SEND_INPUT;
+        parts[i].source = input ? op->args.of.process.body : f->from;
         if (boundary && f->from.size < 0)
             return sbxi_op_fail(op, SBX_E_ARG,
                 SBXI_TEXT("this host needs the size of every source"));
         if (boundary) sbxi_multipart_part(b, boundary, i == 0, "file", f->path);
         parts[i].text_end = b->len;
-        parts[i].source = f->from;
     }
     if (boundary) sbxi_multipart_end(b, boundary);
     return b->status;
@@ -177,7 +178,7 @@ static void sbxi_op_length(sbx_op *op, size_t body)
 static int sbxi_op_body(sbx_op *op)
 {
     static const char *const types[] = { NULL, "application/json", "application/connect+json",
-        "application/octet-stream", "multipart/form-data; boundary=" };
+        "application/octet-stream", "multipart/form-data; boundary=", "application/connect+json" };
     /* no body, one in chunks, one of a known length */
     static const char *const ends[] = { "\r\n", "Transfer-Encoding: chunked\r\n\r\n",
         "Content-Length: 00000000000000000000\r\n\r\n" };
@@ -197,7 +198,8 @@ static int sbxi_op_body(sbx_op *op)
         if (rc != SBX_OK) return rc;
     }
     sbxi_header_line(b, "Content-Type", type);
-    op->out.chunked = send == SBXI_SEND_RAW && a->files[a->at].from.size < 0;
+    op->out.chunked = send == SBXI_SEND_INPUT
+        || (send == SBXI_SEND_RAW && a->files[a->at].from.size < 0);
     if (type || op->route->method == SBXI_POST) end = op->out.chunked ? 1 : 2;
     sbxi_buf_text(b, ends[end]);
     body = b->len;

@@ -21,9 +21,9 @@ enum {
 
 /* What the request body is: `send` of a route is the query, but for JSON and
    ENVELOPE the body. From RAW on it is a transfer, which clocks.total_ms does
-   not end. */
+   not end: a file, some, envelopes of input. */
 enum { SBXI_SEND_NOTHING, SBXI_SEND_JSON, SBXI_SEND_ENVELOPE, SBXI_SEND_RAW,
-    SBXI_SEND_MULTIPART };
+    SBXI_SEND_MULTIPART, SBXI_SEND_INPUT };
 
 /* What the reply body is: one struct, an array of items, an object with such an
    array; from SINK on a transfer. */
@@ -113,6 +113,17 @@ typedef struct sbxi_list_args {
     sbx_page *page;
 } sbxi_list_args;
 
+typedef struct sbxi_process_args {
+    uint32_t pid;
+    const char *tag;                /* instead of a pid */
+    sbx_bytes data;                 /* input, or */
+    sbx_source from;                /* what it comes from, */
+    sbx_source body;                /* as the protocol frames it */
+    bool begun;                     /* the frame before it is out */
+    sbx_signal signal;
+    uint32_t cols, rows;
+} sbxi_process_args;
+
 typedef struct sbxi_command_args {
     const char *cmd;
     sbx_command_options o;
@@ -120,6 +131,7 @@ typedef struct sbxi_command_args {
     sbx_strings argv;               /* over words */
     sbx_choice stdin_open;
     sbx_command_result *result;
+    sbxi_process_args at;           /* connect, and the size of a terminal */
 } sbxi_command_args;
 
 typedef struct sbxi_files_args {
@@ -149,10 +161,24 @@ typedef struct sbxi_args {
         int32_t timeout_s;
         sbxi_list_args list;
         sbxi_command_args command;
-        uint32_t pid;
+        sbxi_process_args process;
         sbxi_files_args files;
     } of;
 } sbxi_args;
+
+/* Functions with the same arguments stand together in SBX_FEATURES. */
+static SBXI_MAYBE bool sbxi_is_stream(unsigned feature)
+{
+    return feature - SBX_FEATURE_COMMAND_RUN <= SBX_FEATURE_PTY_CONNECT - SBX_FEATURE_COMMAND_RUN;
+}
+
+/* The first of them. */
+static SBXI_MAYBE unsigned sbxi_args_of(unsigned feature)
+{
+    return feature >= SBX_FEATURE_FILES_READ ? SBX_FEATURE_FILES_READ
+        : feature >= SBX_FEATURE_COMMAND_KILL ? SBX_FEATURE_COMMAND_KILL
+        : feature >= SBX_FEATURE_COMMAND_RUN ? SBX_FEATURE_COMMAND_RUN : feature;
+}
 
 #define SBXI_ARG(member) (uint16_t)offsetof(sbxi_args, of.member)
 
@@ -162,9 +188,12 @@ typedef struct sbxi_call {
     sbx_sandbox *sandbox;           /* NULL: none is concerned */
     const sbx_call *call;
     sbx_feature feature;
+    bool wants;                     /* is of no use without a place for its result */
     int status;
     const char *message;
     int32_t total_ms;               /* total clock of the call, 0: by its route */
+    sbx_proc *proc;                 /* whose stream it is, or which it waits for */
+    uint8_t until;                  /* SBXI_UNTIL_* */
     sbxi_args args;
 } sbxi_call;
 

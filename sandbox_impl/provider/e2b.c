@@ -147,8 +147,16 @@ static const sbxi_field sbxi_e2b_process_fields[] = {
 };
 static const sbxi_shape sbxi_e2b_process = SBXI_SHAPE(sbxi_e2b_process_fields, sbxi_args);
 
+static const sbxi_field sbxi_e2b_size_fields[] = {
+    SBXI_IN("cols", UINT, command.at.cols), SBXI_IN("rows", UINT, command.at.rows)
+};
+static const sbxi_shape sbxi_e2b_size = SBXI_SHAPE(sbxi_e2b_size_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_pty_fields[] = { SBXI_SUB("size", OBJECT, sbxi_e2b_size) };
+static const sbxi_shape sbxi_e2b_pty = SBXI_SHAPE(sbxi_e2b_pty_fields, sbxi_args);
+
 static const sbxi_field sbxi_e2b_start_fields[] = {
     SBXI_SUB("process", OBJECT, sbxi_e2b_process),
+    SBXI_SUB("pty", OBJECT, sbxi_e2b_pty),
     SBXI_IN("tag", STRING, command.o.tag),
     SBXI_IN("stdin", CHOICE, command.stdin_open)
 };
@@ -209,14 +217,51 @@ static const sbxi_field sbxi_e2b_processes_fields[] = {
 static const sbxi_shape sbxi_e2b_processes = SBXI_SHAPE(sbxi_e2b_processes_fields,
     sbx_process_info);
 
-static const sbxi_field sbxi_e2b_pid_fields[] = { SBXI_IN("pid", UINT, pid) };
-static const sbxi_shape sbxi_e2b_pid = SBXI_SHAPE(sbxi_e2b_pid_fields, sbxi_args);
+/* The process meant, by pid or tag: of streams, and of all else. */
+static const sbxi_field sbxi_e2b_at_fields[] = {
+    SBXI_IN("pid", UINT, command.at.pid), SBXI_IN("tag", STRING, command.at.tag)
+};
+static const sbxi_shape sbxi_e2b_at = SBXI_SHAPE(sbxi_e2b_at_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_attach_fields[] = { SBXI_SUB("process", OBJECT, sbxi_e2b_at) };
+static const sbxi_shape sbxi_e2b_attach = SBXI_SHAPE(sbxi_e2b_attach_fields, sbxi_args);
 
+static const sbxi_field sbxi_e2b_pid_fields[] = { SBXI_IN("pid", UINT, process.pid) };
+static const sbxi_shape sbxi_e2b_pid = SBXI_SHAPE(sbxi_e2b_pid_fields, sbxi_args);
 static const sbxi_field sbxi_e2b_kill_fields[] = {
     SBXI_SUB("process", OBJECT, sbxi_e2b_pid),
     { "signal", "SIGNAL_SIGKILL", 0, 0, SBXI_T_LITERAL }
 };
 static const sbxi_shape sbxi_e2b_kill = SBXI_SHAPE(sbxi_e2b_kill_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_term_fields[] = {
+    SBXI_SUB("process", OBJECT, sbxi_e2b_pid),
+    { "signal", "SIGNAL_SIGTERM", 0, 0, SBXI_T_LITERAL }
+};
+static const sbxi_shape sbxi_e2b_term = SBXI_SHAPE(sbxi_e2b_term_fields, sbxi_args);
+static const sbxi_shape sbxi_e2b_one = { sbxi_e2b_kill_fields, 1, sizeof(sbxi_args) };
+
+static const sbxi_field sbxi_e2b_typed_fields[] = { SBXI_IN("pty", BYTES, process.data) };
+static const sbxi_shape sbxi_e2b_typed = SBXI_SHAPE(sbxi_e2b_typed_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_piped_fields[] = { SBXI_IN("stdin", BYTES, process.data) };
+static const sbxi_shape sbxi_e2b_piped = SBXI_SHAPE(sbxi_e2b_piped_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_type_fields[] = {
+    SBXI_SUB("process", OBJECT, sbxi_e2b_pid), SBXI_SUB("input", OBJECT, sbxi_e2b_typed)
+};
+static const sbxi_shape sbxi_e2b_type = SBXI_SHAPE(sbxi_e2b_type_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_pipe_fields[] = {
+    SBXI_SUB("process", OBJECT, sbxi_e2b_pid), SBXI_SUB("input", OBJECT, sbxi_e2b_piped)
+};
+static const sbxi_shape sbxi_e2b_pipe = SBXI_SHAPE(sbxi_e2b_pipe_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_new_size_fields[] = {
+    SBXI_IN("cols", UINT, process.cols), SBXI_IN("rows", UINT, process.rows)
+};
+static const sbxi_shape sbxi_e2b_new_size = SBXI_SHAPE(sbxi_e2b_new_size_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_new_pty_fields[] = { SBXI_SUB("size", OBJECT, sbxi_e2b_new_size) };
+static const sbxi_shape sbxi_e2b_new_pty = SBXI_SHAPE(sbxi_e2b_new_pty_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_resize_fields[] = {
+    SBXI_SUB("process", OBJECT, sbxi_e2b_pid), SBXI_SUB("pty", OBJECT, sbxi_e2b_new_pty)
+};
+static const sbxi_shape sbxi_e2b_resize = SBXI_SHAPE(sbxi_e2b_resize_fields, sbxi_args);
 
 /* ---- files ---------------------------------------------------------------- */
 
@@ -291,6 +336,14 @@ static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{i
 #define SBXI_PLAIN(method) SBXI_E2B_ROOT, method, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
 #define SBXI_RPC(prefix) SBXI_E2B_##prefix, SBXI_POST, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
 
+/* Whole rows: a stream of events, a call about a process, its input as a stream. */
+#define SBXI_STREAM(path, fields) { path, &sbxi_e2b_##fields, &sbxi_e2b_message, \
+    SBXI_RPC(PROCESS), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_DEADLINE_KILLS }
+#define SBXI_TELL(path, fields, rules) { path, &sbxi_e2b_##fields, NULL, SBXI_RPC(PROCESS), \
+    SBXI_SEND_JSON, SBXI_RECV_NOTHING, rules }
+#define SBXI_INPUT { "StreamInput", NULL, &sbxi_e2b_message, SBXI_RPC(PROCESS), \
+    SBXI_SEND_INPUT, SBXI_RECV_EVENTS, 0 }
+
 enum { SBXI_E2B_WRITE_RAW = SBXI_ROUTE_OWN, SBXI_E2B_ROUTES };
 
 static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
@@ -309,12 +362,21 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBX_FEATURE_SANDBOX_IS_RUNNING] = { "/health", NULL, NULL, SBXI_PLAIN(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO },
     [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
-    [SBX_FEATURE_COMMAND_RUN] = { "Start", &sbxi_e2b_start, &sbxi_e2b_message, SBXI_RPC(PROCESS),
-        SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_DEADLINE_KILLS },
+    [SBX_FEATURE_COMMAND_RUN] = SBXI_STREAM("Start", start),
+    [SBX_FEATURE_COMMAND_START] = SBXI_STREAM("Start", start),
+    [SBX_FEATURE_COMMAND_CONNECT] = SBXI_STREAM("Connect", attach),
+    [SBX_FEATURE_PTY_CREATE] = SBXI_STREAM("Start", start),
+    [SBX_FEATURE_PTY_CONNECT] = SBXI_STREAM("Connect", attach),
     [SBX_FEATURE_COMMAND_LIST] = { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
         SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
-    [SBX_FEATURE_COMMAND_KILL] = { "SendSignal", &sbxi_e2b_kill, NULL, SBXI_RPC(PROCESS),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
+    [SBX_FEATURE_COMMAND_KILL] = SBXI_TELL("SendSignal", kill, SBXI_E2B_MISSING_IS_NO),
+    [SBX_FEATURE_COMMAND_SIGNAL] = SBXI_TELL("SendSignal", term, SBXI_E2B_MISSING_IS_NO),
+    [SBX_FEATURE_COMMAND_SEND_STDIN] = SBXI_TELL("SendInput", pipe, 0),
+    [SBX_FEATURE_COMMAND_CLOSE_STDIN] = SBXI_TELL("CloseStdin", one, 0),
+    [SBX_FEATURE_COMMAND_STREAM_STDIN] = SBXI_INPUT,
+    [SBX_FEATURE_PTY_RESIZE] = SBXI_TELL("Update", resize, 0),
+    [SBX_FEATURE_PTY_SEND_INPUT] = SBXI_TELL("SendInput", type, 0),
+    [SBX_FEATURE_PTY_STREAM_INPUT] = SBXI_INPUT,
     [SBX_FEATURE_FILES_READ] = { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_SINK, 0 },
     [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
@@ -369,7 +431,8 @@ static const char *sbxi_e2b_base(const sbx_op *op)
 static const char *sbxi_e2b_user(const sbx_op *op)
 {
     const char *user = NULL;
-    if (op->feature == SBX_FEATURE_COMMAND_RUN)
+    if (op->feature <= SBX_FEATURE_PTY_CREATE && op->feature >= SBX_FEATURE_COMMAND_RUN
+        && op->feature != SBX_FEATURE_COMMAND_CONNECT)
         user = op->args.of.command.o.user;
     else if (op->feature >= SBX_FEATURE_FILES_READ)
         user = op->args.of.files.o.user;
@@ -381,7 +444,7 @@ static const char *sbxi_e2b_user(const sbx_op *op)
 /* How long the service may work: a unary call's total, a command's life. */
 static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
 {
-    if (op->route->recv == SBXI_RECV_EVENTS)
+    if (sbxi_is_stream(op->feature) && op->route->recv == SBXI_RECV_EVENTS)
         return op->args.of.command.o.timeout_ms ? op->args.of.command.o.timeout_ms
                                                 : op->client->provider->command_ms;
     return op->call.timeout_ms ? op->call.timeout_ms : op->client->link.clocks.total_ms;
@@ -402,7 +465,9 @@ static void sbxi_e2b_headers(sbx_op *op)
     sbxi_header_line(b, "E2b-Sandbox-Id", op->sandbox->id);
     sbxi_header_line(b, "E2b-Sandbox-Port", op->client->provider->port);
     sbxi_header_line(b, "X-Access-Token", op->sandbox->access.access_token);
-    if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE) return;
+    if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE
+        && route->send != SBXI_SEND_INPUT)
+        return;
     sbxi_buf_text(b, "Connect-Protocol-Version: 1\r\n");
     ms = sbxi_e2b_limit_ms(op);
     if (ms > 0) {
@@ -410,7 +475,7 @@ static void sbxi_e2b_headers(sbx_op *op)
         sbxi_buf_u64(b, (uint32_t)ms);
         sbxi_buf_text(b, "\r\n");
     }
-    if (route->recv == SBXI_RECV_EVENTS) sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
+    if (route->send == SBXI_SEND_ENVELOPE) sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
     sbxi_op_user(op, sbxi_e2b_user(op));
 }
 
@@ -430,9 +495,14 @@ static int sbxi_e2b_on_event(sbx_op *op)
 {
     const sbxi_event *e = &op->reply.of.event;
     const sbx_command_options *o = &op->args.of.command.o;
-    sbx_command_result *result = op->args.of.command.result;
+    sbx_command_result *result;
     if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
+    if (op->route->send == SBXI_SEND_INPUT) { /* was all taken */
+        op->ended = true;
+        return SBX_OK;
+    }
+    result = op->args.of.command.result;
     if (op->started == e->start || (op->ended && !e->alive))
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the command's stream is not one start, output, one end"));
@@ -444,6 +514,10 @@ static int sbxi_e2b_on_event(sbx_op *op)
     if (!e->start) return SBX_OK;
     op->started = true;
     op->pid = e->pid;
+    if (op->proc) {
+        op->proc->pid = e->pid;
+        op->proc->started = true;
+    }
     if (o->started) o->started(o->started_ctx, e->pid);
     return sbxi_op_said(op, SBX_OK);
 }
@@ -573,15 +647,85 @@ static int sbxi_e2b_list_step(sbx_op *op)
     return sbxi_ask(op, SBX_FEATURE_SANDBOX_LIST, SBXI_E2B_NEXT);
 }
 
-static void sbxi_e2b_command_begin(sbxi_command_args *a)
+/* A terminal gets a few variables more, unless the user has them. */
+static int sbxi_e2b_pty_envs(sbx_op *op)
 {
-    a->words[0] = "-l";
-    a->words[1] = "-c";
+    static const sbx_pair more[] = { { "TERM", "xterm-256color" }, { "LANG", "C.UTF-8" },
+        { "LC_ALL", "C.UTF-8" } };
+    sbx_pairs *envs = &op->args.of.command.o.envs;
+    sbxi_buf *b = &op->block; /* free until there is a result */
+    size_t i, k;
+    sbxi_buf_add(b, envs->items, envs->count * sizeof more[0]);
+    for (i = 0; i < SBXI_LEN(more); i++) {
+        for (k = 0; k < envs->count && strcmp(envs->items[k].key, more[i].key) != 0; k++) {}
+        if (k == envs->count) sbxi_buf_add(b, &more[i], sizeof more[i]);
+    }
+    envs->items = (const sbx_pair *)(const void *)b->data;
+    envs->count = b->len / sizeof more[0];
+    return b->status;
+}
+
+static int sbxi_e2b_command_begin(sbx_op *op)
+{
+    sbxi_command_args *a = &op->args.of.command;
+    bool pty = op->feature == SBX_FEATURE_PTY_CREATE;
+    a->words[0] = pty ? "-i" : "-l";
+    a->words[1] = pty ? "-l" : "-c";
     a->words[2] = a->cmd;
     a->argv.items = a->words;
-    a->argv.count = 3;
+    a->argv.count = pty ? 2 : 3;
+    if (!a->at.pid) a->at.tag = a->o.tag;
+    if (pty) return sbxi_e2b_pty_envs(op);
     /* daemons before 0.3.0 know no such member and always leave it open */
     a->stdin_open = a->o.keep_stdin == SBX_YES ? SBX_YES : SBX_NO;
+    return SBX_OK;
+}
+
+/* Input in envelopes: one that names the process, then one a piece. Room for the
+   text around it is left in front, and the piece is put at the end of the buffer,
+   so that its base64 grows towards it and never over what is still to be read. */
+static int sbxi_e2b_input_get(void *ctx, void *buf, size_t cap, size_t *got)
+{
+    static const char start[] = "{\"start\":{\"process\":{\"pid\":",
+        piped[] = "{\"data\":{\"input\":{\"stdin\":\"",
+        typed[] = "{\"data\":{\"input\":{\"pty\":\"";
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_process_args *a = &op->args.of.process;
+    const char *head = op->feature == SBX_FEATURE_PTY_STREAM_INPUT ? typed : piped;
+    char *text = (char *)buf + 5, *p;
+    size_t room, n;
+    if (!a->begun) head = start;
+    n = strlen(head);
+    if (cap < 5 + sizeof start + SBXI_DECIMAL_MAX + 4 + 4) return SBX_E_TOO_LARGE;
+    memcpy(text, head, n);
+    p = text + n;
+    if (!a->begun) {
+        a->begun = true;
+        p += sbxi_print_u64(p, a->pid);
+        memcpy(p, "}}}", 3);
+        p += 3;
+    } else {
+        int rc;
+        room = (cap - 5 - n - 4) / 4 * 3;
+        *got = 0;
+        rc = a->from.get(a->from.ctx, (char *)buf + cap - room, room, got);
+        if (rc != SBX_OK || *got == 0) return rc;
+        if (*got > room) return SBX_E_SOURCE;
+        p += sbx_base64_encode(p, (char *)buf + cap - room, *got);
+        memcpy(p, "\"}}}", 4);
+        p += 4;
+    }
+    *got = (size_t)(p - (char *)buf);
+    sbxi_connect_head((unsigned char *)buf, 0, (uint32_t)(p - text));
+    return SBX_OK;
+}
+
+static void sbxi_e2b_input_begin(sbx_op *op)
+{
+    sbx_source *body = &op->args.of.process.body;
+    body->get = sbxi_e2b_input_get;
+    body->ctx = op;
+    body->size = -1;
 }
 
 static bool sbxi_e2b_raw_body(const sbx_op *op)
@@ -616,6 +760,7 @@ static int sbxi_e2b_step(sbx_op *op)
 {
     bool start = op->step == SBXI_STEP_START;
     sbx_files_options *files = &op->args.of.files.o;
+    int rc = SBX_OK;
     /* file routes carry the user in the query */
     if (start && op->feature >= SBX_FEATURE_FILES_READ) files->user = sbxi_e2b_user(op);
     switch (op->feature) {
@@ -627,7 +772,23 @@ static int sbxi_e2b_step(sbx_op *op)
     case SBX_FEATURE_SANDBOX_LIST:
         return sbxi_e2b_list_step(op);
     case SBX_FEATURE_COMMAND_RUN:
-        if (start) sbxi_e2b_command_begin(&op->args.of.command);
+    case SBX_FEATURE_COMMAND_START:
+    case SBX_FEATURE_COMMAND_CONNECT:
+    case SBX_FEATURE_PTY_CREATE:
+    case SBX_FEATURE_PTY_CONNECT:
+        if (start) rc = sbxi_e2b_command_begin(op);
+        break;
+    case SBX_FEATURE_COMMAND_SIGNAL:
+        if (op->args.of.process.signal == SBX_SIGNAL_KILL) op->feature = SBX_FEATURE_COMMAND_KILL;
+        break;
+    case SBX_FEATURE_COMMAND_CLOSE_STDIN:
+        if (start && sbxi_older(op->sandbox, SBXI_VERSION(0, 5, 2)))
+            return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+                SBXI_TEXT("its daemon is older than 0.5.2: end input with the process"));
+        break;
+    case SBX_FEATURE_COMMAND_STREAM_STDIN:
+    case SBX_FEATURE_PTY_STREAM_INPUT:
+        if (start) sbxi_e2b_input_begin(op);
         break;
     case SBX_FEATURE_FILES_WRITE:
     case SBX_FEATURE_FILES_WRITE_MANY:
@@ -638,7 +799,7 @@ static int sbxi_e2b_step(sbx_op *op)
     default:
         break;
     }
-    return start ? sbxi_ask_default(op) : SBX_OK;
+    return start && rc == SBX_OK ? sbxi_ask_default(op) : rc;
 }
 
 /* ---- the provider --------------------------------------------------------- */
@@ -671,5 +832,8 @@ static const sbx_provider sbx_e2b =
 #undef SBXI_ONE
 #undef SBXI_PLAIN
 #undef SBXI_RPC
+#undef SBXI_STREAM
+#undef SBXI_TELL
+#undef SBXI_INPUT
 
 #endif /* SBX_NO_E2B */

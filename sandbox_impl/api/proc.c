@@ -1,0 +1,162 @@
+/* api/proc - processes in the background and terminals: handles that follow one
+   process. Called by the user. */
+
+/* Starts the stream and the operation that waits for its first word. */
+static int sbxi_follow(sbxi_call *k, sbx_proc **out)
+{
+    sbx_call background;
+    sbx_proc *p = NULL;
+    sbxi_call wait = *k;
+    int rc;
+    if (out) *out = NULL;
+    wait.args.out = out;
+    wait.total_ms = k->client ? k->client->link.clocks.total_ms : 0;
+    rc = sbxi_check(&wait);
+    if (rc != SBX_OK) return rc;
+    p = (sbx_proc *)sbxi_alloc_get(&k->client->link.alloc, sizeof *p);
+    if (!p) return sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
+    p->sandbox = k->sandbox;
+    p->sandbox->refs++;
+    p->status = SBX_PENDING;
+    p->refs = 1; /* this function's */
+    p->pty = k->feature == SBX_FEATURE_PTY_CREATE || k->feature == SBX_FEATURE_PTY_CONNECT;
+    p->pull = k->args.of.command.o.pull == SBX_YES;
+    k->args.of.command.result = &p->result;
+    memset(&background, 0, sizeof background);
+    if (k->call) {
+        background.api_key = k->call->api_key;
+        background.domain = k->call->domain;
+    }
+    wait.until = SBXI_UNTIL_START;
+    wait.proc = k->proc = p;
+    k->call = &background;
+    p->stream = sbxi_op_new(k);
+    if (p->stream) {
+        p->stream->released = true;
+        rc = sbxi_run(&wait);
+    } else {
+        rc = sbxi_call_fail(k->client, wait.call, SBX_E_NOMEM, NULL);
+    }
+    sbx_proc_release(p); /* others hold it now, or nobody */
+    return rc;
+}
+
+SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_command_in(&k, sandbox, SBX_FEATURE_COMMAND_START | SBXI_WANTS, options, call);
+    k.args.of.command.cmd = cmd;
+    sbxi_need(&k, cmd != NULL, SBXI_TEXT("cmd is NULL"));
+    return sbxi_follow(&k, out);
+}
+
+static int sbxi_connect_to(sbx_sandbox *sandbox, unsigned feature, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_command_in(&k, sandbox, feature, options, call);
+    k.args.of.command.at.pid = pid;
+    sbxi_need(&k, pid || k.args.of.command.o.tag, SBXI_TEXT("pid is 0 and options.tag NULL"));
+    return sbxi_follow(&k, out);
+}
+
+SBX_API int sbx_command_connect(sbx_sandbox *sandbox, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    return sbxi_connect_to(sandbox, SBX_FEATURE_COMMAND_CONNECT | SBXI_WANTS, pid, options, out,
+                           call);
+}
+
+SBX_API int sbx_pty_connect(sbx_sandbox *sandbox, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    return sbxi_connect_to(sandbox, SBX_FEATURE_PTY_CONNECT | SBXI_WANTS, pid, options, out, call);
+}
+
+SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_process_args *at = &k.args.of.command.at;
+    sbxi_command_in(&k, sandbox, SBX_FEATURE_PTY_CREATE | SBXI_WANTS, options, call);
+    at->cols = cols ? cols : 80;
+    at->rows = rows ? rows : 24;
+    return sbxi_follow(&k, out);
+}
+
+/* ---- the handle ------------------------------------------------------------ */
+
+SBX_API uint32_t sbx_proc_pid(const sbx_proc *proc) { return proc ? proc->pid : 0; }
+
+SBX_API int sbx_proc_status(const sbx_proc *proc) { return proc ? proc->status : SBX_E_ARG; }
+
+/* Waits for something of the stream. */
+static int sbxi_proc_ask(sbx_proc *proc, uint8_t until, void *out, sbx_command_result *result,
+    const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, proc ? proc->sandbox : NULL, SBX_FEATURE_COMMAND_START, call);
+    k.total_ms = SBX_NEVER;
+    k.args.out = out;
+    k.args.of.command.result = result;
+    k.until = until;
+    k.proc = proc;
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event, const sbx_call *call)
+{
+    if (event) memset(event, 0, sizeof *event);
+    if (!proc || !event || !proc->pull) return SBX_E_ARG;
+    if (proc->piece.data && proc->handed) { /* now it is done with */
+        proc->piece.data = NULL;
+        proc->taken = true;
+        sbx_op_wake(proc->stream);
+    }
+    return sbxi_proc_ask(proc, SBXI_UNTIL_OUTPUT, event, NULL, call);
+}
+
+SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result, const sbx_call *call)
+{
+    if (result) memset(result, 0, sizeof *result);
+    return sbxi_proc_ask(proc, SBXI_UNTIL_END, NULL, result, call);
+}
+
+SBX_API int sbx_proc_write(sbx_proc *proc, const void *data, size_t len, const sbx_call *call)
+{
+    if (!proc) return SBX_E_ARG;
+    return sbxi_send_input(proc->sandbox, proc->pty ? SBX_FEATURE_PTY_SEND_INPUT
+        : SBX_FEATURE_COMMAND_SEND_STDIN, proc->pid, data, len, call);
+}
+
+SBX_API int sbx_proc_close_stdin(sbx_proc *proc, const sbx_call *call)
+{
+    return proc ? sbx_command_close_stdin(proc->sandbox, proc->pid, call) : SBX_E_ARG;
+}
+
+SBX_API int sbx_proc_kill(sbx_proc *proc, bool *existed, const sbx_call *call)
+{
+    return proc ? sbx_command_kill(proc->sandbox, proc->pid, existed, call) : SBX_E_ARG;
+}
+
+SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows, const sbx_call *call)
+{
+    return proc ? sbx_pty_resize(proc->sandbox, proc->pid, cols, rows, call) : SBX_E_ARG;
+}
+
+SBX_API void sbx_proc_release(sbx_proc *proc)
+{
+    sbx_alloc alloc;
+    if (!proc || --proc->refs > 0) return;
+    alloc = proc->sandbox->client->link.alloc;
+    if (proc->stream) {
+        proc->stream->proc = NULL;
+        proc->stream->args.of.command.result = NULL;
+        sbx_op_release(proc->stream);
+    }
+    sbx_free(proc->result.out);
+    sbx_free(proc->result.err);
+    sbxi_sandbox_unref(proc->sandbox);
+    sbxi_alloc_wipe(&alloc, proc, sizeof *proc);
+}
