@@ -594,7 +594,10 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(FILES_EXISTS, "files_exists") \
     X(FILES_REMOVE, "files_remove") \
     X(FILES_RENAME, "files_rename") \
-    X(FILES_MAKE_DIR, "files_make_dir")
+    X(FILES_MAKE_DIR, "files_make_dir") \
+    X(FILES_WATCH, "files_watch") \
+    X(WATCH_POLL, "watch_poll") \
+    X(WATCH_STOP, "watch_stop")
 
 typedef enum sbx_feature {
 #define SBX_FEATURE_ENUM_(name, text) SBX_FEATURE_##name,
@@ -951,6 +954,64 @@ SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from,
    there already, which is no error. SBX_E_NOT_A_FILE: something else is there. */
 SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, bool *created, const sbx_call *call);
+
+/* ---- watching ----
+
+   A watch reports what happens in a directory, by a stream, or by asking the
+   host again and again. Events come by each(), inside sbx_poll() and blocking
+   calls; a negative return of it ends the watch with that status. */
+typedef enum sbx_watch_type { SBX_WATCH_UNKNOWN, SBX_WATCH_CREATE, SBX_WATCH_WRITE,
+    SBX_WATCH_REMOVE, SBX_WATCH_RENAME, SBX_WATCH_CHMOD } sbx_watch_type;
+
+typedef struct sbx_watch_event {
+    sbx_watch_type type;
+    const char *name;       /* relative to the directory */
+    const sbx_file_info *entry; /* NULL: not asked for, or not told */
+} sbx_watch_event;
+
+typedef int (*sbx_watch_each)(void *ctx, const sbx_watch_event *event);
+
+typedef enum sbx_watch_mode {
+    SBX_WATCH_DEFAULT,      /* a stream; where the host has none, asking */
+    SBX_WATCH_STREAM,
+    SBX_WATCH_ASK
+} sbx_watch_mode;
+
+typedef struct sbx_watch_options {
+    const char *user;
+    sbx_watch_mode mode;
+    sbx_choice recursive;   /* YES: below it too (E2B daemon 0.1.4 and later) */
+    sbx_choice entries;     /* YES: with event->entry (E2B daemon 0.6.3) */
+    sbx_choice network_mounts; /* YES: also there, where events may be missing
+                               (E2B daemon 0.6.4) */
+    int32_t interval_ms;    /* of asking, 0: 1,000; SBX_NEVER: only when
+                               sbx_watch_poll() is called */
+    int32_t timeout_ms;     /* life of the watch; 0 or SBX_NEVER: no limit */
+} sbx_watch_options;
+
+typedef struct sbx_watch sbx_watch;
+
+/* Begins a watch and returns when the host has it. *out is yours:
+   sbx_watch_release(). SBX_E_NOT_FOUND, SBX_E_NOT_A_FILE (no directory),
+   SBX_E_UNSUPPORTED_HOST: the daemon is too old for an option; nothing was sent. */
+SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
+    const sbx_watch_options *options, sbx_watch_each each, void *ctx,
+    sbx_watch **out, const sbx_call *call);
+
+/* Asks now for what has happened since the last time. A stream needs no asking:
+   SBX_OK. Of a watch that was stopped or has ended: its status, or
+   SBX_E_CONFLICT. */
+SBX_API int sbx_watch_poll(sbx_watch *watch, const sbx_call *call);
+
+/* Ends the watch, on the host too. */
+SBX_API int sbx_watch_stop(sbx_watch *watch, const sbx_call *call);
+
+/* SBX_PENDING while it works, then what ended it; SBX_OK after a stop. */
+SBX_API int sbx_watch_status(const sbx_watch *watch);
+
+/* Frees the handle. A watch that was not stopped is stopped in the background:
+   sbx_poll(), a blocking call or sbx_close() sees to it. NULL is fine. */
+SBX_API void sbx_watch_release(sbx_watch *watch);
 
 /* ---- 13. JSON --------------------------------------------------------------
 
@@ -6282,7 +6343,16 @@ typedef struct sbxi_files_args {
     sbx_reading reading;            /* write_bytes */
     bool from_bytes;
     sbx_sink sink;
+    sbx_watch_options w;
+    const char *watcher;            /* the host's id of a watch */
 } sbxi_files_args;
+
+/* An event of a watch, as it is bound. */
+typedef struct sbxi_watch_item {
+    sbx_watch_event event;
+    bool has_entry;
+    sbx_file_info entry;
+} sbxi_watch_item;
 
 typedef struct sbxi_args {
     /* Where the result goes; NULL unless it is of this kind. */
@@ -6292,6 +6362,7 @@ typedef struct sbxi_args {
         sbx_sandbox_each sandbox;
         sbx_process_each process;
         sbx_file_each file;
+        sbx_watch_each watch;
     } each;
     void *ctx;                      /* of each() */
     union {
@@ -6377,7 +6448,7 @@ enum { SBXI_PHASE_STEP, SBXI_PHASE_EXCHANGE, SBXI_PHASE_NAP, SBXI_PHASE_WAIT,
     SBXI_PHASE_END };
 
 /* What an operation without exchanges waits for, in the stream of a process. */
-enum { SBXI_UNTIL_NOTHING, SBXI_UNTIL_START, SBXI_UNTIL_OUTPUT, SBXI_UNTIL_END };
+enum { SBXI_UNTIL_NOTHING, SBXI_UNTIL_NOW, SBXI_UNTIL_START, SBXI_UNTIL_OUTPUT, SBXI_UNTIL_END };
 
 /* Steps that every operation shares; providers count from SBXI_STEP_OWN. */
 enum { SBXI_STEP_START, SBXI_STEP_ACCESS, SBXI_STEP_DONE, SBXI_STEP_HEALTH, SBXI_STEP_OWN };
@@ -6402,13 +6473,21 @@ struct sbx_proc {
     unsigned refs;          /* the user's, and one of every operation that waits */
     bool pty, pull;
     bool started;
+    bool rests;             /* goes on without a stream: somebody asks */
     bool handed, taken;     /* the piece was handed out; and is done with */
     uint32_t pid;
     int status;             /* SBX_PENDING while the stream runs */
     sbx_proc_event piece;   /* what waits to be pulled; data NULL: nothing */
     sbx_command_result result;
     sbx_error error;
+    void *block;            /* a watch: what told its id, NULL: a stream has none */
+    const char *id;
+    sbx_watch_each each;
+    void *ctx;
 };
+
+/* A watch is followed in the same way. */
+struct sbx_watch { sbx_proc of; };
 
 /* What is done with a body that is not the error of an unhappy reply. */
 typedef struct sbxi_reply {
@@ -6528,6 +6607,7 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(FILES_READ, 0, files.path),
     SBXI_KEEP(FILES_READ, 0, files.to),
     SBXI_KEEP(FILES_READ, 0, files.o.user),
+    SBXI_KEEP(FILES_READ, 0, files.watcher),
     SBXI_KEEP(FILES_READ, 1, files.reading),
     SBXI_KEEP(FILES_READ, sizeof(sbx_file_write), files.files),
 #undef SBXI_KEEP
@@ -7212,7 +7292,7 @@ static void sbxi_proc_ended(sbx_op *op, int status)
 {
     sbx_proc *p = op->proc;
     p->stream = NULL;
-    p->status = status;
+    if (status != SBX_OK || !p->rests) p->status = status;
     p->piece.data = NULL;
     op->proc = NULL;
 }
@@ -7231,6 +7311,7 @@ static void sbxi_proc_result(sbx_proc *p, sbx_command_result *out)
 static int sbxi_proc_wait(sbx_op *op)
 {
     sbx_proc *p = op->proc;
+    if (op->until == SBXI_UNTIL_NOW) return p->status == SBX_PENDING ? SBX_OK : p->status;
     if (op->until == SBXI_UNTIL_START && p->started) {
         memcpy(op->args.out, &p, sizeof p);
         op->proc = NULL; /* its reference is the user's */
@@ -7303,12 +7384,25 @@ static void sbxi_file_fix(sbx_file_info *info)
     if (info->is_symlink) info->type = SBX_FILE_SYMLINK;
 }
 
+/* An event of a watch for the user. */
+static int sbxi_op_watched(sbx_op *op, sbxi_watch_item *item)
+{
+    int rc;
+    sbxi_file_fix(&item->entry);
+    if (item->has_entry) item->event.entry = &item->entry;
+    rc = op->args.each.watch(op->args.ctx, &item->event);
+    return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
+}
+
 static int sbxi_op_item(void *ctx, void *item)
 {
     sbx_op *op = (sbx_op *)ctx;
     sbxi_args *a = &op->args;
     int rc = SBX_OK;
     switch (op->feature) {
+    case SBX_FEATURE_FILES_WATCH:
+    case SBX_FEATURE_WATCH_POLL:
+        return sbxi_op_watched(op, (sbxi_watch_item *)item);
     case SBX_FEATURE_SANDBOX_LIST:
         rc = a->each.sandbox(a->ctx, (const sbx_sandbox_info *)item);
         break;
@@ -7359,7 +7453,7 @@ static int sbxi_reply_bind(sbx_op *op)
     memset(&op->base64, 0, sizeof op->base64);
     if (!r->happy) {
         sbxi_bind_init(&r->bind, op->client->provider->fault, NULL, &r->of.fault);
-    } else if (route->recv == SBXI_RECV_EVENTS) {
+    } else if (route->recv == SBXI_RECV_EVENTS && op->feature != SBX_FEATURE_FILES_WATCH) {
         sbxi_bind_init(&r->bind, route->reply, NULL, &r->of.event);
     } else {
         rc = sbxi_block_start(&op->block);
@@ -7612,7 +7706,8 @@ static int sbxi_reply_end(sbx_op *op)
     rc = sbx_json_end(&r->json);
     if (rc == SBX_OK && op->route->recv == SBXI_RECV_RESULT) {
         op->result = sbxi_bind_result(&r->bind);
-        if (op->feature >= SBX_FEATURE_FILES_READ) sbxi_file_fix((sbx_file_info *)op->result);
+        if (op->feature >= SBX_FEATURE_FILES_READ && op->feature < SBX_FEATURE_FILES_WATCH)
+            sbxi_file_fix((sbx_file_info *)op->result);
         sbxi_block_take(&op->block);
     }
     return rc;
@@ -7687,6 +7782,16 @@ static int sbxi_ask(sbx_op *op, unsigned route, uint8_t next)
     op->tries = 0;
     op->fresh = op->mid_stream = false;
     op->phase = SBXI_PHASE_EXCHANGE;
+    return SBX_PENDING;
+}
+
+/* The same after a while. */
+static SBXI_MAYBE int sbxi_ask_later(sbx_op *op, unsigned route, uint8_t next, int32_t ms)
+{
+    (void)sbxi_ask(op, route, next);
+    op->nap_since = sbxi_now(&op->client->link);
+    op->nap_ms = ms;
+    op->phase = SBXI_PHASE_NAP;
     return SBX_PENDING;
 }
 
@@ -8336,7 +8441,7 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
     if (op->until) {
         op->phase = SBXI_PHASE_WAIT;
         op->proc->refs++;
-    } else if (op->call.op || op->proc) {
+    } else if (op->call.op || op->proc || op->feature >= SBX_FEATURE_FILES_WATCH) {
         op->kept = sbxi_keep(&c->link.alloc, sbxi_args_of(op->feature), op, 0);
         if (!op->kept) {
             sbxi_op_free(op);
@@ -8496,7 +8601,7 @@ static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_
 
 /* Where the rules of single routes begin: behind those of all. */
 enum { SBXI_E2B_MISSING_IS_NO = 22, SBXI_E2B_GONE_IS_NO = 25, SBXI_E2B_EXISTS_IS_NO = 27,
-    SBXI_E2B_DEADLINE_KILLS = 29 };
+    SBXI_E2B_DEADLINE_KILLS = 29, SBXI_E2B_NO_STREAM = 31 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -8530,6 +8635,11 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     [SBXI_E2B_EXISTS_IS_NO] = { "already_exists", 0, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 },
     [SBXI_E2B_DEADLINE_KILLS] = { "deadline_exceeded", 0, SBX_E_KILLED, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_NO_STREAM] = { "not_found", 0, SBX_E_NOT_FOUND, 0 },
+    { "unimplemented", 0, SBXI_MEANS_NO, 0 },
+    { NULL, 404, SBXI_MEANS_NO, 0 },
+    { NULL, 501, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 }
 };
 
@@ -8772,6 +8882,54 @@ static const sbxi_shape sbxi_e2b_entry = SBXI_SHAPE(sbxi_e2b_entry_fields, sbx_f
 static const sbxi_field sbxi_e2b_entries_fields[] = { SBXI_SUB("entries", EACH, sbxi_e2b_file) };
 static const sbxi_shape sbxi_e2b_entries = SBXI_SHAPE(sbxi_e2b_entries_fields, sbx_file_info);
 
+/* What watches tell. */
+static const char *const sbxi_e2b_changes[] = { "EVENT_TYPE_CREATE", "EVENT_TYPE_WRITE",
+    "EVENT_TYPE_REMOVE", "EVENT_TYPE_RENAME", "EVENT_TYPE_CHMOD", NULL };
+static const sbxi_field sbxi_e2b_change_fields[] = {
+    SBXI_FIELD("name", STRING, sbxi_watch_item, event.name),
+    { "type", sbxi_e2b_changes, offsetof(sbxi_watch_item, event.type), 0, SBXI_T_ENUM },
+    SBXI_FIELD("entry", SEEN, sbxi_watch_item, has_entry),
+    { "entry", &sbxi_e2b_file, offsetof(sbxi_watch_item, entry), 0, SBXI_T_OBJECT }
+};
+static const sbxi_shape sbxi_e2b_change = SBXI_SHAPE(sbxi_e2b_change_fields, sbxi_watch_item);
+static const sbxi_field sbxi_e2b_changed_fields[] = { SBXI_SUB("events", EACH, sbxi_e2b_change) };
+static const sbxi_shape sbxi_e2b_changed = SBXI_SHAPE(sbxi_e2b_changed_fields, sbxi_watch_item);
+
+typedef struct sbxi_e2b_news {  /* one message of a stream of them */
+    sbxi_watch_item item;
+    bool start, changed, alive, failed;
+    sbxi_fault fault;
+} sbxi_e2b_news;
+
+static const sbxi_field sbxi_e2b_news_fields[] = {
+    SBXI_FIELD("start", SEEN, sbxi_e2b_news, start),
+    SBXI_FIELD("filesystem", SEEN, sbxi_e2b_news, changed),
+    { "filesystem", &sbxi_e2b_change, offsetof(sbxi_e2b_news, item), 0, SBXI_T_OBJECT },
+    SBXI_FIELD("keepalive", SEEN, sbxi_e2b_news, alive),
+    SBXI_FIELD("error", SEEN, sbxi_e2b_news, failed),
+    { "error", &sbxi_e2b_fault, offsetof(sbxi_e2b_news, fault), 0, SBXI_T_OBJECT }
+};
+static const sbxi_shape sbxi_e2b_message_of_watch = SBXI_SHAPE(sbxi_e2b_news_fields, sbxi_e2b_news);
+
+typedef struct sbxi_e2b_watcher { const char *id; } sbxi_e2b_watcher;
+static const sbxi_field sbxi_e2b_watcher_fields[] = {
+    SBXI_FIELD("watcherId", STRING, sbxi_e2b_watcher, id)
+};
+static const sbxi_shape sbxi_e2b_new_watcher = SBXI_SHAPE(sbxi_e2b_watcher_fields,
+    sbxi_e2b_watcher);
+static const sbxi_field sbxi_e2b_watcher_is_fields[] = {
+    SBXI_IN("watcherId", STRING, files.watcher)
+};
+static const sbxi_shape sbxi_e2b_watcher_is = SBXI_SHAPE(sbxi_e2b_watcher_is_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_watch_fields[] = {
+    SBXI_IN("path", STRING, files.path),
+    SBXI_IN("recursive", CHOICE, files.w.recursive),
+    SBXI_IN("includeEntry", CHOICE, files.w.entries),
+    SBXI_IN("allowNetworkMounts", CHOICE, files.w.network_mounts)
+};
+static const sbxi_shape sbxi_e2b_watch = SBXI_SHAPE(sbxi_e2b_watch_fields, sbxi_args);
+
 static const sbxi_field sbxi_e2b_path_fields[] = { SBXI_IN("path", STRING, files.path) };
 static const sbxi_shape sbxi_e2b_path = SBXI_SHAPE(sbxi_e2b_path_fields, sbxi_args);
 
@@ -8816,7 +8974,7 @@ static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{i
 #define SBXI_INPUT { "StreamInput", NULL, &sbxi_e2b_message, SBXI_RPC(PROCESS), \
     SBXI_SEND_INPUT, SBXI_RECV_EVENTS, 0 }
 
-enum { SBXI_E2B_WRITE_RAW = SBXI_ROUTE_OWN, SBXI_E2B_ROUTES };
+enum { SBXI_E2B_WRITE_RAW = SBXI_ROUTE_OWN, SBXI_E2B_NEW_WATCHER, SBXI_E2B_ROUTES };
 
 static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBX_FEATURE_SANDBOX_CREATE] = { "", &sbxi_e2b_create, &sbxi_e2b_access, SBXI_ALL(SBXI_POST),
@@ -8867,6 +9025,14 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
     [SBX_FEATURE_FILES_MAKE_DIR] = { "MakeDir", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
         SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_EXISTS_IS_NO },
+    [SBX_FEATURE_FILES_WATCH] = { "WatchDir", &sbxi_e2b_watch, &sbxi_e2b_message_of_watch,
+        SBXI_RPC(FILES), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_NO_STREAM },
+    [SBX_FEATURE_WATCH_POLL] = { "GetWatcherEvents", &sbxi_e2b_watcher_is, &sbxi_e2b_changed,
+        SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
+    [SBX_FEATURE_WATCH_STOP] = { "RemoveWatcher", &sbxi_e2b_watcher_is, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
+    [SBXI_E2B_NEW_WATCHER] = { "CreateWatcher", &sbxi_e2b_watch, &sbxi_e2b_new_watcher,
+        SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
     [SBXI_ROUTE_ACCESS] = { "", NULL, &sbxi_e2b_access, SBXI_ONE(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0 },
     [SBXI_E2B_WRITE_RAW] = { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
@@ -8913,13 +9079,17 @@ static const char *sbxi_e2b_user(const sbx_op *op)
     return user ? user : sbxi_older(op->sandbox, SBXI_VERSION(0, 4, 0)) ? "user" : NULL;
 }
 
-/* How long the service may work: a unary call's total, a command's life. */
+/* How long the service may work: the life of a command or a watch, a unary call's
+   total; input may take as long as it likes. */
 static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
 {
-    if (sbxi_is_stream(op->feature) && op->route->recv == SBXI_RECV_EVENTS)
-        return op->args.of.command.o.timeout_ms ? op->args.of.command.o.timeout_ms
-                                                : op->client->provider->command_ms;
-    return op->call.timeout_ms ? op->call.timeout_ms : op->client->link.clocks.total_ms;
+    const sbx_command_options *o = &op->args.of.command.o;
+    int32_t ms = op->call.timeout_ms;
+    if (op->route->recv != SBXI_RECV_EVENTS)
+        return ms ? ms : op->client->link.clocks.total_ms;
+    if (op->feature == SBX_FEATURE_FILES_WATCH) return op->args.of.files.w.timeout_ms;
+    if (!sbxi_is_stream(op->feature)) return ms;
+    return o->timeout_ms ? o->timeout_ms : op->client->provider->command_ms;
 }
 
 /* The API key never goes to a sandbox. */
@@ -8947,7 +9117,8 @@ static void sbxi_e2b_headers(sbx_op *op)
         sbxi_buf_u64(b, (uint32_t)ms);
         sbxi_buf_text(b, "\r\n");
     }
-    if (route->send == SBXI_SEND_ENVELOPE) sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
+    if (route->send == SBXI_SEND_ENVELOPE || route->fields == &sbxi_e2b_watch)
+        sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
     sbxi_op_user(op, sbxi_e2b_user(op));
 }
 
@@ -8961,6 +9132,22 @@ static int sbxi_e2b_host(const sbx_sandbox *s, uint16_t port, sbxi_buf *out)
     return sbxi_buf_text(out, s->access.domain ? s->access.domain : c->config.domain);
 }
 
+/* One message of a watch's stream. */
+static int sbxi_e2b_on_news(sbx_op *op)
+{
+    sbxi_e2b_news *n = (sbxi_e2b_news *)sbxi_bind_result(&op->reply.bind);
+    if (n->failed) return sbxi_op_fault(op, &n->fault, op->reply.http);
+    if (op->frame.flags) {
+        op->ended = true;
+        return SBX_OK;
+    }
+    if (n->start == op->started)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the watch's stream has no one start"));
+    op->started = true;
+    if (op->proc) op->proc->started = true;
+    return n->changed ? sbxi_op_item(op, &n->item) : SBX_OK;
+}
+
 /* One message of a process stream. The first must be the start; the end of the
    stream is a message of its own that may hold an error. */
 static int sbxi_e2b_on_event(sbx_op *op)
@@ -8968,6 +9155,7 @@ static int sbxi_e2b_on_event(sbx_op *op)
     const sbxi_event *e = &op->reply.of.event;
     const sbx_command_options *o = &op->args.of.command.o;
     sbx_command_result *result;
+    if (op->feature == SBX_FEATURE_FILES_WATCH) return sbxi_e2b_on_news(op);
     if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
     if (op->route->send == SBXI_SEND_INPUT) { /* was all taken */
@@ -8996,7 +9184,7 @@ static int sbxi_e2b_on_event(sbx_op *op)
 
 /* ---- steps ---------------------------------------------------------------- */
 
-enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT };
+enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT, SBXI_E2B_WATCHING };
 
 static bool sbxi_e2b_is_key(const char *key)
 {
@@ -9228,6 +9416,49 @@ static int sbxi_e2b_write_step(sbx_op *op)
     return sbxi_ask(op, SBXI_E2B_WRITE_RAW, SBXI_E2B_NEXT);
 }
 
+/* What the options of a watch need. */
+static int sbxi_e2b_watch_begin(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    uint32_t need = 0;
+    if (a->w.recursive == SBX_YES) need = SBXI_VERSION(0, 1, 4);
+    if (a->w.entries == SBX_YES) need = SBXI_VERSION(0, 6, 3);
+    if (a->w.network_mounts == SBX_YES) need = SBXI_VERSION(0, 6, 4);
+    if (sbxi_older(op->sandbox, need))
+        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+            SBXI_TEXT("its daemon is too old to watch with these options"));
+    return a->w.mode == SBX_WATCH_ASK
+        ? sbxi_ask(op, SBXI_E2B_NEW_WATCHER, SBXI_E2B_WATCHING)
+        : sbxi_ask(op, SBX_FEATURE_FILES_WATCH, SBXI_STEP_DONE);
+}
+
+/* A stream of events, or a watcher that is asked now and then. */
+static int sbxi_e2b_watch_step(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    sbx_proc *p = op->proc;
+    const sbxi_e2b_watcher *w = (const sbxi_e2b_watcher *)op->result;
+    if (op->step == SBXI_STEP_START) return sbxi_e2b_watch_begin(op);
+    if (op->step == SBXI_STEP_DONE) {
+        if (!op->reply.no)
+            return sbxi_op_fail(op, SBX_E_NO_END,
+                SBXI_TEXT("the host ended the watch: begin anew"));
+        if (a->w.mode == SBX_WATCH_STREAM) return SBX_E_UNSUPPORTED_HOST;
+        return sbxi_ask(op, SBXI_E2B_NEW_WATCHER, SBXI_E2B_WATCHING);
+    }
+    if (op->step == SBXI_E2B_WATCHING) {
+        if (!p) return SBX_E_CANCELLED;
+        if (!w || !w->id || !w->id[0])
+            return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no watcher"));
+        p->block = op->result;
+        op->result = NULL;
+        p->id = a->watcher = w->id;
+        p->started = p->rests = true;
+    }
+    if (a->w.interval_ms < 0) return SBX_OK;
+    return sbxi_ask_later(op, SBX_FEATURE_WATCH_POLL, SBXI_E2B_NEXT, a->w.interval_ms);
+}
+
 static int sbxi_e2b_step(sbx_op *op)
 {
     bool start = op->step == SBXI_STEP_START;
@@ -9265,6 +9496,8 @@ static int sbxi_e2b_step(sbx_op *op)
     case SBX_FEATURE_FILES_WRITE:
     case SBX_FEATURE_FILES_WRITE_MANY:
         return sbxi_e2b_write_step(op);
+    case SBX_FEATURE_FILES_WATCH:
+        return sbxi_e2b_watch_step(op);
     case SBX_FEATURE_FILES_LIST:
         if (start) files->depth = files->depth == 0 ? 1 : files->depth < 0 ? 0 : files->depth;
         break;
@@ -9591,16 +9824,46 @@ SBX_API int sbx_pty_resize(sbx_sandbox *sandbox, uint32_t pid, uint16_t cols, ui
     return sbxi_start(&k);
 }
 /* api/proc - processes in the background and terminals: handles that follow one
-   process. Called by the user. */
+   process. What they share with watches stands first. Called by the user. */
 
-/* Starts the stream and the operation that waits for its first word. */
-static int sbxi_follow(sbxi_call *k, sbx_proc **out)
+/* Ends the stream; nothing of it comes any more. */
+static void sbxi_unfollow(sbx_proc *p)
+{
+    sbx_op *stream = p->stream;
+    if (!stream) return;
+    p->stream = NULL;
+    stream->proc = NULL;
+    if (sbxi_is_stream(stream->feature)) stream->args.of.command.result = NULL;
+    sbx_op_release(stream);
+}
+
+/* A call about a watch that the host knows by an id. */
+static void sbxi_watch_in(sbxi_call *k, sbx_proc *p, unsigned feature, const sbx_call *call)
+{
+    sbxi_call_in(k, p->sandbox, feature, call);
+    k->args.of.files.watcher = p->id;
+    k->args.each.watch = p->each;
+    k->args.ctx = p->ctx;
+}
+
+/* The host forgets a watch nobody wants; nobody waits for that. */
+static void sbxi_unwatch(sbx_proc *p)
+{
+    sbxi_call k;
+    sbx_op *op;
+    sbxi_watch_in(&k, p, SBX_FEATURE_WATCH_STOP, NULL);
+    op = sbxi_op_new(&k);
+    if (op) op->released = op->detached = true;
+}
+
+/* Starts the stream and the operation that waits for its first word. out: where the
+   pointer to the handle goes. */
+static int sbxi_follow(sbxi_call *k, void *out)
 {
     sbx_call background;
     sbx_proc *p = NULL;
     sbxi_call wait = *k;
     int rc;
-    if (out) *out = NULL;
     wait.args.out = out;
     wait.total_ms = k->client ? k->client->link.clocks.total_ms : 0;
     rc = sbxi_check(&wait);
@@ -9611,9 +9874,13 @@ static int sbxi_follow(sbxi_call *k, sbx_proc **out)
     p->sandbox->refs++;
     p->status = SBX_PENDING;
     p->refs = 1; /* this function's */
-    p->pty = k->feature == SBX_FEATURE_PTY_CREATE || k->feature == SBX_FEATURE_PTY_CONNECT;
-    p->pull = k->args.of.command.o.pull == SBX_YES;
-    k->args.of.command.result = &p->result;
+    p->each = k->args.each.watch;
+    p->ctx = k->args.ctx;
+    if (sbxi_is_stream(k->feature)) {
+        p->pty = k->feature == SBX_FEATURE_PTY_CREATE || k->feature == SBX_FEATURE_PTY_CONNECT;
+        p->pull = k->args.of.command.o.pull == SBX_YES;
+        k->args.of.command.result = &p->result;
+    }
     memset(&background, 0, sizeof background);
     if (k->call) {
         background.api_key = k->call->api_key;
@@ -9677,12 +9944,6 @@ SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
     return sbxi_follow(&k, out);
 }
 
-/* ---- the handle ------------------------------------------------------------ */
-
-SBX_API uint32_t sbx_proc_pid(const sbx_proc *proc) { return proc ? proc->pid : 0; }
-
-SBX_API int sbx_proc_status(const sbx_proc *proc) { return proc ? proc->status : SBX_E_ARG; }
-
 /* Waits for something of the stream. */
 static int sbxi_proc_ask(sbx_proc *proc, uint8_t until, void *out, sbx_command_result *result,
     const sbx_call *call)
@@ -9696,6 +9957,12 @@ static int sbxi_proc_ask(sbx_proc *proc, uint8_t until, void *out, sbx_command_r
     k.proc = proc;
     return sbxi_start(&k);
 }
+
+/* ---- the handle of a process ------------------------------------------------ */
+
+SBX_API uint32_t sbx_proc_pid(const sbx_proc *proc) { return proc ? proc->pid : 0; }
+
+SBX_API int sbx_proc_status(const sbx_proc *proc) { return proc ? proc->status : SBX_E_ARG; }
 
 SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event, const sbx_call *call)
 {
@@ -9742,11 +10009,9 @@ SBX_API void sbx_proc_release(sbx_proc *proc)
     sbx_alloc alloc;
     if (!proc || --proc->refs > 0) return;
     alloc = proc->sandbox->client->link.alloc;
-    if (proc->stream) {
-        proc->stream->proc = NULL;
-        proc->stream->args.of.command.result = NULL;
-        sbx_op_release(proc->stream);
-    }
+    sbxi_unfollow(proc);
+    if (proc->id) sbxi_unwatch(proc);
+    sbx_free(proc->block);
     sbx_free(proc->result.out);
     sbx_free(proc->result.err);
     sbxi_sandbox_unref(proc->sandbox);
@@ -9886,6 +10151,60 @@ SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
     sbxi_files_at(&k, path, options);
     k.args.answer = created;
     return sbxi_start(&k);
+}
+/* api/watch - watching a directory: a stream of events, or a watch on the host that
+   is asked. Called by the user. */
+
+SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
+    const sbx_watch_options *options, sbx_watch_each each, void *ctx, sbx_watch **out,
+    const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_files_args *a = &k.args.of.files;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_WATCH | SBXI_WANTS, call);
+    sbxi_files_at(&k, path, NULL);
+    if (options) a->w = *options;
+    a->o.user = a->w.user;
+    if (a->w.interval_ms == 0) a->w.interval_ms = 1000;
+    k.total_ms = a->w.timeout_ms > 0 ? a->w.timeout_ms : SBX_NEVER;
+    k.args.each.watch = each;
+    k.args.ctx = ctx;
+    sbxi_need(&k, each != NULL, SBXI_TEXT("each is NULL"));
+    sbxi_need(&k, (unsigned)a->w.mode <= SBX_WATCH_ASK,
+        SBXI_TEXT("mode is none of sbx_watch_mode"));
+    return sbxi_follow(&k, out);
+}
+
+SBX_API int sbx_watch_poll(sbx_watch *watch, const sbx_call *call)
+{
+    sbxi_call k;
+    if (!watch) return SBX_E_ARG;
+    if (!watch->of.id || watch->of.status != SBX_PENDING)
+        return sbxi_proc_ask(&watch->of, SBXI_UNTIL_NOW, NULL, NULL, call);
+    sbxi_watch_in(&k, &watch->of, SBX_FEATURE_WATCH_POLL, call);
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_watch_stop(sbx_watch *watch, const sbx_call *call)
+{
+    sbxi_call k;
+    if (!watch) return SBX_E_ARG;
+    sbxi_unfollow(&watch->of);
+    watch->of.status = SBX_OK;
+    if (!watch->of.id) return sbxi_proc_ask(&watch->of, SBXI_UNTIL_NOW, NULL, NULL, call);
+    sbxi_watch_in(&k, &watch->of, SBX_FEATURE_WATCH_STOP, call);
+    watch->of.id = NULL; /* the call has a copy */
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_watch_status(const sbx_watch *watch)
+{
+    return watch ? watch->of.status : SBX_E_ARG;
+}
+
+SBX_API void sbx_watch_release(sbx_watch *watch)
+{
+    if (watch) sbx_proc_release(&watch->of);
 }
 
 #endif /* SANDBOX_IMPLEMENTATION */

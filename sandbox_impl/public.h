@@ -594,7 +594,10 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(FILES_EXISTS, "files_exists") \
     X(FILES_REMOVE, "files_remove") \
     X(FILES_RENAME, "files_rename") \
-    X(FILES_MAKE_DIR, "files_make_dir")
+    X(FILES_MAKE_DIR, "files_make_dir") \
+    X(FILES_WATCH, "files_watch") \
+    X(WATCH_POLL, "watch_poll") \
+    X(WATCH_STOP, "watch_stop")
 
 typedef enum sbx_feature {
 #define SBX_FEATURE_ENUM_(name, text) SBX_FEATURE_##name,
@@ -951,6 +954,64 @@ SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from,
    there already, which is no error. SBX_E_NOT_A_FILE: something else is there. */
 SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, bool *created, const sbx_call *call);
+
+/* ---- watching ----
+
+   A watch reports what happens in a directory, by a stream, or by asking the
+   host again and again. Events come by each(), inside sbx_poll() and blocking
+   calls; a negative return of it ends the watch with that status. */
+typedef enum sbx_watch_type { SBX_WATCH_UNKNOWN, SBX_WATCH_CREATE, SBX_WATCH_WRITE,
+    SBX_WATCH_REMOVE, SBX_WATCH_RENAME, SBX_WATCH_CHMOD } sbx_watch_type;
+
+typedef struct sbx_watch_event {
+    sbx_watch_type type;
+    const char *name;       /* relative to the directory */
+    const sbx_file_info *entry; /* NULL: not asked for, or not told */
+} sbx_watch_event;
+
+typedef int (*sbx_watch_each)(void *ctx, const sbx_watch_event *event);
+
+typedef enum sbx_watch_mode {
+    SBX_WATCH_DEFAULT,      /* a stream; where the host has none, asking */
+    SBX_WATCH_STREAM,
+    SBX_WATCH_ASK
+} sbx_watch_mode;
+
+typedef struct sbx_watch_options {
+    const char *user;
+    sbx_watch_mode mode;
+    sbx_choice recursive;   /* YES: below it too (E2B daemon 0.1.4 and later) */
+    sbx_choice entries;     /* YES: with event->entry (E2B daemon 0.6.3) */
+    sbx_choice network_mounts; /* YES: also there, where events may be missing
+                               (E2B daemon 0.6.4) */
+    int32_t interval_ms;    /* of asking, 0: 1,000; SBX_NEVER: only when
+                               sbx_watch_poll() is called */
+    int32_t timeout_ms;     /* life of the watch; 0 or SBX_NEVER: no limit */
+} sbx_watch_options;
+
+typedef struct sbx_watch sbx_watch;
+
+/* Begins a watch and returns when the host has it. *out is yours:
+   sbx_watch_release(). SBX_E_NOT_FOUND, SBX_E_NOT_A_FILE (no directory),
+   SBX_E_UNSUPPORTED_HOST: the daemon is too old for an option; nothing was sent. */
+SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
+    const sbx_watch_options *options, sbx_watch_each each, void *ctx,
+    sbx_watch **out, const sbx_call *call);
+
+/* Asks now for what has happened since the last time. A stream needs no asking:
+   SBX_OK. Of a watch that was stopped or has ended: its status, or
+   SBX_E_CONFLICT. */
+SBX_API int sbx_watch_poll(sbx_watch *watch, const sbx_call *call);
+
+/* Ends the watch, on the host too. */
+SBX_API int sbx_watch_stop(sbx_watch *watch, const sbx_call *call);
+
+/* SBX_PENDING while it works, then what ended it; SBX_OK after a stop. */
+SBX_API int sbx_watch_status(const sbx_watch *watch);
+
+/* Frees the handle. A watch that was not stopped is stopped in the background:
+   sbx_poll(), a blocking call or sbx_close() sees to it. NULL is fine. */
+SBX_API void sbx_watch_release(sbx_watch *watch);
 
 /* ---- 13. JSON --------------------------------------------------------------
 

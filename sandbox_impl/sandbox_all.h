@@ -52,6 +52,7 @@
 #include "api/command.c"
 #include "api/proc.c"
 #include "api/files.c"
+#include "api/watch.c"
 
 #endif /* SANDBOX_IMPLEMENTATION */
 

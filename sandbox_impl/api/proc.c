@@ -1,14 +1,44 @@
 /* api/proc - processes in the background and terminals: handles that follow one
-   process. Called by the user. */
+   process. What they share with watches stands first. Called by the user. */
 
-/* Starts the stream and the operation that waits for its first word. */
-static int sbxi_follow(sbxi_call *k, sbx_proc **out)
+/* Ends the stream; nothing of it comes any more. */
+static void sbxi_unfollow(sbx_proc *p)
+{
+    sbx_op *stream = p->stream;
+    if (!stream) return;
+    p->stream = NULL;
+    stream->proc = NULL;
+    if (sbxi_is_stream(stream->feature)) stream->args.of.command.result = NULL;
+    sbx_op_release(stream);
+}
+
+/* A call about a watch that the host knows by an id. */
+static void sbxi_watch_in(sbxi_call *k, sbx_proc *p, unsigned feature, const sbx_call *call)
+{
+    sbxi_call_in(k, p->sandbox, feature, call);
+    k->args.of.files.watcher = p->id;
+    k->args.each.watch = p->each;
+    k->args.ctx = p->ctx;
+}
+
+/* The host forgets a watch nobody wants; nobody waits for that. */
+static void sbxi_unwatch(sbx_proc *p)
+{
+    sbxi_call k;
+    sbx_op *op;
+    sbxi_watch_in(&k, p, SBX_FEATURE_WATCH_STOP, NULL);
+    op = sbxi_op_new(&k);
+    if (op) op->released = op->detached = true;
+}
+
+/* Starts the stream and the operation that waits for its first word. out: where the
+   pointer to the handle goes. */
+static int sbxi_follow(sbxi_call *k, void *out)
 {
     sbx_call background;
     sbx_proc *p = NULL;
     sbxi_call wait = *k;
     int rc;
-    if (out) *out = NULL;
     wait.args.out = out;
     wait.total_ms = k->client ? k->client->link.clocks.total_ms : 0;
     rc = sbxi_check(&wait);
@@ -19,9 +49,13 @@ static int sbxi_follow(sbxi_call *k, sbx_proc **out)
     p->sandbox->refs++;
     p->status = SBX_PENDING;
     p->refs = 1; /* this function's */
-    p->pty = k->feature == SBX_FEATURE_PTY_CREATE || k->feature == SBX_FEATURE_PTY_CONNECT;
-    p->pull = k->args.of.command.o.pull == SBX_YES;
-    k->args.of.command.result = &p->result;
+    p->each = k->args.each.watch;
+    p->ctx = k->args.ctx;
+    if (sbxi_is_stream(k->feature)) {
+        p->pty = k->feature == SBX_FEATURE_PTY_CREATE || k->feature == SBX_FEATURE_PTY_CONNECT;
+        p->pull = k->args.of.command.o.pull == SBX_YES;
+        k->args.of.command.result = &p->result;
+    }
     memset(&background, 0, sizeof background);
     if (k->call) {
         background.api_key = k->call->api_key;
@@ -85,12 +119,6 @@ SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
     return sbxi_follow(&k, out);
 }
 
-/* ---- the handle ------------------------------------------------------------ */
-
-SBX_API uint32_t sbx_proc_pid(const sbx_proc *proc) { return proc ? proc->pid : 0; }
-
-SBX_API int sbx_proc_status(const sbx_proc *proc) { return proc ? proc->status : SBX_E_ARG; }
-
 /* Waits for something of the stream. */
 static int sbxi_proc_ask(sbx_proc *proc, uint8_t until, void *out, sbx_command_result *result,
     const sbx_call *call)
@@ -104,6 +132,12 @@ static int sbxi_proc_ask(sbx_proc *proc, uint8_t until, void *out, sbx_command_r
     k.proc = proc;
     return sbxi_start(&k);
 }
+
+/* ---- the handle of a process ------------------------------------------------ */
+
+SBX_API uint32_t sbx_proc_pid(const sbx_proc *proc) { return proc ? proc->pid : 0; }
+
+SBX_API int sbx_proc_status(const sbx_proc *proc) { return proc ? proc->status : SBX_E_ARG; }
 
 SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event, const sbx_call *call)
 {
@@ -150,11 +184,9 @@ SBX_API void sbx_proc_release(sbx_proc *proc)
     sbx_alloc alloc;
     if (!proc || --proc->refs > 0) return;
     alloc = proc->sandbox->client->link.alloc;
-    if (proc->stream) {
-        proc->stream->proc = NULL;
-        proc->stream->args.of.command.result = NULL;
-        sbx_op_release(proc->stream);
-    }
+    sbxi_unfollow(proc);
+    if (proc->id) sbxi_unwatch(proc);
+    sbx_free(proc->block);
     sbx_free(proc->result.out);
     sbx_free(proc->result.err);
     sbxi_sandbox_unref(proc->sandbox);

@@ -15,6 +15,16 @@ static int sbxi_ask(sbx_op *op, unsigned route, uint8_t next)
     return SBX_PENDING;
 }
 
+/* The same after a while. */
+static SBXI_MAYBE int sbxi_ask_later(sbx_op *op, unsigned route, uint8_t next, int32_t ms)
+{
+    (void)sbxi_ask(op, route, next);
+    op->nap_since = sbxi_now(&op->client->link);
+    op->nap_ms = ms;
+    op->phase = SBXI_PHASE_NAP;
+    return SBX_PENDING;
+}
+
 /* The route of the function itself, and that was it. */
 static SBXI_MAYBE int sbxi_ask_default(sbx_op *op)
 {
@@ -661,7 +671,7 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
     if (op->until) {
         op->phase = SBXI_PHASE_WAIT;
         op->proc->refs++;
-    } else if (op->call.op || op->proc) {
+    } else if (op->call.op || op->proc || op->feature >= SBX_FEATURE_FILES_WATCH) {
         op->kept = sbxi_keep(&c->link.alloc, sbxi_args_of(op->feature), op, 0);
         if (!op->kept) {
             sbxi_op_free(op);

@@ -35,7 +35,7 @@ enum { SBXI_PHASE_STEP, SBXI_PHASE_EXCHANGE, SBXI_PHASE_NAP, SBXI_PHASE_WAIT,
     SBXI_PHASE_END };
 
 /* What an operation without exchanges waits for, in the stream of a process. */
-enum { SBXI_UNTIL_NOTHING, SBXI_UNTIL_START, SBXI_UNTIL_OUTPUT, SBXI_UNTIL_END };
+enum { SBXI_UNTIL_NOTHING, SBXI_UNTIL_NOW, SBXI_UNTIL_START, SBXI_UNTIL_OUTPUT, SBXI_UNTIL_END };
 
 /* Steps that every operation shares; providers count from SBXI_STEP_OWN. */
 enum { SBXI_STEP_START, SBXI_STEP_ACCESS, SBXI_STEP_DONE, SBXI_STEP_HEALTH, SBXI_STEP_OWN };
@@ -60,13 +60,21 @@ struct sbx_proc {
     unsigned refs;          /* the user's, and one of every operation that waits */
     bool pty, pull;
     bool started;
+    bool rests;             /* goes on without a stream: somebody asks */
     bool handed, taken;     /* the piece was handed out; and is done with */
     uint32_t pid;
     int status;             /* SBX_PENDING while the stream runs */
     sbx_proc_event piece;   /* what waits to be pulled; data NULL: nothing */
     sbx_command_result result;
     sbx_error error;
+    void *block;            /* a watch: what told its id, NULL: a stream has none */
+    const char *id;
+    sbx_watch_each each;
+    void *ctx;
 };
+
+/* A watch is followed in the same way. */
+struct sbx_watch { sbx_proc of; };
 
 /* What is done with a body that is not the error of an unhappy reply. */
 typedef struct sbxi_reply {

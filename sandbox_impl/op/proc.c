@@ -23,7 +23,7 @@ static void sbxi_proc_ended(sbx_op *op, int status)
 {
     sbx_proc *p = op->proc;
     p->stream = NULL;
-    p->status = status;
+    if (status != SBX_OK || !p->rests) p->status = status;
     p->piece.data = NULL;
     op->proc = NULL;
 }
@@ -42,6 +42,7 @@ static void sbxi_proc_result(sbx_proc *p, sbx_command_result *out)
 static int sbxi_proc_wait(sbx_op *op)
 {
     sbx_proc *p = op->proc;
+    if (op->until == SBXI_UNTIL_NOW) return p->status == SBX_PENDING ? SBX_OK : p->status;
     if (op->until == SBXI_UNTIL_START && p->started) {
         memcpy(op->args.out, &p, sizeof p);
         op->proc = NULL; /* its reference is the user's */

@@ -55,12 +55,25 @@ static void sbxi_file_fix(sbx_file_info *info)
     if (info->is_symlink) info->type = SBX_FILE_SYMLINK;
 }
 
+/* An event of a watch for the user. */
+static int sbxi_op_watched(sbx_op *op, sbxi_watch_item *item)
+{
+    int rc;
+    sbxi_file_fix(&item->entry);
+    if (item->has_entry) item->event.entry = &item->entry;
+    rc = op->args.each.watch(op->args.ctx, &item->event);
+    return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
+}
+
 static int sbxi_op_item(void *ctx, void *item)
 {
     sbx_op *op = (sbx_op *)ctx;
     sbxi_args *a = &op->args;
     int rc = SBX_OK;
     switch (op->feature) {
+    case SBX_FEATURE_FILES_WATCH:
+    case SBX_FEATURE_WATCH_POLL:
+        return sbxi_op_watched(op, (sbxi_watch_item *)item);
     case SBX_FEATURE_SANDBOX_LIST:
         rc = a->each.sandbox(a->ctx, (const sbx_sandbox_info *)item);
         break;
@@ -111,7 +124,7 @@ static int sbxi_reply_bind(sbx_op *op)
     memset(&op->base64, 0, sizeof op->base64);
     if (!r->happy) {
         sbxi_bind_init(&r->bind, op->client->provider->fault, NULL, &r->of.fault);
-    } else if (route->recv == SBXI_RECV_EVENTS) {
+    } else if (route->recv == SBXI_RECV_EVENTS && op->feature != SBX_FEATURE_FILES_WATCH) {
         sbxi_bind_init(&r->bind, route->reply, NULL, &r->of.event);
     } else {
         rc = sbxi_block_start(&op->block);
@@ -364,7 +377,8 @@ static int sbxi_reply_end(sbx_op *op)
     rc = sbx_json_end(&r->json);
     if (rc == SBX_OK && op->route->recv == SBXI_RECV_RESULT) {
         op->result = sbxi_bind_result(&r->bind);
-        if (op->feature >= SBX_FEATURE_FILES_READ) sbxi_file_fix((sbx_file_info *)op->result);
+        if (op->feature >= SBX_FEATURE_FILES_READ && op->feature < SBX_FEATURE_FILES_WATCH)
+            sbxi_file_fix((sbx_file_info *)op->result);
         sbxi_block_take(&op->block);
     }
     return rc;

@@ -144,7 +144,16 @@ typedef struct sbxi_files_args {
     sbx_reading reading;            /* write_bytes */
     bool from_bytes;
     sbx_sink sink;
+    sbx_watch_options w;
+    const char *watcher;            /* the host's id of a watch */
 } sbxi_files_args;
+
+/* An event of a watch, as it is bound. */
+typedef struct sbxi_watch_item {
+    sbx_watch_event event;
+    bool has_entry;
+    sbx_file_info entry;
+} sbxi_watch_item;
 
 typedef struct sbxi_args {
     /* Where the result goes; NULL unless it is of this kind. */
@@ -154,6 +163,7 @@ typedef struct sbxi_args {
         sbx_sandbox_each sandbox;
         sbx_process_each process;
         sbx_file_each file;
+        sbx_watch_each watch;
     } each;
     void *ctx;                      /* of each() */
     union {

@@ -24,7 +24,7 @@ static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_
 
 /* Where the rules of single routes begin: behind those of all. */
 enum { SBXI_E2B_MISSING_IS_NO = 22, SBXI_E2B_GONE_IS_NO = 25, SBXI_E2B_EXISTS_IS_NO = 27,
-    SBXI_E2B_DEADLINE_KILLS = 29 };
+    SBXI_E2B_DEADLINE_KILLS = 29, SBXI_E2B_NO_STREAM = 31 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -58,6 +58,11 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     [SBXI_E2B_EXISTS_IS_NO] = { "already_exists", 0, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 },
     [SBXI_E2B_DEADLINE_KILLS] = { "deadline_exceeded", 0, SBX_E_KILLED, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_NO_STREAM] = { "not_found", 0, SBX_E_NOT_FOUND, 0 },
+    { "unimplemented", 0, SBXI_MEANS_NO, 0 },
+    { NULL, 404, SBXI_MEANS_NO, 0 },
+    { NULL, 501, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 }
 };
 
@@ -300,6 +305,54 @@ static const sbxi_shape sbxi_e2b_entry = SBXI_SHAPE(sbxi_e2b_entry_fields, sbx_f
 static const sbxi_field sbxi_e2b_entries_fields[] = { SBXI_SUB("entries", EACH, sbxi_e2b_file) };
 static const sbxi_shape sbxi_e2b_entries = SBXI_SHAPE(sbxi_e2b_entries_fields, sbx_file_info);
 
+/* What watches tell. */
+static const char *const sbxi_e2b_changes[] = { "EVENT_TYPE_CREATE", "EVENT_TYPE_WRITE",
+    "EVENT_TYPE_REMOVE", "EVENT_TYPE_RENAME", "EVENT_TYPE_CHMOD", NULL };
+static const sbxi_field sbxi_e2b_change_fields[] = {
+    SBXI_FIELD("name", STRING, sbxi_watch_item, event.name),
+    { "type", sbxi_e2b_changes, offsetof(sbxi_watch_item, event.type), 0, SBXI_T_ENUM },
+    SBXI_FIELD("entry", SEEN, sbxi_watch_item, has_entry),
+    { "entry", &sbxi_e2b_file, offsetof(sbxi_watch_item, entry), 0, SBXI_T_OBJECT }
+};
+static const sbxi_shape sbxi_e2b_change = SBXI_SHAPE(sbxi_e2b_change_fields, sbxi_watch_item);
+static const sbxi_field sbxi_e2b_changed_fields[] = { SBXI_SUB("events", EACH, sbxi_e2b_change) };
+static const sbxi_shape sbxi_e2b_changed = SBXI_SHAPE(sbxi_e2b_changed_fields, sbxi_watch_item);
+
+typedef struct sbxi_e2b_news {  /* one message of a stream of them */
+    sbxi_watch_item item;
+    bool start, changed, alive, failed;
+    sbxi_fault fault;
+} sbxi_e2b_news;
+
+static const sbxi_field sbxi_e2b_news_fields[] = {
+    SBXI_FIELD("start", SEEN, sbxi_e2b_news, start),
+    SBXI_FIELD("filesystem", SEEN, sbxi_e2b_news, changed),
+    { "filesystem", &sbxi_e2b_change, offsetof(sbxi_e2b_news, item), 0, SBXI_T_OBJECT },
+    SBXI_FIELD("keepalive", SEEN, sbxi_e2b_news, alive),
+    SBXI_FIELD("error", SEEN, sbxi_e2b_news, failed),
+    { "error", &sbxi_e2b_fault, offsetof(sbxi_e2b_news, fault), 0, SBXI_T_OBJECT }
+};
+static const sbxi_shape sbxi_e2b_message_of_watch = SBXI_SHAPE(sbxi_e2b_news_fields, sbxi_e2b_news);
+
+typedef struct sbxi_e2b_watcher { const char *id; } sbxi_e2b_watcher;
+static const sbxi_field sbxi_e2b_watcher_fields[] = {
+    SBXI_FIELD("watcherId", STRING, sbxi_e2b_watcher, id)
+};
+static const sbxi_shape sbxi_e2b_new_watcher = SBXI_SHAPE(sbxi_e2b_watcher_fields,
+    sbxi_e2b_watcher);
+static const sbxi_field sbxi_e2b_watcher_is_fields[] = {
+    SBXI_IN("watcherId", STRING, files.watcher)
+};
+static const sbxi_shape sbxi_e2b_watcher_is = SBXI_SHAPE(sbxi_e2b_watcher_is_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_watch_fields[] = {
+    SBXI_IN("path", STRING, files.path),
+    SBXI_IN("recursive", CHOICE, files.w.recursive),
+    SBXI_IN("includeEntry", CHOICE, files.w.entries),
+    SBXI_IN("allowNetworkMounts", CHOICE, files.w.network_mounts)
+};
+static const sbxi_shape sbxi_e2b_watch = SBXI_SHAPE(sbxi_e2b_watch_fields, sbxi_args);
+
 static const sbxi_field sbxi_e2b_path_fields[] = { SBXI_IN("path", STRING, files.path) };
 static const sbxi_shape sbxi_e2b_path = SBXI_SHAPE(sbxi_e2b_path_fields, sbxi_args);
 
@@ -344,7 +397,7 @@ static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{i
 #define SBXI_INPUT { "StreamInput", NULL, &sbxi_e2b_message, SBXI_RPC(PROCESS), \
     SBXI_SEND_INPUT, SBXI_RECV_EVENTS, 0 }
 
-enum { SBXI_E2B_WRITE_RAW = SBXI_ROUTE_OWN, SBXI_E2B_ROUTES };
+enum { SBXI_E2B_WRITE_RAW = SBXI_ROUTE_OWN, SBXI_E2B_NEW_WATCHER, SBXI_E2B_ROUTES };
 
 static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBX_FEATURE_SANDBOX_CREATE] = { "", &sbxi_e2b_create, &sbxi_e2b_access, SBXI_ALL(SBXI_POST),
@@ -395,6 +448,14 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
     [SBX_FEATURE_FILES_MAKE_DIR] = { "MakeDir", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
         SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_EXISTS_IS_NO },
+    [SBX_FEATURE_FILES_WATCH] = { "WatchDir", &sbxi_e2b_watch, &sbxi_e2b_message_of_watch,
+        SBXI_RPC(FILES), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_NO_STREAM },
+    [SBX_FEATURE_WATCH_POLL] = { "GetWatcherEvents", &sbxi_e2b_watcher_is, &sbxi_e2b_changed,
+        SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
+    [SBX_FEATURE_WATCH_STOP] = { "RemoveWatcher", &sbxi_e2b_watcher_is, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
+    [SBXI_E2B_NEW_WATCHER] = { "CreateWatcher", &sbxi_e2b_watch, &sbxi_e2b_new_watcher,
+        SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
     [SBXI_ROUTE_ACCESS] = { "", NULL, &sbxi_e2b_access, SBXI_ONE(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0 },
     [SBXI_E2B_WRITE_RAW] = { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
@@ -441,13 +502,17 @@ static const char *sbxi_e2b_user(const sbx_op *op)
     return user ? user : sbxi_older(op->sandbox, SBXI_VERSION(0, 4, 0)) ? "user" : NULL;
 }
 
-/* How long the service may work: a unary call's total, a command's life. */
+/* How long the service may work: the life of a command or a watch, a unary call's
+   total; input may take as long as it likes. */
 static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
 {
-    if (sbxi_is_stream(op->feature) && op->route->recv == SBXI_RECV_EVENTS)
-        return op->args.of.command.o.timeout_ms ? op->args.of.command.o.timeout_ms
-                                                : op->client->provider->command_ms;
-    return op->call.timeout_ms ? op->call.timeout_ms : op->client->link.clocks.total_ms;
+    const sbx_command_options *o = &op->args.of.command.o;
+    int32_t ms = op->call.timeout_ms;
+    if (op->route->recv != SBXI_RECV_EVENTS)
+        return ms ? ms : op->client->link.clocks.total_ms;
+    if (op->feature == SBX_FEATURE_FILES_WATCH) return op->args.of.files.w.timeout_ms;
+    if (!sbxi_is_stream(op->feature)) return ms;
+    return o->timeout_ms ? o->timeout_ms : op->client->provider->command_ms;
 }
 
 /* The API key never goes to a sandbox. */
@@ -475,7 +540,8 @@ static void sbxi_e2b_headers(sbx_op *op)
         sbxi_buf_u64(b, (uint32_t)ms);
         sbxi_buf_text(b, "\r\n");
     }
-    if (route->send == SBXI_SEND_ENVELOPE) sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
+    if (route->send == SBXI_SEND_ENVELOPE || route->fields == &sbxi_e2b_watch)
+        sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
     sbxi_op_user(op, sbxi_e2b_user(op));
 }
 
@@ -489,6 +555,22 @@ static int sbxi_e2b_host(const sbx_sandbox *s, uint16_t port, sbxi_buf *out)
     return sbxi_buf_text(out, s->access.domain ? s->access.domain : c->config.domain);
 }
 
+/* One message of a watch's stream. */
+static int sbxi_e2b_on_news(sbx_op *op)
+{
+    sbxi_e2b_news *n = (sbxi_e2b_news *)sbxi_bind_result(&op->reply.bind);
+    if (n->failed) return sbxi_op_fault(op, &n->fault, op->reply.http);
+    if (op->frame.flags) {
+        op->ended = true;
+        return SBX_OK;
+    }
+    if (n->start == op->started)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the watch's stream has no one start"));
+    op->started = true;
+    if (op->proc) op->proc->started = true;
+    return n->changed ? sbxi_op_item(op, &n->item) : SBX_OK;
+}
+
 /* One message of a process stream. The first must be the start; the end of the
    stream is a message of its own that may hold an error. */
 static int sbxi_e2b_on_event(sbx_op *op)
@@ -496,6 +578,7 @@ static int sbxi_e2b_on_event(sbx_op *op)
     const sbxi_event *e = &op->reply.of.event;
     const sbx_command_options *o = &op->args.of.command.o;
     sbx_command_result *result;
+    if (op->feature == SBX_FEATURE_FILES_WATCH) return sbxi_e2b_on_news(op);
     if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
     if (op->route->send == SBXI_SEND_INPUT) { /* was all taken */
@@ -524,7 +607,7 @@ static int sbxi_e2b_on_event(sbx_op *op)
 
 /* ---- steps ---------------------------------------------------------------- */
 
-enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT };
+enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT, SBXI_E2B_WATCHING };
 
 static bool sbxi_e2b_is_key(const char *key)
 {
@@ -756,6 +839,49 @@ static int sbxi_e2b_write_step(sbx_op *op)
     return sbxi_ask(op, SBXI_E2B_WRITE_RAW, SBXI_E2B_NEXT);
 }
 
+/* What the options of a watch need. */
+static int sbxi_e2b_watch_begin(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    uint32_t need = 0;
+    if (a->w.recursive == SBX_YES) need = SBXI_VERSION(0, 1, 4);
+    if (a->w.entries == SBX_YES) need = SBXI_VERSION(0, 6, 3);
+    if (a->w.network_mounts == SBX_YES) need = SBXI_VERSION(0, 6, 4);
+    if (sbxi_older(op->sandbox, need))
+        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+            SBXI_TEXT("its daemon is too old to watch with these options"));
+    return a->w.mode == SBX_WATCH_ASK
+        ? sbxi_ask(op, SBXI_E2B_NEW_WATCHER, SBXI_E2B_WATCHING)
+        : sbxi_ask(op, SBX_FEATURE_FILES_WATCH, SBXI_STEP_DONE);
+}
+
+/* A stream of events, or a watcher that is asked now and then. */
+static int sbxi_e2b_watch_step(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    sbx_proc *p = op->proc;
+    const sbxi_e2b_watcher *w = (const sbxi_e2b_watcher *)op->result;
+    if (op->step == SBXI_STEP_START) return sbxi_e2b_watch_begin(op);
+    if (op->step == SBXI_STEP_DONE) {
+        if (!op->reply.no)
+            return sbxi_op_fail(op, SBX_E_NO_END,
+                SBXI_TEXT("the host ended the watch: begin anew"));
+        if (a->w.mode == SBX_WATCH_STREAM) return SBX_E_UNSUPPORTED_HOST;
+        return sbxi_ask(op, SBXI_E2B_NEW_WATCHER, SBXI_E2B_WATCHING);
+    }
+    if (op->step == SBXI_E2B_WATCHING) {
+        if (!p) return SBX_E_CANCELLED;
+        if (!w || !w->id || !w->id[0])
+            return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no watcher"));
+        p->block = op->result;
+        op->result = NULL;
+        p->id = a->watcher = w->id;
+        p->started = p->rests = true;
+    }
+    if (a->w.interval_ms < 0) return SBX_OK;
+    return sbxi_ask_later(op, SBX_FEATURE_WATCH_POLL, SBXI_E2B_NEXT, a->w.interval_ms);
+}
+
 static int sbxi_e2b_step(sbx_op *op)
 {
     bool start = op->step == SBXI_STEP_START;
@@ -793,6 +919,8 @@ static int sbxi_e2b_step(sbx_op *op)
     case SBX_FEATURE_FILES_WRITE:
     case SBX_FEATURE_FILES_WRITE_MANY:
         return sbxi_e2b_write_step(op);
+    case SBX_FEATURE_FILES_WATCH:
+        return sbxi_e2b_watch_step(op);
     case SBX_FEATURE_FILES_LIST:
         if (start) files->depth = files->depth == 0 ? 1 : files->depth < 0 ? 0 : files->depth;
         break;
