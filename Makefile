@@ -157,11 +157,15 @@ test-checks:
 test-unit: need-test
 	@$(MAKE) -s -j2 -k $(UNIT); $(TALLY) -t 300 $(UNIT)
 
-fault: need-tls ## every allocation and every call of the transport fails in turn
-	@$(MAKE) -s $(FAULT); set -e; for t in $(FAULT); do $$t; done
+FAULT_PROGRAMS = $(FAULT) $(BUILD)/golden
+fault: need-tls ## a sample of all that can fail, fails: chosen by SEED, which is printed
+	@$(MAKE) -s $(FAULT_PROGRAMS) && sh tests/tools/fault.sh "$(or $(SEED),$$(date +%s))"
+
+fault-all: need-tls ## every allocation, call of the transport and byte of a reply fails in turn
+	@$(MAKE) -s $(FAULT_PROGRAMS) && sh tests/tools/fault.sh all
 
 test-fault: need-test
-	@$(MAKE) -s -k $(FAULT); $(TALLY) -t 300 $(FAULT)
+	@$(TALLY) -t 300 "$(MAKE) -s fault"
 
 test-golden: need-test
 	@$(TALLY) -t 600 "$(MAKE) -s golden" "$(BUILD)/golden --self-test"
@@ -200,4 +204,4 @@ asan: need-test ## the whole suite with everything under ASan and UBSan
 
 .PHONY: all help check-header install clean layers exports public lint sandboxd examples \
     tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
-    golden-ops coverage budget ci-targets asan
+    golden-ops coverage budget ci-targets asan fault-all

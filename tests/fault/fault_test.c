@@ -615,7 +615,7 @@ TEST(cuts_at_every_byte)
 
 TEST(summary)
 {
-    printf("fault: %lu injections, %lu failed\n", injections, bad_injections);
+    printf("fault unit: %lu injections, %lu failed\n", injections, bad_injections);
     CHECK(injections > 1000);
     CHECK_INT(bad_injections, 0);
 }

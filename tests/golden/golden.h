@@ -5,6 +5,7 @@
                  what was expected
      peer.c      the replaying peer: an sbx_net in memory with its own clock
      ops.c       the public functions by name, their arguments and results
+     fault.c     runs cases again and again, each time with one thing that fails
      main.c      reads the files, runs every case four ways, reports
 
    One thread, one case at a time: everything of a case is taken from the arena
@@ -114,12 +115,46 @@ const char *recorded_now(const rules *k, const char *s, size_t *len);
 /* Is `got` what `want` describes? Objects: just the members of want. */
 void compare_result(const node *want, const node *got, const char *path, report *r);
 
+/* ---- fault.c ---------------------------------------------------------------- */
+typedef enum { F_ALLOC, F_OPEN, F_SEND, F_RECV, F_WAIT, F_EARLY, F_AHEAD, F_BACK, F_UNIX,
+    F_ENTROPY, F_CUT, F_RESET, FAULTS } fault_kind;
+
+enum { MAX_ANSWERS = 64 };
+typedef struct fault {                  /* what fails in a run, and what is known of it */
+    fault_kind kind;                    /* FAULTS: nothing, calls are counted */
+    bool on;                            /* from then on, not once */
+    bool stopped;                       /* over: neither counts nor fails any more */
+    unsigned long at;                   /* the call, from 1; CUT, RESET: bytes that come */
+    size_t answer;                      /* CUT, RESET: of this answer, from 0 */
+    unsigned long calls[FAULTS], hits;
+    size_t answers, lens[MAX_ANSWERS];  /* of the peer, and how long each was */
+    const node *usual, *due;            /* outcomes without a fault; the one that is due */
+    bool differs;                       /* a step ended otherwise: none may follow */
+} fault;
+
+typedef struct peer peer;
+/* Is this call one that fails? Counts it. */
+bool fault_strikes(fault *f, fault_kind k);
+/* A reply of so many bytes: how many of them come. */
+size_t fault_cuts(fault *f, size_t len);
+/* A client that does not open, a step's outcome: may they be so? */
+void fault_opened(fault *f, int status, const sbx_error *e, report *r);
+void fault_judge(fault *f, const peer *p, const node *outcome, bool creates, report *r);
+
+typedef struct faults faults;
+/* seed NULL: all injections; else `many` of them at most, chosen by it. */
+faults *faults_new(const char *name, const char *seed, unsigned long many);
+/* Takes a case up: counts what can fail in it. */
+void faults_add(faults *all, const node *entry, const exchange *first, const char *provider);
+/* Injects and prints the closing line; 0: nothing failed. */
+int faults_run(faults *all);
+
 /* ---- peer.c ----------------------------------------------------------------- */
 typedef enum { BLOCKING, POLLED, BYTES, WOULD_BLOCK, WAYS } way;
 extern const char *const way_names[WAYS];
 
 typedef struct conn conn;
-typedef struct peer {
+struct peer {
     way way;
     const exchange *first, *next;       /* all, and the one that is due */
     size_t done;                        /* requests that came */
@@ -127,7 +162,7 @@ typedef struct peer {
     report *report;
     conn *conns;
     size_t open;                        /* connections not closed yet */
-    uint64_t now_ms, answered_ms;
+    uint64_t now_ms, start_ms, answered_ms;
     int64_t unix_ms;
     uint32_t random;
     unsigned long calls, activity;
@@ -135,21 +170,32 @@ typedef struct peer {
     size_t hold_at;                     /* streams stop once so many events came, 0: no */
     size_t (*events)(void *ctx);
     void *ctx;
-} peer;
+    fault *fault;                       /* NULL: nothing fails */
+    const exchange *last;               /* the one that was answered last, on: */
+    conn *last_conn;
+    unsigned long limit;                /* of calls */
+    unsigned long step_sends;           /* of the present step: calls of send, */
+    bool step_made, step_undone;        /* requests that were granted, or not recorded */
+};
 
 void peer_start(peer *p, way w, const exchange *first, int64_t unix_ms, rules *k, report *r);
 sbx_net peer_net(peer *p);
+void peer_again(peer *p);               /* the recording starts over, nothing fails */
 void peer_ready(peer *p);               /* polled: before each sbx_poll() */
 bool peer_has_news(peer *p);            /* something to read */
 void peer_end(peer *p);                 /* complains about requests that did not come */
 
 /* ---- ops.c ------------------------------------------------------------------ */
-typedef struct counting { size_t blocks, bytes; report *report; } counting;
+typedef struct counting { size_t blocks, bytes; report *report; fault *fault; } counting;
 sbx_alloc counting_alloc(counting *c);
 
 /* Runs the steps of one entry. The outcome is a list of what each step gave, to
    be compared between the ways. */
 node *run_steps(const node *entry, const char *provider, peer *p, report *r);
 void print_ops(void);
+
+/* ---- main.c ----------------------------------------------------------------- */
+/* A peer that is ready to replay; NULL: the entry cannot be run, r says why. */
+peer *set_up(way w, const node *entry, const exchange *first, report *r);
 
 #endif

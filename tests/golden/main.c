@@ -1,6 +1,8 @@
 /* golden - runs recorded exchanges against the library (DESIGN section 9).
 
      golden GOLDEN.jsonl CALLS.calls [--only NAME] [--verbose]
+     golden --fault SEED|all [--many N] GOLDEN.jsonl CALLS.calls
+                              what fails, fails: N injections chosen by the seed, or all
      golden --ops             every op with its arguments
      golden --self-test [DIR] wrong expectations in DIR/self.* must be noticed
 
@@ -27,6 +29,8 @@ typedef struct suite {
     record *records;
     node *entries;              /* of the .calls file */
     const char *only;
+    const char *seed;           /* "all" or a number: injects faults */
+    unsigned long many;
     bool verbose, self_test;
     size_t passed, failed, skipped, differences;
     reason *reasons;
@@ -192,23 +196,30 @@ static void set_environment(const node *env)
     }
 }
 
-static const char *run_way(way w, const node *entry, const record *rec, const char *provider,
-    report *r)
+peer *set_up(way w, const node *entry, const exchange *first, report *r)
 {
     const node *clock = dom_has(entry, "clock_unix_ms");
     const exchange *x;
-    rules k = {0};
+    rules *k = keep(sizeof *k);
     peer *p = keep(sizeof *p);
-    text t = {0};
-    k.ignore = dom_has(entry, "ignore");
-    k.differs = dom_has(entry, "differs");
-    k.given = entry->first;
-    for (x = rec ? rec->first : NULL; x; x = x->next)
+    k->ignore = dom_has(entry, "ignore");
+    k->differs = dom_has(entry, "differs");
+    k->given = entry->first;
+    for (x = first; x; x = x->next)
         if (x->problem) complain(r, "the recording cannot be replayed: %s", x->problem);
     if (dom_has(entry, "fixture")) complain(r, "fixture: archives cannot be made yet");
-    if (r->count) return "";
+    if (r->count) return NULL;
     set_environment(dom_has(entry, "env"));
-    peer_start(p, w, rec ? rec->first : NULL, clock ? clock->i : 1735689600000, &k, r);
+    peer_start(p, w, first, clock ? clock->i : 1735689600000, k, r);
+    return p;
+}
+
+static const char *run_way(way w, const node *entry, const record *rec, const char *provider,
+    report *r)
+{
+    peer *p = set_up(w, entry, rec ? rec->first : NULL, r);
+    text t = {0};
+    if (!p) return "";
     running_way = way_names[w];
     alarm(60);
     dom_print(&t, run_steps(entry, provider, p, r));
@@ -315,6 +326,20 @@ static void run_entry(suite *s, const node *entry)
     list_differences(s, entry, name);
 }
 
+static int run_faults(const suite *s)
+{
+    faults *all = faults_new(s->provider, strcmp(s->seed, "all") ? s->seed : NULL, s->many);
+    const node *n;
+    for (n = s->entries->first; n; n = n->next) {
+        const char *name = dom_text(n, "case"), *provider = dom_text(n, "provider");
+        const record *rec = name ? find_record((suite *)s, name, dom_text(n, "sdk")) : NULL;
+        if (!name || dom_text(n, "skip") || !chosen(s, name)) continue;
+        running_case = name;
+        faults_add(all, n, rec ? rec->first : NULL, provider ? provider : s->provider);
+    }
+    return faults_run(all);
+}
+
 static void mark_skipped(suite *s)
 {
     const node *n;
@@ -364,6 +389,7 @@ static int run_suite(suite *s, const char *golden, const char *calls)
     each_line(golden, s, on_recording);
     each_line(calls, s, on_entry);
     signal(SIGALRM, on_alarm);
+    if (s->seed) return run_faults(s);
     for (n = s->entries->first; n; n = n->next)
         if (dom_text(n, "case") && !dom_text(n, "skip")) run_entry(s, n);
     mark_skipped(s);
@@ -380,6 +406,7 @@ static int run_suite(suite *s, const char *golden, const char *calls)
 static int usage(void)
 {
     fputs("usage: golden GOLDEN.jsonl CALLS.calls [--only NAME] [--verbose]\n"
+          "       golden --fault SEED|all [--many N] [--only NAME] GOLDEN.jsonl CALLS.calls\n"
           "       golden --ops\n"
           "       golden --self-test [DIR]\n", stderr);
     return 2;
@@ -387,7 +414,7 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-    suite s = {0};
+    suite s = { .many = 10000 };
     const char *files[2] = { NULL, NULL };
     size_t n = 0;
     int i, status;
@@ -396,6 +423,8 @@ int main(int argc, char **argv)
         if (!strcmp(argv[i], "--verbose")) s.verbose = true;
         else if (!strcmp(argv[i], "--self-test")) s.self_test = true;
         else if (!strcmp(argv[i], "--only") && i + 1 < argc) s.only = argv[++i];
+        else if (!strcmp(argv[i], "--fault") && i + 1 < argc) s.seed = argv[++i];
+        else if (!strcmp(argv[i], "--many") && i + 1 < argc) s.many = strtoul(argv[++i], NULL, 10);
         else if (argv[i][0] != '-' && n < 2) files[n++] = argv[i];
         else return usage();
     }

@@ -1083,6 +1083,19 @@ static const node *plain_events(const node *want)
     return list;
 }
 
+static void check_error(const step *s)
+{
+    report *r = s->run->report;
+    const sbx_error *e = s->error;
+    if (s->status >= 0 || s->op->local) return;
+    if (e->status != s->status)
+        complain(r, "error.status is %s, returned was %s", sbx_status_name(e->status),
+            sbx_status_name(s->status));
+    if (!e->message[0]) complain(r, "error.message is empty");
+    if ((s->status == SBX_E_TIMEOUT) != (e->clock != SBX_CLOCK_NONE))
+        complain(r, "error.clock is %d with %s", (int)e->clock, sbx_status_name(s->status));
+}
+
 static void check(step *s)
 {
     report *r = s->run->report;
@@ -1104,11 +1117,6 @@ static void check(step *s)
         else if (!strcmp(n->key, "error")) expect_error(s, n);
         else complain(r, "calls: expect has no member %s", n->key);
     }
-    if (s->status < 0 && !s->op->local && s->error->status != s->status)
-        complain(r, "error.status is %s, returned was %s", sbx_status_name(s->error->status),
-            sbx_status_name(s->status));
-    if (s->status < 0 && !s->op->local && !s->error->message[0])
-        complain(r, "error.message is empty");
     if (r->count != before) complain(r, "  of step %s", s->op->name);
 }
 
@@ -1138,6 +1146,8 @@ static step *start(run *r, const node *said, bool beside)
 {
     step *s = keep(sizeof *s);
     const char *name = dom_text(said, "op");
+    r->peer->step_sends = 0;
+    r->peer->step_made = r->peer->step_undone = false;
     s->run = r;
     s->op = find_op(name);
     s->args = dom_get(said, "args");
@@ -1177,6 +1187,7 @@ static step *start(run *r, const node *said, bool beside)
 static void end(step *s, node *outcomes)
 {
     run *r = s->run;
+    node *said;
     if (s->running) {
         while (!is_over(s) && turn(r)) ;
         s->status = sbx_op_status(s->handle);
@@ -1189,8 +1200,12 @@ static void end(step *s, node *outcomes)
         s->handle = NULL;
     }
     collect(s);
-    check(s);
-    dom_add(outcomes, NULL, outcome(s));
+    check_error(s);
+    said = outcome(s);
+    if (r->peer->fault && r->peer->fault->usual)
+        fault_judge(r->peer->fault, r->peer, said, s->op->start == op_create, r->report);
+    else check(s);
+    dom_add(outcomes, NULL, said);
 }
 
 /* ---- memory ------------------------------------------------------------------- */
@@ -1213,6 +1228,7 @@ static void *count_resize(void *ctx, void *ptr, size_t old_size, size_t new_size
             complain(c->report, "allocator: written behind a block of %u", (unsigned)g->size);
             break;
         }
+    if (new_size && fault_strikes(c->fault, F_ALLOC)) return NULL;
     if (new_size) {
         fresh = malloc(sizeof *fresh + new_size + BACK_BYTES);
         if (!fresh) return NULL;
@@ -1290,6 +1306,14 @@ static bool configure(run *r, const node *entry, const char *provider, sbx_confi
     return true;
 }
 
+/* A handle that could not be made because memory failed: nothing can follow. */
+static bool given_none(run *r, int status, const sbx_sandbox *sandbox)
+{
+    fault *f = r->peer->fault;
+    if (!f || f->kind != F_ALLOC || status != SBX_E_NOMEM || sandbox) return false;
+    return f->differs = true;
+}
+
 static void give(run *r, const node *given)
 {
     const node *n, *m;
@@ -1317,18 +1341,23 @@ static void give(run *r, const node *given)
             to_struct(&s, access_members, &object, &a);
         }
         status = sbx_sandbox_attach(r->client, id ? id : "", any ? &a : NULL, &sandbox);
-        if (status != SBX_OK)
+        if (status != SBX_OK && !given_none(r, status, sandbox))
             complain(r->report, "given %s: %s", n->key, sbx_status_name(status));
         name_it(r, n->key)->sandbox = sandbox;
         forget_input(&s);
     }
 }
 
+static bool goes_on(const run *r)
+{
+    return !r->peer->stuck && !(r->peer->fault && r->peer->fault->differs);
+}
+
 static void run_list(run *r, const node *steps, node *outcomes)
 {
     const node *n;
     step *behind = NULL;
-    for (n = steps->kind == D_LIST ? steps->first : steps; n && !r->peer->stuck;
+    for (n = steps->kind == D_LIST ? steps->first : steps; n && goes_on(r);
         n = steps->kind == D_LIST ? n->next : NULL) {
         const node *after = dom_get(n, "after");
         const node *next_after = n->next && steps->kind == D_LIST ? dom_get(n->next, "after") :
@@ -1356,39 +1385,78 @@ static void run_list(run *r, const node *steps, node *outcomes)
     if (behind) end(behind, outcomes);
 }
 
+static int open_client(run *r, const node *entry, const char *provider, counting *c, sbx_error *e)
+{
+    sbx_config config = {0};
+    step setup = {0};
+    int status = SBX_E_ARG;
+    setup.run = r;
+    setup.input = calloc(1, INPUT_BYTES);
+    if (!setup.input) exit(2);
+    if (configure(r, entry, provider, &config, &setup)) {
+        config.alloc = counting_alloc(c);
+        config.net = peer_net(r->peer);
+        config.error = e;
+        status = sbx_open(&r->client, &config);
+    }
+    memset(&config, 0xDD, sizeof config);
+    forget_input(&setup);
+    return status;
+}
+
+static void use_client(run *r, const node *entry, node *outcomes)
+{
+    named *n;
+    give(r, dom_get(entry, "given"));
+    run_list(r, dom_get(entry, "steps"), outcomes);
+    for (n = r->names; n; n = n->next) sbx_sandbox_release(n->sandbox);
+    r->names = NULL;
+}
+
+/* The fault is over: what goes on in the background ends, and on the same client the
+   same steps have their usual outcomes. */
+static void use_again(run *r, const node *entry, const node *outcomes)
+{
+    node *again = dom_new(D_LIST);
+    text a = {0}, b = {0};
+    size_t running = 0;
+    while (sbx_poll(r->client, 0, &running) == SBX_OK && running && turn(r)) ;
+    peer_again(r->peer);
+    use_client(r, entry, again);
+    dom_print(&a, outcomes);
+    dom_print(&b, again);
+    if (strcmp(a.p, b.p))
+        complain(r->report, "afterwards the client does not do it again:\n      %s\n      %s", a.p,
+            b.p);
+}
+
 node *run_steps(const node *entry, const char *provider, peer *p, report *r)
 {
     node *outcomes = dom_new(D_LIST);
-    const node *steps = dom_get(entry, "steps");
+    const node *usual = p->fault ? p->fault->usual : NULL;
     counting c = {0};
-    sbx_config config = {0};
     sbx_error error = {0};
     run run = {0};
-    step setup = {0};
-    named *n;
     int status;
     run.peer = p;
     run.report = c.report = r;
-    setup.run = &run;
-    setup.input = calloc(1, INPUT_BYTES);
-    if (!setup.input) exit(2);
-    if (!steps) complain(r, "calls: there are no steps");
-    if (!steps || !configure(&run, entry, provider, &config, &setup)) {
-        forget_input(&setup);
-        return outcomes;
-    }
-    config.alloc = counting_alloc(&c);
-    config.net = peer_net(p);
-    config.error = &error;
-    status = sbx_open(&run.client, &config);
-    memset(&config, 0xDD, sizeof config);
-    forget_input(&setup);
+    c.fault = p->fault;
+    if (!dom_get(entry, "steps")) complain(r, "calls: there are no steps");
+    if (r->count) return outcomes;
+    status = open_client(&run, entry, provider, &c, &error);
+    if (r->count) return outcomes;
+    if (status != SBX_OK && usual) {
+        fault_opened(p->fault, status, &error, r);
+        if (run.client) complain(r, "sbx_open: failed, but *out is set");
+        if (c.blocks) complain(r, "sbx_open: failed, but keeps %u blocks", (unsigned)c.blocks);
+        p->fault->stopped = true;
+        status = open_client(&run, entry, provider, &c, &error);
+    } else if (status == SBX_OK) use_client(&run, entry, outcomes);
+    if (p->fault) p->fault->stopped = true;
     if (status != SBX_OK)
         complain(r, "sbx_open: %s: %s", sbx_status_name(status), error.message);
     else {
-        give(&run, dom_get(entry, "given"));
-        run_list(&run, steps, outcomes);
-        for (n = run.names; n; n = n->next) sbx_sandbox_release(n->sandbox);
+        if (usual) use_again(&run, entry, usual);
         status = sbx_close(run.client);
         if (status != SBX_OK) complain(r, "sbx_close: %s", sbx_status_name(status));
     }

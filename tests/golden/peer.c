@@ -8,7 +8,7 @@
 
 const char *const way_names[WAYS] = { "blocking", "polled", "1-byte", "would-block" };
 
-enum { MANY_CALLS = 4000000 };
+enum { MANY_CALLS = 4000000, HOUR = 3600000 };
 
 typedef struct piece { size_t end; struct piece *next; } piece; /* a chunk of the reply */
 
@@ -16,8 +16,9 @@ struct conn {
     conn *next;
     bool opened, closed, end;   /* end: nothing comes after out */
     bool can_read, can_write;   /* would-block: waited for since */
+    bool reset, dead;           /* the end is a failure; it has come */
     text in, out;
-    size_t taken;               /* of out */
+    size_t taken, whole;        /* of out; its length before it was cut */
     piece *pieces, *last;       /* what of out may be read: all up to the next end */
     size_t released;
 };
@@ -25,9 +26,11 @@ struct conn {
 /* ---- requests ---------------------------------------------------------------- */
 static const char *find_end(const text *t)
 {
-    size_t i;
-    for (i = 0; i + 4 <= t->len; i++)
-        if (!memcmp(t->p + i, "\r\n\r\n", 4)) return t->p + i;
+    const char *p = t->p, *end = p + t->len;
+    while (t->len && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+        if (end - p >= 3 && p > t->p && p[-1] == '\r' && p[1] == '\r' && p[2] == '\n') return p - 1;
+        p++;
+    }
     return NULL;
 }
 
@@ -199,6 +202,20 @@ static size_t message_len(const char *p, size_t len)
     return nl ? (size_t)(nl - p) + 1 : len;
 }
 
+/* A fault may let only the first bytes come. */
+static void cut_answer(peer *p, conn *c)
+{
+    piece *n;
+    size_t len = fault_cuts(p->fault, c->out.len);
+    c->whole = c->out.len;
+    if (len == c->out.len) return;
+    c->out.len = len;
+    c->end = true;
+    c->reset = p->fault->kind == F_RESET;
+    for (n = c->pieces; n; n = n->next)
+        if (n->end > len) n->end = len;
+}
+
 static void answer(peer *p, conn *c, const exchange *x, const request *q)
 {
     const node *n;
@@ -206,6 +223,8 @@ static void answer(peer *p, conn *c, const exchange *x, const request *q)
     const char *body = recorded_now(p->rules, x->reply, &len);
     bool empty = x->status == 204 || x->status == 304 || x->status < 200;
     bool stream = !empty && (is_stream(x) || x->cut);
+    c->out.len = c->taken = c->released = c->whole = 0;
+    c->pieces = c->last = NULL;
     if (!x->status) { c->end = true; return; }
     text_format(&c->out, "HTTP/1.1 %d Recorded\r\n", x->status);
     for (n = x->reply_headers ? x->reply_headers->first : NULL; n; n = n->next) {
@@ -232,6 +251,7 @@ static void answer(peer *p, conn *c, const exchange *x, const request *q)
     if (stream && !x->cut) text_put(&c->out, "0\r\n\r\n");
     if (x->cut) c->end = true;
     release_to(c, c->out.len);
+    cut_answer(p, c);
 }
 
 static void check_sleep(peer *p, const exchange *x)
@@ -243,9 +263,40 @@ static void check_sleep(peer *p, const exchange *x)
             (unsigned)p->done, x->slept_s, slept);
 }
 
+/* Is this the request of x? If so its made values are taken over. */
+static bool is_request(peer *p, const exchange *x, const request *q)
+{
+    report quiet = {0};
+    made *before = p->rules->made;
+    if (x) compare_request(p->rules, x, q, p->done, &quiet);
+    if (x && !quiet.count) return true;
+    p->rules->made = before;
+    return false;
+}
+
+/* Something failed before: the client may send again what got no whole answer, and ask
+   or undo what is not recorded, which is no request of the recording gone wrong. */
+static const exchange *unplanned(peer *p, const request *q)
+{
+    static const exchange nothing = { .status = 204 };
+    const exchange *x;
+    const conn *last = p->last_conn;
+    bool unfinished = last && (last->taken < last->whole || last->dead);
+    if (unfinished && is_request(p, p->last, q)) return p->last;
+    if (is_request(p, p->next, q)) return p->next;
+    if (!p->fault->hits) return NULL;
+    for (x = p->next; x; x = x->next) /* one was never sent whole */
+        if (is_request(p, x, q)) return x;
+    for (x = p->first; x; x = x->next)
+        if (!strcmp(x->method, q->method) && !strcmp(x->target, q->target)) return NULL;
+    p->step_undone = true;
+    return &nothing;
+}
+
 static void on_request(peer *p, conn *c, const request *q)
 {
-    const exchange *x = p->next;
+    const exchange *x = p->fault ? unplanned(p, q) : p->next;
+    if (!x) x = p->next;
     p->done++;
     if (!x) {
         complain(p->report, "request %u: %s %s is not in the recording", (unsigned)p->done,
@@ -253,11 +304,14 @@ static void on_request(peer *p, conn *c, const request *q)
         c->end = true;
         return;
     }
-    p->next = x->next;
-    check_sleep(p, x);
-    compare_request(p->rules, x, q, p->done, p->report);
-    c->out.len = c->taken = c->released = 0;
-    c->pieces = c->last = NULL;
+    if (!p->fault || !p->fault->hits) check_sleep(p, x);
+    if (x == p->next) compare_request(p->rules, x, q, p->done, p->report);
+    if (x->method && x != p->last) p->next = x->next;
+    if (x->method) {
+        p->last = x;
+        p->last_conn = c;
+    }
+    if (x->method && x->status < 300) p->step_made = true;
     answer(p, c, x, q);
     p->answered_ms = p->now_ms;
 }
@@ -272,9 +326,9 @@ static int not_yet(peer *p)
 
 static bool tired(peer *p)
 {
-    if (++p->calls > MANY_CALLS && !p->stuck) {
+    if (++p->calls > p->limit && !p->stuck) {
         p->stuck = true;
-        complain(p->report, "the client spins: %d calls of the transport", MANY_CALLS);
+        complain(p->report, "the client spins: %lu calls of the transport", p->limit);
     }
     return p->stuck;
 }
@@ -292,6 +346,15 @@ static size_t readable(peer *p, conn *c)
     return c->released - c->taken;
 }
 
+static void peer_close(void *ctx, void *pc)
+{
+    peer *p = ctx;
+    conn *c = pc;
+    if (c->closed) complain(p->report, "transport: close() twice");
+    if (!c->closed && p->open) p->open--;
+    c->closed = true;
+}
+
 static int peer_open(void *ctx, void **pc, const char *host, uint16_t port, bool tls)
 {
     peer *p = ctx;
@@ -302,6 +365,11 @@ static int peer_open(void *ctx, void **pc, const char *host, uint16_t port, bool
     if (tired(p)) {
         *pc = NULL;
         return SBX_E_CONNECT;
+    }
+    if (fault_strikes(p->fault, F_OPEN)) {
+        if (c) peer_close(p, c);
+        *pc = NULL;
+        return p->fault->at % 2 ? SBX_E_CONNECT : SBX_E_DNS;
     }
     if (!c) {
         c = keep(sizeof *c);
@@ -322,7 +390,7 @@ static int peer_open(void *ctx, void **pc, const char *host, uint16_t port, bool
 
 static bool usable(peer *p, conn *c, const char *what)
 {
-    if (c->opened && !c->closed) return true;
+    if (c->opened && !c->closed) return !c->dead;
     complain(p->report, "transport: %s() on a connection that is not open", what);
     return false;
 }
@@ -335,6 +403,11 @@ static int peer_send(void *ctx, void *pc, const void *buf, size_t len, size_t *s
     bool bad = false;
     if (tired(p) || !usable(p, c, "send")) return SBX_E_NETWORK;
     if (!len) complain(p->report, "transport: send() of nothing");
+    p->step_sends++;
+    if (fault_strikes(p->fault, F_SEND)) {
+        c->dead = true;
+        return SBX_E_NETWORK;
+    }
     if (p->way == WOULD_BLOCK && !c->can_write) return not_yet(p);
     c->can_write = false;
     if (c->end && c->taken >= c->out.len) return SBX_E_NETWORK;
@@ -356,6 +429,10 @@ static int peer_recv(void *ctx, void *pc, void *buf, size_t cap, size_t *got)
     if (tired(p) || !usable(p, c, "recv")) return SBX_E_NETWORK;
     if (!cap) complain(p->report, "transport: recv() into nothing");
     n = readable(p, c);
+    if (fault_strikes(p->fault, F_RECV) || (c->reset && c->taken >= c->out.len)) {
+        c->dead = true;
+        return SBX_E_NETWORK;
+    }
     if (!n && !(c->end && c->taken >= c->out.len)) return SBX_E_AGAIN;
     if (p->way == WOULD_BLOCK && !c->can_read) return not_yet(p);
     c->can_read = false;
@@ -368,18 +445,9 @@ static int peer_recv(void *ctx, void *pc, void *buf, size_t cap, size_t *got)
     return SBX_OK;
 }
 
-static void peer_close(void *ctx, void *pc)
-{
-    peer *p = ctx;
-    conn *c = pc;
-    if (c->closed) complain(p->report, "transport: close() twice");
-    if (!c->closed && p->open) p->open--;
-    c->closed = true;
-}
-
 static bool has_input(peer *p, conn *c)
 {
-    return readable(p, c) || (c->end && c->taken >= c->out.len);
+    return readable(p, c) || c->dead || (c->end && c->taken >= c->out.len);
 }
 
 static int peer_wait(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms)
@@ -387,7 +455,8 @@ static int peer_wait(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms)
     peer *p = ctx;
     size_t i;
     bool ready = false;
-    if (tired(p)) return SBX_E_NETWORK;
+    if (tired(p) || fault_strikes(p->fault, F_WAIT)) return SBX_E_NETWORK;
+    if (fault_strikes(p->fault, F_EARLY)) return SBX_OK;
     for (i = 0; i < n; i++) {
         conn *c = waits[i].conn;
         if (c->closed) complain(p->report, "transport: wait() for a closed connection");
@@ -409,13 +478,18 @@ static int peer_wait(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms)
 static uint64_t peer_now(void *ctx)
 {
     peer *p = ctx;
+    uint64_t hour = 0;
     tired(p);
-    return p->now_ms;
+    if (fault_strikes(p->fault, F_AHEAD)) hour = HOUR;
+    if (fault_strikes(p->fault, F_BACK)) hour = (uint64_t)-HOUR;
+    if (hour && p->fault->on && p->fault->hits == 1) p->now_ms += hour; /* for good */
+    return p->now_ms + (hour && !p->fault->on ? hour : 0);
 }
 
 static int64_t peer_unix(void *ctx)
 {
     peer *p = ctx;
+    if (fault_strikes(p->fault, F_UNIX)) return p->fault->at % 2 ? 0 : -1;
     return p->unix_ms + (int64_t)p->now_ms;
 }
 
@@ -423,6 +497,7 @@ static int peer_entropy(void *ctx, void *buf, size_t len)
 {
     peer *p = ctx;
     unsigned char *b = buf;
+    if (fault_strikes(p->fault, F_ENTROPY)) return SBX_E_ENTROPY;
     while (len--) {
         p->random = p->random * 1664525u + 1013904223u;
         *b++ = (unsigned char)(p->random >> 24);
@@ -439,6 +514,7 @@ void peer_start(peer *p, way w, const exchange *first, int64_t unix_ms, rules *k
     p->rules = k;
     p->report = r;
     p->random = 1;
+    p->limit = MANY_CALLS;
 }
 
 sbx_net peer_net(peer *p)
@@ -455,6 +531,25 @@ sbx_net peer_net(peer *p)
     net.ctx = p;
     net.flags = SBX_NET_TLS_INSIDE;
     return net;
+}
+
+void peer_again(peer *p)
+{
+    conn *c;
+    for (c = p->conns; c; c = c->next) {
+        if (c->in.len && !c->closed)
+            complain(p->report, "half a request is left on a connection: %.60s", c->in.p);
+        c->in.len = 0;
+    }
+    p->fault = NULL;
+    p->next = p->first;
+    p->last = NULL;
+    p->last_conn = NULL;
+    p->done = 0;
+    p->rules->made = NULL;
+    p->unix_ms -= (int64_t)(p->now_ms - p->start_ms);
+    p->start_ms = p->answered_ms = p->now_ms;
+    p->calls = 0;
 }
 
 void peer_ready(peer *p)

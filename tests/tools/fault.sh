@@ -1,0 +1,31 @@
+#!/bin/sh
+# fault.sh SEED|all - everything that can fail does: unit scenarios, the recorded cases
+# of every provider, and scenarios on a live sandboxd. Without "all" the latter two are
+# samples chosen by SEED. The last line is the sum.
+set -u
+build=${BUILD:-build}
+seed=$1
+many=${FAULT_MANY:-12000} # of recorded cases, all providers together
+out=$(mktemp "${TMPDIR:-/tmp}/fault.XXXXXX") || exit 1
+trap 'rm -f "$out" "$out.rc"' EXIT
+trap 'exit 1' HUP INT TERM
+rc=0
+run() {
+    { "$@"; echo $? >"$out.rc"; } | tee -a "$out"
+    [ "$(cat "$out.rc")" = 0 ] || rc=1
+}
+
+[ "$seed" = all ] || echo "fault: SEED=$seed repeats these injections"
+for program in "$build"/fault/*_test; do
+    [ -x "$program" ] && run "$program"
+done
+set -- tests/golden/*.calls
+for calls in "$@"; do
+    run "$build/golden" --fault "$seed" --many $((many / $#)) "${calls%.calls}.jsonl" "$calls"
+done
+[ ! -x "$build/fault/live" ] || run sh tests/fault/live.sh "$seed"
+set -- $(awk '/^fault( [a-z0-9_]+)?: [0-9]+ injections, [0-9]+ failed$/ {
+    n += $(NF - 3); f += $(NF - 1) } END { print n + 0, f + 0 }' "$out")
+[ $rc = 0 ] || [ "$2" != 0 ] || set -- "$1" 1 # one that hides its failure
+echo "fault: $1 injections, $2 failed"
+[ $rc = 0 ] && [ "$1" != 0 ] && [ "$2" = 0 ]
