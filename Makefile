@@ -90,6 +90,8 @@ $(BUILD)/unit/%: tests/unit/%.c tests/test.h $(wildcard tests/unit/*.h) $(IMPL) 
 	@mkdir -p $(@D)
 	$(CC) $(TEST_CFLAGS) -o $@ $< $(TLS_LIBS) -lpthread
 
+$(BUILD)/unit/limbo_test: $(BUILD)/tls-verdict # which it runs
+
 $(BUILD)/fault/%: tests/fault/%.c tests/test.h $(wildcard tests/unit/*.h) $(IMPL) $(BUILD)/san
 	@mkdir -p $(@D)
 	$(CC) $(TEST_CFLAGS) -o $@ $<

@@ -395,11 +395,12 @@ typedef struct sbx_net {
 #define SBX_NET_TLS_INSIDE 1u /* open() does TLS itself when asked for it */
 #define SBX_NET_READY 2u /* wait() tells which are ready; else all are tried */
 
-/* Whom to trust. Verification is on, always, and includes the host name. Texts
-   are copied by sbx_open(). What cannot be read or meant is SBX_TLS_BAD_CONFIG at
-   the first https connection. mbedTLS 3.6 with TLS 1.3, and 4.x, keep state for
-   the whole process, set up by psa_crypto_init(): a client calls it, but when
-   several threads have clients, call it yourself before they start. */
+/* Whom to trust. Verification is on, always, and includes the host name, which is
+   looked for among the alternative names, never the CN. Texts are copied by
+   sbx_open(). What cannot be read or meant is SBX_TLS_BAD_CONFIG at the first https
+   connection. mbedTLS 3.6 with TLS 1.3, and 4.x, keep state for the whole process,
+   set up by psa_crypto_init(): a client calls it, but when several threads have
+   clients, call it yourself before they start. */
 typedef struct sbx_tls {
     const char *ca_pem;     /* trusted authorities as PEM text, or */
     const char *ca_file;    /* a file with them (not with SBX_NO_STDLIB); both
@@ -4748,6 +4749,40 @@ static bool sbxi_tls_names_ip(const mbedtls_x509_crt *crt, const unsigned char *
     return false;
 }
 
+/* mbedTLS compared the names. Here one must be left that may count (RFC 9525): not the
+   subject's CN, which it falls back to, and no wildcard right below a top-level domain. */
+static bool sbxi_tls_names_host(const mbedtls_x509_crt *crt, const char *host)
+{
+    const mbedtls_x509_sequence *san;
+    const char *dot = strchr(host, '.');
+    size_t len = strlen(host), i;
+    bool deep = dot && strchr(dot + 1, '.');
+    for (san = &crt->subject_alt_names; san; san = san->next) {
+        const char *name = (const char *)san->buf.p;
+        if ((san->buf.tag & 0x1F) != 2) continue; /* dNSName */
+        for (i = 0; i < len && len == san->buf.len; i++)
+            if (sbxi_lower(name[i]) != sbxi_lower(host[i])) break;
+        if (deep || i == len) return true;
+    }
+    return false;
+}
+
+/* Name constraints are not checked by mbedTLS: it refuses those marked critical and
+   forgets the others. None is forgotten here. */
+static bool sbxi_tls_constrained(const mbedtls_x509_crt *crt)
+{
+    const int seq = MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE;
+    unsigned char *p = crt->v3_ext.p, *end = p + crt->v3_ext.len, *next;
+    size_t n;
+    if (!p || mbedtls_asn1_get_tag(&p, end, &n, seq) != 0) return false;
+    for (; p < end && mbedtls_asn1_get_tag(&p, end, &n, seq) == 0; p = next) {
+        next = p + n;
+        if (mbedtls_asn1_get_tag(&p, end, &n, MBEDTLS_ASN1_OID) == 0 && n == 3
+            && memcmp(p, "\x55\x1D\x1E", 3) == 0) return true;
+    }
+    return false;
+}
+
 static int64_t sbxi_tls_time(const mbedtls_x509_time *t)
 {
     const int16_t part[6] = { (int16_t)t->year, (int16_t)t->mon, (int16_t)t->day,
@@ -4815,9 +4850,11 @@ static int sbxi_tls_judge(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t 
     *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE
                           | MBEDTLS_X509_BADCRL_EXPIRED | MBEDTLS_X509_BADCRL_FUTURE);
     *flags |= sbxi_tls_period(c, crt);
+    if (sbxi_tls_constrained(crt)) *flags |= MBEDTLS_X509_BADCERT_KEY_USAGE;
     if (depth == 0) {
         c->judged = true;
-        if (c->ip_len && !sbxi_tls_names_ip(crt, c->ip, c->ip_len))
+        if (!(c->ip_len ? sbxi_tls_names_ip(crt, c->ip, c->ip_len)
+                        : sbxi_tls_names_host(crt, c->host)))
             *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
         if (!sbxi_tls_pinned(t, crt)) *flags |= SBXI_TLS_BAD_PIN;
     }
@@ -4848,7 +4885,7 @@ static int sbxi_tls_verdict(const sbxi_tls_conn *c, uint32_t flags, sbx_error *e
           "the key of the certificate is none of config.tls.pins: " },
         { ~(uint32_t)(MBEDTLS_X509_BADCERT_CN_MISMATCH | MBEDTLS_X509_BADCERT_EXPIRED
                       | MBEDTLS_X509_BADCERT_FUTURE), SBX_TLS_BAD_CERT,
-          "the certificate is weak or not made for a server: " },
+          "the certificate is weak, not for a server, or its CA is bound to some names: " },
         { MBEDTLS_X509_BADCERT_CN_MISMATCH, SBX_TLS_WRONG_HOST,
           "the certificate does not name this host (check the URL): " },
         { MBEDTLS_X509_BADCERT_EXPIRED, SBX_TLS_EXPIRED,
@@ -5229,6 +5266,8 @@ static int sbxi_tls_configure(sbxi_tls_trust *t, sbx_error *e)
     if (code != 0 && sbxi_tls_no_memory(code)) return SBX_E_NOMEM;
     if (code != 0)
         return sbxi_tls_fail_code(e, SBX_TLS_BAD_CONFIG, "mbedTLS refused its settings", code);
+    /* SHA-256, RSA 2048 and 256-bit curves or better; what 2.28 takes by default is less. */
+    mbedtls_ssl_conf_cert_profile(&t->conf, &mbedtls_x509_crt_profile_next);
     sbxi_tls_tickets(t);
     rc = sbxi_tls_fragment(t, e);
     if (rc == SBX_OK) rc = sbxi_tls_identity(t, e);

@@ -395,11 +395,12 @@ typedef struct sbx_net {
 #define SBX_NET_TLS_INSIDE 1u /* open() does TLS itself when asked for it */
 #define SBX_NET_READY 2u /* wait() tells which are ready; else all are tried */
 
-/* Whom to trust. Verification is on, always, and includes the host name. Texts
-   are copied by sbx_open(). What cannot be read or meant is SBX_TLS_BAD_CONFIG at
-   the first https connection. mbedTLS 3.6 with TLS 1.3, and 4.x, keep state for
-   the whole process, set up by psa_crypto_init(): a client calls it, but when
-   several threads have clients, call it yourself before they start. */
+/* Whom to trust. Verification is on, always, and includes the host name, which is
+   looked for among the alternative names, never the CN. Texts are copied by
+   sbx_open(). What cannot be read or meant is SBX_TLS_BAD_CONFIG at the first https
+   connection. mbedTLS 3.6 with TLS 1.3, and 4.x, keep state for the whole process,
+   set up by psa_crypto_init(): a client calls it, but when several threads have
+   clients, call it yourself before they start. */
 typedef struct sbx_tls {
     const char *ca_pem;     /* trusted authorities as PEM text, or */
     const char *ca_file;    /* a file with them (not with SBX_NO_STDLIB); both

@@ -1,8 +1,9 @@
-/* tls-verdict --ca F [--at UNIX] --host H HOST:PORT
+/* tls-verdict --ca F [--crl F] [--at UNIX] --host H HOST:PORT
 
    Connects with this library's own sockets and TLS and says what it thinks of the
    certificate. H is the name or address to check, HOST:PORT where to connect ([::1]:443
-   for an IPv6 address). --at judges the validity period at that time (seconds).
+   for an IPv6 address). --at judges the validity period at that time (seconds), --crl
+   holds revocation lists.
    Exit status 0: accepted; 1: refused, the check is printed; 2: wrong usage. */
 #define _POSIX_C_SOURCE 200809L
 #define _DEFAULT_SOURCE
@@ -31,7 +32,7 @@ static const char *check_name(sbx_tls_check check)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: tls-verdict --ca FILE [--at UNIX] --host NAME HOST:PORT\n");
+    fprintf(stderr, "usage: tls-verdict --ca FILE [--crl FILE] [--at UNIX] --host NAME HOST:PORT\n");
     return 2;
 }
 
@@ -86,21 +87,18 @@ static int shake(const sbx_net *net, sbxi_tls_trust *trust, void *raw, const cha
     return rc;
 }
 
-static int verdict(const char *ca, const char *name, const char *host, uint16_t port,
+static int verdict(const sbx_tls *options, const char *name, const char *host, uint16_t port,
                    sbx_error *e)
 {
     sbx_alloc alloc = { sbxi_std_resize, NULL };
     sbx_net net;
-    sbx_tls options;
     sbxi_tls_trust *trust;
     void *raw = NULL;
     uint64_t until;
     int rc = sbxi_net_posix_init(&net, &alloc);
     if (rc != SBX_OK) return rc;
     if (at_seconds >= 0) net.unix_ms = fixed_unix_ms;
-    memset(&options, 0, sizeof options);
-    options.ca_file = ca;
-    rc = sbxi_tls_trust_open(&trust, &alloc, &net, &options, NULL, e);
+    rc = sbxi_tls_trust_open(&trust, &alloc, &net, options, NULL, e);
     if (rc != SBX_OK) return rc;
     until = net.now_ms(net.ctx) + CONNECT_MS;
     rc = connect_to(&net, &raw, host, port, until);
@@ -112,23 +110,26 @@ static int verdict(const char *ca, const char *name, const char *host, uint16_t 
 
 int main(int argc, char **argv)
 {
-    const char *ca = NULL, *name = NULL;
+    const char *name = NULL;
+    sbx_tls options;
     char *host;
     uint16_t port;
     sbx_error e;
     int i = 1, rc;
+    memset(&options, 0, sizeof options);
     for (; i + 1 < argc && argv[i][0] == '-'; i += 2) {
         uint64_t v;
-        if (strcmp(argv[i], "--ca") == 0) ca = argv[i + 1];
+        if (strcmp(argv[i], "--ca") == 0) options.ca_file = argv[i + 1];
+        else if (strcmp(argv[i], "--crl") == 0) options.crl_file = argv[i + 1];
         else if (strcmp(argv[i], "--host") == 0) name = argv[i + 1];
         else if (strcmp(argv[i], "--at") == 0
                  && sbxi_parse_u64(sbxi_span_of(argv[i + 1]), INT64_MAX / 1000, &v))
             at_seconds = (int64_t)v;
         else return usage();
     }
-    if (i + 1 != argc || !ca || !name || !split(argv[i], &host, &port)) return usage();
+    if (i + 1 != argc || !options.ca_file || !name || !split(argv[i], &host, &port)) return usage();
     sbxi_error_clear(&e);
-    rc = verdict(ca, name, host, port, &e);
+    rc = verdict(&options, name, host, port, &e);
     if (rc == SBX_OK) {
         printf("accepted\n");
         return 0;
