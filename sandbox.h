@@ -2106,6 +2106,193 @@ static SBXI_MAYBE size_t sbxi_print_time(char *out, int64_t unix_ms)
     return sizeof form - 1;
 }
 
+/* json/wide - looks at JSON text 16 bytes at a time. Pure scanning for json/read:
+   no state, no callbacks; each function takes what it is sure of and leaves the
+   rest to the state machine, which judges. Only where the compiler has 16-byte
+   vectors for a little-endian CPU; elsewhere, and with SBX_NO_SWAR, it is empty. */
+
+#if !defined(SBX_NO_SWAR) && defined(__GNUC__) && __GNUC__ >= 4 \
+    && ((defined(__x86_64__) && defined(__SSE2__)) \
+        || (defined(__aarch64__) && !defined(__AARCH64EB__)))
+#define SBXI_WIDE 1
+#else
+#define SBXI_WIDE 0
+#endif
+
+#if SBXI_WIDE
+typedef uint8_t sbxi_v16 __attribute__((vector_size(16)));
+typedef signed char sbxi_s16 __attribute__((vector_size(16)));
+
+static inline sbxi_v16 sbxi_load16(const char *p)
+{
+    sbxi_v16 v;
+    memcpy(&v, p, 16);
+    return v;
+}
+
+/* Bit i is the high bit of byte i. */
+static inline uint32_t sbxi_mask16(sbxi_v16 v)
+{
+#if defined(__SSE2__)
+    typedef char chars __attribute__((vector_size(16)));
+    return (uint32_t)__builtin_ia32_pmovmskb128((chars)v);
+#else
+    const uint64_t ones = 0x8080808080808080u, gather = 0x0002040810204081u;
+    uint64_t half[2];
+    memcpy(half, &v, 16);
+    return (uint32_t)((half[0] & ones) * gather >> 56 | ((half[1] & ones) * gather >> 56) << 8);
+#endif
+}
+
+#define SBXI_LOWEST(mask) ((unsigned)__builtin_ctzll(mask))
+
+/* Quotes, backslashes, control characters and, as these compare below, all that
+   is not ASCII. */
+static inline uint32_t sbxi_json_stops16(sbxi_v16 v)
+{
+    return sbxi_mask16((sbxi_v16)(((sbxi_s16)v < 0x20) | (v == '"') | (v == '\\')));
+}
+
+/* Passes the plain ASCII of a string. Of p < end it leaves at least one byte. */
+static inline const char *sbxi_json_plain16(const char *p, const char *end)
+{
+    for (; end - p > 16; p += 16) {
+        uint32_t stops = sbxi_json_stops16(sbxi_load16(p));
+        if (stops) return p + SBXI_LOWEST(stops);
+    }
+    return p;
+}
+
+/* Bytes that are no white space. */
+static inline uint32_t sbxi_json_inks16(const char *p)
+{
+    sbxi_v16 v = sbxi_load16(p);
+    return 0xFFFF ^ sbxi_mask16((sbxi_v16)((v == ' ') | (v == '\n') | (v == '\r') | (v == '\t')));
+}
+
+/* Passes white space, leaves at least one byte. */
+static inline const char *sbxi_json_spaces16(const char *p, const char *end)
+{
+    for (; end - p > 16; p += 16) {
+        uint32_t inks = sbxi_json_inks16(p);
+        if (inks) return p + SBXI_LOWEST(inks);
+    }
+    return p;
+}
+
+/* The same between two members, where it is nearly always as long as before: a
+   guess that is only checked need not wait for the count. */
+static inline const char *sbxi_json_indent16(const char *p, const char *end, unsigned *guess)
+{
+    uint32_t inks, last = (uint32_t)1 << *guess;
+    if (end - p <= 16) return p;
+    inks = sbxi_json_inks16(p);
+    if ((inks & (2 * last - 1)) == last) return p + *guess;
+    *guess = inks ? SBXI_LOWEST(inks) : 0;
+    return sbxi_json_spaces16(p, end);
+}
+
+/* Which of 16 bytes are wrong as UTF-8, judged with the 3 before them. */
+static inline uint32_t sbxi_utf8_bad16(const char *p)
+{
+    sbxi_v16 v = sbxi_load16(p), a = sbxi_load16(p - 1);
+    sbxi_v16 needed = (sbxi_v16)((a >= 0xC0) | (sbxi_load16(p - 2) >= 0xE0)
+        | (sbxi_load16(p - 3) >= 0xF0));
+    sbxi_v16 bad = needed ^ (sbxi_v16)((v & 0xC0) == 0x80);
+    bad |= (sbxi_v16)(((v & 0xFE) == 0xC0) | (v >= 0xF5)); /* overlong; nothing begins so */
+    bad |= (sbxi_v16)(((a == 0xE0) & (v < 0xA0)) | ((a == 0xED) & (v > 0x9F))); /* surrogates */
+    bad |= (sbxi_v16)(((a == 0xF0) & (v < 0x90)) | ((a == 0xF4) & (v > 0x8F)));
+    return sbxi_mask16(bad);
+}
+
+/* The end of the last whole character of good UTF-8 that may be cut at p. */
+static const char *sbxi_utf8_whole(const char *p, const char *from)
+{
+    int back;
+    for (back = 1; back <= 3 && p - back >= from; back++) {
+        unsigned char c = (unsigned char)p[-back];
+        if (c >= 0xC0) return c >= (back == 1 ? 0xC0 : back == 2 ? 0xE0 : 0xF0) ? p - back : p;
+        if (c < 0x80) break;
+    }
+    return p;
+}
+
+/* Passes the text of a string, ASCII or not. p is at the beginning of a character,
+   and so is what it returns; the 3 bytes before the first block that is not ASCII
+   are looked at, so that must not be nearer to `begin` than that. */
+static const char *sbxi_json_text16(const char *p, const char *end, const char *begin)
+{
+    const char *whole = p;
+    uint32_t high, before = 0, stops;
+    for (; end - p >= 16; p += 16) {
+        sbxi_v16 v = sbxi_load16(p);
+        high = sbxi_mask16(v);
+        stops = sbxi_json_stops16(v) & ~high;
+        if (high || before >> 13) {
+            if (p - begin < 3) break;
+            /* What stands behind the first stop is not of this string. */
+            if (sbxi_utf8_bad16(p) & (stops ^ (stops - 1))) break;
+        }
+        if (stops) return p + SBXI_LOWEST(stops);
+        before = high;
+    }
+    return sbxi_utf8_whole(p, whole);
+}
+
+/* Length of the number at p, which has 40 bytes; 0: it is longer than 32 or none. */
+static inline unsigned sbxi_json_number32(const char *p)
+{
+    unsigned minus = *p == '-', n, from;
+    uint64_t others;
+    sbxi_v16 a, b;
+    p += minus;
+    a = sbxi_load16(p) - '0';
+    b = sbxi_load16(p + 16) - '0';
+    others = sbxi_mask16((sbxi_v16)(a > 9)) | (uint64_t)sbxi_mask16((sbxi_v16)(b > 9)) << 16
+        | (uint64_t)31 << 32;
+    n = SBXI_LOWEST(others);
+    if (n == 0 || (n > 1 && *p == '0')) return 0;
+    if (p[n] == '.') {
+        from = n + 1;
+        others &= others - 1;
+        n = SBXI_LOWEST(others);
+        if (n == from) return 0;
+    }
+    if ((p[n] | 0x20) == 'e') {
+        from = n + 1;
+        if (p[from] == '+' || p[from] == '-') {
+            from++;
+            others &= others - 1;
+        }
+        others &= others - 1;
+        n = SBXI_LOWEST(others);
+        if (n == from) return 0;
+    }
+    return n < 32 ? n + minus : 0;
+}
+
+/* Value of 4 hex digits, above 0xFFFF if they are not. */
+static uint32_t sbxi_json_hex4(const char *p)
+{
+#define SBXI_X16 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16
+#define SBXI_AF 16, 10, 11, 12, 13, 14, 15, 16, 16, 16, 16, 16, 16, 16, 16, 16
+    static const uint8_t value[128] = {
+        SBXI_X16, SBXI_X16, SBXI_X16,
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 16, 16, 16, 16, 16,
+        SBXI_AF, SBXI_X16, SBXI_AF, SBXI_X16
+    };
+#undef SBXI_X16
+#undef SBXI_AF
+    const unsigned char *u = (const unsigned char *)p;
+    uint32_t a, b, c, d;
+    if ((u[0] | u[1] | u[2] | u[3]) & 0x80) return 0x10000;
+    a = value[u[0]];
+    b = value[u[1]];
+    c = value[u[2]];
+    d = value[u[3]];
+    return (a | b | c | d) & 16 ? 0x10000 : a << 12 | b << 8 | c << 4 | d;
+}
+#endif
 /* json/read - the push tokenizer (public: section 13). Used by the binder and by
    programs.
 
@@ -2123,16 +2310,6 @@ enum {
 };
 
 #define SBXI_J_IS_KEY 0x80u /* in flags_: the string being read is a key */
-
-/* Wide loops read 8 bytes at a time; the first byte must be the lowest one. */
-#if !defined(SBX_NO_SWAR) && defined(__GNUC__) && defined(__BYTE_ORDER__) \
-    && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && SIZE_MAX > 0xFFFFFFFFu
-#define SBXI_WIDE 1
-#define SBXI_ONES 0x0101010101010101u
-#define SBXI_HIGHS 0x8080808080808080u
-#else
-#define SBXI_WIDE 0
-#endif
 
 /* One byte of UTF-8. u: bytes still needed, bounds of the next one. False: not
    UTF-8 (overlong, surrogate, above U+10FFFF, or out of place). */
@@ -2164,104 +2341,6 @@ static size_t sbxi_utf8_put(char out[4], uint32_t code)
     out[0] = (char)(lead[n - 1] | code);
     return n;
 }
-
-#if SBXI_WIDE
-static uint64_t sbxi_load8(const char *p)
-{
-    uint64_t w;
-    memcpy(&w, p, 8);
-    return w;
-}
-
-/* High bit of each byte of w that equals the byte repeated in `all`; exact up
-   to the first such byte, which is all that is asked for. */
-static uint64_t sbxi_equal8(uint64_t w, uint64_t all)
-{
-    w ^= all;
-    return (w - SBXI_ONES) & ~w & SBXI_HIGHS;
-}
-
-/* Passes the plain ASCII of a string. */
-static const char *sbxi_json_plain8(const char *p, const char *end)
-{
-    while (end - p >= 8) {
-        uint64_t w = sbxi_load8(p);
-        uint64_t stop = (w | (w - SBXI_ONES * 0x20)) & SBXI_HIGHS;
-        stop |= sbxi_equal8(w, SBXI_ONES * '"') | sbxi_equal8(w, SBXI_ONES * '\\');
-        if (stop) return p + (__builtin_ctzll(stop) >> 3);
-        p += 8;
-    }
-    return p;
-}
-
-static const char *sbxi_json_digits8(const char *p, const char *end)
-{
-    while (end - p >= 8) {
-        uint64_t w = sbxi_load8(p) ^ (SBXI_ONES * '0');
-        uint64_t stop = (w | (w + SBXI_ONES * (0x80 - 10))) & SBXI_HIGHS;
-        if (stop) return p + (__builtin_ctzll(stop) >> 3);
-        p += 8;
-    }
-    return p;
-}
-
-/* Passes whole characters of 2 to 4 bytes; stops at ASCII, at what is not UTF-8,
-   and near the end, which the state machine judges byte by byte. */
-static const char *sbxi_json_utf8_run(const char *p, const char *end)
-{
-    while (end - p >= 4) {
-        uint32_t w, edge;
-        memcpy(&w, p, 4);
-        if ((w & 0x00C0C0F0u) == 0x008080E0u) {
-            edge = w & 0x200Fu; /* E0 80.. is overlong, ED A0.. a surrogate */
-            if (edge == 0 || edge == 0x200Du) break;
-            p += 3;
-        } else if ((w & 0xC0E0u) == 0x80C0u) {
-            if (!(w & 0x1Eu)) break;
-            p += 2;
-        } else if ((w & 0xC0C0C0F8u) == 0x808080F0u) {
-            edge = w & 0x3007u; /* F0 80.. is overlong, above F4 8F.. is nothing */
-            if (edge == 0 || ((w & 4) && (edge & 0x3003u))) break;
-            p += 4;
-        } else {
-            break;
-        }
-    }
-    return p;
-}
-
-/* Value of 4 hex digits, above 0xFFFF if they are not. */
-static uint32_t sbxi_json_hex4(const char *p)
-{
-#define SBXI_X16 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16
-#define SBXI_AF 16, 10, 11, 12, 13, 14, 15, 16, 16, 16, 16, 16, 16, 16, 16, 16
-    static const uint8_t value[128] = {
-        SBXI_X16, SBXI_X16, SBXI_X16,
-        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 16, 16, 16, 16, 16,
-        SBXI_AF, SBXI_X16, SBXI_AF, SBXI_X16
-    };
-#undef SBXI_X16
-#undef SBXI_AF
-    const unsigned char *u = (const unsigned char *)p;
-    uint32_t a, b, c, d;
-    if ((u[0] | u[1] | u[2] | u[3]) & 0x80) return 0x10000;
-    a = value[u[0]];
-    b = value[u[1]];
-    c = value[u[2]];
-    d = value[u[3]];
-    return (a | b | c | d) & 16 ? 0x10000 : a << 12 | b << 8 | c << 4 | d;
-}
-
-static const char *sbxi_json_spaces8(const char *p, const char *end)
-{
-    while (end - p >= 8) {
-        uint64_t w = sbxi_load8(p) ^ (SBXI_ONES * ' ');
-        if (w) return p + (__builtin_ctzll(w) >> 3);
-        p += 8;
-    }
-    return p;
-}
-#endif
 
 static void sbxi_json_emit(sbx_json_reader *r, unsigned type, const char *text,
     size_t len, unsigned flags)
@@ -2365,7 +2444,8 @@ static unsigned sbxi_json_number(unsigned state, char c)
 }
 
 #if SBXI_WIDE
-#define SBXI_J_PIECE 512
+#define SBXI_J_PIECE 512 /* of a string with escapes, gathered */
+#define SBXI_J_AHEAD 48  /* bytes that must lie ahead of a token */
 
 /* One whole escape at p, which has 12 bytes; NULL: left to the state machine. */
 static const char *sbxi_json_escape_at(const char *p, char **out)
@@ -2411,29 +2491,24 @@ static const char *sbxi_json_unescape(sbx_json_reader *r, const char *p, const c
     bool *done)
 {
     char piece[SBXI_J_PIECE], *out = piece;
-    while (end - p >= 12 && out - piece <= SBXI_J_PIECE - 8) {
-        uint64_t w = sbxi_load8(p);
-        uint64_t stop = (w | (w - SBXI_ONES * 0x20)) & SBXI_HIGHS;
-        const char *next;
-        unsigned plain;
-        stop |= sbxi_equal8(w, SBXI_ONES * '"') | sbxi_equal8(w, SBXI_ONES * '\\');
-        memcpy(out, p, 8);
-        plain = stop ? (unsigned)__builtin_ctzll(stop) >> 3 : 8;
-        out += plain;
-        p += plain;
-        if (plain == 8) continue;
-        if (end - p < 12 || out - piece > SBXI_J_PIECE - 8) break;
+    const char *next, *begin = p;
+    while (end - p >= SBXI_J_AHEAD && out - piece <= SBXI_J_PIECE - 32) {
         if (*p == '"') {
             *done = true;
             p++;
             break;
         }
         if (*p == '\\') {
-            next = sbxi_json_escapes(p, end, &out, piece + SBXI_J_PIECE - 8);
+            next = sbxi_json_escapes(p, end, &out, piece + SBXI_J_PIECE - 32);
         } else {
-            size_t n = (size_t)SBXI_MIN(end - p, SBXI_J_PIECE - (out - piece));
-            next = sbxi_json_utf8_run(p, p + n);
-            memcpy(out, p, (size_t)(next - p));
+            uint32_t stops = sbxi_json_stops16(sbxi_load16(p));
+            memcpy(out, p, 16);
+            next = p + (stops ? SBXI_LOWEST(stops) : 16);
+            if (next == p) {
+                ptrdiff_t room = piece + SBXI_J_PIECE - out;
+                next = sbxi_json_text16(p, p + SBXI_MIN(end - p, room), begin);
+                memcpy(out, p, (size_t)(next - p));
+            }
             out += next - p;
         }
         if (next == p) break;
@@ -2468,6 +2543,123 @@ static unsigned sbxi_json_open(sbx_json_reader *r, unsigned char c)
     return c == '{' ? SBXI_J_FIRST_KEY : SBXI_J_FIRST_VALUE;
 }
 
+#if SBXI_WIDE
+/* The other state machine, for what most text is made of: whole tokens, none of
+   them split, escaped, long or other than ASCII. It hands those out one after the
+   other and leaves anything else, errors above all, to sbx_json_feed(): a token
+   that it does not finish has not happened, except that the beginning of a string
+   is found (*state is then SBXI_J_STRING, *start its first byte). */
+static const char *sbxi_json_quick(sbx_json_reader *r, const char *p, const char *end,
+    unsigned *state, const char **start)
+{
+#define SBXI_J_EMIT(what, from, n) (ev.type = (what), ev.text = (from), ev.len = (size_t)(n), \
+    r->status_ = r->fn_(r->ctx_, &ev))
+#define SBXI_J_SPACES() do { if ((unsigned char)*p <= ' ') p = sbxi_json_spaces16(p, end); \
+    } while (0)
+    bool object = r->depth_ && sbxi_json_in_object(r);
+    sbx_json_event ev;
+    const char *text;
+    unsigned at = *state, n, indent = 0;
+    char c;
+    ev.flags = 0;
+    ev.depth = r->depth_;
+    SBXI_J_SPACES();
+    if (at == SBXI_J_AFTER) goto after;
+    if (at == SBXI_J_COLON) goto colon;
+    if (at == SBXI_J_FIRST_KEY && *p == '}') goto close;
+    if (at == SBXI_J_FIRST_VALUE && *p == ']') goto close;
+    if (at >= SBXI_J_KEY) goto key;
+value:
+    if (end - p < SBXI_J_AHEAD) goto out;
+    c = *p;
+    if (c == '"') {
+        text = p + 1;
+        p = sbxi_json_plain16(text, end);
+        if (*p != '"') {
+            r->flags_ = 0;
+            goto string;
+        }
+        at = SBXI_J_AFTER;
+        SBXI_J_EMIT(SBX_JSON_STRING, text, p - text);
+        p++;
+    } else if (c == '-' || sbxi_is_digit(c)) {
+        n = sbxi_json_number32(p);
+        if (n == 0) goto out;
+        at = SBXI_J_AFTER;
+        SBXI_J_EMIT(SBX_JSON_NUMBER, p, n);
+        p += n;
+    } else if (c == '{' || c == '[') {
+        at = sbxi_json_open(r, (unsigned char)c);
+        p++;
+        if (r->status_) goto out;
+        object = c == '{';
+        ev.depth = r->depth_;
+        SBXI_J_SPACES();
+        if (*p == (object ? '}' : ']')) goto close;
+        if (object) goto key;
+        goto value;
+    } else {
+        n = memcmp(p, "true", 4) == 0 ? 4 : memcmp(p, "null", 4) == 0 ? 4 :
+            memcmp(p, "false", 5) == 0 ? 5 : 0;
+        if (n == 0) goto out;
+        at = SBXI_J_AFTER;
+        SBXI_J_EMIT(c == 't' ? SBX_JSON_TRUE : c == 'f' ? SBX_JSON_FALSE : SBX_JSON_NULL, NULL, 0);
+        p += n;
+    }
+    if (r->status_ || p == end) goto out;
+after:
+    SBXI_J_SPACES();
+    if (ev.depth == 0) goto out;
+    if (*p == ',') {
+        p++;
+        at = object ? SBXI_J_KEY : SBXI_J_VALUE;
+        if (p == end) goto out;
+        if ((unsigned char)*p <= ' ') p = sbxi_json_indent16(p, end, &indent);
+        if (!object) goto value;
+    } else if (*p == (object ? '}' : ']')) {
+        goto close;
+    } else {
+        goto out;
+    }
+key:
+    if (end - p < SBXI_J_AHEAD || *p != '"') goto out;
+    text = p + 1;
+    p = sbxi_json_plain16(text, end);
+    if (*p != '"' || p - text > SBX_JSON_TOKEN) {
+        r->flags_ = SBXI_J_IS_KEY;
+        goto string;
+    }
+    at = SBXI_J_COLON;
+    SBXI_J_EMIT(SBX_JSON_KEY, text, p - text);
+    p++;
+    if (r->status_ || p == end) goto out;
+colon:
+    SBXI_J_SPACES();
+    if (*p != ':') goto out;
+    at = SBXI_J_VALUE;
+    if (++p == end) goto out;
+    if (*p == ' ' && ++p == end) goto out; /* the usual one */
+    SBXI_J_SPACES();
+    goto value;
+close:
+    c = *p++;
+    ev.depth = --r->depth_;
+    at = SBXI_J_AFTER;
+    SBXI_J_EMIT(c == '}' ? SBX_JSON_OBJECT_END : SBX_JSON_ARRAY_END, NULL, 0);
+    object = ev.depth && sbxi_json_in_object(r);
+    if (r->status_ || p == end) goto out;
+    goto after;
+string:
+    at = SBXI_J_STRING;
+    *start = text;
+out:
+    *state = at;
+    return p;
+#undef SBXI_J_EMIT
+#undef SBXI_J_SPACES
+}
+#endif
+
 static const char sbxi_json_words[] = "true\0false\0null";
 
 SBX_API void sbx_json_init(sbx_json_reader *reader, sbx_json_fn fn, void *ctx)
@@ -2493,12 +2685,16 @@ SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
     }
     end = data + len;
     while (p != end && r->status_ == SBX_OK) {
-        unsigned char c = (unsigned char)*p;
+        unsigned char c;
+#if SBXI_WIDE
+        if (state < SBXI_J_STRING && end - p >= SBXI_J_AHEAD) {
+            p = sbxi_json_quick(r, p, end, &state, &start);
+            if (p == end || r->status_ != SBX_OK) break;
+        }
+#endif
+        c = (unsigned char)*p;
         if (state < SBXI_J_STRING && (c == ' ' || c == '\n' || c == '\r' || c == '\t')) {
             p++;
-#if SBXI_WIDE
-            if (c == '\n') p = sbxi_json_spaces8(p, end);
-#endif
             continue;
         }
         switch (state) {
@@ -2569,13 +2765,7 @@ SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
                     break;
                 }
             }
-            for (;;) {
-                const char *before;
-                p = sbxi_json_plain8(p, end);
-                before = p;
-                if (end - p >= 4 && (*p & 0x80)) p = sbxi_json_utf8_run(p, end);
-                if (p == before) break;
-            }
+            p = sbxi_json_text16(p, end, data);
 #endif
             for (; p != end; p++) {
                 c = (unsigned char)*p;
@@ -2588,13 +2778,6 @@ SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
                 sbxi_json_token(r, next ? SBX_JSON_KEY : SBX_JSON_STRING, start,
                     (size_t)(p - start));
                 p++;
-#if SBXI_WIDE
-                /* What nearly always follows, without another round. */
-                if (next && end - p > 2 && *p == ':' && r->status_ == SBX_OK) {
-                    p += 1 + (p[1] == ' ');
-                    state = SBXI_J_VALUE;
-                }
-#endif
             } else if (c == '\\') {
                 if (p != start) {
                     sbxi_json_run(r, state, start, (size_t)(p - start));
@@ -2623,9 +2806,6 @@ SBX_API int sbx_json_feed(sbx_json_reader *reader, const char *data, size_t len,
             }
             r->sub_ = (uint8_t)next;
             p++;
-#if SBXI_WIDE
-            if (next == 2 || next == 4) p = sbxi_json_digits8(p, end);
-#endif
             break;
         case SBXI_J_ESCAPE:
             p++;

@@ -20,6 +20,7 @@
 #include "codec/sha256.c"
 #include "codec/time.c"
 
+#include "json/wide.c"
 #include "json/read.c"
 #include "json/write.c"
 #include "json/bind.c"

@@ -163,6 +163,17 @@ TEST(json_utf8_is_judged_exactly)
                                 printf("  %02x %02x %02x %02x of %d\n", s[1], s[2], s[3], s[4], (int)n);
                             }
                         }
+                        for (step = 3; step < 20; step++) { /* anywhere in a block */
+                            char wide[80];
+                            memset(wide, 'a', sizeof wide);
+                            wide[0] = wide[79] = '"';
+                            memcpy(wide + step, s + 1, n);
+                            if (step & 1) memcpy(wide + step + n, "\xc3\xa9", 2);
+                            if ((read_json(&one, wide, sizeof wide, sizeof wide, 0) == SBX_OK) != good && ++k < 3) {
+                                CHECK(good == !good);
+                                printf("  %02x %02x %02x %02x of %d at %d\n", s[1], s[2], s[3], s[4], (int)n, (int)step);
+                            }
+                        }
                     }
 }
 
@@ -227,6 +238,68 @@ TEST(json_long_rows_of_escapes)
     test_row = NULL;
 }
 
+/* Bytes of a text that is long enough for the wide loops, some of them wrong: whole
+   and byte by byte must say the same. */
+TEST(json_wide_loops_judge_as_the_state_machine)
+{
+    static const char *const values[] = { "\"short\"", "\"a text of more than sixteen bytes, and then more\"",
+        "12", "-0.25", "123456789012345678.5e+12", "1e5", "0", "[]", "{}", "[ 1 , 2 ]", "{\n  \"k\" : 1 }", "true", "false",
+        "null", "\"caf\xc3\xa9 \xe4\xb8\xad\xe6\x96\x87 \xf0\x9f\x98\x80 \xc3\xbc and so on and on\"", "\"\\u00e9 \\n \\ud83d\\ude00 \\\\ plain text behind\"",
+        "\"\xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\"",
+        "11111111111111111111111111111111111111111111111111111111111111111111", "1.2345678901234567890123456789012345" };
+    static const char *const gaps[] = { "", "", " ", "\n", "\n  ", "\n                 ", "\r\n\t", "  \n      " };
+    static const unsigned char wrong[] = { 0, 0x1f, ' ', '"', '\\', ',', ':', '[', ']', '{', '}', '0', '9', '.', 'e', '-', 0x7f,
+        0x80, 0x8f, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc3, 0xe0, 0xe4, 0xed, 0xf0, 0xf4, 0xf5, 0xff };
+    unsigned round, good = 0, bad = 0;
+    for (round = 0; round < 30000; round++) {
+        char json[4096];
+        size_t n = 0;
+        unsigned k;
+        int rc;
+        json[n++] = '{';
+        for (k = 1 + next_random() % 12; k > 0; k--) {
+            const char *gap = gaps[next_random() % SBXI_LEN(gaps)], *colon = next_random() % 3 ? ": " : gap[0] ? " :" : ":";
+            n += (size_t)sprintf(json + n, "%s\"key%.*s\"%s%s%s%s", gap, (int)(next_random() % 70),
+                "the name of a member, which may be longer than what fits the token of it", colon,
+                values[next_random() % SBXI_LEN(values)], gap, k > 1 ? "," : "}");
+        }
+        memset(json + n, ' ', 60); /* room ahead for all of it */
+        n += 60;
+        for (k = next_random() % 3; k > 0; k--) json[next_random() % (n - 50)] = (char)wrong[next_random() % SBXI_LEN(wrong)];
+        rc = read_json(&one, json, n, 100000, 0);
+        if (rc == SBX_OK) good++;
+        else bad++;
+        for (k = 0; k < 3; k++) {
+            bool same = read_json(&two, json, n, k == 0 ? 1 : k == 1 ? 61 : 500, k == 2 ? 3 : 0) == rc
+                && one.at_end == two.at_end && (rc != SBX_OK || strcmp(one.text, two.text) == 0);
+            CHECK(same);
+            if (!same) CHECK_MEM(json, n, "", 0);
+        }
+    }
+    CHECK(good > 5000 && bad > 5000);
+}
+
+/* Pieces that end at every byte of a token, wide blocks at every distance to it. */
+TEST(json_pieces_end_anywhere)
+{
+    static const char format[] = "{\"%.*s\":\"%.*s\",\"list\":[1,22.5,true,{\"in\":\"side\"},\"%.*s\"] ,\n \"x\" :-1e9}";
+    static const char text[] = "nothing but plain text, quite a lot of it, so that blocks follow each other";
+    char json[400];
+    int shift;
+    size_t n, step;
+    for (shift = 0; shift < 34; shift++) {
+        n = (size_t)snprintf(json, sizeof json, format, shift, text, 70 - shift, text, 20 + shift, text);
+        CHECK_INT(read_json(&one, json, n, 1, 0), SBX_OK);
+        for (step = 2; step <= n; step++) {
+            CHECK_INT(read_json(&two, json, n, step, 0), SBX_OK);
+            CHECK_STR(two.text, one.text);
+        }
+        n = (size_t)snprintf(json, sizeof json, "\"%.*s\"", 40 + shift, text);
+        CHECK_INT(read_json(&two, json, n, n, 0), SBX_OK);
+        CHECK_INT(two.len, 44 + shift);
+    }
+}
+
 TEST(json_says_where)
 {
     sbx_json_reader r;
@@ -267,6 +340,7 @@ TEST(json_depth_limit)
         memset(json, '[', d);
         memset(json + d, ']', d);
         CHECK_INT(read_json(&one, json, 2 * d, 7, 0), d > SBX_MAX_JSON_DEPTH ? SBX_E_TOO_LARGE : SBX_OK);
+        CHECK_INT(read_json(&one, json, 2 * d, 2 * d, 0), d > SBX_MAX_JSON_DEPTH ? SBX_E_TOO_LARGE : SBX_OK);
     }
     CHECK(sizeof(sbx_json_reader) <= 140);
 }
