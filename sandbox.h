@@ -101,6 +101,9 @@
                           environment is not read
    SBX_NO_TLS       impl  no mbedTLS: https:// is SBX_E_UNSUPPORTED unless the
                           transport does TLS inside (SBX_NET_TLS_INSIDE)
+   SBX_NO_PROXY     impl  no proxies: config.proxy is SBX_E_UNSUPPORTED, the
+                          environment's are not looked at
+   SBX_NO_REDIRECT  impl  no redirects: config.redirects is SBX_E_UNSUPPORTED
    SBX_NO_SWAR      impl  smaller, slower text scanning (small targets)
    SBX_NO_ERROR_TEXT impl no texts for people: sbx_strerror() and messages of
                           our own are empty, codes and the service's words stay
@@ -447,7 +450,7 @@ typedef struct sbx_tls {
 
 /* The four clocks, in ms; 0: default, SBX_NEVER: none. */
 typedef struct sbx_clocks {
-    int32_t connect_ms;     /* 15,000: name, TCP and TLS of one connection */
+    int32_t connect_ms;     /* 15,000: name, TCP, proxy and TLS of one connection */
     int32_t first_byte_ms;  /* 60,000: from the last byte sent to the reply */
     int32_t idle_ms;        /* 120,000: between two pieces of a transfer */
     int32_t total_ms;       /* 60,000: a whole unary call with its retries;
@@ -476,7 +479,22 @@ typedef struct sbx_config {
     sbx_pairs headers;      /* added to every control plane request */
     const char *user_agent; /* added after "sandbox.h/0.1.0 " */
     sbx_tls tls;
+    /* An HTTP proxy for all connections, http://[user[:password]@]host[:port]
+       (80), user and password percent-encoded; "": none; NULL: https_proxy,
+       HTTPS_PROXY for https, http_proxy for http, then all_proxy, ALL_PROXY.
+       SBX_E_ARG: another kind of proxy, or SBX_NET_TLS_INSIDE. Refusals of the
+       proxy itself are SBX_E_AUTH (407), SBX_E_DENIED or SBX_E_CONNECT. */
+    const char *proxy;
+    const char *no_proxy;   /* hosts reached without it, by commas or spaces: a
+                               name means all below it too, an address only its
+                               text (no CIDR), host:port only that port, "*"
+                               all; "": no exceptions; NULL: no_proxy, NO_PROXY */
     sbx_clocks clocks;
+    int32_t redirects;      /* followed in a row by one request, 0: none. Only to
+                               the same scheme, host and port: credentials never
+                               leave; 301, 302 and 303 only by what reads, 307
+                               and 308 also by other requests, if their sources
+                               rewind. Any other one is SBX_E_PROTOCOL */
     int32_t retries;        /* of one request after the first try; 0: 3,
                                SBX_NEVER: none */
     sbx_alloc alloc;
@@ -1859,10 +1877,22 @@ typedef struct sbxi_url {
     sbxi_span path;         /* as given, without trailing '/'; often empty */
 } sbxi_url;
 
-/* host[:port], without user names: those are how URLs lie about the host. */
+/* Does s end with `end`? ASCII case does not matter. */
+static SBXI_MAYBE bool sbxi_ends_nocase(sbxi_span s, sbxi_span end)
+{
+    while (s.len && end.len
+           && sbxi_lower(s.ptr[s.len - 1]) == sbxi_lower(end.ptr[end.len - 1])) {
+        s.len--;
+        end.len--;
+    }
+    return end.len == 0;
+}
+
+/* host[:port], without user names: those are how URLs lie about the host. The
+   default of out->port is the caller's. */
 static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
 {
-    uint64_t port = out->tls ? 443 : 80;
+    uint64_t port = out->port;
     size_t n = s.len;
     while (n > 0 && sbxi_is_digit(s.ptr[n - 1])) n--;
     if (n > 0 && s.ptr[n - 1] == ':') {
@@ -1882,26 +1912,12 @@ static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
     return true;
 }
 
-/* No query or fragment, no byte that a request line cannot carry. */
-static bool sbxi_url_path(sbxi_span s, sbxi_url *out)
-{
-    size_t i;
-    for (i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        if ((unsigned char)(c - '!') > '~' - '!' || c == '?' || c == '#' || c == '\\')
-            return false;
-    }
-    while (s.len > 0 && s.ptr[s.len - 1] == '/') s.len--;
-    out->path = s;
-    return true;
-}
-
-/* Splits http://host[:port][/path] or https://... */
-static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
+/* http://host[:port] or https://...; all behind it is out->path, which is empty,
+   or a '/' and what is still to be checked. */
+static bool sbxi_url_origin(sbxi_span text, sbxi_url *out)
 {
     static const char scheme[] = "https://";
     const char *at = scheme, *p = text.ptr, *end;
-    sbxi_span path;
     if (!text.len) return false; /* ptr may be NULL then */
     end = p + text.len;
     out->tls = true;
@@ -1910,12 +1926,33 @@ static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
         else if (*at == 's') out->tls = false;
         else return false;
     }
+    out->port = out->tls ? 443 : 80;
     text.ptr = p;
     for (; p < end && *p != '/'; p++) { }
     text.len = (size_t)(p - text.ptr);
-    path.ptr = p;
-    path.len = (size_t)(end - p);
-    return sbxi_url_path(path, out) && sbxi_url_authority(text, out);
+    out->path.ptr = p;
+    out->path.len = (size_t)(end - p);
+    return sbxi_url_authority(text, out);
+}
+
+/* No byte that a request line cannot carry, no fragment; `but` is refused too. */
+static bool sbxi_is_target(sbxi_span s, char but)
+{
+    for (; s.len; s.ptr++, s.len--) {
+        char c = *s.ptr;
+        if ((unsigned char)(c - '!') > '~' - '!' || c == but || c == '#' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
+/* Splits http://host[:port][/path] or https://...; no user, query or fragment. */
+static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
+{
+    sbxi_span *p = &out->path;
+    if (!sbxi_url_origin(text, out) || !sbxi_is_target(*p, '?')) return false;
+    while (p->len && p->ptr[p->len - 1] == '/') p->len--;
+    return true;
 }
 /* codec/sha256 - SHA-256 (FIPS 180-4; public: section 15). Small rather than
    fast: it sees file hashes and signatures, not streams of gigabytes. */
@@ -4723,6 +4760,13 @@ static void sbxi_tls_trust_close(sbxi_tls_trust *t)
     (void)t;
 }
 
+static SBXI_MAYBE void sbxi_tls_bind_to(sbxi_tls_trust *t, const void *data, size_t len)
+{
+    (void)t;
+    (void)data;
+    (void)len;
+}
+
 static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn,
                           const char *host, uint16_t port, sbx_error *error)
 {
@@ -5485,6 +5529,16 @@ static void sbxi_tls_bind(sbxi_tls_trust *t)
     sbx_sha256_end(&s, t->bind);
 }
 
+/* Saved sessions are of use only where this is the same, too. */
+static SBXI_MAYBE void sbxi_tls_bind_to(sbxi_tls_trust *t, const void *data, size_t len)
+{
+    sbx_sha256 s;
+    sbx_sha256_init(&s);
+    sbx_sha256_add(&s, t->bind, sizeof t->bind);
+    sbx_sha256_add(&s, data, len);
+    sbx_sha256_end(&s, t->bind);
+}
+
 static void sbxi_tls_trust_init(sbxi_tls_trust *t, const sbx_tls *options)
 {
     if (options) t->options = *options;
@@ -5918,8 +5972,161 @@ static size_t sbxi_tls_pending(const sbxi_tls_conn *c)
 }
 
 #endif /* SBX_NO_TLS */
+/* proxy - the way through an HTTP proxy: which one there is, whether a host is
+   reached by it, and what it is told. Texts only: the exchange does the talking.
+   Called by client.c to set up, by request.c and the exchange.
+
+   Invariants: a proxy's url is the client's own copy and is taken apart in place,
+   so its secrets lie in one block, which is wiped with the client; a list of
+   exceptions never makes a host go through a proxy that would not without it. */
+
+typedef struct sbxi_proxy {
+    const char *url;        /* NULL: none. Later begins with the decoded user:password */
+    const char *host;       /* in url, NUL-terminated, without brackets */
+    size_t user_len;        /* 0: no user */
+    uint16_t port;
+} sbxi_proxy;
+
+typedef struct sbxi_proxies {
+    sbxi_proxy of[2];       /* for http, for https */
+    const char *none;       /* hosts that are reached without, or NULL */
+} sbxi_proxies;
+
+#ifdef SBX_NO_PROXY
+
+static const sbxi_proxy *sbxi_proxy_for(const sbxi_proxies *all, const sbxi_url *url)
+{
+    (void)all;
+    (void)url;
+    return NULL;
+}
+
+#else
+
+/* Decodes user[:password] to the beginning of the url. A colon in the name cannot
+   be said in Basic authentication, control characters may not be. */
+static bool sbxi_proxy_user(sbxi_proxy *p, char *out, const char *s, const char *end)
+{
+    bool colon = false;
+    char *to = out;
+    while (s < end) {
+        char c = *s++;
+        bool plain = c != '%';
+        if (!plain) {
+            int high = sbxi_hex_value(s[0]), low = high < 0 ? -1 : sbxi_hex_value(s[1]);
+            if (low < 0) return false;
+            c = (char)(high << 4 | low);
+            s += 2;
+        }
+        if (c == ':' && !colon && !plain) return false;
+        if (!sbxi_is_text(c)) return false;
+        colon = colon || c == ':';
+        *to++ = c;
+    }
+    if (!colon) *to++ = ':'; /* at worst over the '@' */
+    p->user_len = (size_t)(to - out);
+    return true;
+}
+
+/* Takes [http://][user[:password]@]host[:port][/] apart. False: it is not that. */
+static bool sbxi_proxy_set(sbxi_proxy *p)
+{
+    char *url = (char *)(uintptr_t)p->url, *from = url, *end, *at; /* our own copy */
+    sbxi_url u;
+    sbxi_span s;
+    if (strncmp(url, "http://", 7) == 0) from += 7;
+    end = from + strcspn(from, "/");
+    if (*end && end[1]) return false; /* another scheme, or a path */
+    *end = 0;
+    at = strrchr(from, '@');
+    if (at && !sbxi_proxy_user(p, url, from, at)) return false;
+    s = sbxi_span_of(at ? at + 1 : from);
+    u.port = 80;
+    if (!sbxi_url_authority(s, &u)) return false;
+    p->port = u.port;
+    p->host = u.host.ptr;
+    url[u.host.ptr - url + (ptrdiff_t)u.host.len] = 0;
+    return true;
+}
+
+/* One entry of the list: "*", a name with all below it, an address; each may have a
+   port, then it is only that one. A leading dot changes nothing. */
+static bool sbxi_proxy_spares(sbxi_span entry, const sbxi_url *url)
+{
+    sbxi_url u;
+    if (sbxi_span_is(entry, "*")) return true;
+    if (*entry.ptr == '.') {
+        entry.ptr++;
+        entry.len--;
+    }
+    u.port = url->port;
+    if (!sbxi_url_authority(entry, &u)) u.host = entry; /* IPv6 without brackets */
+    if (u.port != url->port || !u.host.len || !sbxi_ends_nocase(url->host, u.host)) return false;
+    return url->host.len == u.host.len || url->host.ptr[url->host.len - u.host.len - 1] == '.';
+}
+
+/* The proxy to this URL; NULL: straight there. */
+static const sbxi_proxy *sbxi_proxy_for(const sbxi_proxies *all, const sbxi_url *url)
+{
+    const sbxi_proxy *p = &all->of[url->tls];
+    const char *at = all->none;
+    if (!p->url) return NULL;
+    while (at && *at) {
+        sbxi_span entry = { at, strcspn(at, ", \t") };
+        if (entry.len && sbxi_proxy_spares(entry, url)) return NULL;
+        at += entry.len + (at[entry.len] != 0);
+    }
+    return p;
+}
+
+/* The header line with who we are, if the proxy's URL says it. */
+static void sbxi_proxy_auth(sbxi_buf *b, const sbxi_proxy *p)
+{
+    if (!p->user_len) return;
+    sbxi_buf_text(b, "Proxy-Authorization: Basic ");
+    if (sbxi_buf_reserve(b, SBX_BASE64_LEN(p->user_len)) != SBX_OK) return;
+    b->len += sbx_base64_encode(b->data + b->len, p->url, p->user_len);
+    sbxi_buf_text(b, "\r\n");
+}
+
+/* The request for a tunnel to a host. */
+static void sbxi_proxy_connect(sbxi_buf *b, const sbxi_proxy *p, const char *host, uint16_t port)
+{
+    static const char *const before[] = { "CONNECT ", " HTTP/1.1\r\nHost: " };
+    bool ip6 = strchr(host, ':') != NULL;
+    int i;
+    for (i = 0; i < 2; i++) {
+        sbxi_buf_text(b, before[i]);
+        if (ip6) sbxi_buf_text(b, "[");
+        sbxi_buf_text(b, host);
+        sbxi_buf_text(b, ip6 ? "]:" : ":");
+        sbxi_buf_u64(b, port);
+    }
+    sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION "\r\n");
+    sbxi_proxy_auth(b, p);
+    sbxi_buf_text(b, "\r\n");
+}
+
+/* What it means that the proxy answered with this status instead of a tunnel. */
+static int sbxi_proxy_refused(int http, sbx_error *e)
+{
+    e->http_status = http;
+    if (http == 407)
+        return sbxi_error_set(e, SBX_E_AUTH, SBXI_TEXT("the proxy wants other credentials: "
+            "give http://user:password@host:port as config.proxy or in the environment"));
+    if (http >= 500)
+        return sbxi_error_set(e, SBX_E_CONNECT,
+            SBXI_TEXT("the proxy cannot connect to the host: is its name right, is it up?"));
+    if (http >= 400)
+        return sbxi_error_set(e, SBX_E_DENIED,
+            SBXI_TEXT("the proxy refuses to connect to the host: it must allow it, or no_proxy"));
+    return sbxi_error_set(e, SBX_E_PROTOCOL,
+        SBXI_TEXT("the proxy answered CONNECT with a status that has no meaning there"));
+}
+
+#endif
 /* exchange - one HTTP request and its response over a pooled connection: open,
-   TLS, send, receive, give back. The only code that meets "would block": it
+   proxy, TLS, send, receive, give back. The only code that meets "would block": it
    turns that into `want` and is run again. Called by op/; hands response bytes
    to the sbx_http_events it was given and knows nothing of their meaning.
 
@@ -5933,6 +6140,7 @@ typedef struct sbxi_conn {
     struct sbxi_conn *next;
     void *raw;              /* the transport's */
     sbxi_tls_conn *tls;     /* NULL: clear text, or TLS inside the transport */
+    const sbxi_proxy *proxy; /* on the way, or NULL; one of the link's */
     char *io;               /* SBX_IO_BYTES */
     size_t size;            /* of this struct with the host name */
     uint16_t port;
@@ -5946,6 +6154,9 @@ typedef struct sbxi_link {
     sbx_net net;
     sbx_tls tls;
     const char *env_ca;
+#ifndef SBX_NO_PROXY
+    sbxi_proxies proxies;
+#endif
     sbxi_tls_trust *trust;  /* made at the first https connection */
     sbx_clocks clocks;
     uint32_t tick, ms;      /* the clock's last word, the time it stood for */
@@ -5966,7 +6177,9 @@ typedef struct sbxi_outgoing {
     bool chunked;           /* one part of unknown size */
 } sbxi_outgoing;
 
-enum { SBXI_X_IDLE, SBXI_X_OPEN, SBXI_X_TLS, SBXI_X_SEND, SBXI_X_RECV, SBXI_X_DONE };
+/* TUNNEL: the proxy is asked for a connection. Up to TLS the connect clock runs. */
+enum { SBXI_X_IDLE, SBXI_X_OPEN, SBXI_X_TUNNEL, SBXI_X_TLS, SBXI_X_SEND, SBXI_X_RECV,
+    SBXI_X_DONE };
 
 /* Small members first: they cost the shortest instructions on small CPUs. */
 typedef struct sbxi_exchange {
@@ -5989,6 +6202,9 @@ typedef struct sbxi_exchange {
     size_t rx_pos, rx_len;  /* received, not yet taken */
     int64_t part_left;      /* of the source of a known size that is being sent */
     uint32_t now, since;    /* start of this run, of the clock that runs */
+#ifndef SBX_NO_PROXY
+    const sbx_http_events *events; /* of http, which reads the proxy's answer first */
+#endif
     sbx_http_reader http;
 } sbxi_exchange;
 
@@ -6025,12 +6241,26 @@ static bool sbxi_conn_alive(const sbxi_link *link, sbxi_conn *c)
     return sbxi_conn_recv(link, c, 1, &got, &want) == SBX_E_AGAIN;
 }
 
-static sbxi_conn *sbxi_link_take(sbxi_link *link, const sbxi_url *url)
+/* The proxy to this URL, or NULL. */
+static const sbxi_proxy *sbxi_link_proxy(const sbxi_link *link, const sbxi_url *url)
+{
+#ifdef SBX_NO_PROXY
+    (void)link;
+    return sbxi_proxy_for(NULL, url);
+#else
+    return sbxi_proxy_for(&link->proxies, url);
+#endif
+}
+
+/* A link has one set of credentials, of trust and of proxies, so what is left to
+   tell kept connections apart is where they lead and by which proxy. */
+static sbxi_conn *sbxi_link_take(sbxi_link *link, const sbxi_url *url, const sbxi_proxy *proxy)
 {
     sbxi_conn **at = &link->idle;
     while (*at) {
         sbxi_conn *c = *at;
-        if (c->port != url->port || c->secure != url->tls || !sbxi_span_is(url->host, c->host)) {
+        if (c->port != url->port || c->secure != url->tls || c->proxy != proxy
+            || !sbxi_span_is(url->host, c->host)) {
             at = &c->next;
             continue;
         }
@@ -6057,7 +6287,8 @@ static void sbxi_link_give(sbxi_link *link, sbxi_conn *c)
     }
 }
 
-static sbxi_conn *sbxi_conn_new(const sbxi_link *link, const sbxi_url *url)
+static sbxi_conn *sbxi_conn_new(const sbxi_link *link, const sbxi_url *url,
+                                const sbxi_proxy *proxy)
 {
     size_t size;
     sbxi_conn *c;
@@ -6067,6 +6298,7 @@ static sbxi_conn *sbxi_conn_new(const sbxi_link *link, const sbxi_url *url)
     c->size = size;
     c->port = url->port;
     c->secure = url->tls;
+    c->proxy = proxy;
     memcpy(c->host, url->host.ptr, url->host.len);
     c->io = (char *)sbxi_alloc_get(&link->alloc, SBX_IO_BYTES);
     if (c->io) return c;
@@ -6132,14 +6364,15 @@ static void sbxi_exchange_init(sbxi_exchange *x, sbxi_link *link, const sbxi_out
 static int sbxi_exchange_start(sbxi_exchange *x, const sbxi_url *url, bool fresh)
 {
     sbxi_link *link = x->link;
+    const sbxi_proxy *proxy = sbxi_link_proxy(link, url);
     x->since = sbxi_now(link);
-    if (!fresh) x->conn = sbxi_link_take(link, url);
+    if (!fresh) x->conn = sbxi_link_take(link, url, proxy);
     x->reused = x->conn != NULL;
     x->state = x->reused ? SBXI_X_SEND : SBXI_X_OPEN;
-    if (!x->conn) x->conn = sbxi_conn_new(link, url);
+    if (!x->conn) x->conn = sbxi_conn_new(link, url, proxy);
     if (!x->conn && link->idle) { /* kept connections are a luxury */
         sbxi_link_drop_idle(link);
-        x->conn = sbxi_conn_new(link, url);
+        x->conn = sbxi_conn_new(link, url, proxy);
     }
     return x->conn ? SBX_OK : SBX_E_NOMEM;
 }
@@ -6160,22 +6393,121 @@ static void sbxi_exchange_end(sbxi_exchange *x)
     x->state = SBXI_X_IDLE;
 }
 
+/* The first https connection makes the trust. Sessions that are saved belong to the
+   way they were made on, too: this proxy, these exceptions. */
+static int sbxi_link_trust(sbxi_link *link, sbx_error *e)
+{
+    int rc;
+    if (link->trust) return SBX_OK;
+    rc = sbxi_tls_trust_open(&link->trust, &link->alloc, &link->net, &link->tls, link->env_ca, e);
+#ifndef SBX_NO_PROXY
+    if (rc == SBX_OK && link->proxies.of[1].url) {
+        const sbxi_proxy *p = &link->proxies.of[1];
+        const char *none = link->proxies.none ? link->proxies.none : "";
+        sbxi_tls_bind_to(link->trust, p->url, p->user_len);
+        sbxi_tls_bind_to(link->trust, p->host, strlen(p->host));
+        sbxi_tls_bind_to(link->trust, &p->port, sizeof p->port);
+        sbxi_tls_bind_to(link->trust, none, strlen(none));
+    }
+#endif
+    return rc;
+}
+
+static int sbxi_exchange_secure(sbxi_exchange *x, sbx_error *e)
+{
+    sbxi_conn *c = x->conn;
+    int rc = sbxi_link_trust(x->link, e);
+    if (rc == SBX_OK) rc = sbxi_tls_start(&c->tls, x->link->trust, c->raw, c->host, c->port, e);
+    x->state = SBXI_X_TLS;
+    return rc;
+}
+
+#ifndef SBX_NO_PROXY
+
+/* Asks for a tunnel: the request lies in the connection's buffer, and the reader
+   takes the answer for one to HEAD, as no body may follow it. */
+static int sbxi_exchange_ask(sbxi_exchange *x, sbx_error *e)
+{
+    static const sbx_http_events none = { NULL, NULL, NULL };
+    sbxi_conn *c = x->conn;
+    sbxi_buf b;
+    sbxi_buf_init(&b, &x->link->alloc, SBX_IO_BYTES);
+    b.data = c->io;
+    b.cap = SBX_IO_BYTES; /* so it never grows */
+    sbxi_proxy_connect(&b, c->proxy, c->host, c->port);
+    x->stable = b.data;
+    x->stable_len = b.len;
+    x->events = x->http.events_;
+    x->http.events_ = &none;
+    x->http.flags_ = SBXI_HTTP_TO_HEAD;
+    x->state = SBXI_X_TUNNEL;
+    if (b.status == SBX_OK) return SBX_OK;
+    return sbxi_error_set(e, b.status, SBXI_TEXT("host and credentials of the proxy do not fit "
+                          "SBX_IO_BYTES"));
+}
+
+/* Sends the request, then reads the answer. The clock of the connection runs on:
+   a proxy that answers byte by byte gains nothing. */
+static int sbxi_exchange_tunnel(sbxi_exchange *x, sbx_error *e)
+{
+    sbxi_conn *c = x->conn;
+    sbx_http_reader *r = &x->http;
+    const sbx_net *n = &x->link->net;
+    size_t got = 0, used;
+    int rc;
+    x->want = x->stable_len ? SBX_WANT_WRITE : SBX_WANT_READ;
+    if (x->stable_len) {
+        rc = n->send(n->ctx, c->raw, x->stable, x->stable_len, &got);
+        x->stable += got;
+        x->stable_len -= got;
+        return rc;
+    }
+    rc = sbxi_conn_recv(x->link, c, SBX_IO_BYTES, &got, &x->want);
+    if (rc != SBX_OK) return rc;
+    if (!got)
+        return sbxi_error_set(e, SBX_E_NETWORK,
+            SBXI_TEXT("the proxy closed the connection instead of answering CONNECT"));
+    rc = sbx_http_feed(r, c->io, got, &used);
+    if (rc == SBX_PENDING) return SBX_OK;
+    if (rc == SBX_OK && r->head_.status / 100 != 2) return sbxi_proxy_refused(r->head_.status, e);
+    if (rc == SBX_OK && used < got) rc = SBX_E_PROTOCOL;
+    if (rc != SBX_OK)
+        return sbxi_error_set(e, rc, SBXI_TEXT("what the proxy answers to CONNECT is not HTTP, "
+                              "or more than a head: is it an HTTP proxy?"));
+    sbx_http_init(r, r->line_, r->line_cap_, false, x->events, r->ctx_);
+    return sbxi_exchange_secure(x, e);
+}
+
+#endif
+
 static int sbxi_exchange_open(sbxi_exchange *x, sbx_error *e)
 {
     sbxi_link *link = x->link;
     sbxi_conn *c = x->conn;
     bool inside = (link->net.flags & SBX_NET_TLS_INSIDE) != 0;
-    int rc = link->net.open(link->net.ctx, &c->raw, c->host, c->port, c->secure && inside);
+    const char *host = c->host;
+    uint16_t port = c->port;
+    int rc;
+#ifndef SBX_NO_PROXY
+    if (c->proxy) {
+        host = c->proxy->host;
+        port = c->proxy->port;
+    }
+#endif
+    rc = link->net.open(link->net.ctx, &c->raw, host, port, c->secure && inside);
     if (rc == SBX_E_AGAIN) x->want = SBX_WANT_WRITE;
+#ifndef SBX_NO_PROXY
+    if (c->proxy && (rc == SBX_E_DNS || rc == SBX_E_CONNECT))
+        sbxi_error_set(e, rc, SBXI_TEXT("the proxy (config.proxy, or the environment's) cannot be "
+                       "reached: check its host and port"));
+#endif
     if (rc != SBX_OK) return rc;
     x->state = SBXI_X_SEND;
     if (!c->secure || inside) return SBX_OK;
-    if (!link->trust)
-        rc = sbxi_tls_trust_open(&link->trust, &link->alloc, &link->net, &link->tls,
-                                 link->env_ca, e);
-    if (rc == SBX_OK) rc = sbxi_tls_start(&c->tls, link->trust, c->raw, c->host, c->port, e);
-    x->state = SBXI_X_TLS;
-    return rc;
+#ifndef SBX_NO_PROXY
+    if (c->proxy) return sbxi_exchange_ask(x, e);
+#endif
+    return sbxi_exchange_secure(x, e);
 }
 
 /* ---- sending -------------------------------------------------------------- */
@@ -6397,6 +6729,11 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
         case SBXI_X_OPEN:
             rc = sbxi_exchange_open(x, e);
             break;
+#ifndef SBX_NO_PROXY
+        case SBXI_X_TUNNEL:
+            rc = sbxi_exchange_tunnel(x, e);
+            break;
+#endif
         case SBXI_X_TLS:
             rc = sbxi_tls_handshake(x->conn->tls, &x->want, e);
             if (rc == SBX_OK) x->state = SBXI_X_SEND;
@@ -6717,6 +7054,7 @@ typedef struct sbxi_reply {
     bool json_started;
     uint8_t should_retry;   /* sbx_choice */
     bool more;              /* op->held.token is that of a next page */
+    uint8_t locations;      /* Location headers; the last is in op->block */
     uint8_t raw_len;        /* of an error body, kept in error.message meanwhile */
     sbx_json_reader json;
     sbxi_bind bind;
@@ -6728,6 +7066,7 @@ typedef struct sbxi_reply {
 
 struct sbx_op {
     uint8_t phase, step, tries;
+    uint8_t hops;           /* redirects followed: url is where they led */
     bool released;          /* the user let go of it */
     bool detached;          /* a cancelled create that is followed up */
     bool fresh;             /* the next exchange wants a new connection */
@@ -6848,6 +7187,11 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.crl_file),
     SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.pins),
     SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, link.env_ca),
+#ifndef SBX_NO_PROXY
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, link.proxies.of[0].url),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, link.proxies.of[1].url),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, link.proxies.none),
+#endif
     SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, access_token),
     SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, traffic_token),
     SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, domain),
@@ -7014,6 +7358,69 @@ static int sbxi_provider_by_key(sbx_client *c, sbx_error *e)
 static void sbxi_read_environment(sbx_client *c) { (void)c; }
 #endif
 
+/* ---- proxies -------------------------------------------------------------- */
+
+#ifndef SBX_NO_PROXY
+
+#ifndef SBX_NO_STDLIB
+/* The first of these variables that is set; each name ends with NUL. */
+static const char *sbxi_getenv_of(const char *names)
+{
+    const char *v = NULL;
+    for (; *names && !v; names += strlen(names) + 1) v = sbxi_getenv(names);
+    return v;
+}
+#endif
+
+/* HTTP_PROXY is not read: in a CGI program it is the client's header "Proxy". */
+static void sbxi_choose_proxies(sbx_client *c)
+{
+    sbxi_proxies *p = &c->link.proxies;
+    const sbx_config *g = &c->config;
+    p->of[0].url = p->of[1].url = g->proxy;
+    p->none = g->no_proxy;
+#ifndef SBX_NO_STDLIB
+    if (g->environment == SBX_NO) return;
+    if (!g->proxy) {
+        p->of[0].url = sbxi_getenv_of("http_proxy\0all_proxy\0ALL_PROXY\0");
+        p->of[1].url = sbxi_getenv_of("https_proxy\0HTTPS_PROXY\0all_proxy\0ALL_PROXY\0");
+    }
+    if (!g->no_proxy) p->none = sbxi_getenv_of("no_proxy\0NO_PROXY\0");
+#endif
+}
+
+/* Takes the copies apart. */
+static int sbxi_open_proxies(sbx_client *c, sbx_error *e)
+{
+    sbxi_proxy *p = c->link.proxies.of;
+    int i;
+    for (i = 0; i < 2; i++, p++) {
+        if (p->url && !p->url[0]) p->url = NULL;
+        if (!p->url) continue;
+        if (!sbxi_proxy_set(p))
+            return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("the proxy (config.proxy, or the "
+                "environment's) is not http://[user:password@]host[:port]; "
+                "others, as https:// and socks, are not offered"));
+        if (c->link.net.flags & SBX_NET_TLS_INSIDE)
+            return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("no proxy is possible where the "
+                "transport does TLS itself: set config.proxy to \"\""));
+    }
+    return SBX_OK;
+}
+
+#else
+
+static void sbxi_choose_proxies(sbx_client *c) { (void)c; }
+
+static int sbxi_open_proxies(sbx_client *c, sbx_error *e)
+{
+    const char *proxy = c->config.proxy;
+    return !proxy || !proxy[0] ? SBX_OK : sbxi_error_set(e, SBX_E_UNSUPPORTED,
+        SBXI_TEXT("proxies are compiled out (SBX_NO_PROXY)"));
+}
+
+#endif
+
 static int sbxi_choose_provider(sbx_client *c, sbx_error *e)
 {
     size_t n;
@@ -7131,6 +7538,11 @@ static int sbxi_check_config(sbx_client *c, sbx_error *e)
     const char *const *d = c->provider->dialects;
     size_t i;
     int rc = sbxi_check_texts(c, e);
+#ifdef SBX_NO_REDIRECT
+    if (g->redirects > 0)
+        return sbxi_error_set(e, SBX_E_UNSUPPORTED,
+            SBXI_TEXT("redirects are compiled out (SBX_NO_REDIRECT)"));
+#endif
     for (i = 0; rc == SBX_OK && i < g->headers.count; i++) {
         const sbx_pair *h = g->headers.items ? &g->headers.items[i] : NULL;
         rc = SBX_E_ARG;
@@ -7174,6 +7586,7 @@ static int sbxi_client_fill(sbx_client *c, sbx_error *e)
     int rc = sbxi_choose_provider(c, e);
     if (rc != SBX_OK) return rc;
     sbxi_read_environment(c);
+    sbxi_choose_proxies(c);
     if (!c->config.domain) c->config.domain = c->provider->domain;
     c->debug = c->config.debug == SBX_YES;
     rc = sbxi_check_config(c, e);
@@ -7181,7 +7594,7 @@ static int sbxi_client_fill(sbx_client *c, sbx_error *e)
     if (rc != SBX_OK) return rc;
     c->texts = sbxi_keep(&c->link.alloc, SBXI_KEEP_CLIENT, c, 0);
     c->link.tls = c->config.tls;
-    return c->texts ? SBX_OK : SBX_E_NOMEM;
+    return c->texts ? sbxi_open_proxies(c, e) : SBX_E_NOMEM;
 }
 
 /* Frees what a client holds; nothing runs any more. */
@@ -7259,6 +7672,10 @@ static int sbxi_op_url(sbx_op *op, sbxi_url *url)
 {
     const sbx_provider *p = op->client->provider;
     const char *parts[3], *values[3];
+    if (op->hops) { /* checked when it came */
+        sbxi_span text = { op->url.data, op->url.len };
+        return sbxi_url_origin(text, url) ? op->url.status : SBX_E_PROTOCOL;
+    }
     parts[0] = p->base(op);
     parts[1] = p->prefixes[op->route->prefix];
     parts[2] = op->route->path;
@@ -7317,15 +7734,21 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
     const sbx_client *c = op->client;
     const sbxi_route *r = op->route;
     const char *authority = op->url.data + (url->tls ? 8 : 7); /* behind its scheme */
+    const char *target = url->path.ptr;
+    const sbxi_proxy *proxy = url->tls ? NULL : sbxi_link_proxy(&c->link, url);
+    if (proxy) target = op->url.data; /* who reads it must know where to send it */
     sbxi_buf_texts(b, sbxi_methods[r->method], " ", NULL);
-    sbxi_buf_add(b, url->path.ptr, url->path.len);
-    if (r->fields && r->send != SBXI_SEND_JSON && r->send != SBXI_SEND_ENVELOPE)
+    sbxi_buf_add(b, target, (size_t)(url->path.ptr + url->path.len - target));
+    if (r->fields && !op->hops && r->send != SBXI_SEND_JSON && r->send != SBXI_SEND_ENVELOPE)
         sbxi_op_query(op, r->fields);
     sbxi_buf_text(b, " HTTP/1.1\r\nHost: ");
     sbxi_buf_add(b, authority, (size_t)(url->path.ptr - authority));
     sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
     if (c->config.user_agent) sbxi_buf_texts(b, " ", c->config.user_agent, NULL);
     sbxi_buf_text(b, "\r\nAccept: */*\r\nAccept-Encoding: identity\r\n");
+#ifndef SBX_NO_PROXY
+    if (proxy) sbxi_proxy_auth(b, proxy);
+#endif
     c->provider->headers(op);
     if (r->host == SBXI_HOST_CONTROL) sbxi_buf_add(b, c->extra.data, c->extra.len);
     if (b->status == SBX_E_ARG)
@@ -7749,6 +8172,16 @@ static int sbxi_reply_token(sbx_op *op, const char *token, bool cut)
     return SBX_OK;
 }
 
+#ifndef SBX_NO_REDIRECT
+/* Kept where a result would be, of which a redirect has none. */
+static void sbxi_reply_location(sbx_op *op, sbxi_span value)
+{
+    sbxi_buf_clear(&op->block);
+    sbxi_buf_add(&op->block, value.ptr, value.len);
+    op->reply.locations = op->reply.locations ? 2 : 1;
+}
+#endif
+
 static int sbxi_reply_header(void *ctx, const char *name, const char *value, bool cut)
 {
     sbx_op *op = (sbx_op *)ctx;
@@ -7759,6 +8192,10 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
         r->retry_after_ms = sbxi_retry_after(op, v);
     else if (strcmp(name, "should-retry") == 0)
         r->should_retry = sbxi_span_is_nocase(v, "true") ? SBX_YES : SBX_NO;
+#ifndef SBX_NO_REDIRECT
+    else if (strcmp(name, "location") == 0 && op->x.http.head_.status / 100 == 3 && !cut)
+        sbxi_reply_location(op, v);
+#endif
     else if (page && strcmp(name, page) == 0 && op->x.http.head_.status < 300)
         return sbxi_reply_token(op, value, cut);
     return SBX_OK;
@@ -7907,6 +8344,9 @@ static int sbxi_reply_unhappy(sbx_op *op)
     }
     r->raw_len = 0;
     op->error.message[0] = 0;
+#ifndef SBX_NO_PROXY
+    if (r->http == 407) return sbxi_proxy_refused(r->http, &op->error); /* whatever it says */
+#endif
     return sbxi_op_fault(op, f, r->http);
 }
 
@@ -7998,7 +8438,7 @@ static int sbxi_ask(sbx_op *op, unsigned route, uint8_t next)
 {
     op->route = &op->client->provider->routes[route];
     op->step = next;
-    op->tries = 0;
+    op->tries = op->hops = 0;
     op->fresh = op->mid_stream = false;
     op->phase = SBXI_PHASE_EXCHANGE;
     return SBX_PENDING;
@@ -8030,7 +8470,7 @@ static int sbxi_op_connect(sbx_op *op)
     if (!op->probing) sbxi_error_clear(&op->error);
     rc = sbxi_op_build(op, &url);
     if (rc != SBX_OK) return rc;
-    if (op->tries && op->x.sent && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
+    if ((op->tries || op->hops) && op->x.sent && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
     op->held_len = 0;
     op->started = op->ended = op->asleep = false;
     sbxi_exchange_init(&op->x, &op->client->link, &op->out);
@@ -8086,6 +8526,15 @@ static bool sbxi_may_retry(const sbx_op *op, int rc)
     return class == SBXI_RETRY_SAFE && (r->http == 502 || r->http == 504);
 }
 
+/* Whether what was sent can be sent again. */
+static bool sbxi_op_rewinds(const sbx_op *op)
+{
+    size_t i;
+    for (i = 0; i < op->out.part_count; i++)
+        if (!op->out.parts[i].source.rewind) return false;
+    return true;
+}
+
 /* Arranges another try. False: the failure stands. */
 static bool sbxi_op_retry(sbx_op *op, int rc)
 {
@@ -8095,9 +8544,7 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
     uint32_t now;
     int32_t ms;
     if (stale && !op->mid_stream && !(op->detached && !op->sandbox)) {
-        size_t i;
-        for (i = 0; i < op->out.part_count; i++)
-            if (!op->out.parts[i].source.rewind) return false;
+        if (!sbxi_op_rewinds(op)) return false;
         if (op->tries == 0) op->tries = 1;
         op->fresh = true;
         sbxi_op_disconnect(op);
@@ -8115,6 +8562,74 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
     op->phase = SBXI_PHASE_NAP;
     return true;
 }
+
+/* ---- redirects ------------------------------------------------------------ */
+
+#ifdef SBX_NO_REDIRECT
+
+static bool sbxi_op_is_redirect(const sbx_op *op)
+{
+    (void)op;
+    return false;
+}
+
+static int sbxi_op_redirect(sbx_op *op) { return op->status; }
+
+#else
+
+/* 301, 302, 303, 307, 308, and they are followed. */
+static bool sbxi_op_is_redirect(const sbx_op *op)
+{
+    unsigned n = (unsigned)op->reply.http - 301;
+    return op->client->config.redirects > 0 && n < 8 && 0xC7 >> n & 1;
+}
+
+/* Turns op->url to where the reply points: a path, or a URL of the same origin,
+   whose bytes stay as they are. False: it is neither. */
+static bool sbxi_op_turn(sbx_op *op)
+{
+    sbxi_span now_text = { op->url.data, op->url.len }, to = { op->block.data, op->block.len };
+    sbxi_url now, other;
+    if (!sbxi_url_origin(now_text, &now)) return false;
+    if (!to.len || to.ptr[0] != '/' || (to.len > 1 && to.ptr[1] == '/')) {
+        if (!sbxi_url_origin(to, &other) || other.tls != now.tls || other.port != now.port
+            || other.host.len != now.host.len || !sbxi_ends_nocase(other.host, now.host))
+            return false;
+        to = other.path;
+    }
+    if (!sbxi_is_target(to, '#')) return false;
+    op->url.len = (size_t)(now.path.ptr - op->url.data);
+    return sbxi_buf_add(&op->url, to.len ? to.ptr : "/", to.len ? to.len : 1) == SBX_OK;
+}
+
+/* Goes where the reply points (SBX_PENDING), if that is allowed. Requests keep their
+   method: what is not a GET would have to become one after 301 to 303. */
+static int sbxi_op_redirect(sbx_op *op)
+{
+    bool get = op->route->method == SBXI_GET;
+    const char *why = NULL;
+    op->reply.raw_len = 0;
+    op->error.message[0] = 0;
+    if (op->reply.locations && op->block.status) return op->block.status;
+    if (op->hops >= op->client->config.redirects || op->hops == UINT8_MAX)
+        why = SBXI_TEXT("more redirects than config.redirects: do they go round in a circle?");
+    else if (!get && (op->reply.http < 307 || !sbxi_op_rewinds(op)))
+        why = SBXI_TEXT("a redirect that this request cannot follow: it would lose its body");
+    else if (op->reply.locations != 1)
+        why = SBXI_TEXT("a redirect without one usable Location");
+    else if (!sbxi_op_turn(op))
+        why = SBXI_TEXT("a redirect to another host or scheme, or to what is no http URL or path: "
+            "not followed");
+    else {
+        op->hops++;
+        sbxi_op_disconnect(op);
+        op->phase = SBXI_PHASE_EXCHANGE;
+        return SBX_PENDING;
+    }
+    return sbxi_op_fail(op, SBX_E_PROTOCOL, why);
+}
+
+#endif
 
 /* ---- the end -------------------------------------------------------------- */
 
@@ -8347,7 +8862,12 @@ static void sbxi_op_step(sbx_op *op)
 /* The exchange is over, well or not. */
 static void sbxi_op_answered(sbx_op *op, int rc)
 {
-    if (rc == SBX_OK) rc = sbxi_reply_end(op);
+    if (rc == SBX_OK && !op->probing && sbxi_op_is_redirect(op)) {
+        rc = sbxi_op_redirect(op);
+        if (rc == SBX_PENDING) return;
+    } else if (rc == SBX_OK) {
+        rc = sbxi_reply_end(op);
+    }
     if (rc == SBX_E_NETWORK && op->x.sent) op->cut = true;
     if (rc == SBX_E_BAD_JSON && !op->x.stop)
         rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));

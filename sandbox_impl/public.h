@@ -101,6 +101,9 @@
                           environment is not read
    SBX_NO_TLS       impl  no mbedTLS: https:// is SBX_E_UNSUPPORTED unless the
                           transport does TLS inside (SBX_NET_TLS_INSIDE)
+   SBX_NO_PROXY     impl  no proxies: config.proxy is SBX_E_UNSUPPORTED, the
+                          environment's are not looked at
+   SBX_NO_REDIRECT  impl  no redirects: config.redirects is SBX_E_UNSUPPORTED
    SBX_NO_SWAR      impl  smaller, slower text scanning (small targets)
    SBX_NO_ERROR_TEXT impl no texts for people: sbx_strerror() and messages of
                           our own are empty, codes and the service's words stay
@@ -447,7 +450,7 @@ typedef struct sbx_tls {
 
 /* The four clocks, in ms; 0: default, SBX_NEVER: none. */
 typedef struct sbx_clocks {
-    int32_t connect_ms;     /* 15,000: name, TCP and TLS of one connection */
+    int32_t connect_ms;     /* 15,000: name, TCP, proxy and TLS of one connection */
     int32_t first_byte_ms;  /* 60,000: from the last byte sent to the reply */
     int32_t idle_ms;        /* 120,000: between two pieces of a transfer */
     int32_t total_ms;       /* 60,000: a whole unary call with its retries;
@@ -476,7 +479,22 @@ typedef struct sbx_config {
     sbx_pairs headers;      /* added to every control plane request */
     const char *user_agent; /* added after "sandbox.h/0.1.0 " */
     sbx_tls tls;
+    /* An HTTP proxy for all connections, http://[user[:password]@]host[:port]
+       (80), user and password percent-encoded; "": none; NULL: https_proxy,
+       HTTPS_PROXY for https, http_proxy for http, then all_proxy, ALL_PROXY.
+       SBX_E_ARG: another kind of proxy, or SBX_NET_TLS_INSIDE. Refusals of the
+       proxy itself are SBX_E_AUTH (407), SBX_E_DENIED or SBX_E_CONNECT. */
+    const char *proxy;
+    const char *no_proxy;   /* hosts reached without it, by commas or spaces: a
+                               name means all below it too, an address only its
+                               text (no CIDR), host:port only that port, "*"
+                               all; "": no exceptions; NULL: no_proxy, NO_PROXY */
     sbx_clocks clocks;
+    int32_t redirects;      /* followed in a row by one request, 0: none. Only to
+                               the same scheme, host and port: credentials never
+                               leave; 301, 302 and 303 only by what reads, 307
+                               and 308 also by other requests, if their sources
+                               rewind. Any other one is SBX_E_PROTOCOL */
     int32_t retries;        /* of one request after the first try; 0: 3,
                                SBX_NEVER: none */
     sbx_alloc alloc;

@@ -34,6 +34,7 @@
 #include "net/posix.c"
 #include "net/tls_names.c"
 #include "net/tls.c"
+#include "net/proxy.c"
 #include "net/exchange.c"
 
 #include "op/route.h"

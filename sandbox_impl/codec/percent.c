@@ -107,10 +107,22 @@ typedef struct sbxi_url {
     sbxi_span path;         /* as given, without trailing '/'; often empty */
 } sbxi_url;
 
-/* host[:port], without user names: those are how URLs lie about the host. */
+/* Does s end with `end`? ASCII case does not matter. */
+static SBXI_MAYBE bool sbxi_ends_nocase(sbxi_span s, sbxi_span end)
+{
+    while (s.len && end.len
+           && sbxi_lower(s.ptr[s.len - 1]) == sbxi_lower(end.ptr[end.len - 1])) {
+        s.len--;
+        end.len--;
+    }
+    return end.len == 0;
+}
+
+/* host[:port], without user names: those are how URLs lie about the host. The
+   default of out->port is the caller's. */
 static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
 {
-    uint64_t port = out->tls ? 443 : 80;
+    uint64_t port = out->port;
     size_t n = s.len;
     while (n > 0 && sbxi_is_digit(s.ptr[n - 1])) n--;
     if (n > 0 && s.ptr[n - 1] == ':') {
@@ -130,26 +142,12 @@ static bool sbxi_url_authority(sbxi_span s, sbxi_url *out)
     return true;
 }
 
-/* No query or fragment, no byte that a request line cannot carry. */
-static bool sbxi_url_path(sbxi_span s, sbxi_url *out)
-{
-    size_t i;
-    for (i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        if ((unsigned char)(c - '!') > '~' - '!' || c == '?' || c == '#' || c == '\\')
-            return false;
-    }
-    while (s.len > 0 && s.ptr[s.len - 1] == '/') s.len--;
-    out->path = s;
-    return true;
-}
-
-/* Splits http://host[:port][/path] or https://... */
-static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
+/* http://host[:port] or https://...; all behind it is out->path, which is empty,
+   or a '/' and what is still to be checked. */
+static bool sbxi_url_origin(sbxi_span text, sbxi_url *out)
 {
     static const char scheme[] = "https://";
     const char *at = scheme, *p = text.ptr, *end;
-    sbxi_span path;
     if (!text.len) return false; /* ptr may be NULL then */
     end = p + text.len;
     out->tls = true;
@@ -158,10 +156,31 @@ static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
         else if (*at == 's') out->tls = false;
         else return false;
     }
+    out->port = out->tls ? 443 : 80;
     text.ptr = p;
     for (; p < end && *p != '/'; p++) { }
     text.len = (size_t)(p - text.ptr);
-    path.ptr = p;
-    path.len = (size_t)(end - p);
-    return sbxi_url_path(path, out) && sbxi_url_authority(text, out);
+    out->path.ptr = p;
+    out->path.len = (size_t)(end - p);
+    return sbxi_url_authority(text, out);
+}
+
+/* No byte that a request line cannot carry, no fragment; `but` is refused too. */
+static bool sbxi_is_target(sbxi_span s, char but)
+{
+    for (; s.len; s.ptr++, s.len--) {
+        char c = *s.ptr;
+        if ((unsigned char)(c - '!') > '~' - '!' || c == but || c == '#' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
+/* Splits http://host[:port][/path] or https://...; no user, query or fragment. */
+static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
+{
+    sbxi_span *p = &out->path;
+    if (!sbxi_url_origin(text, out) || !sbxi_is_target(*p, '?')) return false;
+    while (p->len && p->ptr[p->len - 1] == '/') p->len--;
+    return true;
 }

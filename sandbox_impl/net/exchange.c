@@ -1,5 +1,5 @@
 /* exchange - one HTTP request and its response over a pooled connection: open,
-   TLS, send, receive, give back. The only code that meets "would block": it
+   proxy, TLS, send, receive, give back. The only code that meets "would block": it
    turns that into `want` and is run again. Called by op/; hands response bytes
    to the sbx_http_events it was given and knows nothing of their meaning.
 
@@ -13,6 +13,7 @@ typedef struct sbxi_conn {
     struct sbxi_conn *next;
     void *raw;              /* the transport's */
     sbxi_tls_conn *tls;     /* NULL: clear text, or TLS inside the transport */
+    const sbxi_proxy *proxy; /* on the way, or NULL; one of the link's */
     char *io;               /* SBX_IO_BYTES */
     size_t size;            /* of this struct with the host name */
     uint16_t port;
@@ -26,6 +27,9 @@ typedef struct sbxi_link {
     sbx_net net;
     sbx_tls tls;
     const char *env_ca;
+#ifndef SBX_NO_PROXY
+    sbxi_proxies proxies;
+#endif
     sbxi_tls_trust *trust;  /* made at the first https connection */
     sbx_clocks clocks;
     uint32_t tick, ms;      /* the clock's last word, the time it stood for */
@@ -46,7 +50,9 @@ typedef struct sbxi_outgoing {
     bool chunked;           /* one part of unknown size */
 } sbxi_outgoing;
 
-enum { SBXI_X_IDLE, SBXI_X_OPEN, SBXI_X_TLS, SBXI_X_SEND, SBXI_X_RECV, SBXI_X_DONE };
+/* TUNNEL: the proxy is asked for a connection. Up to TLS the connect clock runs. */
+enum { SBXI_X_IDLE, SBXI_X_OPEN, SBXI_X_TUNNEL, SBXI_X_TLS, SBXI_X_SEND, SBXI_X_RECV,
+    SBXI_X_DONE };
 
 /* Small members first: they cost the shortest instructions on small CPUs. */
 typedef struct sbxi_exchange {
@@ -69,6 +75,9 @@ typedef struct sbxi_exchange {
     size_t rx_pos, rx_len;  /* received, not yet taken */
     int64_t part_left;      /* of the source of a known size that is being sent */
     uint32_t now, since;    /* start of this run, of the clock that runs */
+#ifndef SBX_NO_PROXY
+    const sbx_http_events *events; /* of http, which reads the proxy's answer first */
+#endif
     sbx_http_reader http;
 } sbxi_exchange;
 
@@ -105,12 +114,26 @@ static bool sbxi_conn_alive(const sbxi_link *link, sbxi_conn *c)
     return sbxi_conn_recv(link, c, 1, &got, &want) == SBX_E_AGAIN;
 }
 
-static sbxi_conn *sbxi_link_take(sbxi_link *link, const sbxi_url *url)
+/* The proxy to this URL, or NULL. */
+static const sbxi_proxy *sbxi_link_proxy(const sbxi_link *link, const sbxi_url *url)
+{
+#ifdef SBX_NO_PROXY
+    (void)link;
+    return sbxi_proxy_for(NULL, url);
+#else
+    return sbxi_proxy_for(&link->proxies, url);
+#endif
+}
+
+/* A link has one set of credentials, of trust and of proxies, so what is left to
+   tell kept connections apart is where they lead and by which proxy. */
+static sbxi_conn *sbxi_link_take(sbxi_link *link, const sbxi_url *url, const sbxi_proxy *proxy)
 {
     sbxi_conn **at = &link->idle;
     while (*at) {
         sbxi_conn *c = *at;
-        if (c->port != url->port || c->secure != url->tls || !sbxi_span_is(url->host, c->host)) {
+        if (c->port != url->port || c->secure != url->tls || c->proxy != proxy
+            || !sbxi_span_is(url->host, c->host)) {
             at = &c->next;
             continue;
         }
@@ -137,7 +160,8 @@ static void sbxi_link_give(sbxi_link *link, sbxi_conn *c)
     }
 }
 
-static sbxi_conn *sbxi_conn_new(const sbxi_link *link, const sbxi_url *url)
+static sbxi_conn *sbxi_conn_new(const sbxi_link *link, const sbxi_url *url,
+                                const sbxi_proxy *proxy)
 {
     size_t size;
     sbxi_conn *c;
@@ -147,6 +171,7 @@ static sbxi_conn *sbxi_conn_new(const sbxi_link *link, const sbxi_url *url)
     c->size = size;
     c->port = url->port;
     c->secure = url->tls;
+    c->proxy = proxy;
     memcpy(c->host, url->host.ptr, url->host.len);
     c->io = (char *)sbxi_alloc_get(&link->alloc, SBX_IO_BYTES);
     if (c->io) return c;
@@ -212,14 +237,15 @@ static void sbxi_exchange_init(sbxi_exchange *x, sbxi_link *link, const sbxi_out
 static int sbxi_exchange_start(sbxi_exchange *x, const sbxi_url *url, bool fresh)
 {
     sbxi_link *link = x->link;
+    const sbxi_proxy *proxy = sbxi_link_proxy(link, url);
     x->since = sbxi_now(link);
-    if (!fresh) x->conn = sbxi_link_take(link, url);
+    if (!fresh) x->conn = sbxi_link_take(link, url, proxy);
     x->reused = x->conn != NULL;
     x->state = x->reused ? SBXI_X_SEND : SBXI_X_OPEN;
-    if (!x->conn) x->conn = sbxi_conn_new(link, url);
+    if (!x->conn) x->conn = sbxi_conn_new(link, url, proxy);
     if (!x->conn && link->idle) { /* kept connections are a luxury */
         sbxi_link_drop_idle(link);
-        x->conn = sbxi_conn_new(link, url);
+        x->conn = sbxi_conn_new(link, url, proxy);
     }
     return x->conn ? SBX_OK : SBX_E_NOMEM;
 }
@@ -240,22 +266,121 @@ static void sbxi_exchange_end(sbxi_exchange *x)
     x->state = SBXI_X_IDLE;
 }
 
+/* The first https connection makes the trust. Sessions that are saved belong to the
+   way they were made on, too: this proxy, these exceptions. */
+static int sbxi_link_trust(sbxi_link *link, sbx_error *e)
+{
+    int rc;
+    if (link->trust) return SBX_OK;
+    rc = sbxi_tls_trust_open(&link->trust, &link->alloc, &link->net, &link->tls, link->env_ca, e);
+#ifndef SBX_NO_PROXY
+    if (rc == SBX_OK && link->proxies.of[1].url) {
+        const sbxi_proxy *p = &link->proxies.of[1];
+        const char *none = link->proxies.none ? link->proxies.none : "";
+        sbxi_tls_bind_to(link->trust, p->url, p->user_len);
+        sbxi_tls_bind_to(link->trust, p->host, strlen(p->host));
+        sbxi_tls_bind_to(link->trust, &p->port, sizeof p->port);
+        sbxi_tls_bind_to(link->trust, none, strlen(none));
+    }
+#endif
+    return rc;
+}
+
+static int sbxi_exchange_secure(sbxi_exchange *x, sbx_error *e)
+{
+    sbxi_conn *c = x->conn;
+    int rc = sbxi_link_trust(x->link, e);
+    if (rc == SBX_OK) rc = sbxi_tls_start(&c->tls, x->link->trust, c->raw, c->host, c->port, e);
+    x->state = SBXI_X_TLS;
+    return rc;
+}
+
+#ifndef SBX_NO_PROXY
+
+/* Asks for a tunnel: the request lies in the connection's buffer, and the reader
+   takes the answer for one to HEAD, as no body may follow it. */
+static int sbxi_exchange_ask(sbxi_exchange *x, sbx_error *e)
+{
+    static const sbx_http_events none = { NULL, NULL, NULL };
+    sbxi_conn *c = x->conn;
+    sbxi_buf b;
+    sbxi_buf_init(&b, &x->link->alloc, SBX_IO_BYTES);
+    b.data = c->io;
+    b.cap = SBX_IO_BYTES; /* so it never grows */
+    sbxi_proxy_connect(&b, c->proxy, c->host, c->port);
+    x->stable = b.data;
+    x->stable_len = b.len;
+    x->events = x->http.events_;
+    x->http.events_ = &none;
+    x->http.flags_ = SBXI_HTTP_TO_HEAD;
+    x->state = SBXI_X_TUNNEL;
+    if (b.status == SBX_OK) return SBX_OK;
+    return sbxi_error_set(e, b.status, SBXI_TEXT("host and credentials of the proxy do not fit "
+                          "SBX_IO_BYTES"));
+}
+
+/* Sends the request, then reads the answer. The clock of the connection runs on:
+   a proxy that answers byte by byte gains nothing. */
+static int sbxi_exchange_tunnel(sbxi_exchange *x, sbx_error *e)
+{
+    sbxi_conn *c = x->conn;
+    sbx_http_reader *r = &x->http;
+    const sbx_net *n = &x->link->net;
+    size_t got = 0, used;
+    int rc;
+    x->want = x->stable_len ? SBX_WANT_WRITE : SBX_WANT_READ;
+    if (x->stable_len) {
+        rc = n->send(n->ctx, c->raw, x->stable, x->stable_len, &got);
+        x->stable += got;
+        x->stable_len -= got;
+        return rc;
+    }
+    rc = sbxi_conn_recv(x->link, c, SBX_IO_BYTES, &got, &x->want);
+    if (rc != SBX_OK) return rc;
+    if (!got)
+        return sbxi_error_set(e, SBX_E_NETWORK,
+            SBXI_TEXT("the proxy closed the connection instead of answering CONNECT"));
+    rc = sbx_http_feed(r, c->io, got, &used);
+    if (rc == SBX_PENDING) return SBX_OK;
+    if (rc == SBX_OK && r->head_.status / 100 != 2) return sbxi_proxy_refused(r->head_.status, e);
+    if (rc == SBX_OK && used < got) rc = SBX_E_PROTOCOL;
+    if (rc != SBX_OK)
+        return sbxi_error_set(e, rc, SBXI_TEXT("what the proxy answers to CONNECT is not HTTP, "
+                              "or more than a head: is it an HTTP proxy?"));
+    sbx_http_init(r, r->line_, r->line_cap_, false, x->events, r->ctx_);
+    return sbxi_exchange_secure(x, e);
+}
+
+#endif
+
 static int sbxi_exchange_open(sbxi_exchange *x, sbx_error *e)
 {
     sbxi_link *link = x->link;
     sbxi_conn *c = x->conn;
     bool inside = (link->net.flags & SBX_NET_TLS_INSIDE) != 0;
-    int rc = link->net.open(link->net.ctx, &c->raw, c->host, c->port, c->secure && inside);
+    const char *host = c->host;
+    uint16_t port = c->port;
+    int rc;
+#ifndef SBX_NO_PROXY
+    if (c->proxy) {
+        host = c->proxy->host;
+        port = c->proxy->port;
+    }
+#endif
+    rc = link->net.open(link->net.ctx, &c->raw, host, port, c->secure && inside);
     if (rc == SBX_E_AGAIN) x->want = SBX_WANT_WRITE;
+#ifndef SBX_NO_PROXY
+    if (c->proxy && (rc == SBX_E_DNS || rc == SBX_E_CONNECT))
+        sbxi_error_set(e, rc, SBXI_TEXT("the proxy (config.proxy, or the environment's) cannot be "
+                       "reached: check its host and port"));
+#endif
     if (rc != SBX_OK) return rc;
     x->state = SBXI_X_SEND;
     if (!c->secure || inside) return SBX_OK;
-    if (!link->trust)
-        rc = sbxi_tls_trust_open(&link->trust, &link->alloc, &link->net, &link->tls,
-                                 link->env_ca, e);
-    if (rc == SBX_OK) rc = sbxi_tls_start(&c->tls, link->trust, c->raw, c->host, c->port, e);
-    x->state = SBXI_X_TLS;
-    return rc;
+#ifndef SBX_NO_PROXY
+    if (c->proxy) return sbxi_exchange_ask(x, e);
+#endif
+    return sbxi_exchange_secure(x, e);
 }
 
 /* ---- sending -------------------------------------------------------------- */
@@ -477,6 +602,11 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
         case SBXI_X_OPEN:
             rc = sbxi_exchange_open(x, e);
             break;
+#ifndef SBX_NO_PROXY
+        case SBXI_X_TUNNEL:
+            rc = sbxi_exchange_tunnel(x, e);
+            break;
+#endif
         case SBXI_X_TLS:
             rc = sbxi_tls_handshake(x->conn->tls, &x->want, e);
             if (rc == SBX_OK) x->state = SBXI_X_SEND;

@@ -32,6 +32,13 @@ static void sbxi_tls_trust_close(sbxi_tls_trust *t)
     (void)t;
 }
 
+static SBXI_MAYBE void sbxi_tls_bind_to(sbxi_tls_trust *t, const void *data, size_t len)
+{
+    (void)t;
+    (void)data;
+    (void)len;
+}
+
 static int sbxi_tls_start(sbxi_tls_conn **out, sbxi_tls_trust *t, void *net_conn,
                           const char *host, uint16_t port, sbx_error *error)
 {
@@ -791,6 +798,16 @@ static void sbxi_tls_bind(sbxi_tls_trust *t)
     policy[2] = (unsigned char)(o->max_fragment >> 8);
     policy[3] = o->pins != NULL;
     sbx_sha256_add(&s, policy, sizeof policy);
+    sbx_sha256_end(&s, t->bind);
+}
+
+/* Saved sessions are of use only where this is the same, too. */
+static SBXI_MAYBE void sbxi_tls_bind_to(sbxi_tls_trust *t, const void *data, size_t len)
+{
+    sbx_sha256 s;
+    sbx_sha256_init(&s);
+    sbx_sha256_add(&s, t->bind, sizeof t->bind);
+    sbx_sha256_add(&s, data, len);
     sbx_sha256_end(&s, t->bind);
 }
 

@@ -64,6 +64,69 @@ static int sbxi_provider_by_key(sbx_client *c, sbx_error *e)
 static void sbxi_read_environment(sbx_client *c) { (void)c; }
 #endif
 
+/* ---- proxies -------------------------------------------------------------- */
+
+#ifndef SBX_NO_PROXY
+
+#ifndef SBX_NO_STDLIB
+/* The first of these variables that is set; each name ends with NUL. */
+static const char *sbxi_getenv_of(const char *names)
+{
+    const char *v = NULL;
+    for (; *names && !v; names += strlen(names) + 1) v = sbxi_getenv(names);
+    return v;
+}
+#endif
+
+/* HTTP_PROXY is not read: in a CGI program it is the client's header "Proxy". */
+static void sbxi_choose_proxies(sbx_client *c)
+{
+    sbxi_proxies *p = &c->link.proxies;
+    const sbx_config *g = &c->config;
+    p->of[0].url = p->of[1].url = g->proxy;
+    p->none = g->no_proxy;
+#ifndef SBX_NO_STDLIB
+    if (g->environment == SBX_NO) return;
+    if (!g->proxy) {
+        p->of[0].url = sbxi_getenv_of("http_proxy\0all_proxy\0ALL_PROXY\0");
+        p->of[1].url = sbxi_getenv_of("https_proxy\0HTTPS_PROXY\0all_proxy\0ALL_PROXY\0");
+    }
+    if (!g->no_proxy) p->none = sbxi_getenv_of("no_proxy\0NO_PROXY\0");
+#endif
+}
+
+/* Takes the copies apart. */
+static int sbxi_open_proxies(sbx_client *c, sbx_error *e)
+{
+    sbxi_proxy *p = c->link.proxies.of;
+    int i;
+    for (i = 0; i < 2; i++, p++) {
+        if (p->url && !p->url[0]) p->url = NULL;
+        if (!p->url) continue;
+        if (!sbxi_proxy_set(p))
+            return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("the proxy (config.proxy, or the "
+                "environment's) is not http://[user:password@]host[:port]; "
+                "others, as https:// and socks, are not offered"));
+        if (c->link.net.flags & SBX_NET_TLS_INSIDE)
+            return sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("no proxy is possible where the "
+                "transport does TLS itself: set config.proxy to \"\""));
+    }
+    return SBX_OK;
+}
+
+#else
+
+static void sbxi_choose_proxies(sbx_client *c) { (void)c; }
+
+static int sbxi_open_proxies(sbx_client *c, sbx_error *e)
+{
+    const char *proxy = c->config.proxy;
+    return !proxy || !proxy[0] ? SBX_OK : sbxi_error_set(e, SBX_E_UNSUPPORTED,
+        SBXI_TEXT("proxies are compiled out (SBX_NO_PROXY)"));
+}
+
+#endif
+
 static int sbxi_choose_provider(sbx_client *c, sbx_error *e)
 {
     size_t n;
@@ -181,6 +244,11 @@ static int sbxi_check_config(sbx_client *c, sbx_error *e)
     const char *const *d = c->provider->dialects;
     size_t i;
     int rc = sbxi_check_texts(c, e);
+#ifdef SBX_NO_REDIRECT
+    if (g->redirects > 0)
+        return sbxi_error_set(e, SBX_E_UNSUPPORTED,
+            SBXI_TEXT("redirects are compiled out (SBX_NO_REDIRECT)"));
+#endif
     for (i = 0; rc == SBX_OK && i < g->headers.count; i++) {
         const sbx_pair *h = g->headers.items ? &g->headers.items[i] : NULL;
         rc = SBX_E_ARG;
@@ -224,6 +292,7 @@ static int sbxi_client_fill(sbx_client *c, sbx_error *e)
     int rc = sbxi_choose_provider(c, e);
     if (rc != SBX_OK) return rc;
     sbxi_read_environment(c);
+    sbxi_choose_proxies(c);
     if (!c->config.domain) c->config.domain = c->provider->domain;
     c->debug = c->config.debug == SBX_YES;
     rc = sbxi_check_config(c, e);
@@ -231,7 +300,7 @@ static int sbxi_client_fill(sbx_client *c, sbx_error *e)
     if (rc != SBX_OK) return rc;
     c->texts = sbxi_keep(&c->link.alloc, SBXI_KEEP_CLIENT, c, 0);
     c->link.tls = c->config.tls;
-    return c->texts ? SBX_OK : SBX_E_NOMEM;
+    return c->texts ? sbxi_open_proxies(c, e) : SBX_E_NOMEM;
 }
 
 /* Frees what a client holds; nothing runs any more. */

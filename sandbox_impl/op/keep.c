@@ -53,6 +53,11 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.crl_file),
     SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, config.tls.pins),
     SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, link.env_ca),
+#ifndef SBX_NO_PROXY
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, link.proxies.of[0].url),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, link.proxies.of[1].url),
+    SBXI_ROW(SBXI_KEEP_CLIENT, 0, sbx_client, link.proxies.none),
+#endif
     SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, access_token),
     SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, traffic_token),
     SBXI_ROW(SBXI_KEEP_ACCESS, 0, sbx_sandbox_access, domain),

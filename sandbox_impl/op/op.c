@@ -9,7 +9,7 @@ static int sbxi_ask(sbx_op *op, unsigned route, uint8_t next)
 {
     op->route = &op->client->provider->routes[route];
     op->step = next;
-    op->tries = 0;
+    op->tries = op->hops = 0;
     op->fresh = op->mid_stream = false;
     op->phase = SBXI_PHASE_EXCHANGE;
     return SBX_PENDING;
@@ -41,7 +41,7 @@ static int sbxi_op_connect(sbx_op *op)
     if (!op->probing) sbxi_error_clear(&op->error);
     rc = sbxi_op_build(op, &url);
     if (rc != SBX_OK) return rc;
-    if (op->tries && op->x.sent && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
+    if ((op->tries || op->hops) && op->x.sent && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
     op->held_len = 0;
     op->started = op->ended = op->asleep = false;
     sbxi_exchange_init(&op->x, &op->client->link, &op->out);
@@ -97,6 +97,15 @@ static bool sbxi_may_retry(const sbx_op *op, int rc)
     return class == SBXI_RETRY_SAFE && (r->http == 502 || r->http == 504);
 }
 
+/* Whether what was sent can be sent again. */
+static bool sbxi_op_rewinds(const sbx_op *op)
+{
+    size_t i;
+    for (i = 0; i < op->out.part_count; i++)
+        if (!op->out.parts[i].source.rewind) return false;
+    return true;
+}
+
 /* Arranges another try. False: the failure stands. */
 static bool sbxi_op_retry(sbx_op *op, int rc)
 {
@@ -106,9 +115,7 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
     uint32_t now;
     int32_t ms;
     if (stale && !op->mid_stream && !(op->detached && !op->sandbox)) {
-        size_t i;
-        for (i = 0; i < op->out.part_count; i++)
-            if (!op->out.parts[i].source.rewind) return false;
+        if (!sbxi_op_rewinds(op)) return false;
         if (op->tries == 0) op->tries = 1;
         op->fresh = true;
         sbxi_op_disconnect(op);
@@ -126,6 +133,74 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
     op->phase = SBXI_PHASE_NAP;
     return true;
 }
+
+/* ---- redirects ------------------------------------------------------------ */
+
+#ifdef SBX_NO_REDIRECT
+
+static bool sbxi_op_is_redirect(const sbx_op *op)
+{
+    (void)op;
+    return false;
+}
+
+static int sbxi_op_redirect(sbx_op *op) { return op->status; }
+
+#else
+
+/* 301, 302, 303, 307, 308, and they are followed. */
+static bool sbxi_op_is_redirect(const sbx_op *op)
+{
+    unsigned n = (unsigned)op->reply.http - 301;
+    return op->client->config.redirects > 0 && n < 8 && 0xC7 >> n & 1;
+}
+
+/* Turns op->url to where the reply points: a path, or a URL of the same origin,
+   whose bytes stay as they are. False: it is neither. */
+static bool sbxi_op_turn(sbx_op *op)
+{
+    sbxi_span now_text = { op->url.data, op->url.len }, to = { op->block.data, op->block.len };
+    sbxi_url now, other;
+    if (!sbxi_url_origin(now_text, &now)) return false;
+    if (!to.len || to.ptr[0] != '/' || (to.len > 1 && to.ptr[1] == '/')) {
+        if (!sbxi_url_origin(to, &other) || other.tls != now.tls || other.port != now.port
+            || other.host.len != now.host.len || !sbxi_ends_nocase(other.host, now.host))
+            return false;
+        to = other.path;
+    }
+    if (!sbxi_is_target(to, '#')) return false;
+    op->url.len = (size_t)(now.path.ptr - op->url.data);
+    return sbxi_buf_add(&op->url, to.len ? to.ptr : "/", to.len ? to.len : 1) == SBX_OK;
+}
+
+/* Goes where the reply points (SBX_PENDING), if that is allowed. Requests keep their
+   method: what is not a GET would have to become one after 301 to 303. */
+static int sbxi_op_redirect(sbx_op *op)
+{
+    bool get = op->route->method == SBXI_GET;
+    const char *why = NULL;
+    op->reply.raw_len = 0;
+    op->error.message[0] = 0;
+    if (op->reply.locations && op->block.status) return op->block.status;
+    if (op->hops >= op->client->config.redirects || op->hops == UINT8_MAX)
+        why = SBXI_TEXT("more redirects than config.redirects: do they go round in a circle?");
+    else if (!get && (op->reply.http < 307 || !sbxi_op_rewinds(op)))
+        why = SBXI_TEXT("a redirect that this request cannot follow: it would lose its body");
+    else if (op->reply.locations != 1)
+        why = SBXI_TEXT("a redirect without one usable Location");
+    else if (!sbxi_op_turn(op))
+        why = SBXI_TEXT("a redirect to another host or scheme, or to what is no http URL or path: "
+            "not followed");
+    else {
+        op->hops++;
+        sbxi_op_disconnect(op);
+        op->phase = SBXI_PHASE_EXCHANGE;
+        return SBX_PENDING;
+    }
+    return sbxi_op_fail(op, SBX_E_PROTOCOL, why);
+}
+
+#endif
 
 /* ---- the end -------------------------------------------------------------- */
 
@@ -358,7 +433,12 @@ static void sbxi_op_step(sbx_op *op)
 /* The exchange is over, well or not. */
 static void sbxi_op_answered(sbx_op *op, int rc)
 {
-    if (rc == SBX_OK) rc = sbxi_reply_end(op);
+    if (rc == SBX_OK && !op->probing && sbxi_op_is_redirect(op)) {
+        rc = sbxi_op_redirect(op);
+        if (rc == SBX_PENDING) return;
+    } else if (rc == SBX_OK) {
+        rc = sbxi_reply_end(op);
+    }
     if (rc == SBX_E_NETWORK && op->x.sent) op->cut = true;
     if (rc == SBX_E_BAD_JSON && !op->x.stop)
         rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));

@@ -85,6 +85,7 @@ typedef struct sbxi_reply {
     bool json_started;
     uint8_t should_retry;   /* sbx_choice */
     bool more;              /* op->held.token is that of a next page */
+    uint8_t locations;      /* Location headers; the last is in op->block */
     uint8_t raw_len;        /* of an error body, kept in error.message meanwhile */
     sbx_json_reader json;
     sbxi_bind bind;
@@ -96,6 +97,7 @@ typedef struct sbxi_reply {
 
 struct sbx_op {
     uint8_t phase, step, tries;
+    uint8_t hops;           /* redirects followed: url is where they led */
     bool released;          /* the user let go of it */
     bool detached;          /* a cancelled create that is followed up */
     bool fresh;             /* the next exchange wants a new connection */

@@ -201,6 +201,16 @@ static int sbxi_reply_token(sbx_op *op, const char *token, bool cut)
     return SBX_OK;
 }
 
+#ifndef SBX_NO_REDIRECT
+/* Kept where a result would be, of which a redirect has none. */
+static void sbxi_reply_location(sbx_op *op, sbxi_span value)
+{
+    sbxi_buf_clear(&op->block);
+    sbxi_buf_add(&op->block, value.ptr, value.len);
+    op->reply.locations = op->reply.locations ? 2 : 1;
+}
+#endif
+
 static int sbxi_reply_header(void *ctx, const char *name, const char *value, bool cut)
 {
     sbx_op *op = (sbx_op *)ctx;
@@ -211,6 +221,10 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
         r->retry_after_ms = sbxi_retry_after(op, v);
     else if (strcmp(name, "should-retry") == 0)
         r->should_retry = sbxi_span_is_nocase(v, "true") ? SBX_YES : SBX_NO;
+#ifndef SBX_NO_REDIRECT
+    else if (strcmp(name, "location") == 0 && op->x.http.head_.status / 100 == 3 && !cut)
+        sbxi_reply_location(op, v);
+#endif
     else if (page && strcmp(name, page) == 0 && op->x.http.head_.status < 300)
         return sbxi_reply_token(op, value, cut);
     return SBX_OK;
@@ -359,6 +373,9 @@ static int sbxi_reply_unhappy(sbx_op *op)
     }
     r->raw_len = 0;
     op->error.message[0] = 0;
+#ifndef SBX_NO_PROXY
+    if (r->http == 407) return sbxi_proxy_refused(r->http, &op->error); /* whatever it says */
+#endif
     return sbxi_op_fault(op, f, r->http);
 }
 

@@ -9,6 +9,10 @@ static int sbxi_op_url(sbx_op *op, sbxi_url *url)
 {
     const sbx_provider *p = op->client->provider;
     const char *parts[3], *values[3];
+    if (op->hops) { /* checked when it came */
+        sbxi_span text = { op->url.data, op->url.len };
+        return sbxi_url_origin(text, url) ? op->url.status : SBX_E_PROTOCOL;
+    }
     parts[0] = p->base(op);
     parts[1] = p->prefixes[op->route->prefix];
     parts[2] = op->route->path;
@@ -67,15 +71,21 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
     const sbx_client *c = op->client;
     const sbxi_route *r = op->route;
     const char *authority = op->url.data + (url->tls ? 8 : 7); /* behind its scheme */
+    const char *target = url->path.ptr;
+    const sbxi_proxy *proxy = url->tls ? NULL : sbxi_link_proxy(&c->link, url);
+    if (proxy) target = op->url.data; /* who reads it must know where to send it */
     sbxi_buf_texts(b, sbxi_methods[r->method], " ", NULL);
-    sbxi_buf_add(b, url->path.ptr, url->path.len);
-    if (r->fields && r->send != SBXI_SEND_JSON && r->send != SBXI_SEND_ENVELOPE)
+    sbxi_buf_add(b, target, (size_t)(url->path.ptr + url->path.len - target));
+    if (r->fields && !op->hops && r->send != SBXI_SEND_JSON && r->send != SBXI_SEND_ENVELOPE)
         sbxi_op_query(op, r->fields);
     sbxi_buf_text(b, " HTTP/1.1\r\nHost: ");
     sbxi_buf_add(b, authority, (size_t)(url->path.ptr - authority));
     sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
     if (c->config.user_agent) sbxi_buf_texts(b, " ", c->config.user_agent, NULL);
     sbxi_buf_text(b, "\r\nAccept: */*\r\nAccept-Encoding: identity\r\n");
+#ifndef SBX_NO_PROXY
+    if (proxy) sbxi_proxy_auth(b, proxy);
+#endif
     c->provider->headers(op);
     if (r->host == SBXI_HOST_CONTROL) sbxi_buf_add(b, c->extra.data, c->extra.len);
     if (b->status == SBX_E_ARG)

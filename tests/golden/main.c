@@ -178,7 +178,7 @@ static void on_alarm(int sig)
 static void set_environment(const node *env)
 {
     static const char *const prefixes[] = { "E2B_", "LEAP0_", "NULLSPACE_", "SEACLOUD_",
-        "DECLAW_" };
+        "DECLAW_", "http_proxy=", "https_proxy=", "HTTPS_PROXY=", "all_proxy=", "ALL_PROXY=" };
     extern char **environ;
     const node *n;
     size_t i, at = 0;

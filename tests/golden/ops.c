@@ -100,6 +100,9 @@ static const member config_members[] = {
     M(sbx_config, T_CHOICE, debug),
     M(sbx_config, T_PAIRS, headers),
     M(sbx_config, T_TEXT, user_agent),
+    M(sbx_config, T_TEXT, proxy),
+    M(sbx_config, T_TEXT, no_proxy),
+    M(sbx_config, T_I32, redirects),
     M(sbx_config, T_I32, retries), END };
 static const member info_members[] = {
     M(sbx_sandbox_info, T_TEXT, id),

@@ -32,7 +32,8 @@ else
     host_start "$build/demo-host.log" --api-key "$key" || exit 1
     trap 'host_stop $host_pid; exit 1' HUP INT TERM
     echo "sandboxd listens at $host_url (log: $build/demo-host.log)"
-    E2B_API_KEY=$key E2B_API_URL=$host_url E2B_SANDBOX_URL=$host_url "$build/demo"
+    NO_PROXY=* no_proxy=* E2B_API_KEY=$key E2B_API_URL=$host_url E2B_SANDBOX_URL=$host_url \
+        "$build/demo"
     rc=$?
     echo "stopping sandboxd"
     host_stop $host_pid || rc=1

@@ -2063,6 +2063,11 @@ TEST(environment)
     unsetenv("E2B_DOMAIN");
     unsetenv("E2B_SANDBOX_URL");
     unsetenv("E2B_DEBUG");
+    unsetenv("http_proxy"); /* this transport does TLS, so it takes no proxy */
+    unsetenv("https_proxy");
+    unsetenv("HTTPS_PROXY");
+    unsetenv("all_proxy");
+    unsetenv("ALL_PROXY");
     CHECK_INT(sbx_open(&c, &r.g), SBX_E_NO_PROVIDER);
     CHECK(!c);
     setenv("E2B_API_KEY", "", 1);
