@@ -943,7 +943,8 @@ typedef struct sbx_file_write { const char *path; sbx_source from; } sbx_file_wr
 typedef int (*sbx_file_each)(void *ctx, const sbx_file_info *info);
 
 /* Several files in one request. each (may be NULL) gets what was written. With
-   count 0 nothing is sent. Every source needs a known size (E2B). */
+   count 0 nothing is sent. Every source needs a known size, and no path a quote or
+   control character, which that request cannot say: SBX_E_ARG (E2B). */
 SBX_API int sbx_files_write_many(sbx_sandbox *sandbox,
     const sbx_file_write *files, size_t count, const sbx_files_options *options,
     sbx_file_each each, void *ctx, const sbx_call *call);
@@ -3924,6 +3925,13 @@ static sbxi_span sbxi_multipart_type(const char *filename)
 }
 
 #endif
+
+/* Whether a file name arrives as it is: what is replaced below is not put back. */
+static SBXI_MAYBE bool sbxi_multipart_says(const char *name)
+{
+    while ((unsigned char)*name >= 0x20 && *name != '"') name++;
+    return !*name;
+}
 
 /* `; key="value"`; value stays UTF-8, what would end or split it is replaced. */
 static void sbxi_multipart_param(sbxi_buf *b, const char *key, const char *value)
@@ -7825,6 +7833,9 @@ static int sbxi_op_parts(sbx_op *op, const char *boundary)
         if (boundary && f->from.size < 0)
             return sbxi_op_fail(op, SBX_E_ARG,
                 SBXI_TEXT("this host needs the size of every source"));
+        if (n > 1 && !sbxi_multipart_says(f->path))
+            return sbxi_op_fail(op, SBX_E_ARG,
+                SBXI_TEXT("a quote or control character in a path: write that file alone"));
         if (boundary) sbxi_multipart_part(b, boundary, i == 0, "file", f->path);
         parts[i].text_end = b->len;
     }

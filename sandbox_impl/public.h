@@ -943,7 +943,8 @@ typedef struct sbx_file_write { const char *path; sbx_source from; } sbx_file_wr
 typedef int (*sbx_file_each)(void *ctx, const sbx_file_info *info);
 
 /* Several files in one request. each (may be NULL) gets what was written. With
-   count 0 nothing is sent. Every source needs a known size (E2B). */
+   count 0 nothing is sent. Every source needs a known size, and no path a quote or
+   control character, which that request cannot say: SBX_E_ARG (E2B). */
 SBX_API int sbx_files_write_many(sbx_sandbox *sandbox,
     const sbx_file_write *files, size_t count, const sbx_files_options *options,
     sbx_file_each each, void *ctx, const sbx_call *call);

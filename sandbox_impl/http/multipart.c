@@ -87,6 +87,13 @@ static sbxi_span sbxi_multipart_type(const char *filename)
 
 #endif
 
+/* Whether a file name arrives as it is: what is replaced below is not put back. */
+static SBXI_MAYBE bool sbxi_multipart_says(const char *name)
+{
+    while ((unsigned char)*name >= 0x20 && *name != '"') name++;
+    return !*name;
+}
+
 /* `; key="value"`; value stays UTF-8, what would end or split it is replaced. */
 static void sbxi_multipart_param(sbxi_buf *b, const char *key, const char *value)
 {

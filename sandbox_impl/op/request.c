@@ -162,6 +162,9 @@ static int sbxi_op_parts(sbx_op *op, const char *boundary)
         if (boundary && f->from.size < 0)
             return sbxi_op_fail(op, SBX_E_ARG,
                 SBXI_TEXT("this host needs the size of every source"));
+        if (n > 1 && !sbxi_multipart_says(f->path))
+            return sbxi_op_fail(op, SBX_E_ARG,
+                SBXI_TEXT("a quote or control character in a path: write that file alone"));
         if (boundary) sbxi_multipart_part(b, boundary, i == 0, "file", f->path);
         parts[i].text_end = b->len;
     }
