@@ -9269,13 +9269,14 @@ SBX_API void sbx_op_release(sbx_op *op)
 /* Cancelled creates get a little time to be undone. */
 static void sbxi_follow_up(sbx_client *c)
 {
-    uint32_t since = sbxi_now(&c->link);
+    uint32_t since = sbxi_now(&c->link), left = SBXI_PROBE_MS;
     sbx_op *op = c->ops;
-    while (op && c->link.net.wait && sbxi_left(since, SBXI_PROBE_MS, sbxi_now(&c->link))) {
+    while (op && c->link.net.wait && left) {
         for (op = c->ops; op && !(op->detached && op->phase != SBXI_PHASE_END); op = op->next) {}
         if (!op) break;
-        if (sbxi_wait(c, SBXI_PROBE_MS) != SBX_OK) break;
+        if (sbxi_wait(c, left) != SBX_OK) break;
         sbxi_run_all(c);
+        left = sbxi_left(since, SBXI_PROBE_MS, sbxi_now(&c->link));
     }
 }
 

@@ -366,6 +366,9 @@ TEST(sleeping_source_costs_nothing)
                 else CHECK_INT(sbx_poll(r.c, 1000, NULL), SBX_OK);
             }
             CHECK_INT(transport_calls(r.p), before);
+            CHECK_INT(sbx_poll(r.c, 0, NULL), SBX_OK); /* looks, as nobody told it not to */
+            CHECK_INT(transport_calls(r.p), before + 1);
+            CHECK_INT(sbx_op_status(op), SBX_PENDING);
             CHECK_INT(w.calls, asked);
             for (i = 0; i < 100 && sbx_op_status(op) == SBX_PENDING; i++) {
                 sbx_op_wake(op);
@@ -393,6 +396,8 @@ TEST(early_reply_while_the_source_sleeps)
             SBX_E_UNREACHABLE, true },
         { "reset", { T_FILES, 0, .early = true, .early_body = 3, .reset = true },
             SBX_E_UNREACHABLE, false },
+        { "half an answer", { T_FILES, 0, .raw = "HTTP/1.1 413 No\r\nContent-Length: 9\r\n\r\n{",
+            .early = true, .early_body = 3 }, SBX_E_TIMEOUT, false },
     };
     size_t i;
     int loop;
@@ -421,6 +426,7 @@ TEST(early_reply_while_the_source_sleeps)
             }
             CHECK_INT(sbx_op_status(op), rows[i].want);
             CHECK_INT(w.pos, 5);
+            if (rows[i].want == SBX_E_TIMEOUT) CHECK_INT(r.e.clock, SBX_CLOCK_IDLE);
             sbx_op_release(op);
             rig_end(&r);
         }
@@ -757,5 +763,250 @@ TEST(end_at_every_step)
                 }
                 CHECK(steps > 20 && steps < 3000);
             }
+    test_row = NULL;
+}
+
+/* ---- a cancelled create is followed up -------------------------------------------------- */
+
+typedef struct follow {
+    const char *name;
+    turn create, kill;
+    int64_t at;             /* when the follow-up is over, ms after the cancel; */
+    int64_t close_ms;       /* and how long sbx_close() takes for it */
+    unsigned kills;         /* requests */
+    bool kill_used;
+} follow;
+
+/* Cancelled 10 ms after it was sent, total clock 20 s: the reply is read until then,
+   the sandbox killed, nothing said twice. */
+TEST(cancelled_create_is_followed_up)
+{
+    static const char broken[] = "HTTP/1.1 201 OK\r\nContent-Length: 50\r\n\r\n{\"sandboxID\":\"n";
+    static const follow rows[] = {
+        { "late", { .status = 201, .body = CREATED, .delay_ms = 8010 }, { .status = 204 }, 8000,
+            5000, 1, true },
+        { "soon", { .status = 201, .body = CREATED, .delay_ms = 20 }, { .status = 204 }, 10, 10, 1,
+            true },
+        { "later than its deadline", { .status = 201, .body = CREATED, .delay_ms = 30000 },
+            { .used = 1 }, 19990, 5000, 0, false },
+        { "never", { 0 }, { .used = 1 }, 19990, 5000, 0, false },
+        { "cut short", { .raw = broken, .shut = true, .delay_ms = 20 }, { .used = 1 }, 10, 10, 0,
+            false },
+        { "stalls in its middle", { .raw = broken, .delay_ms = 20 }, { .used = 1 }, 19990, 5000,
+            0, false },
+        { "refused", { .status = 400, .body = "{}", .delay_ms = 20 }, { .used = 1 }, 10, 10, 0,
+            false },
+        { "not JSON", { .status = 201, .body = "<html>", .delay_ms = 20 }, { .used = 1 }, 10, 10,
+            0, false },
+        { "cannot be undone", { .status = 201, .body = CREATED, .delay_ms = 20 },
+            { .status = 500, .body = "{}" }, 10, 10, 1, true },
+        { "undoing is not answered", { .status = 201, .body = CREATED, .delay_ms = 20 },
+            { 0 }, 19990, 5000, 1, true },
+    };
+    size_t i;
+    int close, again;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (close = 0; close < 2; close++)
+            for (again = 0; again < 2; again++) {
+                turn turns[2];
+                rig r;
+                sbx_op *op;
+                sbx_sandbox *made;
+                sbx_call call;
+                uint64_t start;
+                size_t running = 1, n;
+                unsigned deletes;
+                test_row = rows[i].name;
+                turns[0] = rows[i].create;
+                turns[1] = rows[i].kill;
+                turns[0].expect = "POST /v2/sandboxes ";
+                turns[1].expect = "DELETE /sandboxes/new1 ";
+                if (close) turns[1].used = 1; /* perhaps there is not the time for it */
+                BEGIN(&r, turns);
+                if (close && rows[i].kill_used) turns[1].used = 0;
+                call = polled(&r, &op);
+                call.timeout_ms = 20000;
+                CHECK_INT(sbx_sandbox_create(r.c, NULL, &made, &call), SBX_PENDING);
+                sbx_poll(r.c, 1, NULL);
+                r.p->now += 9;
+                sbx_op_cancel(op);
+                CHECK_INT(sbx_op_status(op), SBX_E_CANCELLED);
+                CHECK_INT(r.e.status, SBX_E_CANCELLED);
+                CHECK_INT(r.e.may_exist, SBX_YES);
+                memset(&r.e, 0x77, sizeof r.e); /* not written to any more */
+                if (again) sbx_op_cancel(op);
+                if (again) sbx_op_release(op);
+                start = r.p->now;
+                if (close) {
+                    if (!again) sbx_op_release(op);
+                    sbx_sandbox_release(r.s);
+                    r.s = NULL;
+                    CHECK_INT(sbx_close(r.c), SBX_OK);
+                    r.c = NULL;
+                    CHECK_INT(r.p->now - start, rows[i].close_ms);
+                } else {
+                    for (n = 0; n < 1000 && running; n++) sbx_poll(r.c, 60000, &running);
+                    CHECK_INT(running, 0);
+                    CHECK_INT(r.p->now - start, rows[i].at);
+                    if (!again) CHECK_INT(sbx_op_status(op), SBX_E_CANCELLED);
+                    if (!again) sbx_op_release(op);
+                }
+                CHECK(!made);
+                CHECK_INT(r.e.status, 0x77777777);
+                deletes = requests_of(r.p, "DELETE ");
+                CHECK_INT(deletes, close && rows[i].at > 5000 && rows[i].kills && i == 0 ? 0
+                    : rows[i].kills);
+                turns[1].used = 1;
+                rig_end(&r);
+            }
+    test_row = NULL;
+}
+
+/* Without wait() nothing can be followed up at the close; it still ends at once. */
+TEST(close_without_wait)
+{
+    turn turns[] = { { "POST /v2/sandboxes ", 201, 0, CREATED, .delay_ms = 500 } };
+    rig r;
+    sbx_op *op;
+    sbx_sandbox *made;
+    sbx_call call;
+    rig_start(&r);
+    peer_script(r.p, turns, 1);
+    r.g.net.wait = NULL;
+    rig_open(&r);
+    call = polled(&r, &op);
+    CHECK_INT(sbx_sandbox_create(r.c, NULL, &made, &call), SBX_PENDING);
+    sbx_poll(r.c, 0, NULL);
+    sbx_poll(r.c, 0, NULL);
+    CHECK_INT(r.p->requests, 1);
+    sbx_sandbox_release(r.s);
+    r.s = NULL;
+    CHECK_INT(sbx_close(r.c), SBX_OK);
+    r.c = NULL;
+    CHECK_INT(r.e.may_exist, SBX_YES); /* the caller hears of it */
+    rig_end(&r);
+}
+
+/* ---- many at once ------------------------------------------------------------------------ */
+
+/* Whose fate it is to be cancelled or released somewhere on its way. */
+enum { FATE_CANCEL, FATE_RELEASE, FATE_LIVE };
+
+typedef struct crowd {
+    kinds k;
+    slot s[24];
+    int fate[24];
+    unsigned count, started, random;
+    const char *alone[K_COUNT];
+} crowd;
+
+static unsigned crowd_random(crowd *c, unsigned n)
+{
+    c->random = c->random * 1664525u + 1013904223u;
+    return (c->random >> 8) % n;
+}
+
+static void crowd_turn(crowd *c)
+{
+    sbx_client *client = c->k.r.c;
+    unsigned i = crowd_random(c, c->count);
+    size_t running;
+    slot *s = &c->s[i];
+    switch (crowd_random(c, 6)) {
+    case 0: CHECK_INT(sbx_poll(client, 0, NULL), SBX_OK); break;
+    case 1: CHECK_INT(sbx_poll(client, 3, NULL), SBX_OK); break;
+    case 2: own_turn_for(&c->k.r, true, 20, &running); break;
+    case 3: own_turn_for(&c->k.r, false, 20, &running); break;
+    case 4:
+        if (c->started < c->count) CHECK_INT(slot_start(&c->s[c->started++], false), SBX_PENDING);
+        break;
+    default:
+        if (!s->op) break;
+        if (c->fate[i] == FATE_CANCEL) sbx_op_cancel(s->op);
+        if (c->fate[i] == FATE_LIVE || s->done) break;
+        sbx_op_release(s->op);
+        s->op = NULL;
+    }
+    for (i = 0; i < c->count; i++)
+        if (c->s[i].op && c->s[i].op->asleep && crowd_random(c, 3)) sbx_op_wake(c->s[i].op);
+}
+
+/* Another call that blocks while all this goes on. */
+static void crowd_block(crowd *c)
+{
+    slot s;
+    ptext t = { 0 };
+    int kind = (int)crowd_random(c, K_COUNT), status;
+    slot_init(&s, &c->k, kind, crowd_random(c, 2));
+    status = slot_start(&s, true);
+    slot_tell(&s, status, &t);
+    CHECK_STR(t.p, c->alone[kind]);
+    pt_free(&t);
+    slot_free(&s);
+}
+
+static void crowd_run(unsigned seed)
+{
+    static crowd c;
+    unsigned i, rounds, live = 0;
+    memset(&c, 0, sizeof c);
+    c.random = seed * 2654435761u + 12345;
+    for (i = 0; i < K_COUNT; i++) c.alone[i] = kind_alone((int)i);
+    kinds_begin(&c.k, NULL, 0);
+    for (i = 0; i < KIND_TURNS; i++) {
+        c.k.turns[i].delay_ms = crowd_random(&c, 20);
+        c.k.turns[i].slice = crowd_random(&c, 2) * (1 + crowd_random(&c, 60));
+        c.k.turns[i].slice_ms = c.k.turns[i].slice ? 1 + crowd_random(&c, 4) : 0;
+    }
+    if (seed & 4) c.k.r.g.net.flags &= ~SBX_NET_READY;
+    kinds_open(&c.k);
+    c.k.r.p->ragged = seed;
+    c.k.r.p->open_ms = crowd_random(&c, 10);
+    c.k.r.p->window = crowd_random(&c, 2) * 4000;
+    c.count = 24;
+    for (i = 0; i < c.count; i++) {
+        slot_init(&c.s[i], &c.k, (int)crowd_random(&c, K_COUNT), crowd_random(&c, 2));
+        c.s[i].refuse = crowd_random(&c, 3);
+        c.fate[i] = crowd_random(&c, 3) ? FATE_LIVE : (int)crowd_random(&c, 2);
+    }
+    for (rounds = 0; rounds < 40000; rounds++) {
+        crowd_turn(&c);
+        if (rounds % 50 == 49 && crowd_random(&c, 4) == 0) crowd_block(&c);
+        for (live = i = 0; i < c.count; i++)
+            if (c.s[i].op && sbx_op_status(c.s[i].op) == SBX_PENDING) live++;
+        if (c.started == c.count && !live) break;
+    }
+    CHECK_INT(live, 0);
+    for (i = 0; i < c.count; i++) {
+        slot *s = &c.s[i];
+        CHECK(s->done <= 1);
+        if (s->op && s->status == SBX_E_CANCELLED && c.fate[i] == FATE_CANCEL) {
+            CHECK_INT(s->done, 1);
+            CHECK(slot_is_empty(s));
+        } else if (s->done) {
+            ptext t = { 0 };
+            slot_tell(s, s->status, &t);
+            if (s->status != SBX_E_CANCELLED) CHECK_STR(t.p, c.alone[s->kind]);
+            pt_free(&t);
+        } else {
+            CHECK(c.fate[i] == FATE_RELEASE && slot_is_empty(s));
+        }
+    }
+    for (i = 0; i < c.count; i++) slot_free(&c.s[i]);
+    kinds_end(&c.k);
+}
+
+/* SBX_TEST_SEED repeats one, SBX_TEST_ROUNDS makes more of them. */
+TEST(random_interleaving)
+{
+    const char *given = getenv("SBX_TEST_SEED"), *more = getenv("SBX_TEST_ROUNDS");
+    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : 1;
+    unsigned n = given ? 1 : more ? (unsigned)strtoul(more, NULL, 10) : 60;
+    char row[32];
+    for (; n-- && test_failures < 20; seed++) {
+        snprintf(row, sizeof row, "SBX_TEST_SEED=%u", seed);
+        test_row = row;
+        crowd_run(seed);
+    }
     test_row = NULL;
 }

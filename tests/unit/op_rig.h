@@ -88,16 +88,22 @@ static void until_end(rig *r, sbx_op *op)
 }
 
 /* One turn of an event loop of the user's own, which may tell what is ready.
-   False: something is wrong. */
-static PEER_UNUSED bool own_turn(rig *r, bool tell, size_t *running)
+   It has a timer of its own that rings after max_ms. False: something is wrong. */
+static PEER_UNUSED bool own_turn_for(rig *r, bool tell, uint32_t max_ms, size_t *running)
 {
     static sbx_wait waits[P_CONNS];
     size_t n;
     uint32_t next;
     if (!CHECK_INT(sbx_waits(r->c, waits, P_CONNS, &n, &next), SBX_OK)) return false;
+    if (next > max_ms) next = max_ms;
     if (n || next) (void)peer_sleep(r->p, waits, n, next);
     if (tell) CHECK_INT(sbx_ready(r->c, waits, n), SBX_OK);
     return sbx_poll(r->c, 0, running) == SBX_OK && !r->p->stuck;
+}
+
+static PEER_UNUSED bool own_turn(rig *r, bool tell, size_t *running)
+{
+    return own_turn_for(r, tell, UINT32_MAX, running);
 }
 
 /* ---- sinks and sources with a will of their own -------------------------------- */
