@@ -107,6 +107,7 @@
    SBX_NO_SWAR      impl  smaller, slower text scanning (small targets)
    SBX_NO_ERROR_TEXT impl no texts for people: sbx_strerror() and messages of
                           our own are empty, codes and the service's words stay
+   SBX_NO_TRACE     all   no config.trace
    SBX_NO_E2B       all   leave that provider out
    SBX_SMALL        all   the small set of the limits below
 
@@ -464,6 +465,29 @@ typedef struct sbx_provider sbx_provider;
 typedef struct sbx_op sbx_op;
 typedef struct sbx_sandbox sbx_sandbox;
 
+#ifndef SBX_NO_TRACE
+/* For debugging: what goes out and comes back, as text in pieces: the head and the
+   body of a request, the status line, headers and body of its reply, as the
+   protocol has them but for chunk framing. Bodies may be binary. Several exchanges
+   may mix; `exchange` numbers them from 1, a retry is a new one. A request is told
+   when it is handed to the connection. put() may not call the client.
+
+   Secrets are replaced by ***, wherever a piece ends: values behind a name with
+   auth, token, secret, password, signature, cookie, credential, private, value, api
+   key or access key in it (headers, JSON members, name=value), and the API key and
+   the sandbox's tokens wherever they stand as they are. What only you know to be
+   secret, and what is encoded (output of commands is base64), is shown. */
+typedef enum sbx_trace_part { SBX_TRACE_REQUEST, SBX_TRACE_REPLY } sbx_trace_part;
+
+typedef struct sbx_trace {
+    void (*put)(void *ctx, uint32_t exchange, sbx_trace_part part,
+                const char *text, size_t len);
+    void *ctx;
+    int32_t limit;          /* bytes told of a request, and of a reply; 0: 4,096,
+                               SBX_NEVER: none */
+} sbx_trace;
+#endif
+
 typedef struct sbx_config {
     const sbx_provider *provider; /* &sbx_e2b; NULL: the one whose key is in the
                                environment */
@@ -499,6 +523,9 @@ typedef struct sbx_config {
                                SBX_NEVER: none */
     sbx_alloc alloc;
     sbx_net net;
+#ifndef SBX_NO_TRACE
+    const sbx_trace *trace; /* NULL: none; must outlive the client */
+#endif
     sbx_error *error;       /* filled when sbx_open() fails */
 } sbx_config;
 
@@ -6213,6 +6240,7 @@ typedef struct sbxi_exchange {
 #ifndef SBX_NO_PROXY
     const sbx_http_events *events; /* of http, which reads the proxy's answer first */
 #endif
+    void (*tap)(struct sbxi_exchange *x, const char *data, size_t len); /* or NULL */
     sbx_http_reader http;
 } sbxi_exchange;
 
@@ -6445,6 +6473,7 @@ static int sbxi_exchange_ask(sbxi_exchange *x, sbx_error *e)
     sbxi_proxy_connect(&b, c->proxy, c->host, c->port);
     x->stable = b.data;
     x->stable_len = b.len;
+    if (x->tap) x->tap(x, b.data, b.len);
     x->events = x->http.events_;
     x->http.events_ = &none;
     x->http.flags_ = SBXI_HTTP_TO_HEAD;
@@ -6583,6 +6612,7 @@ static int sbxi_exchange_pull(sbxi_exchange *x)
     }
     x->stable = stage;
     x->stable_len = got;
+    if (x->tap) x->tap(x, stage, got);
     if (x->out->chunked) sbxi_exchange_chunk(x, stage, got); /* an empty one is the last */
     return SBX_OK;
 }
@@ -6598,6 +6628,7 @@ static int sbxi_exchange_next(sbxi_exchange *x)
             x->stable = o->text.data + x->text_pos;
             x->stable_len = end - x->text_pos;
             x->text_pos = end;
+            if (x->tap) x->tap(x, x->stable, x->stable_len);
         } else if (x->part < o->part_count) {
             rc = sbxi_exchange_pull(x);
             if (rc != SBX_OK) return rc;
@@ -6988,6 +7019,7 @@ struct sbx_client {
     bool debug;
     uint8_t dialect;        /* index in the provider's list */
     unsigned callbacks;     /* depth of user callbacks that run now */
+    uint32_t exchanges;     /* begun so far */
     const sbx_provider *provider;
     sbx_op *ops;            /* oldest first */
     void *texts;            /* the block with config's texts */
@@ -7072,6 +7104,16 @@ typedef struct sbxi_reply {
     } of;
 } sbxi_reply;
 
+#ifndef SBX_NO_TRACE
+/* What config.trace is told of one direction of an exchange. */
+typedef struct sbxi_tracing {
+    uint32_t name;          /* last four characters of the present name, lower case */
+    uint32_t seen;          /* bytes so far, up to the limit */
+    uint8_t state, held_len;
+    char held[8];           /* the beginning of a secret, or not: to be seen */
+} sbxi_tracing;
+#endif
+
 struct sbx_op {
     uint8_t phase, step, tries;
     uint8_t hops;           /* redirects followed: url is where they led */
@@ -7103,6 +7145,10 @@ struct sbx_op {
     int32_t total_ms, nap_ms;
 
     sbxi_exchange x;
+#ifndef SBX_NO_TRACE
+    sbxi_tracing tracing[2]; /* by sbx_trace_part */
+    uint32_t number;        /* of the exchange */
+#endif
     sbxi_reply reply;
     sbxi_outgoing out;
     sbxi_buf url;           /* base URL of the exchange, expanded */
@@ -7669,6 +7715,199 @@ SBX_API bool sbx_supports(const sbx_client *client, sbx_feature feature)
     return (unsigned)feature < (unsigned)SBX_FEATURE_END_
         && client->provider->routes[feature].path != NULL;
 }
+/* trace - tells config.trace what goes out and what comes back, without secrets.
+   Called by op.c and reply.c, and by the exchange through its tap.
+
+   Bytes pass two filters one at a time; a few bytes of state for each direction
+   carry over from piece to piece, so no cut can show what is hidden elsewhere. The
+   first knows names: the value behind one that sounds secret is dropped. The second
+   knows values: once the first eight bytes of a known one have come, all that
+   follows of it is dropped. Until then they are held back. */
+
+#ifndef SBX_NO_TRACE
+
+#define SBXI_TRACE_LIMIT 4096
+
+/* Where the first filter is. From QUOTED on bytes are dropped. */
+enum { SBXI_TR_TEXT, SBXI_TR_HOT, SBXI_TR_AFTER, SBXI_TR_HEADER, SBXI_TR_COLON, SBXI_TR_QUOTED,
+    SBXI_TR_LINE, SBXI_TR_WORD, SBXI_TR_ESCAPED };
+
+typedef struct sbxi_tracer {
+    sbx_op *op;
+    sbx_trace_part part;
+    const char *secrets[4];
+    size_t len;
+    char out[96];
+} sbxi_tracer;
+
+static void sbxi_trace_flush(sbxi_tracer *t)
+{
+    const sbx_trace *to = t->op->client->config.trace;
+    if (t->len) to->put(to->ctx, t->op->number, t->part, t->out, t->len);
+    t->len = 0;
+}
+
+static void sbxi_trace_out(sbxi_tracer *t, char c)
+{
+    if (t->len == sizeof t->out) sbxi_trace_flush(t);
+    t->out[t->len++] = c;
+}
+
+/* The second filter. Held is what a secret may begin with, never more than that. */
+static void sbxi_trace_value(sbxi_tracer *t, sbxi_tracing *s, char c)
+{
+    const char *known = NULL;
+    size_t n = s->held_len, i = 0;
+    s->held[n++] = c;
+    while (n) {
+        known = t->secrets[i];
+        if (known && *known && strncmp(known, s->held, n) == 0) break;
+        if (++i < SBXI_LEN(t->secrets)) continue;
+        i = 0;
+        sbxi_trace_out(t, s->held[0]);
+        memmove(s->held, s->held + 1, --n);
+    }
+    if (n && (n == sizeof s->held || !known[n])) { /* a short one as a whole */
+        s->state = SBXI_TR_WORD;
+        n = 0;
+    }
+    s->held_len = (uint8_t)n;
+}
+
+/* What it sees, and where it goes then. */
+static const char sbxi_trace_marks[] = ":=\" \\\r\n{[&"; /* then others, then what names have */
+
+static const char sbxi_trace_next[][13] = {
+    "000000000000",         /* in text */
+    "342220000001",         /* in a name that sounds secret */
+    "442220000000",         /* behind it: a quote, a space */
+    "666360066666",         /* behind the colon of a header */
+    "775440000777",         /* behind another colon or a =; from here on it is dropped: */
+    "550585555555",         /* a JSON string */
+    "666660066666",         /* a line */
+    "770070077077",         /* a word */
+    "555555555555"          /* behind the backslash of a string */
+};
+
+static void sbxi_trace_char(sbxi_tracer *t, sbxi_tracing *s, char c)
+{
+#define SBXI_WORD(a, b, c, d) ((uint32_t)a << 24 | (uint32_t)b << 16 | (uint32_t)c << 8 | d)
+    static const uint32_t words[] = { SBXI_WORD('a', 'u', 't', 'h'), SBXI_WORD('o', 'k', 'e', 'n'),
+        SBXI_WORD('e', 'c', 'r', 'e'), SBXI_WORD('a', 's', 's', 'w'), SBXI_WORD('i', 'g', 'n', 'a'),
+        SBXI_WORD('c', 'o', 'o', 'k'), SBXI_WORD('r', 'e', 'd', 'e'), SBXI_WORD('v', 'a', 't', 'e'),
+        SBXI_WORD('v', 'a', 'l', 'u'), SBXI_WORD('p', 'i', '-', 'k'), SBXI_WORD('p', 'i', '_', 'k'),
+        SBXI_WORD('p', 'i', 'k', 'e'), SBXI_WORD('s', '-', 'k', 'e'), SBXI_WORD('s', '_', 'k', 'e'),
+        SBXI_WORD('s', 's', 'k', 'e') };
+#undef SBXI_WORD
+    const char *mark = strchr(sbxi_trace_marks, c); /* NUL: as others */
+    size_t class = mark ? (size_t)(mark - sbxi_trace_marks) : sizeof sbxi_trace_marks - 1, i;
+    uint8_t before = s->state;
+    if (sbxi_is_alnum(c) || c == '-' || c == '_') {
+        class = sizeof sbxi_trace_marks;
+        s->name = s->name << 8 | (unsigned char)sbxi_lower(c);
+    } else {
+        s->name = 0;
+    }
+    s->state = (uint8_t)(sbxi_trace_next[before][class] - '0');
+    for (i = 0; s->state == SBXI_TR_TEXT && i < SBXI_LEN(words); i++)
+        if (s->name == words[i]) s->state = SBXI_TR_HOT;
+    if (s->state < SBXI_TR_QUOTED || (s->state == SBXI_TR_QUOTED && before == SBXI_TR_COLON))
+        sbxi_trace_value(t, s, c);
+    if (before < SBXI_TR_QUOTED && s->state >= SBXI_TR_QUOTED)
+        for (i = 0; i < 3; i++) sbxi_trace_value(t, s, '*');
+}
+
+static void sbxi_trace(sbx_op *op, sbx_trace_part part, const char *data, size_t len)
+{
+    const sbx_client *c = op->client;
+    sbxi_tracing *s = &op->tracing[part];
+    sbxi_tracer t;
+    uint32_t limit;
+    if (!c->config.trace) return;
+    limit = c->config.trace->limit ? (uint32_t)c->config.trace->limit : SBXI_TRACE_LIMIT;
+    t.op = op;
+    t.part = part;
+    t.len = 0;
+    t.secrets[0] = c->config.api_key;
+    t.secrets[1] = op->call.api_key;
+    t.secrets[2] = op->sandbox ? op->sandbox->access.access_token : NULL;
+    t.secrets[3] = op->sandbox ? op->sandbox->access.traffic_token : NULL;
+    for (; len && s->seen < limit; len--, s->seen++) sbxi_trace_char(&t, s, *data++);
+    sbxi_trace_flush(&t);
+}
+
+/* The tap of an exchange. */
+static void sbxi_trace_sent(sbxi_exchange *x, const char *data, size_t len)
+{
+    sbxi_trace((sbx_op *)(void *)((char *)x - offsetof(sbx_op, x)), SBX_TRACE_REQUEST, data, len);
+}
+
+/* An exchange begins, which has just been cleared. */
+static void sbxi_trace_begin(sbx_op *op)
+{
+    if (!op->client->config.trace) return;
+    memset(op->tracing, 0, sizeof op->tracing);
+    op->number = ++op->client->exchanges;
+    op->x.tap = sbxi_trace_sent;
+}
+
+static void sbxi_trace_text(sbx_op *op, const char *text)
+{
+    sbxi_trace(op, SBX_TRACE_REPLY, text, strlen(text));
+}
+
+/* A header line, NULL: the empty one behind them. The status goes before the first. */
+static void sbxi_trace_header(sbx_op *op, const char *name, const char *value)
+{
+    const sbx_http_head *h = &op->x.http.head_;
+    char line[] = "HTTP/1.0 000\r\n";
+    unsigned i = 12, status = (unsigned)h->status;
+    if (!op->x.tap) return;
+    if (!op->tracing[SBX_TRACE_REPLY].seen) {
+        sbxi_trace(op, SBX_TRACE_REQUEST, "\n", 1);
+        line[7] = (char)('0' + h->minor);
+        for (; status; status /= 10) line[--i] = (char)('0' + status % 10);
+        sbxi_trace_text(op, line);
+    }
+    if (name) {
+        sbxi_trace_text(op, name);
+        sbxi_trace_text(op, ": ");
+        sbxi_trace_text(op, value);
+    }
+    sbxi_trace_text(op, "\r\n");
+}
+
+static void sbxi_trace_body(sbx_op *op, const char *data, size_t len)
+{
+    sbxi_trace(op, SBX_TRACE_REPLY, data, len);
+}
+
+/* The exchange is over, if one was. */
+static void sbxi_trace_end(sbx_op *op)
+{
+    sbx_trace_part part;
+    if (!op->x.tap) return;
+    op->x.tap = NULL;
+    part = op->tracing[SBX_TRACE_REPLY].seen ? SBX_TRACE_REPLY : SBX_TRACE_REQUEST;
+    sbxi_trace(op, part, "\n", 1);
+}
+
+#else
+static void sbxi_trace_begin(sbx_op *op) { (void)op; }
+static void sbxi_trace_end(sbx_op *op) { (void)op; }
+static void sbxi_trace_header(sbx_op *op, const char *name, const char *value)
+{
+    (void)op;
+    (void)name;
+    (void)value;
+}
+static void sbxi_trace_body(sbx_op *op, const char *data, size_t len)
+{
+    (void)op;
+    (void)data;
+    (void)len;
+}
+#endif
 /* request - builds the bytes of a request from a route and the operation's
    arguments: base URL, head, query, body. Everything lands in op->out.text, so
    that a retry sends the same again. Called by op.c before an exchange. */
@@ -8199,6 +8438,7 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
     sbxi_reply *r = &op->reply;
     sbxi_span v = sbxi_span_of(value);
     const char *page = op->client->provider->page_header;
+    sbxi_trace_header(op, name, value);
     if (strcmp(name, "retry-after") == 0)
         r->retry_after_ms = sbxi_retry_after(op, v);
     else if (strcmp(name, "should-retry") == 0)
@@ -8218,6 +8458,7 @@ static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
     sbx_op *op = (sbx_op *)ctx;
     sbxi_reply *r = &op->reply;
     uint8_t recv = op->route->recv;
+    sbxi_trace_header(op, NULL, NULL);
     r->http = head->status;
     r->happy = head->status >= 200 && head->status < 300;
     if (head->gzip)
@@ -8251,8 +8492,8 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
     sbx_op *op = (sbx_op *)ctx;
     int rc = SBX_OK;
     *used = len;
-    if (!op->reply.happy) return sbxi_reply_json(op, data, len);
-    switch (op->route->recv) {
+    if (!op->reply.happy) rc = sbxi_reply_json(op, data, len);
+    else switch (op->route->recv) {
     case SBXI_RECV_NOTHING:
         break;
     case SBXI_RECV_SINK:
@@ -8265,6 +8506,7 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
     default:
         rc = sbxi_reply_json(op, data, len);
     }
+    sbxi_trace_body(op, data, *used);
     return rc;
 }
 
@@ -8485,6 +8727,7 @@ static int sbxi_op_connect(sbx_op *op)
     op->held_len = 0;
     op->started = op->ended = op->asleep = false;
     sbxi_exchange_init(&op->x, &op->client->link, &op->out);
+    sbxi_trace_begin(op);
     sbx_http_init(&op->x.http, op->line, sizeof op->line, false, &sbxi_reply_events, op);
     /* what must not be sent twice does not go out on a kept connection: when that
        dies, nobody can tell a stale one from a service that had read it all */
@@ -8495,6 +8738,7 @@ static int sbxi_op_connect(sbx_op *op)
 /* Frees what an exchange needed. */
 static void sbxi_op_disconnect(sbx_op *op)
 {
+    sbxi_trace_end(op);
     if (op->x.conn) sbxi_exchange_end(&op->x);
 }
 

@@ -107,6 +107,7 @@
    SBX_NO_SWAR      impl  smaller, slower text scanning (small targets)
    SBX_NO_ERROR_TEXT impl no texts for people: sbx_strerror() and messages of
                           our own are empty, codes and the service's words stay
+   SBX_NO_TRACE     all   no config.trace
    SBX_NO_E2B       all   leave that provider out
    SBX_SMALL        all   the small set of the limits below
 
@@ -464,6 +465,29 @@ typedef struct sbx_provider sbx_provider;
 typedef struct sbx_op sbx_op;
 typedef struct sbx_sandbox sbx_sandbox;
 
+#ifndef SBX_NO_TRACE
+/* For debugging: what goes out and comes back, as text in pieces: the head and the
+   body of a request, the status line, headers and body of its reply, as the
+   protocol has them but for chunk framing. Bodies may be binary. Several exchanges
+   may mix; `exchange` numbers them from 1, a retry is a new one. A request is told
+   when it is handed to the connection. put() may not call the client.
+
+   Secrets are replaced by ***, wherever a piece ends: values behind a name with
+   auth, token, secret, password, signature, cookie, credential, private, value, api
+   key or access key in it (headers, JSON members, name=value), and the API key and
+   the sandbox's tokens wherever they stand as they are. What only you know to be
+   secret, and what is encoded (output of commands is base64), is shown. */
+typedef enum sbx_trace_part { SBX_TRACE_REQUEST, SBX_TRACE_REPLY } sbx_trace_part;
+
+typedef struct sbx_trace {
+    void (*put)(void *ctx, uint32_t exchange, sbx_trace_part part,
+                const char *text, size_t len);
+    void *ctx;
+    int32_t limit;          /* bytes told of a request, and of a reply; 0: 4,096,
+                               SBX_NEVER: none */
+} sbx_trace;
+#endif
+
 typedef struct sbx_config {
     const sbx_provider *provider; /* &sbx_e2b; NULL: the one whose key is in the
                                environment */
@@ -499,6 +523,9 @@ typedef struct sbx_config {
                                SBX_NEVER: none */
     sbx_alloc alloc;
     sbx_net net;
+#ifndef SBX_NO_TRACE
+    const sbx_trace *trace; /* NULL: none; must outlive the client */
+#endif
     sbx_error *error;       /* filled when sbx_open() fails */
 } sbx_config;
 

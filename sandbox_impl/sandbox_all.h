@@ -41,6 +41,7 @@
 #include "op/op.h"
 #include "op/keep.c"
 #include "op/client.c"
+#include "op/trace.c"
 #include "op/request.c"
 #include "op/proc.c"
 #include "op/reply.c"

@@ -78,6 +78,7 @@ typedef struct sbxi_exchange {
 #ifndef SBX_NO_PROXY
     const sbx_http_events *events; /* of http, which reads the proxy's answer first */
 #endif
+    void (*tap)(struct sbxi_exchange *x, const char *data, size_t len); /* or NULL */
     sbx_http_reader http;
 } sbxi_exchange;
 
@@ -310,6 +311,7 @@ static int sbxi_exchange_ask(sbxi_exchange *x, sbx_error *e)
     sbxi_proxy_connect(&b, c->proxy, c->host, c->port);
     x->stable = b.data;
     x->stable_len = b.len;
+    if (x->tap) x->tap(x, b.data, b.len);
     x->events = x->http.events_;
     x->http.events_ = &none;
     x->http.flags_ = SBXI_HTTP_TO_HEAD;
@@ -448,6 +450,7 @@ static int sbxi_exchange_pull(sbxi_exchange *x)
     }
     x->stable = stage;
     x->stable_len = got;
+    if (x->tap) x->tap(x, stage, got);
     if (x->out->chunked) sbxi_exchange_chunk(x, stage, got); /* an empty one is the last */
     return SBX_OK;
 }
@@ -463,6 +466,7 @@ static int sbxi_exchange_next(sbxi_exchange *x)
             x->stable = o->text.data + x->text_pos;
             x->stable_len = end - x->text_pos;
             x->text_pos = end;
+            if (x->tap) x->tap(x, x->stable, x->stable_len);
         } else if (x->part < o->part_count) {
             rc = sbxi_exchange_pull(x);
             if (rc != SBX_OK) return rc;

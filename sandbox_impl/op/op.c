@@ -45,6 +45,7 @@ static int sbxi_op_connect(sbx_op *op)
     op->held_len = 0;
     op->started = op->ended = op->asleep = false;
     sbxi_exchange_init(&op->x, &op->client->link, &op->out);
+    sbxi_trace_begin(op);
     sbx_http_init(&op->x.http, op->line, sizeof op->line, false, &sbxi_reply_events, op);
     /* what must not be sent twice does not go out on a kept connection: when that
        dies, nobody can tell a stale one from a service that had read it all */
@@ -55,6 +56,7 @@ static int sbxi_op_connect(sbx_op *op)
 /* Frees what an exchange needed. */
 static void sbxi_op_disconnect(sbx_op *op)
 {
+    sbxi_trace_end(op);
     if (op->x.conn) sbxi_exchange_end(&op->x);
 }
 

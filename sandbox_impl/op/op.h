@@ -11,6 +11,7 @@ struct sbx_client {
     bool debug;
     uint8_t dialect;        /* index in the provider's list */
     unsigned callbacks;     /* depth of user callbacks that run now */
+    uint32_t exchanges;     /* begun so far */
     const sbx_provider *provider;
     sbx_op *ops;            /* oldest first */
     void *texts;            /* the block with config's texts */
@@ -95,6 +96,16 @@ typedef struct sbxi_reply {
     } of;
 } sbxi_reply;
 
+#ifndef SBX_NO_TRACE
+/* What config.trace is told of one direction of an exchange. */
+typedef struct sbxi_tracing {
+    uint32_t name;          /* last four characters of the present name, lower case */
+    uint32_t seen;          /* bytes so far, up to the limit */
+    uint8_t state, held_len;
+    char held[8];           /* the beginning of a secret, or not: to be seen */
+} sbxi_tracing;
+#endif
+
 struct sbx_op {
     uint8_t phase, step, tries;
     uint8_t hops;           /* redirects followed: url is where they led */
@@ -126,6 +137,10 @@ struct sbx_op {
     int32_t total_ms, nap_ms;
 
     sbxi_exchange x;
+#ifndef SBX_NO_TRACE
+    sbxi_tracing tracing[2]; /* by sbx_trace_part */
+    uint32_t number;        /* of the exchange */
+#endif
     sbxi_reply reply;
     sbxi_outgoing out;
     sbxi_buf url;           /* base URL of the exchange, expanded */

@@ -217,6 +217,7 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
     sbxi_reply *r = &op->reply;
     sbxi_span v = sbxi_span_of(value);
     const char *page = op->client->provider->page_header;
+    sbxi_trace_header(op, name, value);
     if (strcmp(name, "retry-after") == 0)
         r->retry_after_ms = sbxi_retry_after(op, v);
     else if (strcmp(name, "should-retry") == 0)
@@ -236,6 +237,7 @@ static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
     sbx_op *op = (sbx_op *)ctx;
     sbxi_reply *r = &op->reply;
     uint8_t recv = op->route->recv;
+    sbxi_trace_header(op, NULL, NULL);
     r->http = head->status;
     r->happy = head->status >= 200 && head->status < 300;
     if (head->gzip)
@@ -269,8 +271,8 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
     sbx_op *op = (sbx_op *)ctx;
     int rc = SBX_OK;
     *used = len;
-    if (!op->reply.happy) return sbxi_reply_json(op, data, len);
-    switch (op->route->recv) {
+    if (!op->reply.happy) rc = sbxi_reply_json(op, data, len);
+    else switch (op->route->recv) {
     case SBXI_RECV_NOTHING:
         break;
     case SBXI_RECV_SINK:
@@ -283,6 +285,7 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
     default:
         rc = sbxi_reply_json(op, data, len);
     }
+    sbxi_trace_body(op, data, *used);
     return rc;
 }
 

@@ -173,6 +173,8 @@ typedef struct run {
     report *report;
     named *names;
     step *last;             /* the one that runs beside the next, if any */
+    sbx_trace trace;
+    text told;              /* to it */
 } run;
 
 typedef struct feed {       /* what a source gives, in pieces */
@@ -1388,6 +1390,56 @@ static void run_list(run *r, const node *steps, node *outcomes)
     if (behind) end(behind, outcomes);
 }
 
+/* ---- what config.trace is told ------------------------------------------------ */
+static void on_trace(void *ctx, uint32_t exchange, sbx_trace_part part, const char *p, size_t len)
+{
+    (void)exchange;
+    (void)part;
+    text_add(ctx, p, len);
+}
+
+static bool is_told(const text *told, const char *s)
+{
+    size_t n = strlen(s), i;
+    for (i = 0; i + n <= told->len; i++)
+        if (!memcmp(told->p + i, s, n)) return true;
+    return false;
+}
+
+static void expect_hidden(const text *told, const char *secret, const char *where, report *r)
+{
+    if (strlen(secret) >= 8 && is_told(told, secret)) complain(r, "trace: %s is shown", where);
+}
+
+/* Members of a recorded reply that are tokens by their name. */
+static void expect_tokens_hidden(const text *told, const node *n, report *r)
+{
+    for (; n; n = n->next) {
+        if (n->kind == D_TEXT && n->key && (strstr(n->key, "oken") || strstr(n->key, "signature")))
+            expect_hidden(told, n->s, n->key, r);
+        expect_tokens_hidden(told, n->first, r);
+    }
+}
+
+/* No secret of the recording is in it, and every request is. */
+static void check_trace(const text *told, const peer *p, report *r)
+{
+    static const char *const secret[] = { "x-api-key", "x-access-token", "authorization",
+        "e2b-traffic-access-token" };
+    const exchange *x;
+    const node *h;
+    size_t done = p->done, i;
+    for (x = p->first; x && done; x = x->next, done--) {
+        text line = {0};
+        text_format(&line, "%s %.*s", x->method, (int)strcspn(x->target, "?"), x->target);
+        if (!is_told(told, line.p)) complain(r, "trace: %s is missing", line.p);
+        for (h = x->headers ? x->headers->first : NULL; h; h = h->next)
+            for (i = 0; i < LEN(secret); i++)
+                if (!strcmp(h->key, secret[i])) expect_hidden(told, h->s, h->key, r);
+        expect_tokens_hidden(told, dom_parse(x->reply, x->reply_len), r);
+    }
+}
+
 static int open_client(run *r, const node *entry, const char *provider, counting *c, sbx_error *e)
 {
     sbx_config config = {0};
@@ -1400,6 +1452,10 @@ static int open_client(run *r, const node *entry, const char *provider, counting
         config.alloc = counting_alloc(c);
         config.net = peer_net(r->peer);
         config.error = e;
+        r->trace.put = on_trace;
+        r->trace.ctx = &r->told;
+        r->trace.limit = SBX_NEVER;
+        if (!r->peer->fault) config.trace = &r->trace;
         status = sbx_open(&r->client, &config);
     }
     memset(&config, 0xDD, sizeof config);
@@ -1464,6 +1520,7 @@ node *run_steps(const node *entry, const char *provider, peer *p, report *r)
         if (status != SBX_OK) complain(r, "sbx_close: %s", sbx_status_name(status));
     }
     peer_end(p);
+    if (!r->count && !p->fault) check_trace(&run.told, p, r);
     if (c.blocks)
         complain(r, "memory: %u blocks with %u bytes were not freed", (unsigned)c.blocks,
             (unsigned)c.bytes);

@@ -1,0 +1,193 @@
+/* trace - tells config.trace what goes out and what comes back, without secrets.
+   Called by op.c and reply.c, and by the exchange through its tap.
+
+   Bytes pass two filters one at a time; a few bytes of state for each direction
+   carry over from piece to piece, so no cut can show what is hidden elsewhere. The
+   first knows names: the value behind one that sounds secret is dropped. The second
+   knows values: once the first eight bytes of a known one have come, all that
+   follows of it is dropped. Until then they are held back. */
+
+#ifndef SBX_NO_TRACE
+
+#define SBXI_TRACE_LIMIT 4096
+
+/* Where the first filter is. From QUOTED on bytes are dropped. */
+enum { SBXI_TR_TEXT, SBXI_TR_HOT, SBXI_TR_AFTER, SBXI_TR_HEADER, SBXI_TR_COLON, SBXI_TR_QUOTED,
+    SBXI_TR_LINE, SBXI_TR_WORD, SBXI_TR_ESCAPED };
+
+typedef struct sbxi_tracer {
+    sbx_op *op;
+    sbx_trace_part part;
+    const char *secrets[4];
+    size_t len;
+    char out[96];
+} sbxi_tracer;
+
+static void sbxi_trace_flush(sbxi_tracer *t)
+{
+    const sbx_trace *to = t->op->client->config.trace;
+    if (t->len) to->put(to->ctx, t->op->number, t->part, t->out, t->len);
+    t->len = 0;
+}
+
+static void sbxi_trace_out(sbxi_tracer *t, char c)
+{
+    if (t->len == sizeof t->out) sbxi_trace_flush(t);
+    t->out[t->len++] = c;
+}
+
+/* The second filter. Held is what a secret may begin with, never more than that. */
+static void sbxi_trace_value(sbxi_tracer *t, sbxi_tracing *s, char c)
+{
+    const char *known = NULL;
+    size_t n = s->held_len, i = 0;
+    s->held[n++] = c;
+    while (n) {
+        known = t->secrets[i];
+        if (known && *known && strncmp(known, s->held, n) == 0) break;
+        if (++i < SBXI_LEN(t->secrets)) continue;
+        i = 0;
+        sbxi_trace_out(t, s->held[0]);
+        memmove(s->held, s->held + 1, --n);
+    }
+    if (n && (n == sizeof s->held || !known[n])) { /* a short one as a whole */
+        s->state = SBXI_TR_WORD;
+        n = 0;
+    }
+    s->held_len = (uint8_t)n;
+}
+
+/* What it sees, and where it goes then. */
+static const char sbxi_trace_marks[] = ":=\" \\\r\n{[&"; /* then others, then what names have */
+
+static const char sbxi_trace_next[][13] = {
+    "000000000000",         /* in text */
+    "342220000001",         /* in a name that sounds secret */
+    "442220000000",         /* behind it: a quote, a space */
+    "666360066666",         /* behind the colon of a header */
+    "775440000777",         /* behind another colon or a =; from here on it is dropped: */
+    "550585555555",         /* a JSON string */
+    "666660066666",         /* a line */
+    "770070077077",         /* a word */
+    "555555555555"          /* behind the backslash of a string */
+};
+
+static void sbxi_trace_char(sbxi_tracer *t, sbxi_tracing *s, char c)
+{
+#define SBXI_WORD(a, b, c, d) ((uint32_t)a << 24 | (uint32_t)b << 16 | (uint32_t)c << 8 | d)
+    static const uint32_t words[] = { SBXI_WORD('a', 'u', 't', 'h'), SBXI_WORD('o', 'k', 'e', 'n'),
+        SBXI_WORD('e', 'c', 'r', 'e'), SBXI_WORD('a', 's', 's', 'w'), SBXI_WORD('i', 'g', 'n', 'a'),
+        SBXI_WORD('c', 'o', 'o', 'k'), SBXI_WORD('r', 'e', 'd', 'e'), SBXI_WORD('v', 'a', 't', 'e'),
+        SBXI_WORD('v', 'a', 'l', 'u'), SBXI_WORD('p', 'i', '-', 'k'), SBXI_WORD('p', 'i', '_', 'k'),
+        SBXI_WORD('p', 'i', 'k', 'e'), SBXI_WORD('s', '-', 'k', 'e'), SBXI_WORD('s', '_', 'k', 'e'),
+        SBXI_WORD('s', 's', 'k', 'e') };
+#undef SBXI_WORD
+    const char *mark = strchr(sbxi_trace_marks, c); /* NUL: as others */
+    size_t class = mark ? (size_t)(mark - sbxi_trace_marks) : sizeof sbxi_trace_marks - 1, i;
+    uint8_t before = s->state;
+    if (sbxi_is_alnum(c) || c == '-' || c == '_') {
+        class = sizeof sbxi_trace_marks;
+        s->name = s->name << 8 | (unsigned char)sbxi_lower(c);
+    } else {
+        s->name = 0;
+    }
+    s->state = (uint8_t)(sbxi_trace_next[before][class] - '0');
+    for (i = 0; s->state == SBXI_TR_TEXT && i < SBXI_LEN(words); i++)
+        if (s->name == words[i]) s->state = SBXI_TR_HOT;
+    if (s->state < SBXI_TR_QUOTED || (s->state == SBXI_TR_QUOTED && before == SBXI_TR_COLON))
+        sbxi_trace_value(t, s, c);
+    if (before < SBXI_TR_QUOTED && s->state >= SBXI_TR_QUOTED)
+        for (i = 0; i < 3; i++) sbxi_trace_value(t, s, '*');
+}
+
+static void sbxi_trace(sbx_op *op, sbx_trace_part part, const char *data, size_t len)
+{
+    const sbx_client *c = op->client;
+    sbxi_tracing *s = &op->tracing[part];
+    sbxi_tracer t;
+    uint32_t limit;
+    if (!c->config.trace) return;
+    limit = c->config.trace->limit ? (uint32_t)c->config.trace->limit : SBXI_TRACE_LIMIT;
+    t.op = op;
+    t.part = part;
+    t.len = 0;
+    t.secrets[0] = c->config.api_key;
+    t.secrets[1] = op->call.api_key;
+    t.secrets[2] = op->sandbox ? op->sandbox->access.access_token : NULL;
+    t.secrets[3] = op->sandbox ? op->sandbox->access.traffic_token : NULL;
+    for (; len && s->seen < limit; len--, s->seen++) sbxi_trace_char(&t, s, *data++);
+    sbxi_trace_flush(&t);
+}
+
+/* The tap of an exchange. */
+static void sbxi_trace_sent(sbxi_exchange *x, const char *data, size_t len)
+{
+    sbxi_trace((sbx_op *)(void *)((char *)x - offsetof(sbx_op, x)), SBX_TRACE_REQUEST, data, len);
+}
+
+/* An exchange begins, which has just been cleared. */
+static void sbxi_trace_begin(sbx_op *op)
+{
+    if (!op->client->config.trace) return;
+    memset(op->tracing, 0, sizeof op->tracing);
+    op->number = ++op->client->exchanges;
+    op->x.tap = sbxi_trace_sent;
+}
+
+static void sbxi_trace_text(sbx_op *op, const char *text)
+{
+    sbxi_trace(op, SBX_TRACE_REPLY, text, strlen(text));
+}
+
+/* A header line, NULL: the empty one behind them. The status goes before the first. */
+static void sbxi_trace_header(sbx_op *op, const char *name, const char *value)
+{
+    const sbx_http_head *h = &op->x.http.head_;
+    char line[] = "HTTP/1.0 000\r\n";
+    unsigned i = 12, status = (unsigned)h->status;
+    if (!op->x.tap) return;
+    if (!op->tracing[SBX_TRACE_REPLY].seen) {
+        sbxi_trace(op, SBX_TRACE_REQUEST, "\n", 1);
+        line[7] = (char)('0' + h->minor);
+        for (; status; status /= 10) line[--i] = (char)('0' + status % 10);
+        sbxi_trace_text(op, line);
+    }
+    if (name) {
+        sbxi_trace_text(op, name);
+        sbxi_trace_text(op, ": ");
+        sbxi_trace_text(op, value);
+    }
+    sbxi_trace_text(op, "\r\n");
+}
+
+static void sbxi_trace_body(sbx_op *op, const char *data, size_t len)
+{
+    sbxi_trace(op, SBX_TRACE_REPLY, data, len);
+}
+
+/* The exchange is over, if one was. */
+static void sbxi_trace_end(sbx_op *op)
+{
+    sbx_trace_part part;
+    if (!op->x.tap) return;
+    op->x.tap = NULL;
+    part = op->tracing[SBX_TRACE_REPLY].seen ? SBX_TRACE_REPLY : SBX_TRACE_REQUEST;
+    sbxi_trace(op, part, "\n", 1);
+}
+
+#else
+static void sbxi_trace_begin(sbx_op *op) { (void)op; }
+static void sbxi_trace_end(sbx_op *op) { (void)op; }
+static void sbxi_trace_header(sbx_op *op, const char *name, const char *value)
+{
+    (void)op;
+    (void)name;
+    (void)value;
+}
+static void sbxi_trace_body(sbx_op *op, const char *data, size_t len)
+{
+    (void)op;
+    (void)data;
+    (void)len;
+}
+#endif
