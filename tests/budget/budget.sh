@@ -37,7 +37,7 @@ if command -v "$arm" >/dev/null 2>&1; then
     text_of text_core "$build/core.o" core_use
     $arm $thumb $small -w -DCORE_BOUND -c tests/budget/core.c -o "$build/bound.o" || exit 1
     text_of text_core_bound "$build/bound.o" core_use
-    lean="-DSBX_NO_PROXY -DSBX_NO_REDIRECT"
+    lean="-DSBX_NO_PROXY -DSBX_NO_REDIRECT -DSBX_NO_TRACE"
     $arm $thumb $small $lean -fstack-usage -c tests/compile/impl.c -o "$build/all.o" || exit 1
     text_of text_all "$build/all.o" $("${arm%gcc}nm" -g --defined-only "$build/all.o" | awk '{ print $3 }')
     # What the switches above take away is measured without texts.
@@ -46,10 +46,12 @@ if command -v "$arm" >/dev/null 2>&1; then
             "${arm%gcc}size" "$build/silent.o" | awk 'NR == 2 { print $1 }'
     }
     bytes=$(silent $lean) && full=$(silent) && proxy=$(silent -DSBX_NO_PROXY) &&
-        redirect=$(silent -DSBX_NO_REDIRECT) || exit 1
+        redirect=$(silent -DSBX_NO_REDIRECT) &&
+        trace=$(silent -DSBX_NO_TRACE) || exit 1
     echo "text_all_silent $bytes" >>"$values"
     echo "text_proxy $((full - proxy))" >>"$values"
     echo "text_redirect $((full - redirect))" >>"$values"
+    echo "text_trace $((full - trace))" >>"$values"
     awk '{ if ($2 + 0 > n) { n = $2 + 0; who = $1 } } END { print "largest_frame", n
         sub(/.*:/, "", who); print "largest frame: " who, "with " n > "/dev/stderr" }' "$build/all.su" >>"$values"
     sizes $(awk '$1 ~ /^sizeof_/ { print substr($1, 8) }' tests/budget/limits)
