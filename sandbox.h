@@ -308,6 +308,7 @@ typedef struct sbx_pair { const char *key, *value; } sbx_pair;
 /* Lists: items NULL is absent, items with count 0 is sent as an empty list. */
 typedef struct sbx_pairs { const sbx_pair *items; size_t count; } sbx_pairs;
 typedef struct sbx_strings { const char *const *items; size_t count; } sbx_strings;
+typedef struct sbx_ports { const uint16_t *items; size_t count; } sbx_ports;
 
 /* Position in a paged list. Zeroed = the first page. */
 typedef struct sbx_page {
@@ -618,6 +619,17 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(SANDBOX_KILL, "sandbox_kill") \
     X(SANDBOX_IS_RUNNING, "sandbox_is_running") \
     X(SANDBOX_HOST, "sandbox_host") \
+    X(SANDBOX_MCP_URL, "sandbox_mcp_url") \
+    X(SANDBOX_PAUSE, "sandbox_pause") \
+    X(SANDBOX_RESUME, "sandbox_resume") \
+    X(SANDBOX_REFRESH, "sandbox_refresh") \
+    X(SANDBOX_SET_NETWORK, "sandbox_set_network") \
+    X(SANDBOX_METRICS, "sandbox_metrics") \
+    X(SANDBOX_LOGS, "sandbox_logs") \
+    X(SANDBOX_FORK, "sandbox_fork") \
+    X(SNAPSHOT_CREATE, "snapshot_create") \
+    X(SNAPSHOT_LIST, "snapshot_list") \
+    X(SNAPSHOT_DELETE, "snapshot_delete") \
     X(COMMAND_RUN, "command_run") \
     X(COMMAND_START, "command_start") \
     X(COMMAND_CONNECT, "command_connect") \
@@ -641,6 +653,7 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(FILES_REMOVE, "files_remove") \
     X(FILES_RENAME, "files_rename") \
     X(FILES_MAKE_DIR, "files_make_dir") \
+    X(FILES_URL, "files_url") \
     X(FILES_WATCH, "files_watch") \
     X(WATCH_POLL, "watch_poll") \
     X(WATCH_STOP, "watch_stop")
@@ -659,6 +672,25 @@ SBX_API const char *sbx_provider_name(const sbx_client *client);
 typedef enum sbx_on_timeout { SBX_ON_TIMEOUT_DEFAULT, SBX_ON_TIMEOUT_KILL,
     SBX_ON_TIMEOUT_PAUSE } sbx_on_timeout;
 
+/* What may pass between a sandbox and the internet (E2B). Zeroed: the service's
+   defaults. "0.0.0.0/0" is all addresses; what is allowed wins over what is denied;
+   domain names (also "*.example.com") can only be allowed. */
+typedef struct sbx_network {
+    sbx_choice public_traffic; /* NO: user ports want the traffic token of
+                               sbx_sandbox_get_access() in the header
+                               e2b-traffic-access-token */
+    sbx_strings allow_out, deny_out;
+    sbx_strings dns_servers;
+    const char *proxy_address; /* of a proxy that all traffic goes through: host:port */
+    const char *proxy_username, *proxy_password;
+    sbx_choice proxy_tls;   /* YES: TLS to the proxy, with */
+    const char *proxy_server_name, *proxy_ca_pem;
+    const char *mask_host;  /* Host header for servers inside, with ${PORT} */
+    sbx_ports https_ports;  /* of servers inside that speak TLS themselves */
+    const char *rules_json; /* changes to requests by host, as the service takes them:
+                               {"api.example.com":[{"transform":{"headers":{...}}}]} */
+} sbx_network;
+
 typedef struct sbx_sandbox_options {
     const char *template_id; /* id, alias, team/alias, each with :tag; E2B
                                default "base" */
@@ -672,6 +704,13 @@ typedef struct sbx_sandbox_options {
     const char *idempotency_key; /* E2B: 1-255 of [a-z0-9-]; makes create safe to
                                repeat */
     sbx_choice idempotent;  /* SBX_YES: make such a key (needs entropy) */
+    sbx_network network;
+    sbx_pairs volumes;      /* E2B: path to mount at, name of the volume */
+    const char *mcp_json;   /* E2B: servers of the MCP gateway, {"name":{...}}. The
+                               gateway is started too; its token is in the file
+                               /etc/mcp-gateway/.token of user root */
+    const char *identity_json; /* E2B iam: {"tokens":{"name":{"audience":...,
+                               "tokenType":...}}} */
 } sbx_sandbox_options;
 
 /* Creates a sandbox. *out is yours: sbx_sandbox_release(). Without an
@@ -763,6 +802,98 @@ SBX_API int sbx_sandbox_is_running(sbx_sandbox *sandbox, bool *running,
    from outside, without scheme. NUL-terminated; SBX_E_TOO_LARGE: cap too small. */
 SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port,
     char *out, size_t cap);
+
+/* As connect, with all of its options. */
+typedef struct sbx_resume_options {
+    int32_t timeout_s;      /* as in sbx_sandbox_connect() */
+    sbx_choice memory;      /* NO: boot anew from the files (E2B) */
+} sbx_resume_options;
+SBX_API int sbx_sandbox_resume(sbx_sandbox *sandbox, const sbx_resume_options *options,
+    bool *resumed, const sbx_call *call);
+
+typedef struct sbx_pause_options {
+    sbx_choice memory;      /* NO: keep files only (E2B) */
+    sbx_choice healthy;     /* YES: fail if the sandbox does not answer (E2B) */
+} sbx_pause_options;
+
+/* Freezes it; it costs nothing and keeps no time. *paused (may be NULL): false if
+   it could not be paused in its present state, such as paused already. */
+SBX_API int sbx_sandbox_pause(sbx_sandbox *sandbox, const sbx_pause_options *options,
+    bool *paused, const sbx_call *call);
+
+/* Ends it duration_s from now, 0 to 3,600, unless it ends later anyway (E2B). */
+SBX_API int sbx_sandbox_refresh(sbx_sandbox *sandbox, int32_t duration_s,
+    const sbx_call *call);
+
+/* Replaces the network rules; what network leaves out is cleared. Of it, allow_out,
+   deny_out, dns_servers, the proxy and rules_json count. */
+SBX_API int sbx_sandbox_set_network(sbx_sandbox *sandbox, const sbx_network *network,
+    sbx_choice internet, const sbx_call *call);
+
+typedef struct sbx_metrics {
+    int64_t unix_ms;
+    int32_t cpu_count;
+    int32_t cpu_used_milli; /* thousandths of a percent; 100,000: all of them */
+    int64_t memory_used, memory_total, memory_cache, disk_used, disk_total; /* bytes */
+} sbx_metrics;
+
+/* Measurements between two times, oldest first; 0 and 0: what the service keeps.
+   E2B: whole seconds count; daemons before 0.1.5 are SBX_E_UNSUPPORTED_HOST. */
+typedef int (*sbx_metrics_each)(void *ctx, const sbx_metrics *metrics);
+SBX_API int sbx_sandbox_metrics(sbx_sandbox *sandbox, int64_t start_unix_ms,
+    int64_t end_unix_ms, sbx_metrics_each each, void *ctx, const sbx_call *call);
+
+typedef struct sbx_log {
+    int64_t unix_ms;
+    const char *level;      /* "debug", "info", "warn", "error" */
+    const char *message;
+    sbx_pairs fields;
+} sbx_log;
+
+typedef struct sbx_log_query {
+    int64_t from_unix_ms;   /* 0: the newest */
+    int32_t limit;          /* 1 to 1,000, 0: the service's */
+    sbx_choice newest_first;
+    const char *level;      /* at least this */
+    const char *search;     /* messages with this text */
+} sbx_log_query;
+
+/* What the sandbox itself wrote about its life (E2B: GET /v2/sandboxes/{id}/logs). */
+typedef int (*sbx_log_each)(void *ctx, const sbx_log *log);
+SBX_API int sbx_sandbox_logs(sbx_sandbox *sandbox, const sbx_log_query *query,
+    sbx_log_each each, void *ctx, const sbx_call *call);
+
+/* Copies of a running sandbox: count of them, 1 to 20, 0: 1. each() gets a handle
+   that is the user's, sbx_sandbox_release(), or NULL and what went wrong. */
+typedef int (*sbx_fork_each)(void *ctx, sbx_sandbox *fork, const sbx_error *error);
+SBX_API int sbx_sandbox_fork(sbx_sandbox *sandbox, int32_t count, int32_t timeout_s,
+    sbx_fork_each each, void *ctx, const sbx_call *call);
+
+/* A snapshot is a template made of a sandbox as it is now; its id is a template_id
+   for sbx_sandbox_create(). */
+typedef struct sbx_snapshot_options {
+    const char *name;       /* with :tag if wanted, NULL: none */
+    sbx_choice memory;      /* NO: files only */
+} sbx_snapshot_options;
+
+typedef struct sbx_snapshot_info { const char *id; sbx_strings names; } sbx_snapshot_info;
+
+/* *out is yours: sbx_free(). */
+SBX_API int sbx_snapshot_create(sbx_sandbox *sandbox, const sbx_snapshot_options *options,
+    sbx_snapshot_info **out, const sbx_call *call);
+
+/* Those of one sandbox (NULL: all) and name (NULL: any); pages as in
+   sbx_sandbox_list(). */
+typedef int (*sbx_snapshot_each)(void *ctx, const sbx_snapshot_info *info);
+SBX_API int sbx_snapshot_list(sbx_client *client, const char *sandbox_id, const char *name,
+    sbx_page *page, sbx_snapshot_each each, void *ctx, const sbx_call *call);
+
+/* *existed (may be NULL): false if there was none. */
+SBX_API int sbx_snapshot_delete(sbx_client *client, const char *id, bool *existed,
+    const sbx_call *call);
+
+/* URL of its MCP gateway. As sbx_sandbox_host(). */
+SBX_API int sbx_sandbox_mcp_url(const sbx_sandbox *sandbox, char *out, size_t cap);
 
 /* The id, as long as the handle lives. */
 SBX_API const char *sbx_sandbox_id(const sbx_sandbox *sandbox);
@@ -1002,6 +1133,18 @@ SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from,
 SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, bool *created, const sbx_call *call);
 
+typedef struct sbx_url_options {
+    const char *user;
+    sbx_choice upload;      /* YES: for POST of a file, else for GET */
+    int32_t expires_s;      /* valid so long; 0: as long as the sandbox. Needs a clock */
+} sbx_url_options;
+
+/* A URL under which anybody can fetch or store one file, signed with the sandbox's
+   token if it has one (else expires_s is SBX_E_ARG). NUL-terminated; SBX_E_TOO_LARGE:
+   cap is too small. Sends something only if the token is not known yet. */
+SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path,
+    const sbx_url_options *options, char *out, size_t cap, const sbx_call *call);
+
 /* ---- watching ----
 
    A watch reports what happens in a directory, by a stream, or by asking the
@@ -1229,6 +1372,7 @@ SBX_API void sbx_sha256_end(sbx_sha256 *s, unsigned char out[32]);
 
 #define SBXI_LEN(array) (sizeof(array) / sizeof((array)[0]))
 #define SBXI_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define SBXI_MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Marks functions that some switch leaves without a caller. */
 #if defined(__GNUC__) || defined(__clang__)
@@ -3086,6 +3230,11 @@ enum sbxi_type {
     SBXI_T_BYTES,           /* base64: pieces of it to the hook, arg: id; written from
                                an sbx_bytes */
     SBXI_T_LITERAL,         /* sub: text of a constant string; write only */
+    SBXI_T_RAW,             /* const char *: JSON as it is; write only */
+    SBXI_T_PORTS,           /* sbx_ports; write only */
+    SBXI_T_OBJECTS,         /* sbx_pairs as a list of objects, sub: const char *const
+                               names[2] of value and key; write only */
+    SBXI_T_MILLI,           /* int32_t: thousandths of a number; read only */
     SBXI_T_INT, SBXI_T_UINT, SBXI_T_INT64, /* int32_t, uint32_t, int64_t (read only);
                                a string holding an integer is read too; clamped */
     SBXI_T_TEXT,            /* char[arg], cut to fit; read only */
@@ -3216,11 +3365,32 @@ static void sbxi_bind_note(sbxi_bind *b, const sbxi_field *f)
     b->skip = 0;
 }
 
+/* A number that is not negative in thousandths, clamped; with an exponent left out. */
+static void sbxi_bind_milli(void *member, sbxi_span s)
+{
+    uint32_t v = 0;
+    int digits = -1; /* behind the point */
+    for (; s.len; s.len--, s.ptr++) {
+        if (*s.ptr == '.') digits = 0;
+        else if (!sbxi_is_digit(*s.ptr)) return;
+        else if (digits < 3 && v < INT32_MAX / 10000) {
+            v = v * 10 + (uint32_t)(*s.ptr - '0');
+            digits += digits >= 0;
+        }
+    }
+    for (digits = SBXI_MAX(digits, 0); digits < 3; digits++) v *= 10;
+    *(uint32_t *)member = v;
+}
+
 /* A decimal integer for a row: clamped, and left out beyond 64 bits. */
 static void sbxi_bind_number(unsigned type, void *member, sbxi_span s)
 {
     bool minus = s.len && *s.ptr == '-';
     uint64_t v;
+    if (type == SBXI_T_MILLI) {
+        sbxi_bind_milli(member, s);
+        return;
+    }
     s.ptr += minus;
     s.len -= minus;
     if (!sbxi_parse_u64(s, UINT64_MAX, &v)) return;
@@ -3463,6 +3633,32 @@ static SBXI_MAYBE void *sbxi_bind_result(sbxi_bind *b) { return sbxi_bind_fix(b,
 
 /* ---- writing --------------------------------------------------------------- */
 
+static void sbxi_put_ports(sbx_json_writer *w, const char *member)
+{
+    sbx_ports ports;
+    memcpy(&ports, member, sizeof ports);
+    sbx_json_begin_array(w);
+    for (; ports.count; ports.count--) sbx_json_int(w, *ports.items++);
+    sbx_json_end_array(w);
+}
+
+static void sbxi_put_objects(sbx_json_writer *w, const char *member, const void *sub)
+{
+    const char *const *names = (const char *const *)sub;
+    sbx_pairs pairs;
+    memcpy(&pairs, member, sizeof pairs);
+    sbx_json_begin_array(w);
+    for (; pairs.count; pairs.count--, pairs.items++) {
+        sbx_json_begin_object(w);
+        sbx_json_key(w, names[0]);
+        sbx_json_text(w, pairs.items->value);
+        sbx_json_key(w, names[1]);
+        sbx_json_text(w, pairs.items->key);
+        sbx_json_end_object(w);
+    }
+    sbx_json_end_array(w);
+}
+
 static void sbxi_put_list(sbx_json_writer *w, const char *member, bool map)
 {
     const char *const *text;
@@ -3506,6 +3702,12 @@ static void sbxi_put_value(sbx_json_writer *w, const sbxi_field *f, const char *
     case SBXI_T_BYTES:
         memcpy(&bytes, member, sizeof bytes);
         sbx_json_base64(w, bytes.data, bytes.len);
+        break;
+    case SBXI_T_PORTS: sbxi_put_ports(w, member); break;
+    case SBXI_T_OBJECTS: sbxi_put_objects(w, member, f->sub); break;
+    case SBXI_T_RAW:
+        memcpy(&text, member, sizeof text);
+        sbx_json_raw(w, text, strlen(text));
         break;
     case SBXI_T_STRINGS:
     case SBXI_T_PAIRS: sbxi_put_list(w, member, f->type == SBXI_T_PAIRS); break;
@@ -6798,9 +7000,9 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
    no table can say stands in the provider's few functions. Filled in by provider
    files, read by op/. Rows are many, so they are packed into bytes. */
 
-enum { SBXI_GET, SBXI_POST, SBXI_DELETE };
+enum { SBXI_GET, SBXI_POST, SBXI_PUT, SBXI_DELETE };
 
-static const char *const sbxi_methods[] = { "GET", "POST", "DELETE" };
+static const char *const sbxi_methods[] = { "GET", "POST", "PUT", "DELETE" };
 
 /* Which base URL a route is joined to. */
 enum { SBXI_HOST_CONTROL, SBXI_HOST_SANDBOX };
@@ -6840,7 +7042,8 @@ typedef struct sbxi_rule {
 #define SBXI_MEANS_NO 2
 
 typedef struct sbxi_route {
-    const char *path;          /* behind the prefix; {id} is the sandbox's; NULL: no route */
+    const char *path;          /* behind the prefix; {id} is the sandbox's, or what
+                                  args.target says; NULL: no route */
     const sbxi_shape *fields;  /* of query or body, over the arguments; NULL: none, {} */
     const sbxi_shape *reply;   /* over the result, item or event */
     uint8_t prefix;            /* of the path, index in the provider's list */
@@ -6868,6 +7071,7 @@ struct sbx_provider {
     const char *domain;             /* default of config.domain */
     const char *port;               /* {port} of base URLs: the daemon's */
     int32_t command_ms;             /* life of a command that names none */
+    uint16_t mcp_port;              /* of a sandbox's MCP gateway */
     const char *const *dialects;    /* accepted config.dialect, newest first */
     const sbxi_env *env;            /* ends with name NULL; the first is the key */
     const char *debug_env;          /* "true" there is config.debug */
@@ -6903,9 +7107,29 @@ typedef struct sbxi_list_args {
     sbx_sandbox_query q;
     const char *metadata, *state, *order, *after; /* as the query says them */
     const char *token, *limit;
+    const char *name;               /* of snapshots */
     char after_text[32], limit_text[SBXI_DECIMAL_MAX + 1];
     sbx_page *page;
 } sbxi_list_args;
+
+typedef struct sbxi_network_args { sbx_network n; sbx_choice internet; } sbxi_network_args;
+
+/* Metrics and logs: numbers of the query as texts, NULL where it has none. */
+typedef struct sbxi_history_args {
+    sbx_log_query q;
+    int64_t end_unix_ms;
+    const char *start, *end, *limit, *direction;
+    char text[3][SBXI_DECIMAL_MAX + 1];
+} sbxi_history_args;
+
+typedef struct sbxi_fork_args { int32_t timeout_s, count; } sbxi_fork_args;
+
+/* One copy of a sandbox, as it is bound. */
+typedef struct sbxi_fork_item {
+    sbxi_access access;
+    bool failed;
+    sbxi_fault fault;
+} sbxi_fork_item;
 
 typedef struct sbxi_process_args {
     uint32_t pid;
@@ -6940,6 +7164,9 @@ typedef struct sbxi_files_args {
     sbx_sink sink;
     sbx_watch_options w;
     const char *watcher;            /* the host's id of a watch */
+    sbx_url_options u;
+    char *text;                     /* where a URL goes */
+    size_t cap;
 } sbxi_files_args;
 
 /* An event of a watch, as it is bound. */
@@ -6958,11 +7185,22 @@ typedef struct sbxi_args {
         sbx_process_each process;
         sbx_file_each file;
         sbx_watch_each watch;
+        sbx_metrics_each metrics;
+        sbx_log_each log;
+        sbx_fork_each fork;
+        sbx_snapshot_each snapshot;
     } each;
     void *ctx;                      /* of each() */
+    const char *target;             /* {id} of calls without a sandbox */
     union {
         sbxi_create_args create;
         int32_t timeout_s;
+        sbx_resume_options resume;
+        sbx_pause_options pause;
+        sbxi_network_args network;
+        sbxi_history_args history;
+        sbxi_fork_args fork;
+        sbx_snapshot_options snapshot;
         sbxi_list_args list;
         sbxi_command_args command;
         sbxi_process_args process;
@@ -6979,7 +7217,8 @@ static SBXI_MAYBE bool sbxi_is_stream(unsigned feature)
 /* The first of them. */
 static SBXI_MAYBE unsigned sbxi_args_of(unsigned feature)
 {
-    return feature >= SBX_FEATURE_FILES_READ ? SBX_FEATURE_FILES_READ
+    return feature == SBX_FEATURE_SNAPSHOT_LIST ? SBX_FEATURE_SANDBOX_LIST
+        : feature >= SBX_FEATURE_FILES_READ ? SBX_FEATURE_FILES_READ
         : feature >= SBX_FEATURE_COMMAND_KILL ? SBX_FEATURE_COMMAND_KILL
         : feature >= SBX_FEATURE_COMMAND_RUN ? SBX_FEATURE_COMMAND_RUN : feature;
 }
@@ -7196,9 +7435,11 @@ enum { SBXI_KEEP_CALL = SBX_FEATURE_END_, SBXI_KEEP_CLIENT, SBXI_KEEP_ACCESS, SB
 
 typedef struct sbxi_keep_row {
     uint8_t what;
-    uint8_t item;           /* 0: a text; else bytes of an item of a list */
+    uint8_t item;           /* 0: a text; else bytes of an item of a list, or */
     uint16_t offset;
 } sbxi_keep_row;
+
+#define SBXI_KEEP_PORTS 255 /* sbx_ports */
 
 static const sbxi_keep_row sbxi_keep_rows[] = {
 #define SBXI_ROW(what, item, struct_, member) { what, item, (uint16_t)offsetof(struct_, member) }
@@ -7208,6 +7449,29 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.metadata),
     SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.envs),
     SBXI_KEEP(SANDBOX_CREATE, 0, create.o.idempotency_key),
+    SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.volumes),
+    SBXI_KEEP(SANDBOX_CREATE, 0, create.o.mcp_json),
+    SBXI_KEEP(SANDBOX_CREATE, 0, create.o.identity_json),
+#define SBXI_NETWORK(feature, base) \
+    SBXI_KEEP(feature, sizeof(char *), base.allow_out), \
+    SBXI_KEEP(feature, sizeof(char *), base.deny_out), \
+    SBXI_KEEP(feature, sizeof(char *), base.dns_servers), \
+    SBXI_KEEP(feature, 0, base.proxy_address), \
+    SBXI_KEEP(feature, 0, base.proxy_username), \
+    SBXI_KEEP(feature, 0, base.proxy_password), \
+    SBXI_KEEP(feature, 0, base.proxy_server_name), \
+    SBXI_KEEP(feature, 0, base.proxy_ca_pem), \
+    SBXI_KEEP(feature, 0, base.mask_host), \
+    SBXI_KEEP(feature, 0, base.rules_json)
+    SBXI_NETWORK(SANDBOX_CREATE, create.o.network),
+    SBXI_KEEP(SANDBOX_CREATE, SBXI_KEEP_PORTS, create.o.network.https_ports),
+    SBXI_NETWORK(SANDBOX_SET_NETWORK, network.n),
+#undef SBXI_NETWORK
+    SBXI_KEEP(SANDBOX_LOGS, 0, history.q.level),
+    SBXI_KEEP(SANDBOX_LOGS, 0, history.q.search),
+    SBXI_KEEP(SNAPSHOT_CREATE, 0, snapshot.name),
+    SBXI_ROW(SBX_FEATURE_SNAPSHOT_DELETE, 0, sbx_op, args.target),
+    SBXI_KEEP(SANDBOX_LIST, 0, list.name),
     SBXI_KEEP(SANDBOX_LIST, sizeof(sbx_pair), list.q.metadata),
     SBXI_KEEP(SANDBOX_LIST, 0, list.q.template_id),
     SBXI_KEEP(COMMAND_RUN, 0, command.cmd),
@@ -7281,13 +7545,15 @@ static void sbxi_keep_member(sbxi_cursor *c, size_t item, char *member)
     const char *from, *text;
     char *to;
     size_t n, i;
+    bool texts = item > 1 && item != SBXI_KEEP_PORTS;
+    if (item == SBXI_KEEP_PORTS) item = sizeof(uint16_t);
     memcpy(&from, member, sizeof from);
     if (!from) return;
     if (item) n = ((const sbxi_items *)(const void *)member)->count * item;
     else n = strlen(from) + 1;
     to = sbxi_cursor_put(c, from, n, item > 1 ? SBXI_ALIGN : 1);
     if (item == sizeof(sbx_pair)) item /= 2;
-    for (i = 0; item > 1 && i < n; i += item) {
+    for (i = 0; texts && i < n; i += item) {
         memcpy(&text, from + i, sizeof text);
         text = sbxi_cursor_put(c, text, strlen(text) + 1, 1);
         if (to) memcpy(to + i, &text, sizeof text);
@@ -7345,6 +7611,48 @@ static void sbxi_block_take(sbxi_buf *b)
     o->of.alloc = *b->alloc;
     o->of.size = b->cap;
     sbxi_buf_init(b, b->alloc, b->max);
+}
+/* handle - making and letting go of the handle of a sandbox. Called by reply.c,
+   op.c, the providers and api/. */
+
+static sbx_sandbox *sbxi_sandbox_new(sbx_client *c, const char *id)
+{
+    size_t len = strlen(id), size;
+    sbx_sandbox *s;
+    if (!sbxi_size_add(&size, sizeof *s, len)) return NULL;
+    s = (sbx_sandbox *)sbxi_alloc_get(&c->link.alloc, size);
+    if (!s) return NULL;
+    s->client = c;
+    s->refs = 1;
+    s->size = size;
+    memcpy(s->id, id, len + 1);
+    return s;
+}
+
+static void sbxi_sandbox_unref(sbx_sandbox *s)
+{
+    if (s && --s->refs == 0) {
+        sbx_alloc alloc = s->client->link.alloc;
+        sbx_free(s->block);
+        sbx_free(s->given);
+        sbxi_alloc_wipe(&alloc, s, s->size);
+    }
+}
+
+/* A handle with the credentials that came with its id. NULL: no memory. */
+static sbx_sandbox *sbxi_sandbox_with(sbx_client *c, const sbxi_access *access)
+{
+    sbx_sandbox *s = sbxi_sandbox_new(c, access->id);
+    if (!s) return NULL;
+    s->access = access->of;
+    s->block = sbxi_keep(&c->link.alloc, SBXI_KEEP_ACCESS, &s->access, sizeof s->access);
+    s->known = true;
+    if (s->block) {
+        memcpy(&s->access, s->block, sizeof s->access);
+        return s;
+    }
+    sbxi_sandbox_unref(s);
+    return NULL;
 }
 /* client - opening a client: configuration, environment, provider. Sends nothing.
    Called by the user. */
@@ -7926,7 +8234,7 @@ static int sbxi_op_url(sbx_op *op, sbxi_url *url)
     parts[0] = p->base(op);
     parts[1] = p->prefixes[op->route->prefix];
     parts[2] = op->route->path;
-    values[0] = op->sandbox ? op->sandbox->id : NULL;
+    values[0] = op->sandbox ? op->sandbox->id : op->args.target;
     values[1] = p->port;
     values[2] = sbxi_op_domain(op);
     if (sbxi_make_url(&op->url, parts, values, url) == SBX_E_ARG)
@@ -8225,6 +8533,51 @@ static int sbxi_proc_wait(sbx_op *op)
    in, the user's sinks and callbacks are called; nothing is collected on the
    way. Called by op.c. */
 
+/* ---- what a fault means ---------------------------------------------------- */
+
+static bool sbxi_rule_fits(const sbxi_rule *rule, const sbxi_fault *f, int http, uint8_t host)
+{
+    unsigned on = rule->when & (SBXI_ON_CONTROL | SBXI_ON_SANDBOX);
+    if ((on && on != SBXI_ON_CONTROL << host) || (rule->http && rule->http != http)) return false;
+    if (!rule->text) return true;
+    if (rule->when & SBXI_HAS) return strstr(f->message, rule->text) != NULL;
+    return strcmp(f->word, rule->text) == 0;
+}
+
+/* What HTTP itself says, where neither route nor provider knows better. */
+static int sbxi_http_meaning(int http)
+{
+    static const struct { uint8_t http; int8_t status; } rows[] = {
+#define SBXI_ROW(http, status) { http - 400, SBX_E_##status }
+        SBXI_ROW(400, REFUSED), SBXI_ROW(401, AUTH), SBXI_ROW(403, DENIED),
+        SBXI_ROW(404, NOT_FOUND), SBXI_ROW(409, CONFLICT), SBXI_ROW(413, TOO_LARGE),
+        SBXI_ROW(422, REFUSED), SBXI_ROW(429, RATE_LIMITED), SBXI_ROW(499, CANCELLED),
+        SBXI_ROW(501, UNSUPPORTED_HOST), SBXI_ROW(502, BUSY), SBXI_ROW(503, BUSY),
+        SBXI_ROW(504, BUSY), SBXI_ROW(505, UNSUPPORTED_HOST), SBXI_ROW(507, NO_SPACE)
+#undef SBXI_ROW
+    };
+    size_t i;
+    for (i = 0; i < SBXI_LEN(rows); i++)
+        if (rows[i].http + 400 == http) return rows[i].status;
+    return http >= 500 || http < 300 ? SBX_E_SERVER : SBX_E_PROTOCOL; /* < 300: in a stream */
+}
+
+/* The status of the first rule that fits, 0: none does. */
+static int sbxi_rules_say(const sbx_op *op, const sbxi_rule *rule, const sbxi_fault *f, int http)
+{
+    while (rule->status && !sbxi_rule_fits(rule, f, http, op->route->host)) rule++;
+    return rule->status;
+}
+
+/* The status a fault stands for: by the route's rules, the provider's, HTTP's. */
+static int sbxi_fault_status(const sbx_op *op, const sbxi_fault *f, int http)
+{
+    const sbxi_rule *all = op->client->provider->rules;
+    int status = op->route->rules ? sbxi_rules_say(op, all + op->route->rules, f, http) : 0;
+    if (!status) status = sbxi_rules_say(op, all, f, http);
+    return status ? status : sbxi_http_meaning(http);
+}
+
 /* ---- the user's side ------------------------------------------------------ */
 
 static const sbx_sink *sbxi_op_sink(const sbx_op *op, unsigned id)
@@ -8286,12 +8639,44 @@ static int sbxi_op_watched(sbx_op *op, sbxi_watch_item *item)
     return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
 }
 
+/* A copy of a sandbox for the user, or why there is none. */
+static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
+{
+    sbxi_fault *f = &item->fault;
+    sbx_sandbox *s;
+    sbx_error e;
+    if (item->access.id && item->access.id[0]) {
+        item->access.of.data_url = op->sandbox->access.data_url;
+        s = sbxi_sandbox_with(op->client, &item->access);
+        if (s) return op->args.each.fork(op->args.ctx, s, NULL);
+        op->error.may_exist = SBX_YES;
+        return SBX_E_NOMEM;
+    }
+    sbxi_error_clear(&e);
+    e.http_status = f->number;
+    sbxi_put_text(e.code, sizeof e.code, f->word, strlen(f->word));
+    sbxi_error_set(&e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
+    return op->args.each.fork(op->args.ctx, NULL, &e);
+}
+
 static int sbxi_op_item(void *ctx, void *item)
 {
     sbx_op *op = (sbx_op *)ctx;
     sbxi_args *a = &op->args;
     int rc = SBX_OK;
     switch (op->feature) {
+    case SBX_FEATURE_SANDBOX_METRICS:
+        rc = a->each.metrics(a->ctx, (const sbx_metrics *)item);
+        break;
+    case SBX_FEATURE_SANDBOX_LOGS:
+        rc = a->each.log(a->ctx, (const sbx_log *)item);
+        break;
+    case SBX_FEATURE_SNAPSHOT_LIST:
+        rc = a->each.snapshot(a->ctx, (const sbx_snapshot_info *)item);
+        break;
+    case SBX_FEATURE_SANDBOX_FORK:
+        rc = sbxi_op_forked(op, (sbxi_fork_item *)item);
+        break;
     case SBX_FEATURE_FILES_WATCH:
     case SBX_FEATURE_WATCH_POLL:
         return sbxi_op_watched(op, (sbxi_watch_item *)item);
@@ -8528,49 +8913,6 @@ static int sbxi_reply_wake(sbx_op *op)
 }
 
 /* ---- the end of a response ------------------------------------------------ */
-
-static bool sbxi_rule_fits(const sbxi_rule *rule, const sbxi_fault *f, int http, uint8_t host)
-{
-    unsigned on = rule->when & (SBXI_ON_CONTROL | SBXI_ON_SANDBOX);
-    if ((on && on != SBXI_ON_CONTROL << host) || (rule->http && rule->http != http)) return false;
-    if (!rule->text) return true;
-    if (rule->when & SBXI_HAS) return strstr(f->message, rule->text) != NULL;
-    return strcmp(f->word, rule->text) == 0;
-}
-
-/* What HTTP itself says, where neither route nor provider knows better. */
-static int sbxi_http_meaning(int http)
-{
-    static const struct { uint8_t http; int8_t status; } rows[] = {
-#define SBXI_ROW(http, status) { http - 400, SBX_E_##status }
-        SBXI_ROW(400, REFUSED), SBXI_ROW(401, AUTH), SBXI_ROW(403, DENIED),
-        SBXI_ROW(404, NOT_FOUND), SBXI_ROW(409, CONFLICT), SBXI_ROW(413, TOO_LARGE),
-        SBXI_ROW(422, REFUSED), SBXI_ROW(429, RATE_LIMITED), SBXI_ROW(499, CANCELLED),
-        SBXI_ROW(501, UNSUPPORTED_HOST), SBXI_ROW(502, BUSY), SBXI_ROW(503, BUSY),
-        SBXI_ROW(504, BUSY), SBXI_ROW(505, UNSUPPORTED_HOST), SBXI_ROW(507, NO_SPACE)
-#undef SBXI_ROW
-    };
-    size_t i;
-    for (i = 0; i < SBXI_LEN(rows); i++)
-        if (rows[i].http + 400 == http) return rows[i].status;
-    return http >= 500 || http < 300 ? SBX_E_SERVER : SBX_E_PROTOCOL; /* < 300: in a stream */
-}
-
-/* The status of the first rule that fits, 0: none does. */
-static int sbxi_rules_say(const sbx_op *op, const sbxi_rule *rule, const sbxi_fault *f, int http)
-{
-    while (rule->status && !sbxi_rule_fits(rule, f, http, op->route->host)) rule++;
-    return rule->status;
-}
-
-/* The status a fault stands for: by the route's rules, the provider's, HTTP's. */
-static int sbxi_fault_status(const sbx_op *op, const sbxi_fault *f, int http)
-{
-    const sbxi_rule *all = op->client->provider->rules;
-    int status = op->route->rules ? sbxi_rules_say(op, all + op->route->rules, f, http) : 0;
-    if (!status) status = sbxi_rules_say(op, all, f, http);
-    return status ? status : sbxi_http_meaning(http);
-}
 
 /* Puts a fault into the error and returns its meaning. */
 static int sbxi_op_fault(sbx_op *op, const sbxi_fault *f, int http)
@@ -8895,16 +9237,6 @@ static void sbxi_op_unlink(sbx_op *op)
     if (*at) *at = op->next;
 }
 
-static void sbxi_sandbox_unref(sbx_sandbox *s)
-{
-    if (s && --s->refs == 0) {
-        sbx_alloc alloc = s->client->link.alloc;
-        sbx_free(s->block);
-        sbx_free(s->given);
-        sbxi_alloc_wipe(&alloc, s, s->size);
-    }
-}
-
 /* Frees the memory of a run; the struct stays until the user releases it. */
 static void sbxi_op_clean(sbx_op *op)
 {
@@ -9029,20 +9361,6 @@ static int sbxi_op_probed(sbx_op *op, int rc)
 }
 
 /* ---- sandbox handles ------------------------------------------------------ */
-
-static sbx_sandbox *sbxi_sandbox_new(sbx_client *c, const char *id)
-{
-    size_t len = strlen(id), size;
-    sbx_sandbox *s;
-    if (!sbxi_size_add(&size, sizeof *s, len)) return NULL;
-    s = (sbx_sandbox *)sbxi_alloc_get(&c->link.alloc, size);
-    if (!s) return NULL;
-    s->client = c;
-    s->refs = 1;
-    s->size = size;
-    memcpy(s->id, id, len + 1);
-    return s;
-}
 
 /* The reply told a sandbox's credentials: the handle takes them over. */
 static int sbxi_sandbox_learn(sbx_op *op)
@@ -9596,7 +9914,8 @@ static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_
 
 /* Where the rules of single routes begin: behind those of all. */
 enum { SBXI_E2B_MISSING_IS_NO = 22, SBXI_E2B_GONE_IS_NO = 25, SBXI_E2B_EXISTS_IS_NO = 27,
-    SBXI_E2B_DEADLINE_KILLS = 29, SBXI_E2B_NO_STREAM = 31 };
+    SBXI_E2B_DEADLINE_KILLS = 29, SBXI_E2B_NO_STREAM = 31,
+    SBXI_E2B_CONFLICT_IS_NO = 36 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -9635,6 +9954,8 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     { "unimplemented", 0, SBXI_MEANS_NO, 0 },
     { NULL, 404, SBXI_MEANS_NO, 0 },
     { NULL, 501, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_CONFLICT_IS_NO] = { NULL, 409, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 }
 };
 
@@ -9645,6 +9966,48 @@ static const sbxi_field sbxi_e2b_resume_fields[] = {
 };
 static const sbxi_shape sbxi_e2b_resume = SBXI_SHAPE(sbxi_e2b_resume_fields, sbxi_args);
 
+/* The form that creates has more members, in another order, than the one that
+   changes. */
+static const sbxi_field sbxi_e2b_proxy_tls_fields[] = {
+    SBXI_IN("enabled", CHOICE, create.o.network.proxy_tls),
+    SBXI_IN("serverName", STRING, create.o.network.proxy_server_name),
+    SBXI_IN("caCert", STRING, create.o.network.proxy_ca_pem)
+};
+static const sbxi_shape sbxi_e2b_proxy_tls = SBXI_SHAPE(sbxi_e2b_proxy_tls_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_proxy_fields[] = {
+    SBXI_IN("address", STRING, create.o.network.proxy_address),
+    SBXI_IN("username", STRING, create.o.network.proxy_username),
+    SBXI_IN("password", STRING, create.o.network.proxy_password),
+    SBXI_SUB("tls", OBJECT, sbxi_e2b_proxy_tls)
+};
+static const sbxi_shape sbxi_e2b_proxy = SBXI_SHAPE(sbxi_e2b_proxy_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_network_fields[] = {
+    SBXI_IN("allowPublicTraffic", CHOICE, create.o.network.public_traffic),
+    SBXI_IN("allowOut", STRINGS, create.o.network.allow_out),
+    SBXI_IN("denyOut", STRINGS, create.o.network.deny_out),
+    SBXI_IN("dnsServers", STRINGS, create.o.network.dns_servers),
+    SBXI_SUB("egressProxy", OBJECT, sbxi_e2b_proxy),
+    SBXI_IN("maskRequestHost", STRING, create.o.network.mask_host),
+    SBXI_IN("httpsPorts", PORTS, create.o.network.https_ports),
+    SBXI_IN("rules", RAW, create.o.network.rules_json)
+};
+static const sbxi_shape sbxi_e2b_network = SBXI_SHAPE(sbxi_e2b_network_fields, sbxi_args);
+
+/* The proxy's table over the place where the arguments of a change have it. */
+#define SBXI_MOVED \
+    (uint16_t)(offsetof(sbxi_network_args, n) - offsetof(sbxi_create_args, o.network))
+static const sbxi_field sbxi_e2b_rules_fields[] = {
+    SBXI_IN("allowOut", STRINGS, network.n.allow_out),
+    SBXI_IN("denyOut", STRINGS, network.n.deny_out),
+    SBXI_IN("dnsServers", STRINGS, network.n.dns_servers),
+    { "egressProxy", &sbxi_e2b_proxy, SBXI_MOVED, 0, SBXI_T_OBJECT },
+    SBXI_IN("rules", RAW, network.n.rules_json),
+    SBXI_IN("allow_internet_access", CHOICE, network.internet)
+};
+static const sbxi_shape sbxi_e2b_rules_of = SBXI_SHAPE(sbxi_e2b_rules_fields, sbxi_args);
+
+static const char *const sbxi_e2b_mount[] = { "name", "path" };
+
 static const sbxi_field sbxi_e2b_create_fields[] = {
     SBXI_IN("templateID", STRING, create.o.template_id),
     SBXI_IN("timeout", INT, create.o.timeout_s),
@@ -9652,8 +10015,12 @@ static const sbxi_field sbxi_e2b_create_fields[] = {
     SBXI_IN("autoPauseMemory", CHOICE, create.o.pause_memory),
     SBXI_SUB("autoResume", OBJECT, sbxi_e2b_resume),
     SBXI_IN("allow_internet_access", CHOICE, create.o.internet),
+    SBXI_SUB("network", OBJECT, sbxi_e2b_network),
     { "metadata", NULL, SBXI_ARG(create.o.metadata), SBXI_ALWAYS, SBXI_T_PAIRS },
-    { "envVars", NULL, SBXI_ARG(create.o.envs), SBXI_ALWAYS, SBXI_T_PAIRS }
+    { "envVars", NULL, SBXI_ARG(create.o.envs), SBXI_ALWAYS, SBXI_T_PAIRS },
+    SBXI_IN("mcp", RAW, create.o.mcp_json),
+    SBXI_IN("iam", RAW, create.o.identity_json),
+    { "volumeMounts", sbxi_e2b_mount, SBXI_ARG(create.o.volumes), 0, SBXI_T_OBJECTS }
 };
 static const sbxi_shape sbxi_e2b_create = SBXI_SHAPE(sbxi_e2b_create_fields, sbxi_args);
 
@@ -9706,13 +10073,88 @@ static const sbxi_field sbxi_e2b_list_fields[] = {
 };
 static const sbxi_shape sbxi_e2b_list = SBXI_SHAPE(sbxi_e2b_list_fields, sbxi_args);
 
-static const sbxi_field sbxi_e2b_connect_fields[] = { SBXI_IN("timeout", INT, timeout_s) };
+static const sbxi_field sbxi_e2b_connect_fields[] = {
+    SBXI_IN("timeout", INT, resume.timeout_s), SBXI_IN("memory", CHOICE, resume.memory)
+};
 static const sbxi_shape sbxi_e2b_connect = SBXI_SHAPE(sbxi_e2b_connect_fields, sbxi_args);
 
 static const sbxi_field sbxi_e2b_timeout_fields[] = {
     { "timeout", NULL, SBXI_ARG(timeout_s), SBXI_ALWAYS, SBXI_T_INT }
 };
 static const sbxi_shape sbxi_e2b_timeout = SBXI_SHAPE(sbxi_e2b_timeout_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_refresh_fields[] = {
+    { "duration", NULL, SBXI_ARG(timeout_s), SBXI_ALWAYS, SBXI_T_INT }
+};
+static const sbxi_shape sbxi_e2b_refresh = SBXI_SHAPE(sbxi_e2b_refresh_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_pause_fields[] = {
+    SBXI_IN("memory", CHOICE, pause.memory), SBXI_IN("requireHealthyGuest", CHOICE, pause.healthy)
+};
+static const sbxi_shape sbxi_e2b_pause = SBXI_SHAPE(sbxi_e2b_pause_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_fork_fields[] = {
+    SBXI_IN("timeout", INT, fork.timeout_s), SBXI_IN("count", INT, fork.count)
+};
+static const sbxi_shape sbxi_e2b_fork = SBXI_SHAPE(sbxi_e2b_fork_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_forked_fields[] = {
+    { "sandbox", &sbxi_e2b_access, offsetof(sbxi_fork_item, access), 0, SBXI_T_OBJECT },
+    SBXI_FIELD("error", SEEN, sbxi_fork_item, failed),
+    { "error", &sbxi_e2b_fault, offsetof(sbxi_fork_item, fault), 0, SBXI_T_OBJECT }
+};
+static const sbxi_shape sbxi_e2b_forked = SBXI_SHAPE(sbxi_e2b_forked_fields, sbxi_fork_item);
+
+static const sbxi_field sbxi_e2b_snap_fields[] = {
+    SBXI_IN("name", STRING, snapshot.name), SBXI_IN("memory", CHOICE, snapshot.memory)
+};
+static const sbxi_shape sbxi_e2b_snap = SBXI_SHAPE(sbxi_e2b_snap_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_snapshot_fields[] = {
+    SBXI_FIELD("snapshotID", STRING, sbx_snapshot_info, id),
+    SBXI_FIELD("names", STRINGS, sbx_snapshot_info, names)
+};
+static const sbxi_shape sbxi_e2b_snapshot = SBXI_SHAPE(sbxi_e2b_snapshot_fields,
+    sbx_snapshot_info);
+static const sbxi_field sbxi_e2b_snapshots_fields[] = {
+    SBXI_IN("sandboxID", STRING, list.q.template_id),
+    SBXI_IN("name", STRING, list.name),
+    SBXI_IN("limit", STRING, list.limit),
+    SBXI_IN("nextToken", STRING, list.token)
+};
+static const sbxi_shape sbxi_e2b_snapshots = SBXI_SHAPE(sbxi_e2b_snapshots_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_span_fields[] = {
+    SBXI_IN("start", STRING, history.start), SBXI_IN("end", STRING, history.end)
+};
+static const sbxi_shape sbxi_e2b_span = SBXI_SHAPE(sbxi_e2b_span_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_metric_fields[] = {
+    SBXI_FIELD("cpuCount", INT, sbx_metrics, cpu_count),
+    SBXI_FIELD("cpuUsedPct", MILLI, sbx_metrics, cpu_used_milli),
+    SBXI_FIELD("diskTotal", INT64, sbx_metrics, disk_total),
+    SBXI_FIELD("diskUsed", INT64, sbx_metrics, disk_used),
+    SBXI_FIELD("memCache", INT64, sbx_metrics, memory_cache),
+    SBXI_FIELD("memTotal", INT64, sbx_metrics, memory_total),
+    SBXI_FIELD("memUsed", INT64, sbx_metrics, memory_used),
+    SBXI_FIELD("timestamp", TIME, sbx_metrics, unix_ms)
+};
+static const sbxi_shape sbxi_e2b_metric = SBXI_SHAPE(sbxi_e2b_metric_fields, sbx_metrics);
+
+static const sbxi_field sbxi_e2b_logged_fields[] = {
+    SBXI_IN("cursor", STRING, history.start),
+    SBXI_IN("limit", STRING, history.limit),
+    SBXI_IN("direction", STRING, history.direction),
+    SBXI_IN("level", STRING, history.q.level),
+    SBXI_IN("search", STRING, history.q.search)
+};
+static const sbxi_shape sbxi_e2b_logged = SBXI_SHAPE(sbxi_e2b_logged_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_log_fields[] = {
+    SBXI_FIELD("timestamp", TIME, sbx_log, unix_ms),
+    SBXI_FIELD("message", STRING, sbx_log, message),
+    SBXI_FIELD("level", STRING, sbx_log, level),
+    SBXI_FIELD("fields", PAIRS, sbx_log, fields)
+};
+static const sbxi_shape sbxi_e2b_log = SBXI_SHAPE(sbxi_e2b_log_fields, sbx_log);
+static const sbxi_field sbxi_e2b_logs_fields[] = { SBXI_SUB("logs", EACH, sbxi_e2b_log) };
+static const sbxi_shape sbxi_e2b_logs = SBXI_SHAPE(sbxi_e2b_logs_fields, sbx_log);
 
 /* ---- processes ------------------------------------------------------------ */
 
@@ -9951,13 +10393,15 @@ static const sbxi_shape sbxi_e2b_user_path = SBXI_SHAPE(sbxi_e2b_user_path_field
 
 /* ---- routes --------------------------------------------------------------- */
 
-enum { SBXI_E2B_NEW, SBXI_E2B_ONE, SBXI_E2B_ROOT, SBXI_E2B_PROCESS, SBXI_E2B_FILES };
+enum { SBXI_E2B_NEW, SBXI_E2B_ONE, SBXI_E2B_ROOT, SBXI_E2B_PROCESS, SBXI_E2B_FILES,
+    SBXI_E2B_SNAPSHOTS, SBXI_E2B_TEMPLATES };
 static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{id}", "",
-    "/process.Process/", "/filesystem.Filesystem/" };
+    "/process.Process/", "/filesystem.Filesystem/", "/snapshots", "/templates" };
 
 /* How the routes of one family begin: prefix, method, host, retry. */
 #define SBXI_ALL(method) SBXI_E2B_NEW, method, SBXI_HOST_CONTROL
 #define SBXI_ONE(method) SBXI_E2B_ONE, method, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE
+#define SBXI_MAKE SBXI_E2B_ONE, SBXI_POST, SBXI_HOST_CONTROL, SBXI_RETRY_REJECTED
 #define SBXI_PLAIN(method) SBXI_E2B_ROOT, method, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
 #define SBXI_RPC(prefix) SBXI_E2B_##prefix, SBXI_POST, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
 
@@ -9986,6 +10430,29 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
     [SBX_FEATURE_SANDBOX_IS_RUNNING] = { "/health", NULL, NULL, SBXI_PLAIN(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO },
+    [SBX_FEATURE_SANDBOX_RESUME] = { "/{id}/connect", &sbxi_e2b_connect, &sbxi_e2b_access,
+        SBXI_ALL(SBXI_POST), SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_SANDBOX_PAUSE] = { "/pause", &sbxi_e2b_pause, NULL, SBXI_ONE(SBXI_POST),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_CONFLICT_IS_NO },
+    [SBX_FEATURE_SANDBOX_REFRESH] = { "/refreshes", &sbxi_e2b_refresh, NULL, SBXI_ONE(SBXI_POST),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
+    [SBX_FEATURE_SANDBOX_SET_NETWORK] = { "/network", &sbxi_e2b_rules_of, NULL,
+        SBXI_ONE(SBXI_PUT), SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
+    [SBX_FEATURE_SANDBOX_METRICS] = { "/metrics", &sbxi_e2b_span, &sbxi_e2b_metric,
+        SBXI_ONE(SBXI_GET), SBXI_SEND_NOTHING, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_SANDBOX_LOGS] = { "/{id}/logs", &sbxi_e2b_logged, &sbxi_e2b_logs,
+        SBXI_ALL(SBXI_GET), SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH_INSIDE, 0 },
+    [SBX_FEATURE_SANDBOX_FORK] = { "/fork", &sbxi_e2b_fork, &sbxi_e2b_forked, SBXI_MAKE,
+        SBXI_SEND_JSON, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_SNAPSHOT_CREATE] = { "/snapshots", &sbxi_e2b_snap, &sbxi_e2b_snapshot,
+        SBXI_MAKE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_SNAPSHOT_LIST] = { "", &sbxi_e2b_snapshots, &sbxi_e2b_snapshot,
+        SBXI_E2B_SNAPSHOTS, SBXI_GET, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING,
+        SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_SNAPSHOT_DELETE] = { "/{id}", NULL, NULL, SBXI_E2B_TEMPLATES, SBXI_DELETE,
+        SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING,
+        SBXI_E2B_MISSING_IS_NO },
+    [SBX_FEATURE_SANDBOX_MCP_URL] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* computed */
     [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
     [SBX_FEATURE_COMMAND_RUN] = SBXI_STREAM("Start", start),
     [SBX_FEATURE_COMMAND_START] = SBXI_STREAM("Start", start),
@@ -10020,6 +10487,8 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
     [SBX_FEATURE_FILES_MAKE_DIR] = { "MakeDir", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
         SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_EXISTS_IS_NO },
+    [SBX_FEATURE_FILES_URL] = { "/files", NULL, NULL, SBXI_PLAIN(SBXI_GET), SBXI_SEND_NOTHING,
+        SBXI_RECV_NOTHING, 0 },
     [SBX_FEATURE_FILES_WATCH] = { "WatchDir", &sbxi_e2b_watch, &sbxi_e2b_message_of_watch,
         SBXI_RPC(FILES), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_NO_STREAM },
     [SBX_FEATURE_WATCH_POLL] = { "GetWatcherEvents", &sbxi_e2b_watcher_is, &sbxi_e2b_changed,
@@ -10064,11 +10533,10 @@ static const char *sbxi_e2b_base(const sbx_op *op)
 static const char *sbxi_e2b_user(const sbx_op *op)
 {
     const char *user = NULL;
-    if (op->feature <= SBX_FEATURE_PTY_CREATE && op->feature >= SBX_FEATURE_COMMAND_RUN
-        && op->feature != SBX_FEATURE_COMMAND_CONNECT)
-        user = op->args.of.command.o.user;
-    else if (op->feature >= SBX_FEATURE_FILES_READ)
+    if (op->feature >= SBX_FEATURE_FILES_READ)
         user = op->args.of.files.o.user;
+    else if (op->route->fields == &sbxi_e2b_start)
+        user = op->args.of.command.o.user;
     else
         return NULL;
     return user ? user : sbxi_older(op->sandbox, SBXI_VERSION(0, 4, 0)) ? "user" : NULL;
@@ -10083,7 +10551,7 @@ static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
     if (op->route->recv != SBXI_RECV_EVENTS)
         return ms ? ms : op->client->link.clocks.total_ms;
     if (op->feature == SBX_FEATURE_FILES_WATCH) return op->args.of.files.w.timeout_ms;
-    if (!sbxi_is_stream(op->feature)) return ms;
+    if (op->route->send == SBXI_SEND_INPUT) return ms;
     return o->timeout_ms ? o->timeout_ms : op->client->provider->command_ms;
 }
 
@@ -10125,6 +10593,87 @@ static int sbxi_e2b_host(const sbx_sandbox *s, uint16_t port, sbxi_buf *out)
     if (c->debug) return out->status;
     sbxi_buf_texts(out, "-", s->id, ".");
     return sbxi_buf_text(out, s->access.domain ? s->access.domain : c->config.domain);
+}
+
+/* A number as text, without its last `cut` digits; none if it is 0. */
+static const char *sbxi_e2b_number(char text[SBXI_DECIMAL_MAX + 1], int64_t v, size_t cut)
+{
+    size_t n = v > 0 ? sbxi_print_u64(text, (uint64_t)v) : 0;
+    if (n <= cut) return NULL;
+    text[n - cut] = 0;
+    return text;
+}
+
+/* A query member of a URL. */
+static void sbxi_e2b_url_member(sbxi_buf *b, const char *before, const char *value)
+{
+    sbxi_buf_text(b, before);
+    sbxi_percent(b, sbxi_span_of(value), SBXI_PERCENT_SEGMENT);
+}
+
+/* SHA-256 of path, operation, user, token and end, joined by colons, as text. */
+static void sbxi_e2b_sign(const sbx_op *op, const char *end, char out[48])
+{
+    const sbxi_files_args *a = &op->args.of.files;
+    const char *parts[5];
+    unsigned char hash[32];
+    sbx_sha256 sha;
+    size_t i;
+    parts[0] = a->path;
+    parts[1] = a->u.upload == SBX_YES ? "write" : "read";
+    parts[2] = a->o.user ? a->o.user : "";
+    parts[3] = op->sandbox->access.access_token;
+    parts[4] = end;
+    sbx_sha256_init(&sha);
+    for (i = 0; i < 5 && parts[i]; i++) {
+        if (i) sbx_sha256_add(&sha, ":", 1);
+        sbx_sha256_add(&sha, parts[i], strlen(parts[i]));
+    }
+    sbx_sha256_end(&sha, hash);
+    memcpy(out, "v1_", 3);
+    out[3 + sbx_base64_encode(out + 3, hash, sizeof hash) - 1] = 0; /* without its padding */
+}
+
+/* The URL goes straight to the sandbox: no shared host, which needs headers. */
+static int sbxi_e2b_url_step(sbx_op *op)
+{
+    const sbxi_files_args *a = &op->args.of.files;
+    const sbx_client *c = op->client;
+    const sbx_net *net = &c->link.net;
+    const char *parts[3], *values[3];
+    char until[SBXI_DECIMAL_MAX + 1], sign[48];
+    const char *end = NULL;
+    sbxi_buf *b = &op->out.text;
+    sbxi_url url;
+    bool expires = a->u.expires_s > 0, token = op->sandbox->access.access_token != NULL;
+    op->route = &c->provider->routes[SBX_FEATURE_FILES_URL];
+    if (expires && (!token || !net->unix_ms))
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("expires_s needs a clock, and a sandbox with a token"));
+    parts[0] = op->sandbox->access.data_url ? op->sandbox->access.data_url
+        : c->config.sandbox_url ? c->config.sandbox_url
+        : c->debug ? "http://localhost:{port}" : "https://{port}-{id}.{domain}";
+    parts[1] = "";
+    parts[2] = "/files";
+    values[0] = op->sandbox->id;
+    values[1] = c->provider->port;
+    values[2] = sbxi_op_domain(op);
+    if (sbxi_make_url(&op->url, parts, values, &url) != SBX_OK) return op->url.status;
+    if (expires)
+        end = sbxi_e2b_number(until, net->unix_ms(net->ctx) + (int64_t)a->u.expires_s * 1000, 3);
+    sbxi_buf_add(b, op->url.data, op->url.len);
+    sbxi_e2b_url_member(b, "?path=", a->path);
+    if (a->o.user) sbxi_e2b_url_member(b, "&username=", a->o.user);
+    if (token) {
+        sbxi_e2b_sign(op, end, sign);
+        sbxi_e2b_url_member(b, "&signature=", sign);
+        sbxi_wipe(sign, sizeof sign);
+    }
+    if (end) sbxi_e2b_url_member(b, "&signature_expiration=", end);
+    if (b->status != SBX_OK) return b->status;
+    if (b->len >= a->cap) return sbxi_op_fail(op, SBX_E_TOO_LARGE, SBXI_TEXT("cap is too small"));
+    sbxi_put_text(a->text, a->cap, b->data, b->len);
+    return SBX_OK;
 }
 
 /* One message of a watch's stream. */
@@ -10179,7 +10728,8 @@ static int sbxi_e2b_on_event(sbx_op *op)
 
 /* ---- steps ---------------------------------------------------------------- */
 
-enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT, SBXI_E2B_WATCHING };
+enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT, SBXI_E2B_WATCHING,
+    SBXI_E2B_GATEWAY };
 
 static bool sbxi_e2b_is_key(const char *key)
 {
@@ -10195,7 +10745,7 @@ static int sbxi_e2b_create_begin(sbx_op *op)
     sbxi_create_args *a = &op->args.of.create;
     const sbx_sandbox_options *o = &a->o;
     bool pause = o->on_timeout == SBX_ON_TIMEOUT_PAUSE, resume = o->auto_resume == SBX_YES;
-    if (!o->template_id) a->o.template_id = "base";
+    if (!o->template_id) a->o.template_id = o->mcp_json ? "mcp-gateway" : "base";
     if (!pause && (resume || o->pause_memory != SBX_DEFAULT))
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("auto_resume and pause_memory need on_timeout = SBX_ON_TIMEOUT_PAUSE"));
@@ -10214,29 +10764,6 @@ static int sbxi_e2b_create_begin(sbx_op *op)
     }
     op->repeatable = a->key != NULL;
     return sbxi_ask(op, SBX_FEATURE_SANDBOX_CREATE, SBXI_STEP_DONE);
-}
-
-/* A sandbox exists now; what cannot be handed out is killed again. */
-static int sbxi_e2b_create_step(sbx_op *op)
-{
-    const sbxi_access *got = (const sbxi_access *)op->result;
-    int rc;
-    if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
-    if (op->step == SBXI_E2B_UNDO) {
-        if (op->detached) return SBX_E_CANCELLED;
-        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
-            SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
-    }
-    if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
-        SBXI_TEXT("the reply names no sandbox"));
-    op->sandbox = sbxi_sandbox_new(op->client, got->id);
-    if (!op->sandbox) return SBX_E_NOMEM;
-    rc = sbxi_sandbox_learn(op);
-    if (rc != SBX_OK) return rc;
-    op->repeatable = false;
-    if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))
-        return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
-    return SBX_OK;
 }
 
 /* Metadata is encoded three times: each word, the form of words, the query. */
@@ -10262,6 +10789,7 @@ static int sbxi_e2b_metadata(sbx_op *op)
     return out->status;
 }
 
+/* The query of a list: for snapshots all there is is in the arguments. */
 static int sbxi_e2b_list_begin(sbx_op *op)
 {
     static const char *const states[] = { NULL, "running", "paused", "running,paused" };
@@ -10283,7 +10811,7 @@ static int sbxi_e2b_list_begin(sbx_op *op)
     }
     if (a->page && a->page->next_token[0]) a->token = a->page->next_token;
     if (q->metadata.items) rc = sbxi_e2b_metadata(op);
-    return rc == SBX_OK ? sbxi_ask(op, SBX_FEATURE_SANDBOX_LIST, SBXI_E2B_NEXT) : rc;
+    return rc == SBX_OK ? sbxi_ask(op, op->feature, SBXI_E2B_NEXT) : rc;
 }
 
 /* One page if the caller pages, else all of them. */
@@ -10299,7 +10827,24 @@ static int sbxi_e2b_list_step(sbx_op *op)
     }
     if (page || !op->reply.more) return SBX_OK;
     a->token = op->held.token;
-    return sbxi_ask(op, SBX_FEATURE_SANDBOX_LIST, SBXI_E2B_NEXT);
+    return sbxi_ask(op, op->feature, SBXI_E2B_NEXT);
+}
+
+/* Metrics are asked for by seconds, logs by milliseconds. */
+static int sbxi_e2b_history_begin(sbx_op *op)
+{
+    sbxi_history_args *a = &op->args.of.history;
+    bool metrics = op->feature == SBX_FEATURE_SANDBOX_METRICS;
+    size_t cut = metrics ? 3 : 0;
+    if (metrics && sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 5)))
+        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+            SBXI_TEXT("its daemon is older than 0.1.5: build the template again"));
+    a->start = sbxi_e2b_number(a->text[0], a->q.from_unix_ms, cut);
+    a->end = sbxi_e2b_number(a->text[1], a->end_unix_ms, cut);
+    a->limit = sbxi_e2b_number(a->text[2], a->q.limit, 0);
+    if (a->q.newest_first)
+        a->direction = a->q.newest_first == SBX_YES ? "backward" : "forward";
+    return SBX_OK;
 }
 
 /* A terminal gets a few variables more, unless the user has them. */
@@ -10381,6 +10926,93 @@ static void sbxi_e2b_input_begin(sbx_op *op)
     body->get = sbxi_e2b_input_get;
     body->ctx = op;
     body->size = -1;
+}
+
+/* What starts the MCP gateway, behind each other in the operation's block. */
+typedef struct sbxi_e2b_gateway {
+    sbx_pair token;
+    sbx_command_result result;
+    char value[37];
+} sbxi_e2b_gateway;
+
+/* Runs the gateway's command, as root: the options, quoted for a shell, and a token
+   of its own. From here on the arguments are those of a command. */
+static int sbxi_e2b_gateway_begin(sbx_op *op)
+{
+    const char *json = op->args.of.create.o.mcp_json, *quote;
+    sbxi_command_args *a = &op->args.of.command;
+    sbxi_buf *b = &op->block;
+    sbxi_e2b_gateway *g;
+    size_t at, cmd;
+    int rc;
+    sbxi_buf_clear(b);
+    if (sbxi_buf_room(b, sizeof *g, &at) != SBX_OK) return b->status;
+    cmd = b->len;
+    sbxi_buf_text(b, "mcp-gateway --config '");
+    while ((quote = strchr(json, '\'')) != NULL) {
+        sbxi_buf_add(b, json, (size_t)(quote - json));
+        sbxi_buf_text(b, "'\"'\"'");
+        json = quote + 1;
+    }
+    sbxi_buf_text(b, json);
+    if (sbxi_buf_add(b, "'", 2) != SBX_OK) return b->status;
+    g = (sbxi_e2b_gateway *)(void *)(b->data + at);
+    rc = sbxi_random_hex(op, g->value, true);
+    if (rc != SBX_OK) return rc;
+    g->token.key = "GATEWAY_ACCESS_TOKEN";
+    g->token.value = g->value;
+    memset(a, 0, sizeof *a);
+    a->cmd = b->data + cmd;
+    a->o.user = "root";
+    a->o.envs.items = &g->token;
+    a->o.envs.count = 1;
+    a->o.capture_limit = 1;
+    a->result = &g->result;
+    rc = sbxi_e2b_command_begin(op);
+    return rc == SBX_OK ? sbxi_ask(op, SBX_FEATURE_COMMAND_RUN, SBXI_E2B_GATEWAY) : rc;
+}
+
+/* It has ended: well, or there is no use in the sandbox. */
+static int sbxi_e2b_gateway_end(sbx_op *op)
+{
+    const sbxi_e2b_gateway *g = (const sbxi_e2b_gateway *)(const void *)op->block.data;
+    if (g->result.exit_code == 0) return SBX_OK;
+    return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
+}
+
+/* Why the sandbox that was made and killed again was of no use. */
+static int sbxi_e2b_undone(sbx_op *op)
+{
+    const sbxi_buf *err = &op->captured[1].buf;
+    sbx_error *e = &op->error;
+    if (op->detached) return SBX_E_CANCELLED;
+    if (!op->started)
+        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+            SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
+    sbxi_put_text(e->message, sizeof e->message, "the MCP gateway did not start: ", 31);
+    if (err->data && sbxi_buf_add(&op->captured[1].buf, "", 1) == SBX_OK)
+        sbxi_add_text(e->message, sizeof e->message, err->data + sizeof(sbxi_owned));
+    return SBX_E_REFUSED;
+}
+
+/* A sandbox exists now; what cannot be handed out is killed again. */
+static int sbxi_e2b_create_step(sbx_op *op)
+{
+    const sbxi_access *got = (const sbxi_access *)op->result;
+    int rc;
+    if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
+    if (op->step == SBXI_E2B_UNDO) return sbxi_e2b_undone(op);
+    if (op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
+    if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
+        SBXI_TEXT("the reply names no sandbox"));
+    op->sandbox = sbxi_sandbox_new(op->client, got->id);
+    if (!op->sandbox) return SBX_E_NOMEM;
+    rc = sbxi_sandbox_learn(op);
+    if (rc != SBX_OK) return rc;
+    op->repeatable = false;
+    if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))
+        return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
+    return op->args.of.create.o.mcp_json ? sbxi_e2b_gateway_begin(op) : SBX_OK;
 }
 
 static bool sbxi_e2b_raw_body(const sbx_op *op)
@@ -10468,7 +11100,14 @@ static int sbxi_e2b_step(sbx_op *op)
         op->reply.no = op->reply.http != 201;
         return start ? sbxi_ask_default(op) : sbxi_sandbox_learn(op);
     case SBX_FEATURE_SANDBOX_LIST:
+    case SBX_FEATURE_SNAPSHOT_LIST:
         return sbxi_e2b_list_step(op);
+    case SBX_FEATURE_SANDBOX_METRICS:
+    case SBX_FEATURE_SANDBOX_LOGS:
+        if (start) rc = sbxi_e2b_history_begin(op);
+        break;
+    case SBX_FEATURE_FILES_URL:
+        return sbxi_e2b_url_step(op);
     case SBX_FEATURE_COMMAND_RUN:
     case SBX_FEATURE_COMMAND_START:
     case SBX_FEATURE_COMMAND_CONNECT:
@@ -10519,7 +11158,8 @@ const sbx_provider sbx_e2b =
 static const sbx_provider sbx_e2b =
 #endif
 {
-    "e2b", "e2b.app", "49983", 60000, sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG", "x-next-token",
+    "e2b", "e2b.app", "49983", 60000, 50005, sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG",
+    "x-next-token",
     sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
     sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event
 };
@@ -10550,6 +11190,41 @@ static bool sbxi_pairs_ok(const sbx_pairs *p)
     return true;
 }
 
+static bool sbxi_strings_ok(const sbx_strings *s)
+{
+    size_t i;
+    if (s->count && !s->items) return false;
+    for (i = 0; i < s->count; i++)
+        if (!s->items[i]) return false;
+    return true;
+}
+
+/* JSON that goes out as it is must be one value. */
+static int sbxi_ignore(void *ctx, const sbx_json_event *event)
+{
+    (void)ctx;
+    (void)event;
+    return SBX_OK;
+}
+
+static bool sbxi_json_ok(const char *text)
+{
+    sbx_json_reader r;
+    if (!text) return true;
+    sbx_json_init(&r, sbxi_ignore, NULL);
+    (void)sbx_json_feed(&r, text, strlen(text), NULL);
+    return sbx_json_end(&r) == SBX_OK;
+}
+
+static void sbxi_need_network(sbxi_call *k, const sbx_network *n)
+{
+    sbxi_need(k, sbxi_strings_ok(&n->allow_out) && sbxi_strings_ok(&n->deny_out)
+        && sbxi_strings_ok(&n->dns_servers), SBXI_TEXT("network: a text of a list is NULL"));
+    sbxi_need(k, !n->https_ports.count || n->https_ports.items,
+        SBXI_TEXT("network.https_ports: items is NULL"));
+    sbxi_need(k, sbxi_json_ok(n->rules_json), SBXI_TEXT("network.rules_json is not valid JSON"));
+}
+
 SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *options,
                                sbx_sandbox **out, const sbx_call *call)
 {
@@ -10561,6 +11236,10 @@ SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *op
     sbxi_need(&k, sbxi_pairs_ok(&o->metadata) && sbxi_pairs_ok(&o->envs),
         SBXI_TEXT("metadata or envs: a key or value is NULL"));
     sbxi_need(&k, o->timeout_s >= 0, SBXI_TEXT("timeout_s is negative: a sandbox always ends"));
+    sbxi_need(&k, sbxi_pairs_ok(&o->volumes), SBXI_TEXT("volumes: a path or name is NULL"));
+    sbxi_need(&k, sbxi_json_ok(o->mcp_json) && sbxi_json_ok(o->identity_json),
+        SBXI_TEXT("mcp_json or identity_json is not valid JSON"));
+    sbxi_need_network(&k, &o->network);
     return sbxi_start(&k);
 }
 
@@ -10606,27 +11285,128 @@ static int sbxi_ask_yes_no(sbx_sandbox *sandbox, sbx_feature feature, bool *answ
     return sbxi_start(&k);
 }
 
-/* connect and set_timeout */
-static int sbxi_ask_time(sbx_sandbox *sandbox, sbx_feature feature, int32_t timeout_s,
-                         bool *resumed, const sbx_call *call)
+/* set_timeout and refresh */
+static int sbxi_ask_time(sbx_sandbox *sandbox, sbx_feature feature, int32_t seconds,
+                         const sbx_call *call)
 {
     sbxi_call k;
     sbxi_call_in(&k, sandbox, feature, call);
-    k.args.of.timeout_s = timeout_s;
-    k.args.answer = resumed;
-    sbxi_need(&k, timeout_s >= 0, SBXI_TEXT("timeout_s is negative"));
+    k.args.of.timeout_s = seconds;
+    sbxi_need(&k, seconds >= 0, SBXI_TEXT("a time is negative"));
     return sbxi_start(&k);
 }
 
 SBX_API int sbx_sandbox_connect(sbx_sandbox *sandbox, int32_t timeout_s, bool *resumed,
                                 const sbx_call *call)
 {
-    return sbxi_ask_time(sandbox, SBX_FEATURE_SANDBOX_CONNECT, timeout_s, resumed, call);
+    sbx_resume_options options;
+    memset(&options, 0, sizeof options);
+    options.timeout_s = timeout_s;
+    return sbx_sandbox_resume(sandbox, &options, resumed, call);
+}
+
+SBX_API int sbx_sandbox_resume(sbx_sandbox *sandbox, const sbx_resume_options *options,
+                               bool *resumed, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_CONNECT, call);
+    if (options) k.args.of.resume = *options;
+    k.args.answer = resumed;
+    sbxi_need(&k, k.args.of.resume.timeout_s >= 0, SBXI_TEXT("timeout_s is negative"));
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_sandbox_pause(sbx_sandbox *sandbox, const sbx_pause_options *options,
+                              bool *paused, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_PAUSE, call);
+    if (options) k.args.of.pause = *options;
+    k.args.answer = paused;
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_sandbox_refresh(sbx_sandbox *sandbox, int32_t duration_s, const sbx_call *call)
+{
+    return sbxi_ask_time(sandbox, SBX_FEATURE_SANDBOX_REFRESH, duration_s, call);
+}
+
+SBX_API int sbx_sandbox_set_network(sbx_sandbox *sandbox, const sbx_network *network,
+                                    sbx_choice internet, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_SET_NETWORK, call);
+    if (network) k.args.of.network.n = *network;
+    k.args.of.network.internet = internet;
+    sbxi_need_network(&k, &k.args.of.network.n);
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_sandbox_metrics(sbx_sandbox *sandbox, int64_t start_unix_ms, int64_t end_unix_ms,
+                                sbx_metrics_each each, void *ctx, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_METRICS | SBXI_WANTS, call);
+    k.args.of.history.q.from_unix_ms = start_unix_ms;
+    k.args.of.history.end_unix_ms = end_unix_ms;
+    k.args.each.metrics = each;
+    k.args.ctx = ctx;
+    sbxi_need(&k, start_unix_ms >= 0 && end_unix_ms >= 0, SBXI_TEXT("a time is negative"));
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_sandbox_logs(sbx_sandbox *sandbox, const sbx_log_query *query, sbx_log_each each,
+                             void *ctx, const sbx_call *call)
+{
+    sbxi_call k;
+    sbx_log_query *q = &k.args.of.history.q;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_LOGS | SBXI_WANTS, call);
+    if (query) *q = *query;
+    k.args.each.log = each;
+    k.args.ctx = ctx;
+    sbxi_need(&k, q->from_unix_ms >= 0 && q->limit >= 0,
+        SBXI_TEXT("from_unix_ms or limit is negative"));
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_sandbox_fork(sbx_sandbox *sandbox, int32_t count, int32_t timeout_s,
+                             sbx_fork_each each, void *ctx, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_FORK | SBXI_WANTS, call);
+    k.args.of.fork.count = count;
+    k.args.of.fork.timeout_s = timeout_s;
+    k.args.each.fork = each;
+    k.args.ctx = ctx;
+    sbxi_need(&k, count >= 0 && count <= 20 && timeout_s >= 0,
+        SBXI_TEXT("count is not 0 to 20, or timeout_s is negative"));
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_snapshot_create(sbx_sandbox *sandbox, const sbx_snapshot_options *options,
+                                sbx_snapshot_info **out, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SNAPSHOT_CREATE | SBXI_WANTS, call);
+    if (options) k.args.of.snapshot = *options;
+    k.args.out = out;
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_snapshot_delete(sbx_client *client, const char *id, bool *existed,
+                                const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_on(&k, client, SBX_FEATURE_SNAPSHOT_DELETE, call);
+    k.args.target = id;
+    k.args.answer = existed;
+    sbxi_need(&k, id && id[0], SBXI_TEXT("id is NULL or empty"));
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_sandbox_set_timeout(sbx_sandbox *sandbox, int32_t timeout_s, const sbx_call *call)
 {
-    return sbxi_ask_time(sandbox, SBX_FEATURE_SANDBOX_SET_TIMEOUT, timeout_s, NULL, call);
+    return sbxi_ask_time(sandbox, SBX_FEATURE_SANDBOX_SET_TIMEOUT, timeout_s, call);
 }
 
 SBX_API int sbx_sandbox_get_info(sbx_sandbox *sandbox, sbx_sandbox_info **out, const sbx_call *call)
@@ -10635,6 +11415,14 @@ SBX_API int sbx_sandbox_get_info(sbx_sandbox *sandbox, sbx_sandbox_info **out, c
     sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_GET_INFO | SBXI_WANTS, call);
     k.args.out = out;
     return sbxi_start(&k);
+}
+
+static int sbxi_start_page(sbxi_call *k)
+{
+    const sbx_page *page = k->args.of.list.page;
+    sbxi_need(k, !page || (!page->ended_ && page->limit >= 0),
+        SBXI_TEXT("the page is past the end, or its limit is negative: zero it to start over"));
+    return sbxi_start(k);
 }
 
 SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query, sbx_page *page,
@@ -10648,9 +11436,21 @@ SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query,
     k.args.each.sandbox = each;
     k.args.ctx = ctx;
     sbxi_need(&k, sbxi_pairs_ok(&a->q.metadata), SBXI_TEXT("metadata: a key or value is NULL"));
-    sbxi_need(&k, !page || (!page->ended_ && page->limit >= 0),
-        SBXI_TEXT("the page is past the end, or its limit is negative: zero it to start over"));
-    return sbxi_start(&k);
+    return sbxi_start_page(&k);
+}
+
+SBX_API int sbx_snapshot_list(sbx_client *client, const char *sandbox_id, const char *name,
+                              sbx_page *page, sbx_snapshot_each each, void *ctx,
+                              const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_on(&k, client, SBX_FEATURE_SNAPSHOT_LIST | SBXI_WANTS, call);
+    k.args.of.list.q.template_id = sandbox_id;
+    k.args.of.list.name = name;
+    k.args.of.list.page = page;
+    k.args.each.snapshot = each;
+    k.args.ctx = ctx;
+    return sbxi_start_page(&k);
 }
 
 SBX_API int sbx_sandbox_kill(sbx_sandbox *sandbox, bool *existed, const sbx_call *call)
@@ -10663,19 +11463,34 @@ SBX_API int sbx_sandbox_is_running(sbx_sandbox *sandbox, bool *running, const sb
     return sbxi_ask_yes_no(sandbox, SBX_FEATURE_SANDBOX_IS_RUNNING, running, call);
 }
 
-SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port, char *out, size_t cap)
+/* A text with the host of a port, between two others. */
+static int sbxi_host_text(const sbx_sandbox *sandbox, sbx_feature feature, const char *before,
+                          uint16_t port, const char *after, char *out, size_t cap)
 {
     sbxi_buf text;
     int rc;
     if (!sandbox || !out || cap == 0) return SBX_E_ARG;
     out[0] = 0;
-    if (!sbx_supports(sandbox->client, SBX_FEATURE_SANDBOX_HOST)) return SBX_E_UNSUPPORTED;
+    if (!sbx_supports(sandbox->client, feature)) return SBX_E_UNSUPPORTED;
     sbxi_buf_init(&text, &sandbox->client->link.alloc, 1024);
+    sbxi_buf_text(&text, before);
     rc = sandbox->client->provider->host(sandbox, port, &text);
+    if (rc == SBX_OK) rc = sbxi_buf_text(&text, after);
     if (rc == SBX_OK && text.len >= cap) rc = SBX_E_TOO_LARGE;
     if (rc == SBX_OK) sbxi_put_text(out, cap, text.data, text.len);
     sbxi_buf_free(&text);
     return rc;
+}
+
+SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port, char *out, size_t cap)
+{
+    return sbxi_host_text(sandbox, SBX_FEATURE_SANDBOX_HOST, "", port, "", out, cap);
+}
+
+SBX_API int sbx_sandbox_mcp_url(const sbx_sandbox *sandbox, char *out, size_t cap)
+{
+    return sbxi_host_text(sandbox, SBX_FEATURE_SANDBOX_MCP_URL, "https://",
+        sandbox ? sandbox->client->provider->mcp_port : 0, "/mcp", out, cap);
 }
 
 SBX_API const char *sbx_sandbox_id(const sbx_sandbox *sandbox) { return sandbox->id; }
@@ -11123,6 +11938,22 @@ SBX_API int sbx_files_remove(sbx_sandbox *sandbox, const char *path,
     sbxi_call k;
     sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_REMOVE, call);
     sbxi_files_at(&k, path, options);
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path, const sbx_url_options *options,
+    char *out, size_t cap, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_files_args *a = &k.args.of.files;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_URL, call);
+    sbxi_files_at(&k, path, NULL);
+    if (options) a->u = *options;
+    a->o.user = a->u.user;
+    a->text = out;
+    a->cap = cap;
+    if (out && cap) out[0] = 0;
+    sbxi_need(&k, out && cap, SBXI_TEXT("out is NULL or cap 0"));
     return sbxi_start(&k);
 }
 

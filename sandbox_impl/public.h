@@ -308,6 +308,7 @@ typedef struct sbx_pair { const char *key, *value; } sbx_pair;
 /* Lists: items NULL is absent, items with count 0 is sent as an empty list. */
 typedef struct sbx_pairs { const sbx_pair *items; size_t count; } sbx_pairs;
 typedef struct sbx_strings { const char *const *items; size_t count; } sbx_strings;
+typedef struct sbx_ports { const uint16_t *items; size_t count; } sbx_ports;
 
 /* Position in a paged list. Zeroed = the first page. */
 typedef struct sbx_page {
@@ -618,6 +619,17 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(SANDBOX_KILL, "sandbox_kill") \
     X(SANDBOX_IS_RUNNING, "sandbox_is_running") \
     X(SANDBOX_HOST, "sandbox_host") \
+    X(SANDBOX_MCP_URL, "sandbox_mcp_url") \
+    X(SANDBOX_PAUSE, "sandbox_pause") \
+    X(SANDBOX_RESUME, "sandbox_resume") \
+    X(SANDBOX_REFRESH, "sandbox_refresh") \
+    X(SANDBOX_SET_NETWORK, "sandbox_set_network") \
+    X(SANDBOX_METRICS, "sandbox_metrics") \
+    X(SANDBOX_LOGS, "sandbox_logs") \
+    X(SANDBOX_FORK, "sandbox_fork") \
+    X(SNAPSHOT_CREATE, "snapshot_create") \
+    X(SNAPSHOT_LIST, "snapshot_list") \
+    X(SNAPSHOT_DELETE, "snapshot_delete") \
     X(COMMAND_RUN, "command_run") \
     X(COMMAND_START, "command_start") \
     X(COMMAND_CONNECT, "command_connect") \
@@ -641,6 +653,7 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(FILES_REMOVE, "files_remove") \
     X(FILES_RENAME, "files_rename") \
     X(FILES_MAKE_DIR, "files_make_dir") \
+    X(FILES_URL, "files_url") \
     X(FILES_WATCH, "files_watch") \
     X(WATCH_POLL, "watch_poll") \
     X(WATCH_STOP, "watch_stop")
@@ -659,6 +672,25 @@ SBX_API const char *sbx_provider_name(const sbx_client *client);
 typedef enum sbx_on_timeout { SBX_ON_TIMEOUT_DEFAULT, SBX_ON_TIMEOUT_KILL,
     SBX_ON_TIMEOUT_PAUSE } sbx_on_timeout;
 
+/* What may pass between a sandbox and the internet (E2B). Zeroed: the service's
+   defaults. "0.0.0.0/0" is all addresses; what is allowed wins over what is denied;
+   domain names (also "*.example.com") can only be allowed. */
+typedef struct sbx_network {
+    sbx_choice public_traffic; /* NO: user ports want the traffic token of
+                               sbx_sandbox_get_access() in the header
+                               e2b-traffic-access-token */
+    sbx_strings allow_out, deny_out;
+    sbx_strings dns_servers;
+    const char *proxy_address; /* of a proxy that all traffic goes through: host:port */
+    const char *proxy_username, *proxy_password;
+    sbx_choice proxy_tls;   /* YES: TLS to the proxy, with */
+    const char *proxy_server_name, *proxy_ca_pem;
+    const char *mask_host;  /* Host header for servers inside, with ${PORT} */
+    sbx_ports https_ports;  /* of servers inside that speak TLS themselves */
+    const char *rules_json; /* changes to requests by host, as the service takes them:
+                               {"api.example.com":[{"transform":{"headers":{...}}}]} */
+} sbx_network;
+
 typedef struct sbx_sandbox_options {
     const char *template_id; /* id, alias, team/alias, each with :tag; E2B
                                default "base" */
@@ -672,6 +704,13 @@ typedef struct sbx_sandbox_options {
     const char *idempotency_key; /* E2B: 1-255 of [a-z0-9-]; makes create safe to
                                repeat */
     sbx_choice idempotent;  /* SBX_YES: make such a key (needs entropy) */
+    sbx_network network;
+    sbx_pairs volumes;      /* E2B: path to mount at, name of the volume */
+    const char *mcp_json;   /* E2B: servers of the MCP gateway, {"name":{...}}. The
+                               gateway is started too; its token is in the file
+                               /etc/mcp-gateway/.token of user root */
+    const char *identity_json; /* E2B iam: {"tokens":{"name":{"audience":...,
+                               "tokenType":...}}} */
 } sbx_sandbox_options;
 
 /* Creates a sandbox. *out is yours: sbx_sandbox_release(). Without an
@@ -763,6 +802,98 @@ SBX_API int sbx_sandbox_is_running(sbx_sandbox *sandbox, bool *running,
    from outside, without scheme. NUL-terminated; SBX_E_TOO_LARGE: cap too small. */
 SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port,
     char *out, size_t cap);
+
+/* As connect, with all of its options. */
+typedef struct sbx_resume_options {
+    int32_t timeout_s;      /* as in sbx_sandbox_connect() */
+    sbx_choice memory;      /* NO: boot anew from the files (E2B) */
+} sbx_resume_options;
+SBX_API int sbx_sandbox_resume(sbx_sandbox *sandbox, const sbx_resume_options *options,
+    bool *resumed, const sbx_call *call);
+
+typedef struct sbx_pause_options {
+    sbx_choice memory;      /* NO: keep files only (E2B) */
+    sbx_choice healthy;     /* YES: fail if the sandbox does not answer (E2B) */
+} sbx_pause_options;
+
+/* Freezes it; it costs nothing and keeps no time. *paused (may be NULL): false if
+   it could not be paused in its present state, such as paused already. */
+SBX_API int sbx_sandbox_pause(sbx_sandbox *sandbox, const sbx_pause_options *options,
+    bool *paused, const sbx_call *call);
+
+/* Ends it duration_s from now, 0 to 3,600, unless it ends later anyway (E2B). */
+SBX_API int sbx_sandbox_refresh(sbx_sandbox *sandbox, int32_t duration_s,
+    const sbx_call *call);
+
+/* Replaces the network rules; what network leaves out is cleared. Of it, allow_out,
+   deny_out, dns_servers, the proxy and rules_json count. */
+SBX_API int sbx_sandbox_set_network(sbx_sandbox *sandbox, const sbx_network *network,
+    sbx_choice internet, const sbx_call *call);
+
+typedef struct sbx_metrics {
+    int64_t unix_ms;
+    int32_t cpu_count;
+    int32_t cpu_used_milli; /* thousandths of a percent; 100,000: all of them */
+    int64_t memory_used, memory_total, memory_cache, disk_used, disk_total; /* bytes */
+} sbx_metrics;
+
+/* Measurements between two times, oldest first; 0 and 0: what the service keeps.
+   E2B: whole seconds count; daemons before 0.1.5 are SBX_E_UNSUPPORTED_HOST. */
+typedef int (*sbx_metrics_each)(void *ctx, const sbx_metrics *metrics);
+SBX_API int sbx_sandbox_metrics(sbx_sandbox *sandbox, int64_t start_unix_ms,
+    int64_t end_unix_ms, sbx_metrics_each each, void *ctx, const sbx_call *call);
+
+typedef struct sbx_log {
+    int64_t unix_ms;
+    const char *level;      /* "debug", "info", "warn", "error" */
+    const char *message;
+    sbx_pairs fields;
+} sbx_log;
+
+typedef struct sbx_log_query {
+    int64_t from_unix_ms;   /* 0: the newest */
+    int32_t limit;          /* 1 to 1,000, 0: the service's */
+    sbx_choice newest_first;
+    const char *level;      /* at least this */
+    const char *search;     /* messages with this text */
+} sbx_log_query;
+
+/* What the sandbox itself wrote about its life (E2B: GET /v2/sandboxes/{id}/logs). */
+typedef int (*sbx_log_each)(void *ctx, const sbx_log *log);
+SBX_API int sbx_sandbox_logs(sbx_sandbox *sandbox, const sbx_log_query *query,
+    sbx_log_each each, void *ctx, const sbx_call *call);
+
+/* Copies of a running sandbox: count of them, 1 to 20, 0: 1. each() gets a handle
+   that is the user's, sbx_sandbox_release(), or NULL and what went wrong. */
+typedef int (*sbx_fork_each)(void *ctx, sbx_sandbox *fork, const sbx_error *error);
+SBX_API int sbx_sandbox_fork(sbx_sandbox *sandbox, int32_t count, int32_t timeout_s,
+    sbx_fork_each each, void *ctx, const sbx_call *call);
+
+/* A snapshot is a template made of a sandbox as it is now; its id is a template_id
+   for sbx_sandbox_create(). */
+typedef struct sbx_snapshot_options {
+    const char *name;       /* with :tag if wanted, NULL: none */
+    sbx_choice memory;      /* NO: files only */
+} sbx_snapshot_options;
+
+typedef struct sbx_snapshot_info { const char *id; sbx_strings names; } sbx_snapshot_info;
+
+/* *out is yours: sbx_free(). */
+SBX_API int sbx_snapshot_create(sbx_sandbox *sandbox, const sbx_snapshot_options *options,
+    sbx_snapshot_info **out, const sbx_call *call);
+
+/* Those of one sandbox (NULL: all) and name (NULL: any); pages as in
+   sbx_sandbox_list(). */
+typedef int (*sbx_snapshot_each)(void *ctx, const sbx_snapshot_info *info);
+SBX_API int sbx_snapshot_list(sbx_client *client, const char *sandbox_id, const char *name,
+    sbx_page *page, sbx_snapshot_each each, void *ctx, const sbx_call *call);
+
+/* *existed (may be NULL): false if there was none. */
+SBX_API int sbx_snapshot_delete(sbx_client *client, const char *id, bool *existed,
+    const sbx_call *call);
+
+/* URL of its MCP gateway. As sbx_sandbox_host(). */
+SBX_API int sbx_sandbox_mcp_url(const sbx_sandbox *sandbox, char *out, size_t cap);
 
 /* The id, as long as the handle lives. */
 SBX_API const char *sbx_sandbox_id(const sbx_sandbox *sandbox);
@@ -1001,6 +1132,18 @@ SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from,
    there already, which is no error. SBX_E_NOT_A_FILE: something else is there. */
 SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, bool *created, const sbx_call *call);
+
+typedef struct sbx_url_options {
+    const char *user;
+    sbx_choice upload;      /* YES: for POST of a file, else for GET */
+    int32_t expires_s;      /* valid so long; 0: as long as the sandbox. Needs a clock */
+} sbx_url_options;
+
+/* A URL under which anybody can fetch or store one file, signed with the sandbox's
+   token if it has one (else expires_s is SBX_E_ARG). NUL-terminated; SBX_E_TOO_LARGE:
+   cap is too small. Sends something only if the token is not known yet. */
+SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path,
+    const sbx_url_options *options, char *out, size_t cap, const sbx_call *call);
 
 /* ---- watching ----
 

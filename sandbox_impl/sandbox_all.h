@@ -40,6 +40,7 @@
 #include "op/route.h"
 #include "op/op.h"
 #include "op/keep.c"
+#include "op/handle.c"
 #include "op/client.c"
 #include "op/trace.c"
 #include "op/request.c"

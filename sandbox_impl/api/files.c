@@ -112,6 +112,22 @@ SBX_API int sbx_files_remove(sbx_sandbox *sandbox, const char *path,
     return sbxi_start(&k);
 }
 
+SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path, const sbx_url_options *options,
+    char *out, size_t cap, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_files_args *a = &k.args.of.files;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_URL, call);
+    sbxi_files_at(&k, path, NULL);
+    if (options) a->u = *options;
+    a->o.user = a->u.user;
+    a->text = out;
+    a->cap = cap;
+    if (out && cap) out[0] = 0;
+    sbxi_need(&k, out && cap, SBXI_TEXT("out is NULL or cap 0"));
+    return sbxi_start(&k);
+}
+
 SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from, const char *to,
     const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)
 {

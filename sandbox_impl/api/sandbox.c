@@ -10,6 +10,41 @@ static bool sbxi_pairs_ok(const sbx_pairs *p)
     return true;
 }
 
+static bool sbxi_strings_ok(const sbx_strings *s)
+{
+    size_t i;
+    if (s->count && !s->items) return false;
+    for (i = 0; i < s->count; i++)
+        if (!s->items[i]) return false;
+    return true;
+}
+
+/* JSON that goes out as it is must be one value. */
+static int sbxi_ignore(void *ctx, const sbx_json_event *event)
+{
+    (void)ctx;
+    (void)event;
+    return SBX_OK;
+}
+
+static bool sbxi_json_ok(const char *text)
+{
+    sbx_json_reader r;
+    if (!text) return true;
+    sbx_json_init(&r, sbxi_ignore, NULL);
+    (void)sbx_json_feed(&r, text, strlen(text), NULL);
+    return sbx_json_end(&r) == SBX_OK;
+}
+
+static void sbxi_need_network(sbxi_call *k, const sbx_network *n)
+{
+    sbxi_need(k, sbxi_strings_ok(&n->allow_out) && sbxi_strings_ok(&n->deny_out)
+        && sbxi_strings_ok(&n->dns_servers), SBXI_TEXT("network: a text of a list is NULL"));
+    sbxi_need(k, !n->https_ports.count || n->https_ports.items,
+        SBXI_TEXT("network.https_ports: items is NULL"));
+    sbxi_need(k, sbxi_json_ok(n->rules_json), SBXI_TEXT("network.rules_json is not valid JSON"));
+}
+
 SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *options,
                                sbx_sandbox **out, const sbx_call *call)
 {
@@ -21,6 +56,10 @@ SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *op
     sbxi_need(&k, sbxi_pairs_ok(&o->metadata) && sbxi_pairs_ok(&o->envs),
         SBXI_TEXT("metadata or envs: a key or value is NULL"));
     sbxi_need(&k, o->timeout_s >= 0, SBXI_TEXT("timeout_s is negative: a sandbox always ends"));
+    sbxi_need(&k, sbxi_pairs_ok(&o->volumes), SBXI_TEXT("volumes: a path or name is NULL"));
+    sbxi_need(&k, sbxi_json_ok(o->mcp_json) && sbxi_json_ok(o->identity_json),
+        SBXI_TEXT("mcp_json or identity_json is not valid JSON"));
+    sbxi_need_network(&k, &o->network);
     return sbxi_start(&k);
 }
 
@@ -66,27 +105,128 @@ static int sbxi_ask_yes_no(sbx_sandbox *sandbox, sbx_feature feature, bool *answ
     return sbxi_start(&k);
 }
 
-/* connect and set_timeout */
-static int sbxi_ask_time(sbx_sandbox *sandbox, sbx_feature feature, int32_t timeout_s,
-                         bool *resumed, const sbx_call *call)
+/* set_timeout and refresh */
+static int sbxi_ask_time(sbx_sandbox *sandbox, sbx_feature feature, int32_t seconds,
+                         const sbx_call *call)
 {
     sbxi_call k;
     sbxi_call_in(&k, sandbox, feature, call);
-    k.args.of.timeout_s = timeout_s;
-    k.args.answer = resumed;
-    sbxi_need(&k, timeout_s >= 0, SBXI_TEXT("timeout_s is negative"));
+    k.args.of.timeout_s = seconds;
+    sbxi_need(&k, seconds >= 0, SBXI_TEXT("a time is negative"));
     return sbxi_start(&k);
 }
 
 SBX_API int sbx_sandbox_connect(sbx_sandbox *sandbox, int32_t timeout_s, bool *resumed,
                                 const sbx_call *call)
 {
-    return sbxi_ask_time(sandbox, SBX_FEATURE_SANDBOX_CONNECT, timeout_s, resumed, call);
+    sbx_resume_options options;
+    memset(&options, 0, sizeof options);
+    options.timeout_s = timeout_s;
+    return sbx_sandbox_resume(sandbox, &options, resumed, call);
+}
+
+SBX_API int sbx_sandbox_resume(sbx_sandbox *sandbox, const sbx_resume_options *options,
+                               bool *resumed, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_CONNECT, call);
+    if (options) k.args.of.resume = *options;
+    k.args.answer = resumed;
+    sbxi_need(&k, k.args.of.resume.timeout_s >= 0, SBXI_TEXT("timeout_s is negative"));
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_sandbox_pause(sbx_sandbox *sandbox, const sbx_pause_options *options,
+                              bool *paused, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_PAUSE, call);
+    if (options) k.args.of.pause = *options;
+    k.args.answer = paused;
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_sandbox_refresh(sbx_sandbox *sandbox, int32_t duration_s, const sbx_call *call)
+{
+    return sbxi_ask_time(sandbox, SBX_FEATURE_SANDBOX_REFRESH, duration_s, call);
+}
+
+SBX_API int sbx_sandbox_set_network(sbx_sandbox *sandbox, const sbx_network *network,
+                                    sbx_choice internet, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_SET_NETWORK, call);
+    if (network) k.args.of.network.n = *network;
+    k.args.of.network.internet = internet;
+    sbxi_need_network(&k, &k.args.of.network.n);
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_sandbox_metrics(sbx_sandbox *sandbox, int64_t start_unix_ms, int64_t end_unix_ms,
+                                sbx_metrics_each each, void *ctx, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_METRICS | SBXI_WANTS, call);
+    k.args.of.history.q.from_unix_ms = start_unix_ms;
+    k.args.of.history.end_unix_ms = end_unix_ms;
+    k.args.each.metrics = each;
+    k.args.ctx = ctx;
+    sbxi_need(&k, start_unix_ms >= 0 && end_unix_ms >= 0, SBXI_TEXT("a time is negative"));
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_sandbox_logs(sbx_sandbox *sandbox, const sbx_log_query *query, sbx_log_each each,
+                             void *ctx, const sbx_call *call)
+{
+    sbxi_call k;
+    sbx_log_query *q = &k.args.of.history.q;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_LOGS | SBXI_WANTS, call);
+    if (query) *q = *query;
+    k.args.each.log = each;
+    k.args.ctx = ctx;
+    sbxi_need(&k, q->from_unix_ms >= 0 && q->limit >= 0,
+        SBXI_TEXT("from_unix_ms or limit is negative"));
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_sandbox_fork(sbx_sandbox *sandbox, int32_t count, int32_t timeout_s,
+                             sbx_fork_each each, void *ctx, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_FORK | SBXI_WANTS, call);
+    k.args.of.fork.count = count;
+    k.args.of.fork.timeout_s = timeout_s;
+    k.args.each.fork = each;
+    k.args.ctx = ctx;
+    sbxi_need(&k, count >= 0 && count <= 20 && timeout_s >= 0,
+        SBXI_TEXT("count is not 0 to 20, or timeout_s is negative"));
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_snapshot_create(sbx_sandbox *sandbox, const sbx_snapshot_options *options,
+                                sbx_snapshot_info **out, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SNAPSHOT_CREATE | SBXI_WANTS, call);
+    if (options) k.args.of.snapshot = *options;
+    k.args.out = out;
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_snapshot_delete(sbx_client *client, const char *id, bool *existed,
+                                const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_on(&k, client, SBX_FEATURE_SNAPSHOT_DELETE, call);
+    k.args.target = id;
+    k.args.answer = existed;
+    sbxi_need(&k, id && id[0], SBXI_TEXT("id is NULL or empty"));
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_sandbox_set_timeout(sbx_sandbox *sandbox, int32_t timeout_s, const sbx_call *call)
 {
-    return sbxi_ask_time(sandbox, SBX_FEATURE_SANDBOX_SET_TIMEOUT, timeout_s, NULL, call);
+    return sbxi_ask_time(sandbox, SBX_FEATURE_SANDBOX_SET_TIMEOUT, timeout_s, call);
 }
 
 SBX_API int sbx_sandbox_get_info(sbx_sandbox *sandbox, sbx_sandbox_info **out, const sbx_call *call)
@@ -95,6 +235,14 @@ SBX_API int sbx_sandbox_get_info(sbx_sandbox *sandbox, sbx_sandbox_info **out, c
     sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_GET_INFO | SBXI_WANTS, call);
     k.args.out = out;
     return sbxi_start(&k);
+}
+
+static int sbxi_start_page(sbxi_call *k)
+{
+    const sbx_page *page = k->args.of.list.page;
+    sbxi_need(k, !page || (!page->ended_ && page->limit >= 0),
+        SBXI_TEXT("the page is past the end, or its limit is negative: zero it to start over"));
+    return sbxi_start(k);
 }
 
 SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query, sbx_page *page,
@@ -108,9 +256,21 @@ SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query,
     k.args.each.sandbox = each;
     k.args.ctx = ctx;
     sbxi_need(&k, sbxi_pairs_ok(&a->q.metadata), SBXI_TEXT("metadata: a key or value is NULL"));
-    sbxi_need(&k, !page || (!page->ended_ && page->limit >= 0),
-        SBXI_TEXT("the page is past the end, or its limit is negative: zero it to start over"));
-    return sbxi_start(&k);
+    return sbxi_start_page(&k);
+}
+
+SBX_API int sbx_snapshot_list(sbx_client *client, const char *sandbox_id, const char *name,
+                              sbx_page *page, sbx_snapshot_each each, void *ctx,
+                              const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_on(&k, client, SBX_FEATURE_SNAPSHOT_LIST | SBXI_WANTS, call);
+    k.args.of.list.q.template_id = sandbox_id;
+    k.args.of.list.name = name;
+    k.args.of.list.page = page;
+    k.args.each.snapshot = each;
+    k.args.ctx = ctx;
+    return sbxi_start_page(&k);
 }
 
 SBX_API int sbx_sandbox_kill(sbx_sandbox *sandbox, bool *existed, const sbx_call *call)
@@ -123,19 +283,34 @@ SBX_API int sbx_sandbox_is_running(sbx_sandbox *sandbox, bool *running, const sb
     return sbxi_ask_yes_no(sandbox, SBX_FEATURE_SANDBOX_IS_RUNNING, running, call);
 }
 
-SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port, char *out, size_t cap)
+/* A text with the host of a port, between two others. */
+static int sbxi_host_text(const sbx_sandbox *sandbox, sbx_feature feature, const char *before,
+                          uint16_t port, const char *after, char *out, size_t cap)
 {
     sbxi_buf text;
     int rc;
     if (!sandbox || !out || cap == 0) return SBX_E_ARG;
     out[0] = 0;
-    if (!sbx_supports(sandbox->client, SBX_FEATURE_SANDBOX_HOST)) return SBX_E_UNSUPPORTED;
+    if (!sbx_supports(sandbox->client, feature)) return SBX_E_UNSUPPORTED;
     sbxi_buf_init(&text, &sandbox->client->link.alloc, 1024);
+    sbxi_buf_text(&text, before);
     rc = sandbox->client->provider->host(sandbox, port, &text);
+    if (rc == SBX_OK) rc = sbxi_buf_text(&text, after);
     if (rc == SBX_OK && text.len >= cap) rc = SBX_E_TOO_LARGE;
     if (rc == SBX_OK) sbxi_put_text(out, cap, text.data, text.len);
     sbxi_buf_free(&text);
     return rc;
+}
+
+SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port, char *out, size_t cap)
+{
+    return sbxi_host_text(sandbox, SBX_FEATURE_SANDBOX_HOST, "", port, "", out, cap);
+}
+
+SBX_API int sbx_sandbox_mcp_url(const sbx_sandbox *sandbox, char *out, size_t cap)
+{
+    return sbxi_host_text(sandbox, SBX_FEATURE_SANDBOX_MCP_URL, "https://",
+        sandbox ? sandbox->client->provider->mcp_port : 0, "/mcp", out, cap);
 }
 
 SBX_API const char *sbx_sandbox_id(const sbx_sandbox *sandbox) { return sandbox->id; }

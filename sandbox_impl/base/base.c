@@ -5,6 +5,7 @@
 
 #define SBXI_LEN(array) (sizeof(array) / sizeof((array)[0]))
 #define SBXI_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define SBXI_MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Marks functions that some switch leaves without a caller. */
 #if defined(__GNUC__) || defined(__clang__)

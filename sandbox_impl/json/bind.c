@@ -27,6 +27,11 @@ enum sbxi_type {
     SBXI_T_BYTES,           /* base64: pieces of it to the hook, arg: id; written from
                                an sbx_bytes */
     SBXI_T_LITERAL,         /* sub: text of a constant string; write only */
+    SBXI_T_RAW,             /* const char *: JSON as it is; write only */
+    SBXI_T_PORTS,           /* sbx_ports; write only */
+    SBXI_T_OBJECTS,         /* sbx_pairs as a list of objects, sub: const char *const
+                               names[2] of value and key; write only */
+    SBXI_T_MILLI,           /* int32_t: thousandths of a number; read only */
     SBXI_T_INT, SBXI_T_UINT, SBXI_T_INT64, /* int32_t, uint32_t, int64_t (read only);
                                a string holding an integer is read too; clamped */
     SBXI_T_TEXT,            /* char[arg], cut to fit; read only */
@@ -157,11 +162,32 @@ static void sbxi_bind_note(sbxi_bind *b, const sbxi_field *f)
     b->skip = 0;
 }
 
+/* A number that is not negative in thousandths, clamped; with an exponent left out. */
+static void sbxi_bind_milli(void *member, sbxi_span s)
+{
+    uint32_t v = 0;
+    int digits = -1; /* behind the point */
+    for (; s.len; s.len--, s.ptr++) {
+        if (*s.ptr == '.') digits = 0;
+        else if (!sbxi_is_digit(*s.ptr)) return;
+        else if (digits < 3 && v < INT32_MAX / 10000) {
+            v = v * 10 + (uint32_t)(*s.ptr - '0');
+            digits += digits >= 0;
+        }
+    }
+    for (digits = SBXI_MAX(digits, 0); digits < 3; digits++) v *= 10;
+    *(uint32_t *)member = v;
+}
+
 /* A decimal integer for a row: clamped, and left out beyond 64 bits. */
 static void sbxi_bind_number(unsigned type, void *member, sbxi_span s)
 {
     bool minus = s.len && *s.ptr == '-';
     uint64_t v;
+    if (type == SBXI_T_MILLI) {
+        sbxi_bind_milli(member, s);
+        return;
+    }
     s.ptr += minus;
     s.len -= minus;
     if (!sbxi_parse_u64(s, UINT64_MAX, &v)) return;
@@ -404,6 +430,32 @@ static SBXI_MAYBE void *sbxi_bind_result(sbxi_bind *b) { return sbxi_bind_fix(b,
 
 /* ---- writing --------------------------------------------------------------- */
 
+static void sbxi_put_ports(sbx_json_writer *w, const char *member)
+{
+    sbx_ports ports;
+    memcpy(&ports, member, sizeof ports);
+    sbx_json_begin_array(w);
+    for (; ports.count; ports.count--) sbx_json_int(w, *ports.items++);
+    sbx_json_end_array(w);
+}
+
+static void sbxi_put_objects(sbx_json_writer *w, const char *member, const void *sub)
+{
+    const char *const *names = (const char *const *)sub;
+    sbx_pairs pairs;
+    memcpy(&pairs, member, sizeof pairs);
+    sbx_json_begin_array(w);
+    for (; pairs.count; pairs.count--, pairs.items++) {
+        sbx_json_begin_object(w);
+        sbx_json_key(w, names[0]);
+        sbx_json_text(w, pairs.items->value);
+        sbx_json_key(w, names[1]);
+        sbx_json_text(w, pairs.items->key);
+        sbx_json_end_object(w);
+    }
+    sbx_json_end_array(w);
+}
+
 static void sbxi_put_list(sbx_json_writer *w, const char *member, bool map)
 {
     const char *const *text;
@@ -447,6 +499,12 @@ static void sbxi_put_value(sbx_json_writer *w, const sbxi_field *f, const char *
     case SBXI_T_BYTES:
         memcpy(&bytes, member, sizeof bytes);
         sbx_json_base64(w, bytes.data, bytes.len);
+        break;
+    case SBXI_T_PORTS: sbxi_put_ports(w, member); break;
+    case SBXI_T_OBJECTS: sbxi_put_objects(w, member, f->sub); break;
+    case SBXI_T_RAW:
+        memcpy(&text, member, sizeof text);
+        sbx_json_raw(w, text, strlen(text));
         break;
     case SBXI_T_STRINGS:
     case SBXI_T_PAIRS: sbxi_put_list(w, member, f->type == SBXI_T_PAIRS); break;

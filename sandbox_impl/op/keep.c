@@ -8,9 +8,11 @@ enum { SBXI_KEEP_CALL = SBX_FEATURE_END_, SBXI_KEEP_CLIENT, SBXI_KEEP_ACCESS, SB
 
 typedef struct sbxi_keep_row {
     uint8_t what;
-    uint8_t item;           /* 0: a text; else bytes of an item of a list */
+    uint8_t item;           /* 0: a text; else bytes of an item of a list, or */
     uint16_t offset;
 } sbxi_keep_row;
+
+#define SBXI_KEEP_PORTS 255 /* sbx_ports */
 
 static const sbxi_keep_row sbxi_keep_rows[] = {
 #define SBXI_ROW(what, item, struct_, member) { what, item, (uint16_t)offsetof(struct_, member) }
@@ -20,6 +22,29 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.metadata),
     SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.envs),
     SBXI_KEEP(SANDBOX_CREATE, 0, create.o.idempotency_key),
+    SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.volumes),
+    SBXI_KEEP(SANDBOX_CREATE, 0, create.o.mcp_json),
+    SBXI_KEEP(SANDBOX_CREATE, 0, create.o.identity_json),
+#define SBXI_NETWORK(feature, base) \
+    SBXI_KEEP(feature, sizeof(char *), base.allow_out), \
+    SBXI_KEEP(feature, sizeof(char *), base.deny_out), \
+    SBXI_KEEP(feature, sizeof(char *), base.dns_servers), \
+    SBXI_KEEP(feature, 0, base.proxy_address), \
+    SBXI_KEEP(feature, 0, base.proxy_username), \
+    SBXI_KEEP(feature, 0, base.proxy_password), \
+    SBXI_KEEP(feature, 0, base.proxy_server_name), \
+    SBXI_KEEP(feature, 0, base.proxy_ca_pem), \
+    SBXI_KEEP(feature, 0, base.mask_host), \
+    SBXI_KEEP(feature, 0, base.rules_json)
+    SBXI_NETWORK(SANDBOX_CREATE, create.o.network),
+    SBXI_KEEP(SANDBOX_CREATE, SBXI_KEEP_PORTS, create.o.network.https_ports),
+    SBXI_NETWORK(SANDBOX_SET_NETWORK, network.n),
+#undef SBXI_NETWORK
+    SBXI_KEEP(SANDBOX_LOGS, 0, history.q.level),
+    SBXI_KEEP(SANDBOX_LOGS, 0, history.q.search),
+    SBXI_KEEP(SNAPSHOT_CREATE, 0, snapshot.name),
+    SBXI_ROW(SBX_FEATURE_SNAPSHOT_DELETE, 0, sbx_op, args.target),
+    SBXI_KEEP(SANDBOX_LIST, 0, list.name),
     SBXI_KEEP(SANDBOX_LIST, sizeof(sbx_pair), list.q.metadata),
     SBXI_KEEP(SANDBOX_LIST, 0, list.q.template_id),
     SBXI_KEEP(COMMAND_RUN, 0, command.cmd),
@@ -93,13 +118,15 @@ static void sbxi_keep_member(sbxi_cursor *c, size_t item, char *member)
     const char *from, *text;
     char *to;
     size_t n, i;
+    bool texts = item > 1 && item != SBXI_KEEP_PORTS;
+    if (item == SBXI_KEEP_PORTS) item = sizeof(uint16_t);
     memcpy(&from, member, sizeof from);
     if (!from) return;
     if (item) n = ((const sbxi_items *)(const void *)member)->count * item;
     else n = strlen(from) + 1;
     to = sbxi_cursor_put(c, from, n, item > 1 ? SBXI_ALIGN : 1);
     if (item == sizeof(sbx_pair)) item /= 2;
-    for (i = 0; item > 1 && i < n; i += item) {
+    for (i = 0; texts && i < n; i += item) {
         memcpy(&text, from + i, sizeof text);
         text = sbxi_cursor_put(c, text, strlen(text) + 1, 1);
         if (to) memcpy(to + i, &text, sizeof text);

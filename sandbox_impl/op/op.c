@@ -213,16 +213,6 @@ static void sbxi_op_unlink(sbx_op *op)
     if (*at) *at = op->next;
 }
 
-static void sbxi_sandbox_unref(sbx_sandbox *s)
-{
-    if (s && --s->refs == 0) {
-        sbx_alloc alloc = s->client->link.alloc;
-        sbx_free(s->block);
-        sbx_free(s->given);
-        sbxi_alloc_wipe(&alloc, s, s->size);
-    }
-}
-
 /* Frees the memory of a run; the struct stays until the user releases it. */
 static void sbxi_op_clean(sbx_op *op)
 {
@@ -347,20 +337,6 @@ static int sbxi_op_probed(sbx_op *op, int rc)
 }
 
 /* ---- sandbox handles ------------------------------------------------------ */
-
-static sbx_sandbox *sbxi_sandbox_new(sbx_client *c, const char *id)
-{
-    size_t len = strlen(id), size;
-    sbx_sandbox *s;
-    if (!sbxi_size_add(&size, sizeof *s, len)) return NULL;
-    s = (sbx_sandbox *)sbxi_alloc_get(&c->link.alloc, size);
-    if (!s) return NULL;
-    s->client = c;
-    s->refs = 1;
-    s->size = size;
-    memcpy(s->id, id, len + 1);
-    return s;
-}
 
 /* The reply told a sandbox's credentials: the handle takes them over. */
 static int sbxi_sandbox_learn(sbx_op *op)

@@ -4,6 +4,51 @@
    in, the user's sinks and callbacks are called; nothing is collected on the
    way. Called by op.c. */
 
+/* ---- what a fault means ---------------------------------------------------- */
+
+static bool sbxi_rule_fits(const sbxi_rule *rule, const sbxi_fault *f, int http, uint8_t host)
+{
+    unsigned on = rule->when & (SBXI_ON_CONTROL | SBXI_ON_SANDBOX);
+    if ((on && on != SBXI_ON_CONTROL << host) || (rule->http && rule->http != http)) return false;
+    if (!rule->text) return true;
+    if (rule->when & SBXI_HAS) return strstr(f->message, rule->text) != NULL;
+    return strcmp(f->word, rule->text) == 0;
+}
+
+/* What HTTP itself says, where neither route nor provider knows better. */
+static int sbxi_http_meaning(int http)
+{
+    static const struct { uint8_t http; int8_t status; } rows[] = {
+#define SBXI_ROW(http, status) { http - 400, SBX_E_##status }
+        SBXI_ROW(400, REFUSED), SBXI_ROW(401, AUTH), SBXI_ROW(403, DENIED),
+        SBXI_ROW(404, NOT_FOUND), SBXI_ROW(409, CONFLICT), SBXI_ROW(413, TOO_LARGE),
+        SBXI_ROW(422, REFUSED), SBXI_ROW(429, RATE_LIMITED), SBXI_ROW(499, CANCELLED),
+        SBXI_ROW(501, UNSUPPORTED_HOST), SBXI_ROW(502, BUSY), SBXI_ROW(503, BUSY),
+        SBXI_ROW(504, BUSY), SBXI_ROW(505, UNSUPPORTED_HOST), SBXI_ROW(507, NO_SPACE)
+#undef SBXI_ROW
+    };
+    size_t i;
+    for (i = 0; i < SBXI_LEN(rows); i++)
+        if (rows[i].http + 400 == http) return rows[i].status;
+    return http >= 500 || http < 300 ? SBX_E_SERVER : SBX_E_PROTOCOL; /* < 300: in a stream */
+}
+
+/* The status of the first rule that fits, 0: none does. */
+static int sbxi_rules_say(const sbx_op *op, const sbxi_rule *rule, const sbxi_fault *f, int http)
+{
+    while (rule->status && !sbxi_rule_fits(rule, f, http, op->route->host)) rule++;
+    return rule->status;
+}
+
+/* The status a fault stands for: by the route's rules, the provider's, HTTP's. */
+static int sbxi_fault_status(const sbx_op *op, const sbxi_fault *f, int http)
+{
+    const sbxi_rule *all = op->client->provider->rules;
+    int status = op->route->rules ? sbxi_rules_say(op, all + op->route->rules, f, http) : 0;
+    if (!status) status = sbxi_rules_say(op, all, f, http);
+    return status ? status : sbxi_http_meaning(http);
+}
+
 /* ---- the user's side ------------------------------------------------------ */
 
 static const sbx_sink *sbxi_op_sink(const sbx_op *op, unsigned id)
@@ -65,12 +110,44 @@ static int sbxi_op_watched(sbx_op *op, sbxi_watch_item *item)
     return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
 }
 
+/* A copy of a sandbox for the user, or why there is none. */
+static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
+{
+    sbxi_fault *f = &item->fault;
+    sbx_sandbox *s;
+    sbx_error e;
+    if (item->access.id && item->access.id[0]) {
+        item->access.of.data_url = op->sandbox->access.data_url;
+        s = sbxi_sandbox_with(op->client, &item->access);
+        if (s) return op->args.each.fork(op->args.ctx, s, NULL);
+        op->error.may_exist = SBX_YES;
+        return SBX_E_NOMEM;
+    }
+    sbxi_error_clear(&e);
+    e.http_status = f->number;
+    sbxi_put_text(e.code, sizeof e.code, f->word, strlen(f->word));
+    sbxi_error_set(&e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
+    return op->args.each.fork(op->args.ctx, NULL, &e);
+}
+
 static int sbxi_op_item(void *ctx, void *item)
 {
     sbx_op *op = (sbx_op *)ctx;
     sbxi_args *a = &op->args;
     int rc = SBX_OK;
     switch (op->feature) {
+    case SBX_FEATURE_SANDBOX_METRICS:
+        rc = a->each.metrics(a->ctx, (const sbx_metrics *)item);
+        break;
+    case SBX_FEATURE_SANDBOX_LOGS:
+        rc = a->each.log(a->ctx, (const sbx_log *)item);
+        break;
+    case SBX_FEATURE_SNAPSHOT_LIST:
+        rc = a->each.snapshot(a->ctx, (const sbx_snapshot_info *)item);
+        break;
+    case SBX_FEATURE_SANDBOX_FORK:
+        rc = sbxi_op_forked(op, (sbxi_fork_item *)item);
+        break;
     case SBX_FEATURE_FILES_WATCH:
     case SBX_FEATURE_WATCH_POLL:
         return sbxi_op_watched(op, (sbxi_watch_item *)item);
@@ -307,49 +384,6 @@ static int sbxi_reply_wake(sbx_op *op)
 }
 
 /* ---- the end of a response ------------------------------------------------ */
-
-static bool sbxi_rule_fits(const sbxi_rule *rule, const sbxi_fault *f, int http, uint8_t host)
-{
-    unsigned on = rule->when & (SBXI_ON_CONTROL | SBXI_ON_SANDBOX);
-    if ((on && on != SBXI_ON_CONTROL << host) || (rule->http && rule->http != http)) return false;
-    if (!rule->text) return true;
-    if (rule->when & SBXI_HAS) return strstr(f->message, rule->text) != NULL;
-    return strcmp(f->word, rule->text) == 0;
-}
-
-/* What HTTP itself says, where neither route nor provider knows better. */
-static int sbxi_http_meaning(int http)
-{
-    static const struct { uint8_t http; int8_t status; } rows[] = {
-#define SBXI_ROW(http, status) { http - 400, SBX_E_##status }
-        SBXI_ROW(400, REFUSED), SBXI_ROW(401, AUTH), SBXI_ROW(403, DENIED),
-        SBXI_ROW(404, NOT_FOUND), SBXI_ROW(409, CONFLICT), SBXI_ROW(413, TOO_LARGE),
-        SBXI_ROW(422, REFUSED), SBXI_ROW(429, RATE_LIMITED), SBXI_ROW(499, CANCELLED),
-        SBXI_ROW(501, UNSUPPORTED_HOST), SBXI_ROW(502, BUSY), SBXI_ROW(503, BUSY),
-        SBXI_ROW(504, BUSY), SBXI_ROW(505, UNSUPPORTED_HOST), SBXI_ROW(507, NO_SPACE)
-#undef SBXI_ROW
-    };
-    size_t i;
-    for (i = 0; i < SBXI_LEN(rows); i++)
-        if (rows[i].http + 400 == http) return rows[i].status;
-    return http >= 500 || http < 300 ? SBX_E_SERVER : SBX_E_PROTOCOL; /* < 300: in a stream */
-}
-
-/* The status of the first rule that fits, 0: none does. */
-static int sbxi_rules_say(const sbx_op *op, const sbxi_rule *rule, const sbxi_fault *f, int http)
-{
-    while (rule->status && !sbxi_rule_fits(rule, f, http, op->route->host)) rule++;
-    return rule->status;
-}
-
-/* The status a fault stands for: by the route's rules, the provider's, HTTP's. */
-static int sbxi_fault_status(const sbx_op *op, const sbxi_fault *f, int http)
-{
-    const sbxi_rule *all = op->client->provider->rules;
-    int status = op->route->rules ? sbxi_rules_say(op, all + op->route->rules, f, http) : 0;
-    if (!status) status = sbxi_rules_say(op, all, f, http);
-    return status ? status : sbxi_http_meaning(http);
-}
 
 /* Puts a fault into the error and returns its meaning. */
 static int sbxi_op_fault(sbx_op *op, const sbxi_fault *f, int http)

@@ -16,7 +16,7 @@ static int sbxi_op_url(sbx_op *op, sbxi_url *url)
     parts[0] = p->base(op);
     parts[1] = p->prefixes[op->route->prefix];
     parts[2] = op->route->path;
-    values[0] = op->sandbox ? op->sandbox->id : NULL;
+    values[0] = op->sandbox ? op->sandbox->id : op->args.target;
     values[1] = p->port;
     values[2] = sbxi_op_domain(op);
     if (sbxi_make_url(&op->url, parts, values, url) == SBX_E_ARG)

@@ -4,9 +4,9 @@
    no table can say stands in the provider's few functions. Filled in by provider
    files, read by op/. Rows are many, so they are packed into bytes. */
 
-enum { SBXI_GET, SBXI_POST, SBXI_DELETE };
+enum { SBXI_GET, SBXI_POST, SBXI_PUT, SBXI_DELETE };
 
-static const char *const sbxi_methods[] = { "GET", "POST", "DELETE" };
+static const char *const sbxi_methods[] = { "GET", "POST", "PUT", "DELETE" };
 
 /* Which base URL a route is joined to. */
 enum { SBXI_HOST_CONTROL, SBXI_HOST_SANDBOX };
@@ -46,7 +46,8 @@ typedef struct sbxi_rule {
 #define SBXI_MEANS_NO 2
 
 typedef struct sbxi_route {
-    const char *path;          /* behind the prefix; {id} is the sandbox's; NULL: no route */
+    const char *path;          /* behind the prefix; {id} is the sandbox's, or what
+                                  args.target says; NULL: no route */
     const sbxi_shape *fields;  /* of query or body, over the arguments; NULL: none, {} */
     const sbxi_shape *reply;   /* over the result, item or event */
     uint8_t prefix;            /* of the path, index in the provider's list */
@@ -74,6 +75,7 @@ struct sbx_provider {
     const char *domain;             /* default of config.domain */
     const char *port;               /* {port} of base URLs: the daemon's */
     int32_t command_ms;             /* life of a command that names none */
+    uint16_t mcp_port;              /* of a sandbox's MCP gateway */
     const char *const *dialects;    /* accepted config.dialect, newest first */
     const sbxi_env *env;            /* ends with name NULL; the first is the key */
     const char *debug_env;          /* "true" there is config.debug */
@@ -109,9 +111,29 @@ typedef struct sbxi_list_args {
     sbx_sandbox_query q;
     const char *metadata, *state, *order, *after; /* as the query says them */
     const char *token, *limit;
+    const char *name;               /* of snapshots */
     char after_text[32], limit_text[SBXI_DECIMAL_MAX + 1];
     sbx_page *page;
 } sbxi_list_args;
+
+typedef struct sbxi_network_args { sbx_network n; sbx_choice internet; } sbxi_network_args;
+
+/* Metrics and logs: numbers of the query as texts, NULL where it has none. */
+typedef struct sbxi_history_args {
+    sbx_log_query q;
+    int64_t end_unix_ms;
+    const char *start, *end, *limit, *direction;
+    char text[3][SBXI_DECIMAL_MAX + 1];
+} sbxi_history_args;
+
+typedef struct sbxi_fork_args { int32_t timeout_s, count; } sbxi_fork_args;
+
+/* One copy of a sandbox, as it is bound. */
+typedef struct sbxi_fork_item {
+    sbxi_access access;
+    bool failed;
+    sbxi_fault fault;
+} sbxi_fork_item;
 
 typedef struct sbxi_process_args {
     uint32_t pid;
@@ -146,6 +168,9 @@ typedef struct sbxi_files_args {
     sbx_sink sink;
     sbx_watch_options w;
     const char *watcher;            /* the host's id of a watch */
+    sbx_url_options u;
+    char *text;                     /* where a URL goes */
+    size_t cap;
 } sbxi_files_args;
 
 /* An event of a watch, as it is bound. */
@@ -164,11 +189,22 @@ typedef struct sbxi_args {
         sbx_process_each process;
         sbx_file_each file;
         sbx_watch_each watch;
+        sbx_metrics_each metrics;
+        sbx_log_each log;
+        sbx_fork_each fork;
+        sbx_snapshot_each snapshot;
     } each;
     void *ctx;                      /* of each() */
+    const char *target;             /* {id} of calls without a sandbox */
     union {
         sbxi_create_args create;
         int32_t timeout_s;
+        sbx_resume_options resume;
+        sbx_pause_options pause;
+        sbxi_network_args network;
+        sbxi_history_args history;
+        sbxi_fork_args fork;
+        sbx_snapshot_options snapshot;
         sbxi_list_args list;
         sbxi_command_args command;
         sbxi_process_args process;
@@ -185,7 +221,8 @@ static SBXI_MAYBE bool sbxi_is_stream(unsigned feature)
 /* The first of them. */
 static SBXI_MAYBE unsigned sbxi_args_of(unsigned feature)
 {
-    return feature >= SBX_FEATURE_FILES_READ ? SBX_FEATURE_FILES_READ
+    return feature == SBX_FEATURE_SNAPSHOT_LIST ? SBX_FEATURE_SANDBOX_LIST
+        : feature >= SBX_FEATURE_FILES_READ ? SBX_FEATURE_FILES_READ
         : feature >= SBX_FEATURE_COMMAND_KILL ? SBX_FEATURE_COMMAND_KILL
         : feature >= SBX_FEATURE_COMMAND_RUN ? SBX_FEATURE_COMMAND_RUN : feature;
 }

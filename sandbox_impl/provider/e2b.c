@@ -24,7 +24,8 @@ static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_
 
 /* Where the rules of single routes begin: behind those of all. */
 enum { SBXI_E2B_MISSING_IS_NO = 22, SBXI_E2B_GONE_IS_NO = 25, SBXI_E2B_EXISTS_IS_NO = 27,
-    SBXI_E2B_DEADLINE_KILLS = 29, SBXI_E2B_NO_STREAM = 31 };
+    SBXI_E2B_DEADLINE_KILLS = 29, SBXI_E2B_NO_STREAM = 31,
+    SBXI_E2B_CONFLICT_IS_NO = 36 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -63,6 +64,8 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     { "unimplemented", 0, SBXI_MEANS_NO, 0 },
     { NULL, 404, SBXI_MEANS_NO, 0 },
     { NULL, 501, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_CONFLICT_IS_NO] = { NULL, 409, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 }
 };
 
@@ -73,6 +76,48 @@ static const sbxi_field sbxi_e2b_resume_fields[] = {
 };
 static const sbxi_shape sbxi_e2b_resume = SBXI_SHAPE(sbxi_e2b_resume_fields, sbxi_args);
 
+/* The form that creates has more members, in another order, than the one that
+   changes. */
+static const sbxi_field sbxi_e2b_proxy_tls_fields[] = {
+    SBXI_IN("enabled", CHOICE, create.o.network.proxy_tls),
+    SBXI_IN("serverName", STRING, create.o.network.proxy_server_name),
+    SBXI_IN("caCert", STRING, create.o.network.proxy_ca_pem)
+};
+static const sbxi_shape sbxi_e2b_proxy_tls = SBXI_SHAPE(sbxi_e2b_proxy_tls_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_proxy_fields[] = {
+    SBXI_IN("address", STRING, create.o.network.proxy_address),
+    SBXI_IN("username", STRING, create.o.network.proxy_username),
+    SBXI_IN("password", STRING, create.o.network.proxy_password),
+    SBXI_SUB("tls", OBJECT, sbxi_e2b_proxy_tls)
+};
+static const sbxi_shape sbxi_e2b_proxy = SBXI_SHAPE(sbxi_e2b_proxy_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_network_fields[] = {
+    SBXI_IN("allowPublicTraffic", CHOICE, create.o.network.public_traffic),
+    SBXI_IN("allowOut", STRINGS, create.o.network.allow_out),
+    SBXI_IN("denyOut", STRINGS, create.o.network.deny_out),
+    SBXI_IN("dnsServers", STRINGS, create.o.network.dns_servers),
+    SBXI_SUB("egressProxy", OBJECT, sbxi_e2b_proxy),
+    SBXI_IN("maskRequestHost", STRING, create.o.network.mask_host),
+    SBXI_IN("httpsPorts", PORTS, create.o.network.https_ports),
+    SBXI_IN("rules", RAW, create.o.network.rules_json)
+};
+static const sbxi_shape sbxi_e2b_network = SBXI_SHAPE(sbxi_e2b_network_fields, sbxi_args);
+
+/* The proxy's table over the place where the arguments of a change have it. */
+#define SBXI_MOVED \
+    (uint16_t)(offsetof(sbxi_network_args, n) - offsetof(sbxi_create_args, o.network))
+static const sbxi_field sbxi_e2b_rules_fields[] = {
+    SBXI_IN("allowOut", STRINGS, network.n.allow_out),
+    SBXI_IN("denyOut", STRINGS, network.n.deny_out),
+    SBXI_IN("dnsServers", STRINGS, network.n.dns_servers),
+    { "egressProxy", &sbxi_e2b_proxy, SBXI_MOVED, 0, SBXI_T_OBJECT },
+    SBXI_IN("rules", RAW, network.n.rules_json),
+    SBXI_IN("allow_internet_access", CHOICE, network.internet)
+};
+static const sbxi_shape sbxi_e2b_rules_of = SBXI_SHAPE(sbxi_e2b_rules_fields, sbxi_args);
+
+static const char *const sbxi_e2b_mount[] = { "name", "path" };
+
 static const sbxi_field sbxi_e2b_create_fields[] = {
     SBXI_IN("templateID", STRING, create.o.template_id),
     SBXI_IN("timeout", INT, create.o.timeout_s),
@@ -80,8 +125,12 @@ static const sbxi_field sbxi_e2b_create_fields[] = {
     SBXI_IN("autoPauseMemory", CHOICE, create.o.pause_memory),
     SBXI_SUB("autoResume", OBJECT, sbxi_e2b_resume),
     SBXI_IN("allow_internet_access", CHOICE, create.o.internet),
+    SBXI_SUB("network", OBJECT, sbxi_e2b_network),
     { "metadata", NULL, SBXI_ARG(create.o.metadata), SBXI_ALWAYS, SBXI_T_PAIRS },
-    { "envVars", NULL, SBXI_ARG(create.o.envs), SBXI_ALWAYS, SBXI_T_PAIRS }
+    { "envVars", NULL, SBXI_ARG(create.o.envs), SBXI_ALWAYS, SBXI_T_PAIRS },
+    SBXI_IN("mcp", RAW, create.o.mcp_json),
+    SBXI_IN("iam", RAW, create.o.identity_json),
+    { "volumeMounts", sbxi_e2b_mount, SBXI_ARG(create.o.volumes), 0, SBXI_T_OBJECTS }
 };
 static const sbxi_shape sbxi_e2b_create = SBXI_SHAPE(sbxi_e2b_create_fields, sbxi_args);
 
@@ -134,13 +183,88 @@ static const sbxi_field sbxi_e2b_list_fields[] = {
 };
 static const sbxi_shape sbxi_e2b_list = SBXI_SHAPE(sbxi_e2b_list_fields, sbxi_args);
 
-static const sbxi_field sbxi_e2b_connect_fields[] = { SBXI_IN("timeout", INT, timeout_s) };
+static const sbxi_field sbxi_e2b_connect_fields[] = {
+    SBXI_IN("timeout", INT, resume.timeout_s), SBXI_IN("memory", CHOICE, resume.memory)
+};
 static const sbxi_shape sbxi_e2b_connect = SBXI_SHAPE(sbxi_e2b_connect_fields, sbxi_args);
 
 static const sbxi_field sbxi_e2b_timeout_fields[] = {
     { "timeout", NULL, SBXI_ARG(timeout_s), SBXI_ALWAYS, SBXI_T_INT }
 };
 static const sbxi_shape sbxi_e2b_timeout = SBXI_SHAPE(sbxi_e2b_timeout_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_refresh_fields[] = {
+    { "duration", NULL, SBXI_ARG(timeout_s), SBXI_ALWAYS, SBXI_T_INT }
+};
+static const sbxi_shape sbxi_e2b_refresh = SBXI_SHAPE(sbxi_e2b_refresh_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_pause_fields[] = {
+    SBXI_IN("memory", CHOICE, pause.memory), SBXI_IN("requireHealthyGuest", CHOICE, pause.healthy)
+};
+static const sbxi_shape sbxi_e2b_pause = SBXI_SHAPE(sbxi_e2b_pause_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_fork_fields[] = {
+    SBXI_IN("timeout", INT, fork.timeout_s), SBXI_IN("count", INT, fork.count)
+};
+static const sbxi_shape sbxi_e2b_fork = SBXI_SHAPE(sbxi_e2b_fork_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_forked_fields[] = {
+    { "sandbox", &sbxi_e2b_access, offsetof(sbxi_fork_item, access), 0, SBXI_T_OBJECT },
+    SBXI_FIELD("error", SEEN, sbxi_fork_item, failed),
+    { "error", &sbxi_e2b_fault, offsetof(sbxi_fork_item, fault), 0, SBXI_T_OBJECT }
+};
+static const sbxi_shape sbxi_e2b_forked = SBXI_SHAPE(sbxi_e2b_forked_fields, sbxi_fork_item);
+
+static const sbxi_field sbxi_e2b_snap_fields[] = {
+    SBXI_IN("name", STRING, snapshot.name), SBXI_IN("memory", CHOICE, snapshot.memory)
+};
+static const sbxi_shape sbxi_e2b_snap = SBXI_SHAPE(sbxi_e2b_snap_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_snapshot_fields[] = {
+    SBXI_FIELD("snapshotID", STRING, sbx_snapshot_info, id),
+    SBXI_FIELD("names", STRINGS, sbx_snapshot_info, names)
+};
+static const sbxi_shape sbxi_e2b_snapshot = SBXI_SHAPE(sbxi_e2b_snapshot_fields,
+    sbx_snapshot_info);
+static const sbxi_field sbxi_e2b_snapshots_fields[] = {
+    SBXI_IN("sandboxID", STRING, list.q.template_id),
+    SBXI_IN("name", STRING, list.name),
+    SBXI_IN("limit", STRING, list.limit),
+    SBXI_IN("nextToken", STRING, list.token)
+};
+static const sbxi_shape sbxi_e2b_snapshots = SBXI_SHAPE(sbxi_e2b_snapshots_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_span_fields[] = {
+    SBXI_IN("start", STRING, history.start), SBXI_IN("end", STRING, history.end)
+};
+static const sbxi_shape sbxi_e2b_span = SBXI_SHAPE(sbxi_e2b_span_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_metric_fields[] = {
+    SBXI_FIELD("cpuCount", INT, sbx_metrics, cpu_count),
+    SBXI_FIELD("cpuUsedPct", MILLI, sbx_metrics, cpu_used_milli),
+    SBXI_FIELD("diskTotal", INT64, sbx_metrics, disk_total),
+    SBXI_FIELD("diskUsed", INT64, sbx_metrics, disk_used),
+    SBXI_FIELD("memCache", INT64, sbx_metrics, memory_cache),
+    SBXI_FIELD("memTotal", INT64, sbx_metrics, memory_total),
+    SBXI_FIELD("memUsed", INT64, sbx_metrics, memory_used),
+    SBXI_FIELD("timestamp", TIME, sbx_metrics, unix_ms)
+};
+static const sbxi_shape sbxi_e2b_metric = SBXI_SHAPE(sbxi_e2b_metric_fields, sbx_metrics);
+
+static const sbxi_field sbxi_e2b_logged_fields[] = {
+    SBXI_IN("cursor", STRING, history.start),
+    SBXI_IN("limit", STRING, history.limit),
+    SBXI_IN("direction", STRING, history.direction),
+    SBXI_IN("level", STRING, history.q.level),
+    SBXI_IN("search", STRING, history.q.search)
+};
+static const sbxi_shape sbxi_e2b_logged = SBXI_SHAPE(sbxi_e2b_logged_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_log_fields[] = {
+    SBXI_FIELD("timestamp", TIME, sbx_log, unix_ms),
+    SBXI_FIELD("message", STRING, sbx_log, message),
+    SBXI_FIELD("level", STRING, sbx_log, level),
+    SBXI_FIELD("fields", PAIRS, sbx_log, fields)
+};
+static const sbxi_shape sbxi_e2b_log = SBXI_SHAPE(sbxi_e2b_log_fields, sbx_log);
+static const sbxi_field sbxi_e2b_logs_fields[] = { SBXI_SUB("logs", EACH, sbxi_e2b_log) };
+static const sbxi_shape sbxi_e2b_logs = SBXI_SHAPE(sbxi_e2b_logs_fields, sbx_log);
 
 /* ---- processes ------------------------------------------------------------ */
 
@@ -379,13 +503,15 @@ static const sbxi_shape sbxi_e2b_user_path = SBXI_SHAPE(sbxi_e2b_user_path_field
 
 /* ---- routes --------------------------------------------------------------- */
 
-enum { SBXI_E2B_NEW, SBXI_E2B_ONE, SBXI_E2B_ROOT, SBXI_E2B_PROCESS, SBXI_E2B_FILES };
+enum { SBXI_E2B_NEW, SBXI_E2B_ONE, SBXI_E2B_ROOT, SBXI_E2B_PROCESS, SBXI_E2B_FILES,
+    SBXI_E2B_SNAPSHOTS, SBXI_E2B_TEMPLATES };
 static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{id}", "",
-    "/process.Process/", "/filesystem.Filesystem/" };
+    "/process.Process/", "/filesystem.Filesystem/", "/snapshots", "/templates" };
 
 /* How the routes of one family begin: prefix, method, host, retry. */
 #define SBXI_ALL(method) SBXI_E2B_NEW, method, SBXI_HOST_CONTROL
 #define SBXI_ONE(method) SBXI_E2B_ONE, method, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE
+#define SBXI_MAKE SBXI_E2B_ONE, SBXI_POST, SBXI_HOST_CONTROL, SBXI_RETRY_REJECTED
 #define SBXI_PLAIN(method) SBXI_E2B_ROOT, method, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
 #define SBXI_RPC(prefix) SBXI_E2B_##prefix, SBXI_POST, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
 
@@ -414,6 +540,29 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
     [SBX_FEATURE_SANDBOX_IS_RUNNING] = { "/health", NULL, NULL, SBXI_PLAIN(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO },
+    [SBX_FEATURE_SANDBOX_RESUME] = { "/{id}/connect", &sbxi_e2b_connect, &sbxi_e2b_access,
+        SBXI_ALL(SBXI_POST), SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_SANDBOX_PAUSE] = { "/pause", &sbxi_e2b_pause, NULL, SBXI_ONE(SBXI_POST),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_CONFLICT_IS_NO },
+    [SBX_FEATURE_SANDBOX_REFRESH] = { "/refreshes", &sbxi_e2b_refresh, NULL, SBXI_ONE(SBXI_POST),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
+    [SBX_FEATURE_SANDBOX_SET_NETWORK] = { "/network", &sbxi_e2b_rules_of, NULL,
+        SBXI_ONE(SBXI_PUT), SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
+    [SBX_FEATURE_SANDBOX_METRICS] = { "/metrics", &sbxi_e2b_span, &sbxi_e2b_metric,
+        SBXI_ONE(SBXI_GET), SBXI_SEND_NOTHING, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_SANDBOX_LOGS] = { "/{id}/logs", &sbxi_e2b_logged, &sbxi_e2b_logs,
+        SBXI_ALL(SBXI_GET), SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH_INSIDE, 0 },
+    [SBX_FEATURE_SANDBOX_FORK] = { "/fork", &sbxi_e2b_fork, &sbxi_e2b_forked, SBXI_MAKE,
+        SBXI_SEND_JSON, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_SNAPSHOT_CREATE] = { "/snapshots", &sbxi_e2b_snap, &sbxi_e2b_snapshot,
+        SBXI_MAKE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_SNAPSHOT_LIST] = { "", &sbxi_e2b_snapshots, &sbxi_e2b_snapshot,
+        SBXI_E2B_SNAPSHOTS, SBXI_GET, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING,
+        SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_SNAPSHOT_DELETE] = { "/{id}", NULL, NULL, SBXI_E2B_TEMPLATES, SBXI_DELETE,
+        SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING,
+        SBXI_E2B_MISSING_IS_NO },
+    [SBX_FEATURE_SANDBOX_MCP_URL] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* computed */
     [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
     [SBX_FEATURE_COMMAND_RUN] = SBXI_STREAM("Start", start),
     [SBX_FEATURE_COMMAND_START] = SBXI_STREAM("Start", start),
@@ -448,6 +597,8 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
     [SBX_FEATURE_FILES_MAKE_DIR] = { "MakeDir", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
         SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_EXISTS_IS_NO },
+    [SBX_FEATURE_FILES_URL] = { "/files", NULL, NULL, SBXI_PLAIN(SBXI_GET), SBXI_SEND_NOTHING,
+        SBXI_RECV_NOTHING, 0 },
     [SBX_FEATURE_FILES_WATCH] = { "WatchDir", &sbxi_e2b_watch, &sbxi_e2b_message_of_watch,
         SBXI_RPC(FILES), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_NO_STREAM },
     [SBX_FEATURE_WATCH_POLL] = { "GetWatcherEvents", &sbxi_e2b_watcher_is, &sbxi_e2b_changed,
@@ -492,11 +643,10 @@ static const char *sbxi_e2b_base(const sbx_op *op)
 static const char *sbxi_e2b_user(const sbx_op *op)
 {
     const char *user = NULL;
-    if (op->feature <= SBX_FEATURE_PTY_CREATE && op->feature >= SBX_FEATURE_COMMAND_RUN
-        && op->feature != SBX_FEATURE_COMMAND_CONNECT)
-        user = op->args.of.command.o.user;
-    else if (op->feature >= SBX_FEATURE_FILES_READ)
+    if (op->feature >= SBX_FEATURE_FILES_READ)
         user = op->args.of.files.o.user;
+    else if (op->route->fields == &sbxi_e2b_start)
+        user = op->args.of.command.o.user;
     else
         return NULL;
     return user ? user : sbxi_older(op->sandbox, SBXI_VERSION(0, 4, 0)) ? "user" : NULL;
@@ -511,7 +661,7 @@ static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
     if (op->route->recv != SBXI_RECV_EVENTS)
         return ms ? ms : op->client->link.clocks.total_ms;
     if (op->feature == SBX_FEATURE_FILES_WATCH) return op->args.of.files.w.timeout_ms;
-    if (!sbxi_is_stream(op->feature)) return ms;
+    if (op->route->send == SBXI_SEND_INPUT) return ms;
     return o->timeout_ms ? o->timeout_ms : op->client->provider->command_ms;
 }
 
@@ -553,6 +703,87 @@ static int sbxi_e2b_host(const sbx_sandbox *s, uint16_t port, sbxi_buf *out)
     if (c->debug) return out->status;
     sbxi_buf_texts(out, "-", s->id, ".");
     return sbxi_buf_text(out, s->access.domain ? s->access.domain : c->config.domain);
+}
+
+/* A number as text, without its last `cut` digits; none if it is 0. */
+static const char *sbxi_e2b_number(char text[SBXI_DECIMAL_MAX + 1], int64_t v, size_t cut)
+{
+    size_t n = v > 0 ? sbxi_print_u64(text, (uint64_t)v) : 0;
+    if (n <= cut) return NULL;
+    text[n - cut] = 0;
+    return text;
+}
+
+/* A query member of a URL. */
+static void sbxi_e2b_url_member(sbxi_buf *b, const char *before, const char *value)
+{
+    sbxi_buf_text(b, before);
+    sbxi_percent(b, sbxi_span_of(value), SBXI_PERCENT_SEGMENT);
+}
+
+/* SHA-256 of path, operation, user, token and end, joined by colons, as text. */
+static void sbxi_e2b_sign(const sbx_op *op, const char *end, char out[48])
+{
+    const sbxi_files_args *a = &op->args.of.files;
+    const char *parts[5];
+    unsigned char hash[32];
+    sbx_sha256 sha;
+    size_t i;
+    parts[0] = a->path;
+    parts[1] = a->u.upload == SBX_YES ? "write" : "read";
+    parts[2] = a->o.user ? a->o.user : "";
+    parts[3] = op->sandbox->access.access_token;
+    parts[4] = end;
+    sbx_sha256_init(&sha);
+    for (i = 0; i < 5 && parts[i]; i++) {
+        if (i) sbx_sha256_add(&sha, ":", 1);
+        sbx_sha256_add(&sha, parts[i], strlen(parts[i]));
+    }
+    sbx_sha256_end(&sha, hash);
+    memcpy(out, "v1_", 3);
+    out[3 + sbx_base64_encode(out + 3, hash, sizeof hash) - 1] = 0; /* without its padding */
+}
+
+/* The URL goes straight to the sandbox: no shared host, which needs headers. */
+static int sbxi_e2b_url_step(sbx_op *op)
+{
+    const sbxi_files_args *a = &op->args.of.files;
+    const sbx_client *c = op->client;
+    const sbx_net *net = &c->link.net;
+    const char *parts[3], *values[3];
+    char until[SBXI_DECIMAL_MAX + 1], sign[48];
+    const char *end = NULL;
+    sbxi_buf *b = &op->out.text;
+    sbxi_url url;
+    bool expires = a->u.expires_s > 0, token = op->sandbox->access.access_token != NULL;
+    op->route = &c->provider->routes[SBX_FEATURE_FILES_URL];
+    if (expires && (!token || !net->unix_ms))
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("expires_s needs a clock, and a sandbox with a token"));
+    parts[0] = op->sandbox->access.data_url ? op->sandbox->access.data_url
+        : c->config.sandbox_url ? c->config.sandbox_url
+        : c->debug ? "http://localhost:{port}" : "https://{port}-{id}.{domain}";
+    parts[1] = "";
+    parts[2] = "/files";
+    values[0] = op->sandbox->id;
+    values[1] = c->provider->port;
+    values[2] = sbxi_op_domain(op);
+    if (sbxi_make_url(&op->url, parts, values, &url) != SBX_OK) return op->url.status;
+    if (expires)
+        end = sbxi_e2b_number(until, net->unix_ms(net->ctx) + (int64_t)a->u.expires_s * 1000, 3);
+    sbxi_buf_add(b, op->url.data, op->url.len);
+    sbxi_e2b_url_member(b, "?path=", a->path);
+    if (a->o.user) sbxi_e2b_url_member(b, "&username=", a->o.user);
+    if (token) {
+        sbxi_e2b_sign(op, end, sign);
+        sbxi_e2b_url_member(b, "&signature=", sign);
+        sbxi_wipe(sign, sizeof sign);
+    }
+    if (end) sbxi_e2b_url_member(b, "&signature_expiration=", end);
+    if (b->status != SBX_OK) return b->status;
+    if (b->len >= a->cap) return sbxi_op_fail(op, SBX_E_TOO_LARGE, SBXI_TEXT("cap is too small"));
+    sbxi_put_text(a->text, a->cap, b->data, b->len);
+    return SBX_OK;
 }
 
 /* One message of a watch's stream. */
@@ -607,7 +838,8 @@ static int sbxi_e2b_on_event(sbx_op *op)
 
 /* ---- steps ---------------------------------------------------------------- */
 
-enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT, SBXI_E2B_WATCHING };
+enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT, SBXI_E2B_WATCHING,
+    SBXI_E2B_GATEWAY };
 
 static bool sbxi_e2b_is_key(const char *key)
 {
@@ -623,7 +855,7 @@ static int sbxi_e2b_create_begin(sbx_op *op)
     sbxi_create_args *a = &op->args.of.create;
     const sbx_sandbox_options *o = &a->o;
     bool pause = o->on_timeout == SBX_ON_TIMEOUT_PAUSE, resume = o->auto_resume == SBX_YES;
-    if (!o->template_id) a->o.template_id = "base";
+    if (!o->template_id) a->o.template_id = o->mcp_json ? "mcp-gateway" : "base";
     if (!pause && (resume || o->pause_memory != SBX_DEFAULT))
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("auto_resume and pause_memory need on_timeout = SBX_ON_TIMEOUT_PAUSE"));
@@ -642,29 +874,6 @@ static int sbxi_e2b_create_begin(sbx_op *op)
     }
     op->repeatable = a->key != NULL;
     return sbxi_ask(op, SBX_FEATURE_SANDBOX_CREATE, SBXI_STEP_DONE);
-}
-
-/* A sandbox exists now; what cannot be handed out is killed again. */
-static int sbxi_e2b_create_step(sbx_op *op)
-{
-    const sbxi_access *got = (const sbxi_access *)op->result;
-    int rc;
-    if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
-    if (op->step == SBXI_E2B_UNDO) {
-        if (op->detached) return SBX_E_CANCELLED;
-        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
-            SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
-    }
-    if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
-        SBXI_TEXT("the reply names no sandbox"));
-    op->sandbox = sbxi_sandbox_new(op->client, got->id);
-    if (!op->sandbox) return SBX_E_NOMEM;
-    rc = sbxi_sandbox_learn(op);
-    if (rc != SBX_OK) return rc;
-    op->repeatable = false;
-    if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))
-        return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
-    return SBX_OK;
 }
 
 /* Metadata is encoded three times: each word, the form of words, the query. */
@@ -690,6 +899,7 @@ static int sbxi_e2b_metadata(sbx_op *op)
     return out->status;
 }
 
+/* The query of a list: for snapshots all there is is in the arguments. */
 static int sbxi_e2b_list_begin(sbx_op *op)
 {
     static const char *const states[] = { NULL, "running", "paused", "running,paused" };
@@ -711,7 +921,7 @@ static int sbxi_e2b_list_begin(sbx_op *op)
     }
     if (a->page && a->page->next_token[0]) a->token = a->page->next_token;
     if (q->metadata.items) rc = sbxi_e2b_metadata(op);
-    return rc == SBX_OK ? sbxi_ask(op, SBX_FEATURE_SANDBOX_LIST, SBXI_E2B_NEXT) : rc;
+    return rc == SBX_OK ? sbxi_ask(op, op->feature, SBXI_E2B_NEXT) : rc;
 }
 
 /* One page if the caller pages, else all of them. */
@@ -727,7 +937,24 @@ static int sbxi_e2b_list_step(sbx_op *op)
     }
     if (page || !op->reply.more) return SBX_OK;
     a->token = op->held.token;
-    return sbxi_ask(op, SBX_FEATURE_SANDBOX_LIST, SBXI_E2B_NEXT);
+    return sbxi_ask(op, op->feature, SBXI_E2B_NEXT);
+}
+
+/* Metrics are asked for by seconds, logs by milliseconds. */
+static int sbxi_e2b_history_begin(sbx_op *op)
+{
+    sbxi_history_args *a = &op->args.of.history;
+    bool metrics = op->feature == SBX_FEATURE_SANDBOX_METRICS;
+    size_t cut = metrics ? 3 : 0;
+    if (metrics && sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 5)))
+        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+            SBXI_TEXT("its daemon is older than 0.1.5: build the template again"));
+    a->start = sbxi_e2b_number(a->text[0], a->q.from_unix_ms, cut);
+    a->end = sbxi_e2b_number(a->text[1], a->end_unix_ms, cut);
+    a->limit = sbxi_e2b_number(a->text[2], a->q.limit, 0);
+    if (a->q.newest_first)
+        a->direction = a->q.newest_first == SBX_YES ? "backward" : "forward";
+    return SBX_OK;
 }
 
 /* A terminal gets a few variables more, unless the user has them. */
@@ -809,6 +1036,93 @@ static void sbxi_e2b_input_begin(sbx_op *op)
     body->get = sbxi_e2b_input_get;
     body->ctx = op;
     body->size = -1;
+}
+
+/* What starts the MCP gateway, behind each other in the operation's block. */
+typedef struct sbxi_e2b_gateway {
+    sbx_pair token;
+    sbx_command_result result;
+    char value[37];
+} sbxi_e2b_gateway;
+
+/* Runs the gateway's command, as root: the options, quoted for a shell, and a token
+   of its own. From here on the arguments are those of a command. */
+static int sbxi_e2b_gateway_begin(sbx_op *op)
+{
+    const char *json = op->args.of.create.o.mcp_json, *quote;
+    sbxi_command_args *a = &op->args.of.command;
+    sbxi_buf *b = &op->block;
+    sbxi_e2b_gateway *g;
+    size_t at, cmd;
+    int rc;
+    sbxi_buf_clear(b);
+    if (sbxi_buf_room(b, sizeof *g, &at) != SBX_OK) return b->status;
+    cmd = b->len;
+    sbxi_buf_text(b, "mcp-gateway --config '");
+    while ((quote = strchr(json, '\'')) != NULL) {
+        sbxi_buf_add(b, json, (size_t)(quote - json));
+        sbxi_buf_text(b, "'\"'\"'");
+        json = quote + 1;
+    }
+    sbxi_buf_text(b, json);
+    if (sbxi_buf_add(b, "'", 2) != SBX_OK) return b->status;
+    g = (sbxi_e2b_gateway *)(void *)(b->data + at);
+    rc = sbxi_random_hex(op, g->value, true);
+    if (rc != SBX_OK) return rc;
+    g->token.key = "GATEWAY_ACCESS_TOKEN";
+    g->token.value = g->value;
+    memset(a, 0, sizeof *a);
+    a->cmd = b->data + cmd;
+    a->o.user = "root";
+    a->o.envs.items = &g->token;
+    a->o.envs.count = 1;
+    a->o.capture_limit = 1;
+    a->result = &g->result;
+    rc = sbxi_e2b_command_begin(op);
+    return rc == SBX_OK ? sbxi_ask(op, SBX_FEATURE_COMMAND_RUN, SBXI_E2B_GATEWAY) : rc;
+}
+
+/* It has ended: well, or there is no use in the sandbox. */
+static int sbxi_e2b_gateway_end(sbx_op *op)
+{
+    const sbxi_e2b_gateway *g = (const sbxi_e2b_gateway *)(const void *)op->block.data;
+    if (g->result.exit_code == 0) return SBX_OK;
+    return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
+}
+
+/* Why the sandbox that was made and killed again was of no use. */
+static int sbxi_e2b_undone(sbx_op *op)
+{
+    const sbxi_buf *err = &op->captured[1].buf;
+    sbx_error *e = &op->error;
+    if (op->detached) return SBX_E_CANCELLED;
+    if (!op->started)
+        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+            SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
+    sbxi_put_text(e->message, sizeof e->message, "the MCP gateway did not start: ", 31);
+    if (err->data && sbxi_buf_add(&op->captured[1].buf, "", 1) == SBX_OK)
+        sbxi_add_text(e->message, sizeof e->message, err->data + sizeof(sbxi_owned));
+    return SBX_E_REFUSED;
+}
+
+/* A sandbox exists now; what cannot be handed out is killed again. */
+static int sbxi_e2b_create_step(sbx_op *op)
+{
+    const sbxi_access *got = (const sbxi_access *)op->result;
+    int rc;
+    if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
+    if (op->step == SBXI_E2B_UNDO) return sbxi_e2b_undone(op);
+    if (op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
+    if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
+        SBXI_TEXT("the reply names no sandbox"));
+    op->sandbox = sbxi_sandbox_new(op->client, got->id);
+    if (!op->sandbox) return SBX_E_NOMEM;
+    rc = sbxi_sandbox_learn(op);
+    if (rc != SBX_OK) return rc;
+    op->repeatable = false;
+    if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))
+        return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
+    return op->args.of.create.o.mcp_json ? sbxi_e2b_gateway_begin(op) : SBX_OK;
 }
 
 static bool sbxi_e2b_raw_body(const sbx_op *op)
@@ -896,7 +1210,14 @@ static int sbxi_e2b_step(sbx_op *op)
         op->reply.no = op->reply.http != 201;
         return start ? sbxi_ask_default(op) : sbxi_sandbox_learn(op);
     case SBX_FEATURE_SANDBOX_LIST:
+    case SBX_FEATURE_SNAPSHOT_LIST:
         return sbxi_e2b_list_step(op);
+    case SBX_FEATURE_SANDBOX_METRICS:
+    case SBX_FEATURE_SANDBOX_LOGS:
+        if (start) rc = sbxi_e2b_history_begin(op);
+        break;
+    case SBX_FEATURE_FILES_URL:
+        return sbxi_e2b_url_step(op);
     case SBX_FEATURE_COMMAND_RUN:
     case SBX_FEATURE_COMMAND_START:
     case SBX_FEATURE_COMMAND_CONNECT:
@@ -947,7 +1268,8 @@ const sbx_provider sbx_e2b =
 static const sbx_provider sbx_e2b =
 #endif
 {
-    "e2b", "e2b.app", "49983", 60000, sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG", "x-next-token",
+    "e2b", "e2b.app", "49983", 60000, 50005, sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG",
+    "x-next-token",
     sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
     sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event
 };
