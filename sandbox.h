@@ -4510,8 +4510,8 @@ SBX_API sbx_source sbx_source_fd(int fd)
 
    open() looks the name up with getaddrinfo, which blocks, then tries the
    addresses one after another in the resolver's order (IPv6 and IPv4 as they
-   come) without blocking. A silent address loses its turn after a while if there
-   is another. The context of the transport is the client's allocator. */
+   come) without blocking. A silent address loses its turn when its share of the
+   connect clock is over, if there is another. */
 #ifndef SBX_NO_POSIX
 
 #include <fcntl.h>
@@ -4538,14 +4538,21 @@ SBX_API sbx_source sbx_source_fd(int fd)
 #define SBXI_NO_SIGNAL 0 /* SO_NOSIGPIPE does it there */
 #endif
 
-#define SBXI_TURN_MS 3000u /* for one address while there are others */
+#define SBXI_TURN_MS 3000u /* for one address while there are others, at most */
 #define SBXI_POLL_STACK 64
+
+/* The context of the transport. */
+typedef struct sbxi_posix {
+    const sbx_alloc *alloc;
+    int32_t connect_ms;     /* of the clocks */
+} sbxi_posix;
 
 typedef struct sbxi_socket {
     int fd;                 /* -1: none */
     struct addrinfo *all;   /* NULL once connected */
     struct addrinfo *next;  /* to try when fd fails */
     uint64_t since;         /* the try at fd began */
+    uint32_t turn_ms;       /* of each try but the last */
 } sbxi_socket;
 
 static uint64_t sbxi_posix_clock(clockid_t id)
@@ -4620,7 +4627,7 @@ static void sbxi_posix_close(void *ctx, void *conn)
     sbxi_socket *s = (sbxi_socket *)conn;
     sbxi_socket_drop(s);
     sbxi_socket_forget(s);
-    sbxi_alloc_free((const sbx_alloc *)ctx, s, sizeof *s);
+    sbxi_alloc_free(((const sbxi_posix *)ctx)->alloc, s, sizeof *s);
 }
 
 static int sbxi_socket_lookup(sbxi_socket *s, const char *host, uint16_t port)
@@ -4694,7 +4701,7 @@ static int sbxi_socket_check(const sbxi_socket *s)
     p.events = POLLOUT;
     p.revents = 0;
     if (poll(&p, 1, 0) <= 0) {
-        bool over = s->next && sbxi_posix_now(NULL) - s->since >= SBXI_TURN_MS;
+        bool over = s->next && sbxi_posix_now(NULL) - s->since >= s->turn_ms;
         return over ? SBX_E_CONNECT : SBX_E_AGAIN;
     }
     if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) return SBX_E_CONNECT;
@@ -4711,17 +4718,29 @@ static int sbxi_socket_go_on(sbxi_socket *s)
     return rc;
 }
 
+/* Each of the addresses has the same share of the connect clock. */
+static uint32_t sbxi_socket_turn(const sbxi_socket *s, int32_t connect_ms)
+{
+    const struct addrinfo *a;
+    uint32_t n = 0, ms;
+    for (a = s->all; a; a = a->ai_next) n++;
+    ms = connect_ms < 0 || n == 0 ? SBXI_TURN_MS : (uint32_t)connect_ms / n;
+    return SBXI_MIN(ms, SBXI_TURN_MS);
+}
+
 static int sbxi_posix_open(void *ctx, void **conn, const char *host, uint16_t port, bool tls)
 {
+    const sbxi_posix *p = (const sbxi_posix *)ctx;
     sbxi_socket *s = (sbxi_socket *)*conn;
     int rc = SBX_OK;
     (void)tls;
     if (!s) {
-        s = (sbxi_socket *)sbxi_alloc_get((const sbx_alloc *)ctx, sizeof *s);
+        s = (sbxi_socket *)sbxi_alloc_get(p->alloc, sizeof *s);
         if (!s) return SBX_E_NOMEM;
         s->fd = -1;
         *conn = s;
         rc = sbxi_socket_lookup(s, host, port);
+        s->turn_ms = sbxi_socket_turn(s, p->connect_ms);
     }
     if (rc == SBX_OK) rc = sbxi_socket_go_on(s);
     if (rc == SBX_OK) sbxi_socket_forget(s);
@@ -4781,7 +4800,7 @@ static uint32_t sbxi_posix_list(struct pollfd *p, const sbx_wait *waits, size_t 
         p[i].revents = 0;
         if (s->all && s->next) {
             uint64_t used = now - s->since;
-            uint32_t left = used < SBXI_TURN_MS ? SBXI_TURN_MS - (uint32_t)used : 0;
+            uint32_t left = used < s->turn_ms ? s->turn_ms - (uint32_t)used : 0;
             ms = SBXI_MIN(ms, left);
         }
     }
@@ -4802,7 +4821,7 @@ static int sbxi_posix_poll(struct pollfd *p, size_t n, uint32_t ms)
 
 static int sbxi_posix_wait(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms)
 {
-    const sbx_alloc *alloc = (const sbx_alloc *)ctx;
+    const sbx_alloc *alloc = ((const sbxi_posix *)ctx)->alloc;
     struct pollfd few[SBXI_POLL_STACK], *p = few;
     size_t size = 0, i;
     int rc;
@@ -4824,8 +4843,8 @@ SBX_API int sbx_wait_fd(const sbx_wait *wait)
     return wait->conn ? ((const sbxi_socket *)wait->conn)->fd : -1;
 }
 
-/* Fills *out. The allocator must live as long as the transport. */
-static SBXI_MAYBE int sbxi_net_posix_init(sbx_net *out, const sbx_alloc *alloc)
+/* Fills *out. The context must live as long as the transport. */
+static SBXI_MAYBE int sbxi_net_posix_init(sbx_net *out, const sbxi_posix *context)
 {
     memset(out, 0, sizeof *out);
     out->open = sbxi_posix_open;
@@ -4837,8 +4856,7 @@ static SBXI_MAYBE int sbxi_net_posix_init(sbx_net *out, const sbx_alloc *alloc)
     out->unix_ms = sbxi_posix_unix;
     out->entropy = sbxi_posix_entropy;
     out->flags = SBX_NET_READY;
-    /* Nothing behind this pointer is written through it but by resize(). */
-    out->ctx = (void *)(uintptr_t)alloc;
+    out->ctx = (void *)(uintptr_t)context; /* only read */
     return SBX_OK;
 }
 #endif
@@ -6391,6 +6409,9 @@ typedef struct sbxi_link {
     sbx_net net;
     sbx_tls tls;
     const char *env_ca;
+#ifndef SBX_NO_POSIX
+    sbxi_posix posix;       /* context of the built-in transport */
+#endif
 #ifndef SBX_NO_PROXY
     sbxi_proxies proxies;
 #endif
@@ -7935,7 +7956,9 @@ static int sbxi_open_transport(sbx_client *c, sbx_error *e)
     sbxi_default_ms(&k->total_ms, 60000);
     *n = c->config.net;
 #ifndef SBX_NO_POSIX
-    if (!n->open) return sbxi_net_posix_init(n, &c->link.alloc);
+    c->link.posix.alloc = &c->link.alloc;
+    c->link.posix.connect_ms = k->connect_ms;
+    if (!n->open) return sbxi_net_posix_init(n, &c->link.posix);
 #endif
     return n->open && n->send && n->recv && n->close && n->now_ms ? SBX_OK
         : sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("net needs open, send, recv, close and now_ms"));

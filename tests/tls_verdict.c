@@ -95,7 +95,8 @@ static int verdict(const sbx_tls *options, const char *name, const char *host, u
     sbxi_tls_trust *trust;
     void *raw = NULL;
     uint64_t until;
-    int rc = sbxi_net_posix_init(&net, &alloc);
+    const sbxi_posix context = { &alloc, 15000 };
+    int rc = sbxi_net_posix_init(&net, &context);
     if (rc != SBX_OK) return rc;
     if (at_seconds >= 0) net.unix_ms = fixed_unix_ms;
     rc = sbxi_tls_trust_open(&trust, &alloc, &net, options, NULL, e);

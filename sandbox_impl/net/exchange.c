@@ -27,6 +27,9 @@ typedef struct sbxi_link {
     sbx_net net;
     sbx_tls tls;
     const char *env_ca;
+#ifndef SBX_NO_POSIX
+    sbxi_posix posix;       /* context of the built-in transport */
+#endif
 #ifndef SBX_NO_PROXY
     sbxi_proxies proxies;
 #endif

@@ -279,7 +279,9 @@ static int sbxi_open_transport(sbx_client *c, sbx_error *e)
     sbxi_default_ms(&k->total_ms, 60000);
     *n = c->config.net;
 #ifndef SBX_NO_POSIX
-    if (!n->open) return sbxi_net_posix_init(n, &c->link.alloc);
+    c->link.posix.alloc = &c->link.alloc;
+    c->link.posix.connect_ms = k->connect_ms;
+    if (!n->open) return sbxi_net_posix_init(n, &c->link.posix);
 #endif
     return n->open && n->send && n->recv && n->close && n->now_ms ? SBX_OK
         : sbxi_error_set(e, SBX_E_ARG, SBXI_TEXT("net needs open, send, recv, close and now_ms"));

@@ -1,8 +1,31 @@
 /* Sinks and sources (memory, FILE *, descriptor), the built-in sockets against a
    listener in this process, and what TLS answers when it is compiled out. */
+#define _GNU_SOURCE
+#include <netdb.h>
+
+/* The resolver, which for one name answers with a list of ours. */
+static struct addrinfo *two_addresses;
+
+static int test_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                            struct addrinfo **out)
+{
+    if (!two_addresses || host[0] != '2') return getaddrinfo(host, port, hints, out);
+    *out = two_addresses;
+    return 0;
+}
+
+static void test_freeaddrinfo(struct addrinfo *list)
+{
+    if (list != two_addresses) freeaddrinfo(list);
+}
+
+#define getaddrinfo test_getaddrinfo
+#define freeaddrinfo test_freeaddrinfo
 #define SANDBOX_IMPLEMENTATION
 #define SBX_NO_TLS
 #include "../../sandbox_impl/sandbox_all.h"
+#undef getaddrinfo
+#undef freeaddrinfo
 #include "../test.h"
 
 #include <arpa/inet.h>
@@ -12,6 +35,7 @@
 #include <sys/wait.h>
 
 static const sbx_alloc heap = { sbxi_std_resize, NULL };
+static const sbxi_posix home = { &heap, 15000 };
 
 /* An open file without a name, holding text, its offset at 0. */
 static int temp_fd(const char *text)
@@ -349,7 +373,7 @@ static void *connected(sbx_net *net, int *peer)
     uint16_t port = 0;
     int fd = listener(AF_INET, 4, &port);
     void *conn;
-    sbxi_net_posix_init(net, &heap);
+    sbxi_net_posix_init(net, &home);
     if (fd < 0 || dial(net, &conn, "127.0.0.1", port) != SBX_OK) abort();
     *peer = accept(fd, NULL, NULL);
     close(fd);
@@ -461,7 +485,7 @@ TEST(socket_families_and_names)
         int fd = listener(rows[i].family, 4, &port);
         if (fd < 0) continue;
         test_row = rows[i].host;
-        sbxi_net_posix_init(&net, &heap);
+        sbxi_net_posix_init(&net, &home);
         if (i == 3 && dial(&net, &conn, "ip6-localhost", port) != SBX_OK) {
             close(fd); /* this system's localhost is IPv4 only */
             continue;
@@ -482,7 +506,7 @@ TEST(connect_refused)
     int fd = listener(AF_INET, 1, &port);
     REQUIRE(fd >= 0);
     close(fd);
-    sbxi_net_posix_init(&net, &heap);
+    sbxi_net_posix_init(&net, &home);
     CHECK_INT(dial(&net, &conn, "127.0.0.1", port), SBX_E_CONNECT);
     CHECK(conn == NULL);
     CHECK_INT(dial(&net, &conn, "localhost", port), SBX_E_CONNECT);
@@ -494,7 +518,7 @@ TEST(name_not_found)
     static const char *const names[] = { "no-such-host.invalid", "", "256.256.256.256", "a b" };
     sbx_net net;
     size_t i;
-    sbxi_net_posix_init(&net, &heap);
+    sbxi_net_posix_init(&net, &home);
     for (i = 0; i < SBXI_LEN(names); i++) {
         void *conn;
         test_row = names[i];
@@ -512,7 +536,7 @@ TEST(no_descriptors_left)
     uint16_t port = 0;
     int fd = listener(AF_INET, 4, &port);
     REQUIRE(fd >= 0 && getrlimit(RLIMIT_NOFILE, &old) == 0);
-    sbxi_net_posix_init(&net, &heap);
+    sbxi_net_posix_init(&net, &home);
     none = old;
     none.rlim_cur = 3;
     setrlimit(RLIMIT_NOFILE, &none);
@@ -533,7 +557,8 @@ static void *no_memory(void *ctx, void *ptr, size_t old_size, size_t new_size)
 
 TEST(no_memory_left)
 {
-    static const sbx_alloc none = { no_memory, NULL };
+    static const sbx_alloc empty = { no_memory, NULL };
+    static const sbxi_posix none = { &empty, 15000 };
     sbx_wait many[SBXI_POLL_STACK + 1];
     sbx_net net;
     void *conn = NULL;
@@ -559,38 +584,64 @@ static struct addrinfo address(struct sockaddr_in *a, uint16_t port)
     return i;
 }
 
+/* A listener nobody accepts from, its backlog full: who connects there waits. */
+typedef struct silence {
+    struct sockaddr_in a;
+    struct addrinfo address;
+    int fd, idle[20], n;
+    sbxi_socket s;          /* one that waits */
+} silence;
+
+static bool silence_make(silence *q)
+{
+    uint16_t port = 0;
+    memset(q, 0, sizeof *q);
+    q->fd = listener(AF_INET, 0, &port);
+    if (q->fd < 0) return false;
+    q->address = address(&q->a, port);
+    while (q->n < 20) {
+        int rc;
+        q->s.fd = sbxi_socket_make(&q->address);
+        rc = connect(q->s.fd, q->address.ai_addr, q->address.ai_addrlen);
+        usleep(1000);
+        if (rc != 0 && sbxi_socket_check(&q->s) == SBX_E_AGAIN) return true;
+        q->idle[q->n++] = q->s.fd;
+    }
+    q->s.fd = -1;
+    return false;
+}
+
+static void silence_end(silence *q)
+{
+    sbxi_socket_drop(&q->s);
+    while (q->n > 0) close(q->idle[--q->n]);
+    close(q->fd);
+}
+
 /* The first address has been silent for its turn: the next one is taken, and a
-   wait does not sleep past that moment. Silent is a listener nobody accepts from,
-   once its backlog is full. */
+   wait does not sleep past that moment. */
 TEST(silent_address_loses_its_turn)
 {
-    struct sockaddr_in a, b;
-    struct addrinfo silent, good;
+    struct sockaddr_in b;
+    struct addrinfo good;
+    silence q;
     sbxi_socket s;
     sbx_net net;
     uint64_t start;
-    uint16_t port = 0, good_port = 0;
-    int fd = listener(AF_INET, 0, &port), good_fd = listener(AF_INET, 4, &good_port);
-    int idle[20], n = 0, rc = SBX_OK;
-    REQUIRE(fd >= 0 && good_fd >= 0);
-    sbxi_net_posix_init(&net, &heap);
-    silent = address(&a, port);
+    uint16_t good_port = 0;
+    int good_fd = listener(AF_INET, 4, &good_port), rc;
+    REQUIRE(good_fd >= 0);
+    sbxi_net_posix_init(&net, &home);
     good = address(&b, good_port);
-    memset(&s, 0, sizeof s);
-    for (;;) {
-        s.fd = sbxi_socket_make(&silent);
-        rc = connect(s.fd, silent.ai_addr, silent.ai_addrlen);
-        usleep(1000);
-        if (rc != 0 && sbxi_socket_check(&s) == SBX_E_AGAIN) break;
-        idle[n++] = s.fd;
-        if (n == 20) break;
-    }
-    if (n < 20) {
+    if (silence_make(&q)) {
+        s = q.s;
+        q.s.fd = -1;
         s.all = s.next = &good;
+        s.turn_ms = 700;
         s.since = sbxi_posix_now(NULL);
         CHECK_INT(sbxi_socket_go_on(&s), SBX_E_AGAIN);
         CHECK(s.next == &good);
-        s.since -= SBXI_TURN_MS - 30;
+        s.since -= s.turn_ms - 30;
         start = sbxi_posix_now(NULL);
         CHECK_INT(wait_on(&net, &s, SBX_WANT_WRITE, 5000), SBX_OK);
         CHECK(sbxi_posix_now(NULL) - start < 2000);
@@ -598,14 +649,144 @@ TEST(silent_address_loses_its_turn)
             wait_on(&net, &s, SBX_WANT_WRITE, 10);
         CHECK_INT(rc, SBX_OK);
         CHECK(s.next == NULL);
+        sbxi_socket_drop(&s);
     } else {
         test_skipped = "the backlog does not fill here";
-        s.fd = -1;
     }
-    sbxi_socket_drop(&s);
-    while (n > 0) close(idle[--n]);
-    close(fd);
+    silence_end(&q);
     close(good_fd);
+}
+
+/* The same by a client, whose whole connect clock is shorter than a usual turn:
+   blocking, polled, and by an event loop of the user's. */
+TEST(silent_address_within_a_short_clock)
+{
+    static const char reply[] = "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n";
+    struct sockaddr_in b;
+    struct addrinfo good;
+    silence q;
+    uint16_t port = 0;
+    int fd = listener(AF_INET, 4, &port), way;
+    if (fd < 0 || !silence_make(&q)) SKIP("the backlog does not fill here");
+    good = address(&b, port);
+    q.address.ai_next = &good;
+    two_addresses = &q.address;
+    for (way = 0; way < 3; way++) {
+        sbx_config g;
+        sbx_client *c = NULL;
+        sbx_sandbox *s = NULL;
+        sbx_call call;
+        sbx_op *op = NULL;
+        sbx_error e;
+        bool existed = true;
+        uint64_t start = sbxi_posix_now(NULL);
+        int rc, peer, status;
+        memset(&g, 0, sizeof g);
+        memset(&call, 0, sizeof call);
+        g.provider = &sbx_e2b;
+        g.environment = SBX_NO;
+        g.api_key = "k";
+        g.api_url = "http://2.test";
+        g.retries = SBX_NEVER;
+        g.clocks.connect_ms = 1600;
+        call.error = &e;
+        if (way) call.op = &op;
+        if (fork() == 0) {
+            char in[2000];
+            peer = accept(fd, NULL, NULL);
+            if (read(peer, in, sizeof in) <= 0) _exit(1);
+            if (write(peer, reply, sizeof reply - 1) != sizeof reply - 1) _exit(1);
+            _exit(read(peer, in, 1) > 0);
+        }
+        CHECK_INT(sbx_open(&c, &g), SBX_OK);
+        CHECK_INT(sbx_sandbox_attach(c, "box", NULL, &s), SBX_OK);
+        rc = sbx_sandbox_kill(s, &existed, &call);
+        while (rc == SBX_PENDING && sbxi_posix_now(NULL) - start < 5000) {
+            sbx_wait waits[4];
+            uint32_t next;
+            size_t n;
+            if (way == 1) {
+                CHECK_INT(sbx_poll(c, 5000, NULL), SBX_OK);
+            } else {
+                CHECK_INT(sbx_poll(c, 0, NULL), SBX_OK);
+                CHECK_INT(sbx_waits(c, waits, 4, &n, &next), SBX_OK);
+                if (n) {
+                    struct pollfd p = { sbx_wait_fd(&waits[0]), POLLIN | POLLOUT, 0 };
+                    if (waits[0].want == SBX_WANT_READ) p.events = POLLIN;
+                    poll(&p, 1, (int)SBXI_MIN(next, 1000u));
+                }
+            }
+            rc = sbx_op_status(op);
+        }
+        CHECK_INT(rc, SBX_OK);
+        CHECK(!existed);
+        CHECK(sbxi_posix_now(NULL) - start >= 790);
+        CHECK(sbxi_posix_now(NULL) - start < 1600);
+        sbx_op_release(op);
+        sbx_sandbox_release(s);
+        CHECK_INT(sbx_close(c), SBX_OK);
+        CHECK(wait(&status) > 0 && status == 0);
+    }
+    two_addresses = NULL;
+    silence_end(&q);
+    close(fd);
+}
+
+/* The clock of the connection is shared out, and nobody gets more than some seconds. */
+TEST(shares_of_the_clock)
+{
+    static const struct { int n; int32_t connect_ms; uint32_t turn; } rows[] = {
+        { 1, 15000, SBXI_TURN_MS }, { 2, 15000, SBXI_TURN_MS }, { 10, 15000, 1500 },
+        { 2, 1000, 500 }, { 4, 2, 0 }, { 3, SBX_NEVER, SBXI_TURN_MS }, { 0, 5, SBXI_TURN_MS }
+    };
+    struct addrinfo list[10];
+    size_t i;
+    for (i = 0; i < SBXI_LEN(rows); i++) {
+        sbxi_socket s;
+        int k;
+        memset(&s, 0, sizeof s);
+        memset(list, 0, sizeof list);
+        for (k = 0; k + 1 < rows[i].n; k++) list[k].ai_next = &list[k + 1];
+        if (rows[i].n) s.all = list;
+        CHECK_INT(sbxi_socket_turn(&s, rows[i].connect_ms), rows[i].turn);
+    }
+}
+
+/* A name with an IPv6 address where nobody listens and an IPv4 one where someone
+   does, in either order: what the resolver says first must not decide. */
+TEST(both_families_are_tried)
+{
+    int order;
+    for (order = 0; order < 2; order++) {
+        struct sockaddr_in a;
+        struct sockaddr_in6 b;
+        struct addrinfo four, six;
+        sbxi_socket s;
+        sbx_net net;
+        uint16_t port = 0;
+        int fd = listener(order ? AF_INET6 : AF_INET, 4, &port), rc, turns = 0;
+        if (fd < 0) SKIP("no IPv6 here");
+        sbxi_net_posix_init(&net, &home);
+        four = six = address(&a, port);
+        memset(&b, 0, sizeof b);
+        b.sin6_family = AF_INET6;
+        b.sin6_addr = in6addr_loopback;
+        b.sin6_port = htons(port);
+        six.ai_family = AF_INET6;
+        six.ai_addr = (struct sockaddr *)&b;
+        six.ai_addrlen = sizeof b;
+        (order ? &four : &six)->ai_next = order ? &six : &four;
+        memset(&s, 0, sizeof s);
+        s.fd = -1;
+        s.all = s.next = order ? &four : &six;
+        s.turn_ms = SBXI_TURN_MS;
+        while ((rc = sbxi_socket_go_on(&s)) == SBX_E_AGAIN && turns++ < 50)
+            wait_on(&net, &s, SBX_WANT_WRITE, 100);
+        CHECK_INT(rc, SBX_OK);
+        CHECK(s.next == NULL);
+        sbxi_socket_drop(&s);
+        close(fd);
+    }
 }
 
 TEST(wait_keeps_its_time)
@@ -643,7 +824,7 @@ TEST(wait_on_more_than_the_stack_holds)
     uint16_t port = 0;
     int fd = listener(AF_INET, MANY, &port), peers[MANY], i;
     REQUIRE(fd >= 0);
-    sbxi_net_posix_init(&net, &heap);
+    sbxi_net_posix_init(&net, &home);
     for (i = 0; i < MANY; i++) {
         CHECK_INT(dial(&net, &waits[i].conn, "127.0.0.1", port), SBX_OK);
         peers[i] = accept(fd, NULL, NULL);
@@ -668,7 +849,7 @@ TEST(clocks_and_entropy)
     uint64_t t;
     int64_t unix_ms;
     size_t i, same = 0;
-    sbxi_net_posix_init(&net, &heap);
+    sbxi_net_posix_init(&net, &home);
     t = net.now_ms(net.ctx);
     CHECK(net.now_ms(net.ctx) >= t);
     unix_ms = net.unix_ms(net.ctx);
@@ -691,7 +872,7 @@ TEST(tls_compiled_out)
     sbxi_tls_conn *c = (sbxi_tls_conn *)(void *)&c;
     sbx_error e;
     sbx_net net;
-    sbxi_net_posix_init(&net, &heap);
+    sbxi_net_posix_init(&net, &home);
     sbxi_error_clear(&e);
     CHECK_INT(sbxi_tls_trust_open(&t, &heap, &net, NULL, NULL, &e), SBX_E_UNSUPPORTED);
     CHECK(t == NULL);

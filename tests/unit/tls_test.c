@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 static const sbx_alloc heap = { sbxi_std_resize, NULL };
+static const sbxi_posix home = { &heap, 15000 };
 static char certs[32] = "/tmp/sbx-tls-XXXXXX";
 static const char *no_openssl; /* why all that needs the peer is skipped */
 static pid_t owner;
@@ -238,7 +239,7 @@ typedef struct visit {
 static void visit_init(visit *v, const char *host, uint16_t port)
 {
     memset(v, 0, sizeof *v);
-    sbxi_net_posix_init(&v->s.real, &heap);
+    sbxi_net_posix_init(&v->s.real, &home);
     v->s.recv_left = v->s.send_left = -1;
     v->net = v->s.real;
     v->net.send = shim_send;
