@@ -114,8 +114,13 @@ static const char sbxi_hex[] = "0123456789ABCDEF";
 /* Overwrites a secret in a way the compiler may not drop. */
 static void sbxi_wipe(void *p, size_t n)
 {
+#if defined(__GNUC__) || defined(__clang__)
+    if (n) memset(p, 0, n);
+    __asm__ __volatile__("" : : "r"(p) : "memory"); /* as if it were read */
+#else
     volatile unsigned char *b = (volatile unsigned char *)p;
     while (n--) *b++ = 0;
+#endif
 }
 
 /* Copies text into a fixed array, cut to fit, NUL-terminated. A cut never

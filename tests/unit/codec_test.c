@@ -69,6 +69,30 @@ TEST(base64_round_trip)
     }
 }
 
+/* Every byte at every place of a text long enough for the wide loop, decoded into
+   exactly the room it needs: as byte by byte. */
+TEST(base64_wide_loop_judges_as_the_plain_one)
+{
+    size_t at, n, i;
+    unsigned c;
+    for (n = 44; n <= 76; n += 4)
+        for (at = 0; at < n; at++)
+            for (c = 0; c < 256; c++) {
+                char text[80], plain[60], *out = (char *)malloc(n / 4 * 3);
+                sbx_base64 s = { 0, 0, 0 }, t = { 0, 0, 0 };
+                size_t got = 0, piece = 0, total = 0;
+                int rc, want = SBX_OK;
+                if (!out) abort();
+                for (i = 0; i < n; i++) text[i] = "AZaz09+/"[(i * 5 + at) & 7];
+                text[at] = (char)c;
+                rc = sbx_base64_decode(&s, text, n, out, &got);
+                for (i = 0; i < n && want == SBX_OK; i++, total += piece)
+                    want = sbx_base64_decode(&t, text + i, 1, plain + total, &piece);
+                CHECK(rc == want && got == total && memcmp(out, plain, got) == 0);
+                free(out);
+            }
+}
+
 TEST(base64_refuses)
 {
     static const char *const bad[] = { "A", "AAAAA", "=", "A=", "AA=", "AAA==", "AA===", "AAA=A",
