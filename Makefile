@@ -124,6 +124,10 @@ $(BUILD)/proxy: tests/peer/proxy.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu99 -O2 -Wall -Wextra -Werror -o $@ $<
 
+$(BUILD)/tls_server: tests/peer/tls_server.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu99 -O2 -Wall -Wextra -Werror -o $@ $< $(TLS_LIBS)
+
 HOST_FLAGS = -std=gnu11 -O2 -Wall -Wextra -Werror -I.
 $(BUILD)/sandboxd: $(wildcard examples/host/*.[ch]) sandbox.h
 	@mkdir -p $(@D)
@@ -173,7 +177,7 @@ test-golden: need-test
 	@$(TALLY) -t 600 "$(MAKE) -s golden" "$(BUILD)/golden --self-test"
 
 test-live: need-test
-	@$(MAKE) -s -j2 -k $(BUILD)/sandboxd $(BUILD)/demo $(BUILD)/proxy $(LIVE) $(EXAMPLES); \
+	@$(MAKE) -s -j2 -k $(BUILD)/sandboxd $(BUILD)/demo $(BUILD)/proxy $(BUILD)/tls_server $(LIVE) $(EXAMPLES); \
 	    sh tests/live/run.sh $(LIVE)
 
 test-compile: need-test sandbox.h

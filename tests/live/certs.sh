@@ -9,7 +9,10 @@
 #   chainexpired  the intermediate CA ended    wronghost  DNS other.example
 #   noip          DNS localhost and the text   selfsigned DNS localhost, by nobody
 #                 127.0.0.1, no IP SAN         weak       RSA with 1024 bits
-#   clientonly    not made for a server
+#   clientonly    not made for a server        noinner    chain without the intermediate CA
+#   sha1          signed with SHA-1            constrained by a CA for other.example only
+#   byleaf        signed by a certificate      oldkey     DNS localhost, keyUsage only
+#                 that is no CA                           for signing certificates
 #
 #   revoked       on the list crl.pem           client     for clients, client-enc.key is
 #                                              its key under the password "secret"
@@ -41,6 +44,10 @@ distinguished_name = dn
 [dn]
 [leaf]
 basicConstraints = critical, CA:FALSE
+[constrained]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+nameConstraints = critical, permitted;DNS:other.example
 [sub]
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
@@ -61,14 +68,14 @@ root() { # NAME
 }
 
 # NAME CA SECTION SUBJECT-AND-SAN-OPTIONS... ; the validity is in $from and $to
-from=20240101000000Z to=20991231235959Z
+from=20240101000000Z to=20991231235959Z hash=sha256
 sign() {
     name=$1 ca=$2 section=$3 subject=$4
     shift 4
     [ -f "$name.key" ] || ec "$name"
     run req -new -sha256 -key "$name.key" -config ca.cnf -subj "/CN=$subject" "$@" -out "$name.csr"
     run ca -batch -notext -config ca.cnf -extensions "$section" -startdate "$from" \
-        -enddate "$to" -cert "$ca.pem" -keyfile "$ca.key" -in "$name.csr" -out "$name.pem"
+        -enddate "$to" -md "$hash" -cert "$ca.pem" -keyfile "$ca.key" -in "$name.csr" -out "$name.pem"
 }
 san() { echo "subjectAltName=$1"; }
 
@@ -95,7 +102,19 @@ run genrsa -out weak.key 1024
 sign weak ca leaf localhost -addext "$(san DNS:localhost)"
 sign sub ca sub "sandbox.h test sub"
 sign chain sub leaf localhost -addext "$(san DNS:localhost)"
+cp chain.pem noinner.pem
+cp chain.key noinner.key
 cat sub.pem >> chain.pem
+sign byleaf localhost leaf localhost -addext "$(san DNS:localhost)"
+cat localhost.pem >> byleaf.pem
+sign oldkey ca leaf localhost -addext "$(san DNS:localhost)" \
+    -addext "keyUsage=critical,keyCertSign"
+sign consub ca constrained "sandbox.h test constrained"
+sign constrained consub leaf localhost -addext "$(san DNS:localhost)"
+cat consub.pem >> constrained.pem
+hash=sha1
+sign sha1 ca leaf localhost -addext "$(san DNS:localhost)"
+hash=sha256
 
 from=20200101000000Z to=20210101000000Z
 sign expired ca leaf localhost -addext "$(san DNS:localhost)"

@@ -53,7 +53,7 @@ while [ "$n" -gt 0 ]; do # every program on both hosts; death_test starts its ow
     shift
     set -- "$@" "sh tests/live/on.sh plain $program"
     case $program in
-    *death_test | *faulty_test | *hostile_test | *proxy_test) ;;
+    *death_test | *faulty_test | *hostile_test | *proxy_test | *tls_peer_test) ;;
     *) set -- "$@" "sh tests/live/on.sh tls $program" ;;
     esac
     n=$((n - 1))
