@@ -10044,38 +10044,39 @@ static const sbxi_shape sbxi_e2b_resume = SBXI_SHAPE(sbxi_e2b_resume_fields, sbx
 /* The form that creates has more members, in another order, than the one that
    changes. */
 static const sbxi_field sbxi_e2b_proxy_tls_fields[] = {
-    SBXI_IN("enabled", CHOICE, create.o.network.proxy_tls),
-    SBXI_IN("serverName", STRING, create.o.network.proxy_server_name),
-    SBXI_IN("caCert", STRING, create.o.network.proxy_ca_pem)
+    SBXI_IN("enabled", CHOICE, network.n.proxy_tls),
+    SBXI_IN("serverName", STRING, network.n.proxy_server_name),
+    SBXI_IN("caCert", STRING, network.n.proxy_ca_pem)
 };
 static const sbxi_shape sbxi_e2b_proxy_tls = SBXI_SHAPE(sbxi_e2b_proxy_tls_fields, sbxi_args);
 static const sbxi_field sbxi_e2b_proxy_fields[] = {
-    SBXI_IN("address", STRING, create.o.network.proxy_address),
-    SBXI_IN("username", STRING, create.o.network.proxy_username),
-    SBXI_IN("password", STRING, create.o.network.proxy_password),
+    SBXI_IN("address", STRING, network.n.proxy_address),
+    SBXI_IN("username", STRING, network.n.proxy_username),
+    SBXI_IN("password", STRING, network.n.proxy_password),
     SBXI_SUB("tls", OBJECT, sbxi_e2b_proxy_tls)
 };
 static const sbxi_shape sbxi_e2b_proxy = SBXI_SHAPE(sbxi_e2b_proxy_fields, sbxi_args);
+
+/* The same table where the arguments of create have a network. */
+#define SBXI_MOVED \
+    (uint16_t)(offsetof(sbxi_create_args, o.network) - offsetof(sbxi_network_args, n))
 static const sbxi_field sbxi_e2b_network_fields[] = {
     SBXI_IN("allowPublicTraffic", CHOICE, create.o.network.public_traffic),
     SBXI_IN("allowOut", STRINGS, create.o.network.allow_out),
     SBXI_IN("denyOut", STRINGS, create.o.network.deny_out),
     SBXI_IN("dnsServers", STRINGS, create.o.network.dns_servers),
-    SBXI_SUB("egressProxy", OBJECT, sbxi_e2b_proxy),
+    { "egressProxy", &sbxi_e2b_proxy, SBXI_MOVED, 0, SBXI_T_OBJECT },
     SBXI_IN("maskRequestHost", STRING, create.o.network.mask_host),
     SBXI_IN("httpsPorts", PORTS, create.o.network.https_ports),
     SBXI_IN("rules", RAW, create.o.network.rules_json)
 };
 static const sbxi_shape sbxi_e2b_network = SBXI_SHAPE(sbxi_e2b_network_fields, sbxi_args);
 
-/* The proxy's table over the place where the arguments of a change have it. */
-#define SBXI_MOVED \
-    (uint16_t)(offsetof(sbxi_network_args, n) - offsetof(sbxi_create_args, o.network))
 static const sbxi_field sbxi_e2b_rules_fields[] = {
     SBXI_IN("allowOut", STRINGS, network.n.allow_out),
     SBXI_IN("denyOut", STRINGS, network.n.deny_out),
     SBXI_IN("dnsServers", STRINGS, network.n.dns_servers),
-    { "egressProxy", &sbxi_e2b_proxy, SBXI_MOVED, 0, SBXI_T_OBJECT },
+    SBXI_SUB("egressProxy", OBJECT, sbxi_e2b_proxy),
     SBXI_IN("rules", RAW, network.n.rules_json),
     SBXI_IN("allow_internet_access", CHOICE, network.internet)
 };
@@ -10804,7 +10805,7 @@ static int sbxi_e2b_on_event(sbx_op *op)
 /* ---- steps ---------------------------------------------------------------- */
 
 enum { SBXI_E2B_UNDO = SBXI_STEP_OWN, SBXI_E2B_NEXT, SBXI_E2B_WATCHING,
-    SBXI_E2B_GATEWAY };
+    SBXI_E2B_GATEWAY, SBXI_E2B_NO_GATEWAY };
 
 static bool sbxi_e2b_is_key(const char *key)
 {
@@ -11052,7 +11053,7 @@ static int sbxi_e2b_gateway_end(sbx_op *op)
 {
     const sbxi_e2b_gateway *g = (const sbxi_e2b_gateway *)(const void *)op->block.data;
     if (g->result.exit_code == 0) return SBX_OK;
-    return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
+    return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_NO_GATEWAY);
 }
 
 /* Why the sandbox that was made and killed again was of no use. */
@@ -11061,7 +11062,7 @@ static int sbxi_e2b_undone(sbx_op *op)
     const sbxi_buf *err = &op->captured[1].buf;
     sbx_error *e = &op->error;
     if (op->detached) return SBX_E_CANCELLED;
-    if (!op->started)
+    if (op->step == SBXI_E2B_UNDO)
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
     sbxi_put_text(e->message, sizeof e->message, "the MCP gateway did not start: ", 31);
@@ -11076,7 +11077,7 @@ static int sbxi_e2b_create_step(sbx_op *op)
     const sbxi_access *got = (const sbxi_access *)op->result;
     int rc;
     if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
-    if (op->step == SBXI_E2B_UNDO) return sbxi_e2b_undone(op);
+    if (op->step == SBXI_E2B_UNDO || op->step == SBXI_E2B_NO_GATEWAY) return sbxi_e2b_undone(op);
     if (op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
     if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
         SBXI_TEXT("the reply names no sandbox"));
@@ -11250,6 +11251,8 @@ static const sbx_provider sbx_e2b =
 #undef SBXI_STREAM
 #undef SBXI_TELL
 #undef SBXI_INPUT
+#undef SBXI_MOVED
+#undef SBXI_MAKE
 
 #endif /* SBX_NO_E2B */
 

@@ -11,7 +11,7 @@
 /* ---- tables of the public structs -------------------------------------------- */
 typedef enum { T_TEXT, T_I32, T_U32, T_I64, T_U64, T_SIZE, T_PORT, T_INT, T_BOOL, T_CHOICE,
     T_WORD, T_CHARS, T_PAIRS, T_STRINGS, T_OUT_BYTES, T_SINK, T_STARTED, T_HANDLE, T_DATA,
-    T_SOURCE, T_FILES, T_PAGE, T_STRUCT } type;
+    T_SOURCE, T_FILES, T_PAGE, T_STRUCT, T_PORTS, T_JSON } type;
 
 typedef struct member {
     const char *name;
@@ -19,13 +19,14 @@ typedef struct member {
     size_t offset;
     size_t more;            /* CHARS: its size; OUT_BYTES: offset of the length */
     const word *words;
+    const struct member *inner; /* STRUCT */
 } member;
 
-#define M(s, t, n) { #n, t, offsetof(s, n), 0, NULL }
-#define MW(s, n, w) { #n, T_WORD, offsetof(s, n), 0, w }
-#define MC(s, n) { #n, T_CHARS, offsetof(s, n), sizeof ((s *)0)->n, NULL }
-#define MB(s, n) { #n, T_OUT_BYTES, offsetof(s, n), offsetof(s, n##_len), NULL }
-#define END { NULL, T_TEXT, 0, 0, NULL }
+#define M(s, t, n) { #n, t, offsetof(s, n), 0, NULL, NULL }
+#define MW(s, n, w) { #n, T_WORD, offsetof(s, n), 0, w, NULL }
+#define MC(s, n) { #n, T_CHARS, offsetof(s, n), sizeof ((s *)0)->n, NULL, NULL }
+#define MB(s, n) { #n, T_OUT_BYTES, offsetof(s, n), offsetof(s, n##_len), NULL, NULL }
+#define END { NULL, T_TEXT, 0, 0, NULL, NULL }
 
 static const word choices[] = { { 0, "default" }, { 1, "yes" }, { 2, "no" }, { 0, NULL } };
 static const word on_timeouts[] = { { SBX_ON_TIMEOUT_DEFAULT, "default" },
@@ -38,6 +39,20 @@ static const word clocks[] = { { SBX_CLOCK_NONE, "none" }, { SBX_CLOCK_CONNECT, 
     { SBX_CLOCK_FIRST_BYTE, "first_byte" }, { SBX_CLOCK_IDLE, "idle" },
     { SBX_CLOCK_TOTAL, "total" }, { 0, NULL } };
 
+static const member network_members[] = {
+    M(sbx_network, T_CHOICE, public_traffic),
+    M(sbx_network, T_STRINGS, allow_out),
+    M(sbx_network, T_STRINGS, deny_out),
+    M(sbx_network, T_STRINGS, dns_servers),
+    M(sbx_network, T_TEXT, proxy_address),
+    M(sbx_network, T_TEXT, proxy_username),
+    M(sbx_network, T_TEXT, proxy_password),
+    M(sbx_network, T_CHOICE, proxy_tls),
+    M(sbx_network, T_TEXT, proxy_server_name),
+    M(sbx_network, T_TEXT, proxy_ca_pem),
+    M(sbx_network, T_TEXT, mask_host),
+    M(sbx_network, T_PORTS, https_ports),
+    M(sbx_network, T_JSON, rules_json), END };
 static const member create_options[] = {
     M(sbx_sandbox_options, T_TEXT, template_id),
     M(sbx_sandbox_options, T_I32, timeout_s),
@@ -48,7 +63,51 @@ static const member create_options[] = {
     M(sbx_sandbox_options, T_CHOICE, pause_memory),
     M(sbx_sandbox_options, T_CHOICE, auto_resume),
     M(sbx_sandbox_options, T_TEXT, idempotency_key),
-    M(sbx_sandbox_options, T_CHOICE, idempotent), END };
+    M(sbx_sandbox_options, T_CHOICE, idempotent),
+    M(sbx_sandbox_options, T_PAIRS, volumes),
+    M(sbx_sandbox_options, T_JSON, mcp_json),
+    M(sbx_sandbox_options, T_JSON, identity_json),
+    { "network", T_STRUCT, offsetof(sbx_sandbox_options, network), 0, NULL, network_members },
+    END };
+static const member change_members[] = {
+    { "network", T_STRUCT, 0, 0, NULL, network_members },
+    { "internet", T_CHOICE, sizeof(sbx_network), 0, NULL, NULL }, END };
+static const member resume_options[] = {
+    M(sbx_resume_options, T_I32, timeout_s),
+    M(sbx_resume_options, T_CHOICE, memory), END };
+static const member pause_options[] = {
+    M(sbx_pause_options, T_CHOICE, memory),
+    M(sbx_pause_options, T_CHOICE, healthy), END };
+static const member snapshot_options[] = {
+    M(sbx_snapshot_options, T_TEXT, name),
+    M(sbx_snapshot_options, T_CHOICE, memory), END };
+static const member snapshot_members[] = {
+    M(sbx_snapshot_info, T_TEXT, id),
+    M(sbx_snapshot_info, T_STRINGS, names), END };
+static const member metrics_members[] = {
+    M(sbx_metrics, T_I64, unix_ms),
+    M(sbx_metrics, T_I32, cpu_count),
+    M(sbx_metrics, T_I32, cpu_used_milli),
+    M(sbx_metrics, T_I64, memory_used),
+    M(sbx_metrics, T_I64, memory_total),
+    M(sbx_metrics, T_I64, memory_cache),
+    M(sbx_metrics, T_I64, disk_used),
+    M(sbx_metrics, T_I64, disk_total), END };
+static const member log_query[] = {
+    M(sbx_log_query, T_I64, from_unix_ms),
+    M(sbx_log_query, T_I32, limit),
+    M(sbx_log_query, T_CHOICE, newest_first),
+    M(sbx_log_query, T_TEXT, level),
+    M(sbx_log_query, T_TEXT, search), END };
+static const member log_members[] = {
+    M(sbx_log, T_I64, unix_ms),
+    M(sbx_log, T_TEXT, level),
+    M(sbx_log, T_TEXT, message),
+    M(sbx_log, T_PAIRS, fields), END };
+static const member url_options[] = {
+    M(sbx_url_options, T_TEXT, user),
+    M(sbx_url_options, T_CHOICE, upload),
+    M(sbx_url_options, T_I32, expires_s), END };
 static const member access_members[] = {
     M(sbx_sandbox_access, T_TEXT, access_token),
     M(sbx_sandbox_access, T_TEXT, traffic_token),
@@ -199,11 +258,16 @@ struct step {
     unsigned dones;
     bool running;
     union { sbx_sandbox_options create; sbx_command_options command; sbx_files_options files;
-        sbx_sandbox_query query; sbx_sandbox_access access; } *options;
+        sbx_sandbox_query query; sbx_sandbox_access access; sbx_resume_options resume;
+        sbx_pause_options pause; sbx_snapshot_options snapshot; sbx_log_query logs;
+        sbx_url_options url; struct { sbx_network network; sbx_choice internet; } change; }
+        *options;
     /* what comes out */
     sbx_sandbox *sandbox;
     sbx_sandbox_info *info;
     sbx_file_info *file;
+    sbx_snapshot_info *snapshot;
+    char *text;             /* that a call fills */
     sbx_command_result result;
     sbx_page *page;
     bool flag;
@@ -302,6 +366,40 @@ static sbx_pairs to_pairs(step *s, const node *n)
     return p;
 }
 
+static sbx_strings to_strings(step *s, const node *n)
+{
+    sbx_strings p = { NULL, 0 };
+    const char **items = input(s, (n->count + 1) * sizeof *items);
+    const node *m;
+    for (m = n->first; m; m = m->next) {
+        items[p.count++] = m->kind == D_TEXT ? input_text(s, m->s, m->len) : "";
+        if (m->kind != D_TEXT) bad(s, "its items are texts", n->key);
+    }
+    p.items = items;
+    return p;
+}
+
+static sbx_ports to_ports(step *s, const node *n)
+{
+    sbx_ports p = { NULL, 0 };
+    uint16_t *items = input(s, (n->count + 1) * sizeof *items);
+    const node *m;
+    for (m = n->first; m; m = m->next) items[p.count++] = (uint16_t)m->i;
+    p.items = items;
+    return p;
+}
+
+/* A text as it is, anything else as JSON. */
+static const char *to_json(step *s, const node *n)
+{
+    text t = {0};
+    if (n->kind == D_TEXT) return input_text(s, n->s, n->len);
+    dom_print(&t, n);
+    return input_text(s, t.p, t.len);
+}
+
+static void to_struct(step *s, const member *table, const node *object, void *base);
+
 static int on_out(void *ctx, const void *p, size_t len);
 static int on_err(void *ctx, const void *p, size_t len);
 static void on_started(void *ctx, uint32_t pid);
@@ -350,6 +448,20 @@ static bool to_member(step *s, const member *m, const node *n, void *base)
     case T_PAIRS:
         if (n->kind != D_OBJECT) return false;
         *(sbx_pairs *)(void *)at = to_pairs(s, n);
+        return true;
+    case T_STRINGS:
+        if (n->kind != D_LIST) return false;
+        *(sbx_strings *)(void *)at = to_strings(s, n);
+        return true;
+    case T_PORTS:
+        if (n->kind != D_LIST) return false;
+        *(sbx_ports *)(void *)at = to_ports(s, n);
+        return true;
+    case T_JSON:
+        *(const char **)(void *)at = to_json(s, n);
+        return true;
+    case T_STRUCT:
+        to_struct(s, m->inner, n, at);
         return true;
     case T_SINK:
         if (truth(n)) set_sink(s, (sbx_sink *)(void *)at, strcmp(m->name, "err") ? on_out : on_err);
@@ -508,6 +620,41 @@ static int each_file(void *ctx, const sbx_file_info *i)
     return SBX_OK;
 }
 
+static int each_snapshot(void *ctx, const sbx_snapshot_info *i)
+{
+    dom_add(((step *)ctx)->items, NULL, from_struct(snapshot_members, i));
+    return SBX_OK;
+}
+
+static int each_metrics(void *ctx, const sbx_metrics *m)
+{
+    dom_add(((step *)ctx)->items, NULL, from_struct(metrics_members, m));
+    return SBX_OK;
+}
+
+static int each_log(void *ctx, const sbx_log *l)
+{
+    dom_add(((step *)ctx)->items, NULL, from_struct(log_members, l));
+    return SBX_OK;
+}
+
+/* A handle is {id, and its access}, a failure {status, and its error}. */
+static int each_fork(void *ctx, sbx_sandbox *fork, const sbx_error *error)
+{
+    sbx_sandbox_access a;
+    node *n;
+    if (fork && sbx_sandbox_get_access(fork, &a) == SBX_OK) {
+        n = from_struct(access_members, &a);
+        dom_add(n, "id", dom_string(sbx_sandbox_id(fork)));
+    } else {
+        n = from_struct(error_members, error);
+        dom_add(n, "status", dom_string(sbx_status_name(error->status)));
+    }
+    sbx_sandbox_release(fork);
+    dom_add(((step *)ctx)->items, NULL, n);
+    return SBX_OK;
+}
+
 static int feed_get(void *ctx, void *buf, size_t cap, size_t *got)
 {
     feed *f = ctx;
@@ -618,6 +765,83 @@ static int op_connect(step *s)
 {
     s->has_value = true;
     return sbx_sandbox_connect(sandbox_arg(s), (int32_t)int_arg(s, "timeout_s"), &s->flag, s->call);
+}
+
+static int op_resume(step *s)
+{
+    s->has_value = true;
+    return sbx_sandbox_resume(sandbox_arg(s), &s->options->resume, &s->flag, s->call);
+}
+
+static int op_pause(step *s)
+{
+    s->has_value = true;
+    return sbx_sandbox_pause(sandbox_arg(s), &s->options->pause, &s->flag, s->call);
+}
+
+static int op_refresh(step *s)
+{
+    return sbx_sandbox_refresh(sandbox_arg(s), (int32_t)int_arg(s, "duration_s"), s->call);
+}
+
+static int op_set_network(step *s)
+{
+    return sbx_sandbox_set_network(sandbox_arg(s), &s->options->change.network,
+        s->options->change.internet, s->call);
+}
+
+static int op_metrics(step *s)
+{
+    s->items = dom_new(D_LIST);
+    return sbx_sandbox_metrics(sandbox_arg(s), int_arg(s, "start_unix_ms"),
+        int_arg(s, "end_unix_ms"), each_metrics, s, s->call);
+}
+
+static int op_logs(step *s)
+{
+    s->items = dom_new(D_LIST);
+    return sbx_sandbox_logs(sandbox_arg(s), &s->options->logs, each_log, s, s->call);
+}
+
+static int op_fork(step *s)
+{
+    s->items = dom_new(D_LIST);
+    return sbx_sandbox_fork(sandbox_arg(s), (int32_t)int_arg(s, "count"),
+        (int32_t)int_arg(s, "timeout_s"), each_fork, s, s->call);
+}
+
+static int op_snapshot(step *s)
+{
+    return sbx_snapshot_create(sandbox_arg(s), &s->options->snapshot, &s->snapshot, s->call);
+}
+
+static int op_snapshots(step *s)
+{
+    s->items = dom_new(D_LIST);
+    page_arg(s);
+    return sbx_snapshot_list(s->run->client, text_arg(s, "sandbox_id"), text_arg(s, "name"),
+        s->page, each_snapshot, s, s->call);
+}
+
+static int op_snapshot_delete(step *s)
+{
+    s->has_value = true;
+    return sbx_snapshot_delete(s->run->client, text_arg(s, "id"), &s->flag, s->call);
+}
+
+static int op_mcp_url(step *s)
+{
+    char url[256] = "";
+    int status = sbx_sandbox_mcp_url(sandbox_arg(s), url, sizeof url);
+    s->value = dom_string(url);
+    return status;
+}
+
+static int op_files_url(step *s)
+{
+    s->text = keep(1024);
+    return sbx_files_url(sandbox_arg(s), text_arg(s, "path"), &s->options->url, s->text, 1024,
+        s->call);
 }
 
 static int op_info(step *s) { return sbx_sandbox_get_info(sandbox_arg(s), &s->info, s->call); }
@@ -834,6 +1058,28 @@ static const op ops[] = {
     { "sandbox_is_running", op_is_running, { SANDBOX }, NULL, NULL, false, "value: running" },
     { "sandbox_host", op_host, { SANDBOX, { "port", T_PORT } }, NULL, NULL, true,
         "value: the host" },
+    { "sandbox_mcp_url", op_mcp_url, { SANDBOX }, NULL, NULL, true, "value: the URL" },
+    { "sandbox_resume", op_resume, { SANDBOX }, "options", resume_options, false,
+        "value: resumed; fields: id and those of sbx_sandbox_access" },
+    { "sandbox_pause", op_pause, { SANDBOX }, "options", pause_options, false, "value: paused" },
+    { "sandbox_refresh", op_refresh, { SANDBOX, { "duration_s", T_I32 } }, NULL, NULL, false,
+        "nothing" },
+    { "sandbox_set_network", op_set_network, { SANDBOX }, "change", change_members, false,
+        "nothing" },
+    { "sandbox_metrics", op_metrics, { SANDBOX, { "start_unix_ms", T_I64 },
+        { "end_unix_ms", T_I64 } }, NULL, NULL, false, "items: sbx_metrics" },
+    { "sandbox_logs", op_logs, { SANDBOX }, "query", log_query, false, "items: sbx_log" },
+    { "sandbox_fork", op_fork, { SANDBOX, { "count", T_I32 }, { "timeout_s", T_I32 } }, NULL,
+        NULL, false, "items: id and those of sbx_sandbox_access, or status and sbx_error" },
+    { "snapshot_create", op_snapshot, { SANDBOX }, "options", snapshot_options, false,
+        "fields: of sbx_snapshot_info" },
+    { "snapshot_list", op_snapshots, { { "sandbox_id", T_TEXT }, { "name", T_TEXT },
+        { "page", T_PAGE } }, NULL, NULL, false,
+        "items: sbx_snapshot_info; fields: of sbx_page, if one was given" },
+    { "snapshot_delete", op_snapshot_delete, { { "id", T_TEXT } }, NULL, NULL, false,
+        "value: existed" },
+    { "files_url", op_files_url, { SANDBOX, { "path", T_TEXT } }, "options", url_options, false,
+        "value: the URL" },
     { "sandbox_id", op_id, { SANDBOX }, NULL, NULL, true, "value: the id" },
     { "sandbox_release", op_release, { SANDBOX }, NULL, NULL, true, "nothing" },
     { "command_run", op_run, { SANDBOX, { "cmd", T_TEXT } }, "options", command_options, false,
@@ -872,7 +1118,7 @@ static const char *const type_names[] = { "text", "int32", "uint32", "int64", "u
     "true: a sink", "true: a callback", "{\"$\": NAME}", "text or {\"b64\"}",
     "text, {\"b64\"} or {\"pieces\": [...], \"size\": N, \"once\": true}",
     "[{\"path\": text, \"from\": source}]", "{\"limit\", \"next_token\"} or {\"$\": NAME}",
-    "object" };
+    "object", "[uint16]", "JSON" };
 
 static void print_members(const member *m)
 {
@@ -988,7 +1234,7 @@ static bool is_over(step *s)
 static void check_zero(step *s)
 {
     static const sbx_command_result none;
-    if (s->sandbox || s->info || s->file)
+    if (s->sandbox || s->info || s->file || s->snapshot || (s->text && s->text[0]))
         complain(s->run->report, "failed, but an out-pointer is set");
     if (memcmp(&none, &s->result, sizeof none))
         complain(s->run->report, "failed, but the result is not zero");
@@ -1015,8 +1261,11 @@ static void collect(step *s)
     }
     if (s->info) s->fields = from_struct(info_members, s->info);
     if (s->file) s->fields = from_struct(file_members, s->file);
+    if (s->snapshot) s->fields = from_struct(snapshot_members, s->snapshot);
+    if (s->text && ok) s->value = dom_string(s->text);
     if (s->op->start == op_run && ok) s->fields = from_struct(result_members, &s->result);
-    if (s->op->start == op_connect && ok) collect_handle(s, sandbox_arg(s));
+    if ((s->op->start == op_connect || s->op->start == op_resume) && ok)
+        collect_handle(s, sandbox_arg(s));
     if (s->page) s->fields = from_struct(page_members, s->page);
     if (s->op->start == op_read && ok) {
         const node *e = s->events->first;
@@ -1031,6 +1280,7 @@ static void collect(step *s)
     }
     sbx_free(s->info);
     sbx_free(s->file);
+    sbx_free(s->snapshot);
     sbx_free(s->result.out);
     sbx_free(s->result.err);
 }
