@@ -9164,14 +9164,14 @@ static void sbxi_op_disconnect(sbx_op *op)
 static int32_t sbxi_backoff(sbx_op *op)
 {
     const sbxi_link *link = &op->client->link;
-    uint32_t jitter = sbxi_now(link);
+    uint32_t jitter = sbxi_now(link) * UINT32_C(2654435761); /* without entropy: mixed */
     int32_t ms = 100;
     unsigned i;
     if (op->reply.retry_after_ms >= 0) return op->reply.retry_after_ms;
     for (i = 0; i < op->tries && ms < 10000; i++) ms *= 2;
     ms = SBXI_MIN(ms, 10000);
     if (link->net.entropy) (void)link->net.entropy(link->net.ctx, &jitter, sizeof jitter);
-    return ms - (int32_t)((jitter & 1023) * (uint32_t)(ms / 2) >> 10);
+    return ms - (int32_t)((jitter >> 22) * (uint32_t)(ms / 2) >> 10);
 }
 
 /* What is left of the total clock. */
@@ -9207,6 +9207,9 @@ static bool sbxi_op_rewinds(const sbx_op *op)
     return true;
 }
 
+/* A call without a deadline of its own is not made to sleep longer. */
+#define SBXI_NAP_MS 60000u
+
 /* Arranges another try. False: the failure stands. */
 static bool sbxi_op_retry(sbx_op *op, int rc)
 {
@@ -9226,7 +9229,7 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
     if (op->tries >= limit || !sbxi_may_retry(op, rc)) return false;
     now = sbxi_now(&c->link);
     ms = sbxi_backoff(op);
-    if ((uint32_t)ms >= sbxi_op_left(op, now)) return false;
+    if ((uint32_t)ms >= (op->total_ms < 0 ? SBXI_NAP_MS : sbxi_op_left(op, now))) return false;
     op->tries++;
     sbxi_op_disconnect(op);
     op->nap_since = now;
@@ -9519,8 +9522,9 @@ static void sbxi_op_answered(sbx_op *op, int rc)
     if (rc == SBX_E_NETWORK && op->x.sent) op->cut = true;
     if (rc == SBX_E_BAD_JSON && !op->x.stop)
         rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));
-    /* the command's end has come; that the rest was cut changes nothing */
-    if (rc == SBX_E_NETWORK && op->route->recv == SBXI_RECV_EVENTS && op->ended) rc = SBX_OK;
+    /* the command's end has come; that the rest was cut, or does not come, changes nothing */
+    if ((rc == SBX_E_NETWORK || rc == SBX_E_TIMEOUT) && op->route->recv == SBXI_RECV_EVENTS
+        && op->ended) rc = SBX_OK;
     if (op->probing) {
         sbxi_op_finish(op, sbxi_op_probed(op, rc));
         return;
@@ -9566,13 +9570,10 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
             sbxi_op_finish(op, SBX_E_CANCELLED);
             return;
         }
-        if (!sbxi_op_left(op, now)) {
+        if (op->phase != SBXI_PHASE_STEP && !sbxi_op_left(op, now)) {
             op->error.clock = SBX_CLOCK_TOTAL;
-            if (op->probing)
-                sbxi_op_finish(op, sbxi_op_probed(op, SBX_E_TIMEOUT));
-            else
-                sbxi_op_finish(op, SBX_E_TIMEOUT);
-            return;
+            sbxi_op_answered(op, SBX_E_TIMEOUT);
+            continue;
         }
         switch (op->phase) {
         case SBXI_PHASE_STEP:
