@@ -96,6 +96,10 @@ $(BUILD)/fault/%: tests/fault/%.c tests/test.h $(wildcard tests/unit/*.h) $(IMPL
 	@mkdir -p $(@D)
 	$(CC) $(TEST_CFLAGS) -o $@ $<
 
+$(BUILD)/fault/live: tests/fault/live.c sandbox.h $(BUILD)/san
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) -o $@ $<
+
 # A GiB through sanitizers takes minutes: big_test has them only in make asan.
 BIG_SAN ?=
 $(BUILD)/live/big_test: SAN = -O2 $(BIG_SAN)
@@ -163,12 +167,12 @@ test-checks:
 test-unit: need-test
 	@$(MAKE) -s -j2 -k $(UNIT); $(TALLY) -t 300 $(UNIT)
 
-FAULT_PROGRAMS = $(FAULT) $(BUILD)/golden
-fault: need-tls ## a sample of all that can fail, fails: chosen by SEED, which is printed
-	@$(MAKE) -s $(FAULT_PROGRAMS) && sh tests/tools/fault.sh "$(or $(SEED),$$(date +%s))"
+FAULT_PROGRAMS = $(FAULT) $(BUILD)/golden $(BUILD)/fault/live $(BUILD)/sandboxd
+fault: need-tls need-host ## a sample of all that can fail, fails: chosen by SEED, which is printed
+	@$(MAKE) -s -k $(FAULT_PROGRAMS); sh tests/tools/fault.sh "$(or $(SEED),$$(date +%s))"
 
-fault-all: need-tls ## every allocation, call of the transport and byte of a reply fails in turn
-	@$(MAKE) -s $(FAULT_PROGRAMS) && sh tests/tools/fault.sh all
+fault-all: need-tls need-host ## every allocation, call of the transport and byte of a reply fails in turn
+	@$(MAKE) -s -k $(FAULT_PROGRAMS); sh tests/tools/fault.sh all
 
 test-fault: need-test
 	@$(TALLY) -t 300 "$(MAKE) -s fault"

@@ -293,11 +293,21 @@ static const exchange *unplanned(peer *p, const request *q)
     return &nothing;
 }
 
+static bool is_weak(const request *q)
+{
+    const header *h;
+    for (h = q->headers; h; h = h->next)
+        if (strstr(h->value, "eeeeeeee")) return true;
+    return false;
+}
+
 static void on_request(peer *p, conn *c, const request *q)
 {
     const exchange *x = p->fault ? unplanned(p, q) : p->next;
     if (!x) x = p->next;
     p->done++;
+    if (p->fault && p->fault->kind == F_ENTROPY && is_weak(q))
+        complain(p->report, "what entropy() failed to fill was sent");
     if (!x) {
         complain(p->report, "request %u: %s %s is not in the recording", (unsigned)p->done,
             q->method, q->target);
@@ -497,7 +507,10 @@ static int peer_entropy(void *ctx, void *buf, size_t len)
 {
     peer *p = ctx;
     unsigned char *b = buf;
-    if (fault_strikes(p->fault, F_ENTROPY)) return SBX_E_ENTROPY;
+    if (fault_strikes(p->fault, F_ENTROPY)) {
+        memset(buf, 0xEE, len); /* seen again if it is used */
+        return SBX_E_ENTROPY;
+    }
     while (len--) {
         p->random = p->random * 1664525u + 1013904223u;
         *b++ = (unsigned char)(p->random >> 24);

@@ -23,7 +23,7 @@ set -- tests/golden/*.calls
 for calls in "$@"; do
     run "$build/golden" --fault "$seed" --many $((many / $#)) "${calls%.calls}.jsonl" "$calls"
 done
-[ ! -x "$build/fault/live" ] || run sh tests/fault/live.sh "$seed"
+run sh tests/fault/live.sh "$seed" 200
 set -- $(awk '/^fault( [a-z0-9_]+)?: [0-9]+ injections, [0-9]+ failed$/ {
     n += $(NF - 3); f += $(NF - 1) } END { print n + 0, f + 0 }' "$out")
 [ $rc = 0 ] || [ "$2" != 0 ] || set -- "$1" 1 # one that hides its failure
