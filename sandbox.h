@@ -409,7 +409,8 @@ typedef struct sbx_net {
 typedef struct sbx_tls {
     const char *ca_pem;     /* trusted authorities as PEM text, or */
     const char *ca_file;    /* a file with them (not with SBX_NO_STDLIB); both
-                               NULL: $SSL_CERT_FILE, then the system's store */
+                               NULL: $SSL_CERT_FILE, else all files of the one
+                               directory $SSL_CERT_DIR, else the system's store */
     sbx_choice no_clock;    /* without unix_ms the validity period cannot be
                                judged: default SBX_NO fails, SBX_YES skips it */
     /* Who this client is: its certificate, with the chain behind it, and the key.
@@ -5555,8 +5556,13 @@ static int sbxi_tls_load(sbxi_tls_trust *t, const char *env, sbx_error *e)
     if (o->ca_file)
         return sbxi_tls_load_file(&t->ca, o->ca_file,
                                   "config.tls.ca_file cannot be read as PEM: ", e);
-    if (env && env[0])
-        return sbxi_tls_load_file(&t->ca, env, "SSL_CERT_FILE cannot be read as PEM: ", e);
+    if (env && env[0]) {
+        int code = mbedtls_x509_crt_parse_path(&t->ca, env); /* < 0: no directory */
+        int rc = sbxi_tls_load_done(&t->ca, code);
+        if (rc == SBX_E_TLS && code < 0) rc = sbxi_tls_load_path(&t->ca, env);
+        return rc != SBX_E_TLS ? rc : sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG,
+            "SSL_CERT_FILE (or SSL_CERT_DIR) holds no certificate in PEM: ", env);
+    }
     return sbxi_tls_load_first(t, system, SBXI_LEN(system), e);
 }
 
@@ -7781,6 +7787,7 @@ static void sbxi_read_environment(sbx_client *c)
         if (v && sbxi_span_is_nocase(sbxi_span_of(v), "true")) c->config.debug = SBX_YES;
     }
     c->link.env_ca = sbxi_getenv("SSL_CERT_FILE");
+    if (!c->link.env_ca) c->link.env_ca = sbxi_getenv("SSL_CERT_DIR");
 }
 #else
 static int sbxi_provider_by_key(sbx_client *c, sbx_error *e)

@@ -409,7 +409,8 @@ typedef struct sbx_net {
 typedef struct sbx_tls {
     const char *ca_pem;     /* trusted authorities as PEM text, or */
     const char *ca_file;    /* a file with them (not with SBX_NO_STDLIB); both
-                               NULL: $SSL_CERT_FILE, then the system's store */
+                               NULL: $SSL_CERT_FILE, else all files of the one
+                               directory $SSL_CERT_DIR, else the system's store */
     sbx_choice no_clock;    /* without unix_ms the validity period cannot be
                                judged: default SBX_NO fails, SBX_YES skips it */
     /* Who this client is: its certificate, with the chain behind it, and the key.

@@ -520,8 +520,13 @@ static int sbxi_tls_load(sbxi_tls_trust *t, const char *env, sbx_error *e)
     if (o->ca_file)
         return sbxi_tls_load_file(&t->ca, o->ca_file,
                                   "config.tls.ca_file cannot be read as PEM: ", e);
-    if (env && env[0])
-        return sbxi_tls_load_file(&t->ca, env, "SSL_CERT_FILE cannot be read as PEM: ", e);
+    if (env && env[0]) {
+        int code = mbedtls_x509_crt_parse_path(&t->ca, env); /* < 0: no directory */
+        int rc = sbxi_tls_load_done(&t->ca, code);
+        if (rc == SBX_E_TLS && code < 0) rc = sbxi_tls_load_path(&t->ca, env);
+        return rc != SBX_E_TLS ? rc : sbxi_tls_fail(e, SBX_TLS_BAD_CONFIG,
+            "SSL_CERT_FILE (or SSL_CERT_DIR) holds no certificate in PEM: ", env);
+    }
     return sbxi_tls_load_first(t, system, SBXI_LEN(system), e);
 }
 

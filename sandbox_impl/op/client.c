@@ -52,6 +52,7 @@ static void sbxi_read_environment(sbx_client *c)
         if (v && sbxi_span_is_nocase(sbxi_span_of(v), "true")) c->config.debug = SBX_YES;
     }
     c->link.env_ca = sbxi_getenv("SSL_CERT_FILE");
+    if (!c->link.env_ca) c->link.env_ca = sbxi_getenv("SSL_CERT_DIR");
 }
 #else
 static int sbxi_provider_by_key(sbx_client *c, sbx_error *e)

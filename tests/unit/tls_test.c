@@ -1,6 +1,50 @@
 /* TLS against `openssl s_server` with the certificates of tests/live/certs.sh: what
    is accepted, that each bad certificate is refused by its own check, and every way
    the transport can block, break or lie, by a shim between our TLS and our sockets. */
+#define _GNU_SOURCE
+#include <mbedtls/ssl.h>
+
+/* Between our TLS and mbedTLS: calls that only say that a ticket came, which an old
+   mbedTLS never does, and whether a write that blocked is repeated as it was. */
+static struct {
+    int handshake, read, write; /* so many calls say so */
+    const void *buf;        /* of the write that blocked */
+    size_t len, written;
+    unsigned blocked, moved;
+} hook;
+
+#ifndef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
+#define MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET (-0x7BFF)
+#endif
+
+static int hook_handshake(mbedtls_ssl_context *ssl)
+{
+    if (hook.handshake-- > 0) return MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET;
+    return mbedtls_ssl_handshake(ssl);
+}
+
+static int hook_read(mbedtls_ssl_context *ssl, unsigned char *buf, size_t len)
+{
+    if (hook.read-- > 0) return MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET;
+    return mbedtls_ssl_read(ssl, buf, len);
+}
+
+static int hook_write(mbedtls_ssl_context *ssl, const unsigned char *buf, size_t len)
+{
+    int rc;
+    if (hook.write-- > 0) return MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET;
+    if (hook.buf && (hook.buf != buf || hook.len != len)) hook.moved++;
+    rc = mbedtls_ssl_write(ssl, buf, len);
+    hook.buf = rc == MBEDTLS_ERR_SSL_WANT_WRITE || rc == MBEDTLS_ERR_SSL_WANT_READ ? buf : NULL;
+    hook.len = len;
+    hook.blocked += hook.buf != NULL;
+    if (rc > 0) hook.written += (size_t)rc;
+    return rc;
+}
+
+#define mbedtls_ssl_handshake hook_handshake
+#define mbedtls_ssl_read hook_read
+#define mbedtls_ssl_write hook_write
 #define SANDBOX_IMPLEMENTATION
 #include "../../sandbox_impl/sandbox_all.h"
 #include "../test.h"
@@ -134,9 +178,12 @@ typedef struct shim {
     bool script_repeats;    /* for ever */
     bool lazy;              /* AGAIN before every single call */
     bool eager_send;        /* but not of send */
+    bool stutter, stuttered; /* AGAIN before every send, whatever recv does */
     size_t most;            /* bytes a call moves, 0: any */
     int64_t recv_left, send_left; /* bytes until the end, -1: none */
     int end;                /* SBX_OK: as if the peer closed, else that status */
+    const char *find;       /* a text in what is received, whose last byte is changed */
+    bool found;
     bool said_again;        /* the last AGAIN was made up */
     int asked;              /* SBX_WANT_* of that AGAIN */
     uint64_t received, sent, calls;
@@ -164,6 +211,8 @@ static int shim_send(void *ctx, void *conn, const void *buf, size_t len, size_t 
     int rc = SBX_OK;
     *sent = 0;
     if (shim_lazy(s, SBX_WANT_WRITE)) return SBX_E_AGAIN;
+    s->stuttered = s->stutter && !s->stuttered;
+    if (s->stuttered) return SBX_E_AGAIN;
     len = shim_cut(s, len, s->send_left);
     if (len == 0) return SBX_E_NETWORK;
     if (s->script) *sent = len;
@@ -194,9 +243,27 @@ static int shim_recv(void *ctx, void *conn, void *buf, size_t cap, size_t *got)
     if (cap == 0) return s->end;
     rc = s->script ? shim_script(s, buf, cap, got)
                    : s->real.recv(s->real.ctx, conn, buf, cap, got);
+    if (s->find && rc == SBX_OK) {
+        char *at = (char *)memmem(buf, *got, s->find, strlen(s->find));
+        s->found = s->found || at;
+        if (at) at[strlen(s->find) - 1] ^= 3;
+    }
     s->received += *got;
     if (s->recv_left >= 0) s->recv_left -= (int64_t)*got;
     return rc;
+}
+
+static int shim_open(void *ctx, void **conn, const char *host, uint16_t port, bool tls)
+{
+    const sbx_net *real = &((shim *)ctx)->real;
+    (void)host;
+    return real->open(real->ctx, conn, "127.0.0.1", port, tls);
+}
+
+static void shim_close(void *ctx, void *conn)
+{
+    const sbx_net *real = &((shim *)ctx)->real;
+    real->close(real->ctx, conn);
 }
 
 static int64_t shim_unix(void *ctx)
@@ -242,6 +309,8 @@ static void visit_init(visit *v, const char *host, uint16_t port)
     sbxi_net_posix_init(&v->s.real, &home);
     v->s.recv_left = v->s.send_left = -1;
     v->net = v->s.real;
+    v->net.open = shim_open;
+    v->net.close = shim_close;
     v->net.send = shim_send;
     v->net.recv = shim_recv;
     v->net.unix_ms = shim_unix;
@@ -504,6 +573,15 @@ TEST(alpn)
     visit_init(&v, "localhost", echo_peer("localhost", "-alpn http/1.1"));
     CHECK_INT(visit_go(&v), SBX_OK);
     CHECK(v.alpn_ok);
+    visit_init(&v, "localhost", echo_peer("localhost", "-alpn h2")); /* nothing in common */
+    check_refused(&v, SBX_TLS_HANDSHAKE);
+    visit_init(&v, "localhost", echo_peer("localhost", "")); /* does not know of it */
+    CHECK_INT(visit_go(&v), SBX_OK);
+    CHECK(!v.alpn_ok);
+    visit_init(&v, "localhost", echo_peer("localhost", "-tls1_2 -alpn http/1.1"));
+    v.s.find = "http/1.1"; /* a peer that chooses what was not offered */
+    check_refused(&v, SBX_TLS_HANDSHAKE);
+    CHECK(v.s.found);
 }
 
 TEST(versions_and_ciphers)
@@ -547,6 +625,28 @@ TEST(ca_sources)
 
     v.tls.ca_file = cert_path("otherca"); /* before the environment */
     check_refused(&v, SBX_TLS_UNTRUSTED);
+}
+
+/* A directory: all certificates of its files, whatever else is in there. */
+TEST(ca_directory)
+{
+    char command[256], dir[64], empty[64];
+    visit v;
+    NEED_PEER();
+    snprintf(dir, sizeof dir, "%s/dir", certs);
+    snprintf(empty, sizeof empty, "%s/empty", certs);
+    snprintf(command, sizeof command, "mkdir -p %s/dir/sub %s/empty && cd %s && cp otherca.pem dir/a.pem "
+             "&& ln -sf ../ca.pem dir/b.0 && echo no >dir/c.txt && cp ca.pem dir/sub",
+             certs, certs, certs);
+    REQUIRE(system(command) == 0);
+    visit_init(&v, "localhost", echo_peer("localhost", ""));
+    v.tls.ca_file = NULL;
+    v.env_ca = dir;
+    CHECK_INT(visit_go(&v), SBX_OK);
+    v.env_ca = empty;
+    v.met = false;
+    check_refused(&v, SBX_TLS_BAD_CONFIG);
+    CHECK(strstr(v.e.message, "SSL_CERT_DIR") != NULL && strstr(v.e.message, empty) != NULL);
 }
 
 TEST(ca_that_cannot_be_read)
@@ -1181,10 +1281,11 @@ TEST(sessions_saved_and_loaded)
     NEED_PEER();
     for (i = 0; i < SBXI_LEN(versions); i++) {
         static store s;
-        char pin[64];
+        char pin[64], own[4096], key[96];
         visit v;
         test_row = versions[i];
         memset(&s, 0, sizeof s);
+        snprintf(own, sizeof own, "%s", read_text(cert_path("client")));
         visit_init(&v, "localhost", echo_peer("localhost", versions[i]));
         v.tls.session_save = store_save;
         v.tls.session_load = store_load;
@@ -1213,6 +1314,17 @@ TEST(sessions_saved_and_loaded)
         CHECK(open_trust(&v) && once_more(&v) == 0);
         close_trust(&v);
         v.tls.pins = NULL;
+        v.tls.cert_pem = own; /* or another identity */
+        v.tls.key_file = file_in(key, "client.key");
+        CHECK(open_trust(&v) && once_more(&v) == 0);
+        close_trust(&v);
+        v.tls.cert_pem = v.tls.key_file = NULL;
+        if (!open_trust(&v)) return;
+        sbxi_tls_bind_to(v.trust, "a proxy", 7);
+        CHECK_INT(once_more(&v), 0);
+        close_trust(&v);
+        CHECK(open_trust(&v) && once_more(&v) == 1); /* as it was it still is good */
+        close_trust(&v);
         v.tls.ca_file = cert_path("otherca");
         CHECK(open_trust(&v) && once_more(&v) == SBX_E_TLS);
         close_trust(&v);
@@ -1234,6 +1346,122 @@ TEST(sessions_saved_and_loaded)
         }
     }
     test_row = NULL;
+}
+
+/* What saved sessions belong to: any other way to the host is another one. */
+TEST(sessions_belong_to_the_way)
+{
+    static const struct { const char *proxy, *none; } rows[] = {
+        { NULL, NULL }, { "p:1", NULL }, { "p:2", NULL }, { "q:1", NULL }, { "u@p:1", NULL },
+        { "u:w@p:1", NULL }, { "u:x@p:1", NULL }, { "p:1", "a.test" }, { "p:1", "b.test" }
+    };
+    unsigned char bind[SBXI_LEN(rows)][32];
+    size_t i, k;
+    NEED_PEER();
+    for (i = 0; i < SBXI_LEN(rows); i++) {
+        sbxi_link link;
+        char *url = rows[i].proxy ? strdup(rows[i].proxy) : NULL;
+        visit v;
+        visit_init(&v, "localhost", 1);
+        memset(&link, 0, sizeof link);
+        link.alloc = heap;
+        link.net = v.net;
+        link.tls = v.tls;
+        link.proxies.of[1].url = url;
+        link.proxies.none = rows[i].none;
+        if (url) CHECK(sbxi_proxy_set(&link.proxies.of[1]));
+        REQUIRE(sbxi_link_trust(&link, &v.e) == SBX_OK);
+        memcpy(bind[i], link.trust->bind, 32);
+        for (k = 0; k < i; k++) CHECK(memcmp(bind[k], bind[i], 32) != 0);
+        sbxi_link_close(&link);
+        free(url);
+    }
+}
+
+/* A ticket may come in every call; it is neither an error nor the end of anything. */
+TEST(tickets_in_every_call)
+{
+    size_t i;
+    NEED_PEER();
+    for (i = 0; i < SBXI_LEN(versions); i++) {
+        visit v;
+        visit_init(&v, "localhost", echo_peer("localhost", versions[i]));
+        v.say = "hello\n";
+        v.expect = 6;
+        memset(&hook, 0, sizeof hook);
+        hook.handshake = 3;
+        hook.read = 2;
+        hook.write = 2;
+        CHECK_INT(visit_go(&v), SBX_OK);
+        CHECK_MEM(v.heard, v.heard_len, "olleh\n", 6);
+        CHECK(hook.handshake < 0 && hook.read < 0 && hook.write < 0);
+    }
+}
+
+static int letters_get(void *ctx, void *buf, size_t cap, size_t *got)
+{
+    size_t *left = (size_t *)ctx;
+    *got = SBXI_MIN(SBXI_MIN(cap, *left), (size_t)1501);
+    memset(buf, 'y', *got);
+    *left -= *got;
+    return SBX_OK;
+}
+
+/* A whole request over a connection that blocks before and in the middle of every
+   record: what could not be written is given to mbedTLS again from the same place. */
+TEST(blocked_writes_are_repeated)
+{
+    static char text[3000], line[1024];
+    static const size_t most[] = { 0, 700, 33 };
+    size_t i;
+    NEED_PEER();
+    memset(text, 'x', sizeof text); /* no line ends: the peer keeps quiet */
+    for (i = 0; i < SBXI_LEN(most); i++) {
+        size_t left[2] = { 5000, 4000 };
+        sbxi_part parts[2] = { { 1000, { letters_get, NULL, NULL, 5000 } },
+            { 1001, { letters_get, NULL, NULL, 4000 } } };
+        static const sbx_http_events none = { NULL, NULL, NULL };
+        sbxi_outgoing out;
+        sbxi_exchange x;
+        sbxi_link link;
+        sbxi_url url;
+        int rc, turns = 0;
+        visit v;
+        visit_init(&v, "localhost", echo_peer("localhost", "-tls1_2"));
+        v.s.stutter = true;
+        v.s.most = most[i];
+        memset(&link, 0, sizeof link);
+        memset(&out, 0, sizeof out);
+        link.alloc = heap;
+        link.net = v.net;
+        link.tls = v.tls;
+        link.clocks.connect_ms = link.clocks.idle_ms = link.clocks.first_byte_ms = 5000;
+        parts[0].source.ctx = &left[0];
+        parts[1].source.ctx = &left[1];
+        out.text.data = text;
+        out.text.len = sizeof text;
+        out.parts = parts;
+        out.part_count = 2;
+        REQUIRE(sbxi_url_split(sbxi_span_of("https://localhost"), &url));
+        url.port = v.port;
+        sbxi_exchange_init(&x, &link, &out);
+        sbx_http_init(&x.http, line, sizeof line, false, &none, NULL);
+        REQUIRE(sbxi_exchange_start(&x, &url, false) == SBX_OK);
+        memset(&hook, 0, sizeof hook);
+        while ((rc = sbxi_exchange_run(&x, sbxi_now(&link), &v.e)) == SBX_E_AGAIN) {
+            sbx_wait w = { x.conn->raw, x.want, 0 };
+            if (x.state == SBXI_X_RECV || turns++ > 20000) break;
+            if (!v.s.stuttered) v.s.real.wait(v.s.real.ctx, &w, 1, 1000);
+        }
+        CHECK_INT(rc, SBX_E_AGAIN);
+        CHECK_INT(x.state, SBXI_X_RECV);
+        CHECK_INT(hook.written, sizeof text + 9000);
+        CHECK(hook.blocked > 4);
+        CHECK_INT(hook.moved, 0);
+        CHECK_INT(left[0] + left[1], 0);
+        sbxi_exchange_end(&x);
+        sbxi_link_close(&link);
+    }
 }
 
 /* ---- the transport ---- */
