@@ -97,7 +97,10 @@ static int verdict(const sbx_tls *options, const char *name, const char *host, u
     uint64_t until;
     const sbxi_posix context = { &alloc, 15000 };
     int rc = sbxi_net_posix_init(&net, &context);
+    unsigned char ip[16];
     if (rc != SBX_OK) return rc;
+    if (!sbxi_is_host(sbxi_span_of(name)) && !sbxi_ip_parse(name, ip)) /* as in a URL */
+        return sbxi_error_set(e, SBX_E_ARG, "--host is neither a host name nor an address");
     if (at_seconds >= 0) net.unix_ms = fixed_unix_ms;
     rc = sbxi_tls_trust_open(&trust, &alloc, &net, options, NULL, e);
     if (rc != SBX_OK) return rc;

@@ -279,6 +279,17 @@ static bool sbxi_tls_constrained(const mbedtls_x509_crt *crt)
     return false;
 }
 
+/* Uses, where any are named, must name servers: "any" is none (so does OpenSSL judge). */
+static bool sbxi_tls_serves(const mbedtls_x509_crt *crt)
+{
+    const mbedtls_x509_sequence *use = &crt->ext_key_usage;
+    if (!use->buf.p) return true;
+    for (; use; use = use->next)
+        if (use->buf.len == 8 && memcmp(use->buf.p, "\x2B\x06\x01\x05\x05\x07\x03\x01", 8) == 0)
+            return true;
+    return false;
+}
+
 static int64_t sbxi_tls_time(const mbedtls_x509_time *t)
 {
     const int16_t part[6] = { (int16_t)t->year, (int16_t)t->mon, (int16_t)t->day,
@@ -349,6 +360,7 @@ static int sbxi_tls_judge(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t 
     if (sbxi_tls_constrained(crt)) *flags |= MBEDTLS_X509_BADCERT_KEY_USAGE;
     if (depth == 0) {
         c->judged = true;
+        if (!sbxi_tls_serves(crt)) *flags |= MBEDTLS_X509_BADCERT_EXT_KEY_USAGE;
         if (!(c->ip_len ? sbxi_tls_names_ip(crt, c->ip, c->ip_len)
                         : sbxi_tls_names_host(crt, c->host)))
             *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;

@@ -13,6 +13,8 @@
 #   sha1          signed with SHA-1            constrained by a CA for other.example only
 #   byleaf        signed by a certificate      oldkey     DNS localhost, keyUsage only
 #                 that is no CA                           for signing certificates
+#   anyuse        for any use, no special one
+#   cnonly        no SAN, only a subject       topwild    DNS *.test
 #
 #   revoked       on the list crl.pem           client     for clients, client-enc.key is
 #                                              its key under the password "secret"
@@ -88,6 +90,10 @@ sign wildcard ca leaf wildcard -addext "$(san 'DNS:*.example.test')"
 sign wronghost ca leaf other.example -addext "$(san DNS:other.example)"
 sign clientonly ca leaf localhost -addext "$(san DNS:localhost)" \
     -addext "extendedKeyUsage=clientAuth"
+sign anyuse ca leaf localhost -addext "$(san DNS:localhost)" \
+    -addext "extendedKeyUsage=anyExtendedKeyUsage"
+sign cnonly ca leaf localhost
+sign topwild ca leaf top -addext "$(san 'DNS:*.test')"
 sign client ca leaf client -addext "extendedKeyUsage=clientAuth"
 run ec -in client.key -aes128 -passout pass:secret -out client-enc.key
 sign revoked ca leaf localhost -addext "$(san DNS:localhost)"

@@ -483,7 +483,10 @@ TEST(refused)
         { "ip", "::2", "ca", SBX_TLS_WRONG_IP },
         { "ip", "::ffff:127.0.0.1", "ca", SBX_TLS_WRONG_IP },
         { "weak", "localhost", "ca", SBX_TLS_BAD_CERT },
-        { "clientonly", "localhost", "ca", SBX_TLS_BAD_CERT }
+        { "clientonly", "localhost", "ca", SBX_TLS_BAD_CERT },
+        { "anyuse", "localhost", "ca", SBX_TLS_BAD_CERT },
+        { "cnonly", "localhost", "ca", SBX_TLS_WRONG_HOST },
+        { "topwild", "example.test", "ca", SBX_TLS_WRONG_HOST }
     };
     size_t i;
     NEED_PEER();
