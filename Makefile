@@ -200,6 +200,9 @@ coverage: need-tls ## fails unless tests reach every line and branch of the pars
 	@$(NEED) python3 openssl
 	@sh tests/tools/coverage.sh
 
+bench: sandbox.h ## speed beside libcurl, the SDKs and other JSON parsers
+	@sh tests/bench/run.sh
+
 budget: sandbox.h ## sizes, stack, memory and compile time against their limits
 	@sh tests/budget/budget.sh
 
@@ -214,4 +217,4 @@ asan: need-test ## the whole suite with everything under ASan and UBSan
 
 .PHONY: all help check-header install clean layers exports public lint sandboxd examples \
     tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
-    golden-ops coverage budget ci-targets asan fault-all
+    golden-ops coverage bench budget ci-targets asan fault-all

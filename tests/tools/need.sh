@@ -2,7 +2,7 @@
 # need.sh WHAT... - makes sure that what the build uses is there, and installs it
 # with the system's package manager where it is not. Cheap when nothing is missing.
 # A name with ? after it is optional: without it some tests are skipped.
-#   mbedtls microhttpd openssl python3   clang? arm?
+#   mbedtls microhttpd openssl python3   clang? arm?   curl? cjson? jsmn? simdjson?
 # NEED=check installs nothing and only says what is missing.
 set -u
 CC=${CC:-cc}
@@ -15,6 +15,10 @@ have() {
     case $1 in
     mbedtls)    have_header mbedtls/ssl.h ;;
     microhttpd) have_header microhttpd.h ;;
+    curl)       have_header curl/curl.h ;;
+    cjson)      have_header cjson/cJSON.h ;;
+    jsmn)       have_header jsmn.h ;;
+    simdjson)   printf '#include <simdjson.h>\n' | ${CXX:-c++} -E -x c++ - >/dev/null 2>&1 ;;
     arm)        command -v arm-none-eabi-gcc >/dev/null 2>&1 &&
                 printf '#include <string.h>\n' | arm-none-eabi-gcc -E - >/dev/null 2>&1 ;;
     *)          command -v "$1" >/dev/null 2>&1 ;;
@@ -27,6 +31,8 @@ why() {
     microhttpd) echo "HTTP server of sandboxd, the local host" ;;
     openssl)    echo "throw-away certificates for the TLS tests" ;;
     python3)    echo "scripts of the tests" ;;
+    curl)       echo "libcurl, a peer of the benchmark" ;;
+    cjson|jsmn|simdjson) echo "a JSON parser, a peer of the benchmark" ;;
     clang)      echo "second compiler of the compile tests" ;;
     arm)        echo "sizes and the freestanding build for Cortex-M3" ;;
     esac
@@ -37,6 +43,12 @@ package() { # MANAGER WHAT: the package's names there
     apt-get:mbedtls)    echo libmbedtls-dev ;;
     apt-get:microhttpd) echo libmicrohttpd-dev ;;
     apt-get:arm)        echo gcc-arm-none-eabi libnewlib-arm-none-eabi ;;
+    apt-get:curl)       echo libcurl4-openssl-dev ;;
+    apt-get:cjson|apt-get:jsmn|apt-get:simdjson) echo "lib$2-dev" ;;
+    dnf:curl)           echo libcurl-devel ;;
+    dnf:cjson|dnf:simdjson) echo "$2-devel" ;;
+    apk:curl)           echo curl-dev ;;
+    apk:cjson|apk:simdjson) echo "$2-dev" ;;
     dnf:mbedtls)        echo mbedtls-devel ;;
     dnf:microhttpd)     echo libmicrohttpd-devel ;;
     dnf:arm)            echo arm-none-eabi-gcc-cs arm-none-eabi-newlib ;;
