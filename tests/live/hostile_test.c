@@ -1,12 +1,24 @@
 /* A peer that means no good, or none at all: whatever it answers, the call ends
    with the right status, in bounded time and memory, leaks nothing, and the
-   client can be used afterwards. Peers of its own; the host is not needed. */
+   client can be used afterwards. Peers of its own; the host is not needed.
+
+   The classes of curl's vulnerabilities, and where each is tried:
+     verification off, IP hosts, NUL and      tls_test (unit), tls_peer_test
+       wildcards in names
+     sessions across different trust          tls_test (unit): sessions_*
+     connections with the wrong identity      net_test (unit), bytes_behind_an_answer
+     credentials to another host              redirects_are_errors, the_key_stays_...
+     headers and memory without bounds        floods, json_floods, pages_without_end
+     loops without end                        floods, slow_loris, stalls, pages_...
+     URL confusion, request injection         names_from_a_reply
+     truncated or odd numbers                 framing, chunks, every_flag_of_..., streams */
 #define _GNU_SOURCE
 #define SBX_MAX_RESULT 8192
 #include "live.h"
 #include "../peer/hostile.h"
 
-enum { CREATE = 1, RUN = 2, READ = 4, ALL = 7 };
+enum { CREATE = 1, RUN = 2, READ = 4, LIST = 8, STAT = 16, LSDIR = 32, WRITE = 64, ALL = 7,
+       EACH = 127 };
 #define MEMORY 65536
 #define KEY "e2b_5ec4e7000000000000000000000000000000000f"
 
@@ -70,6 +82,22 @@ static void site_end(site *s)
     hostile_end(&s->box);
 }
 
+static int one_item(void *ctx, const sbx_sandbox_info *info)
+{
+    sbx_memory *m = ctx;
+    CHECK(info->id != NULL);
+    if (m->len < m->cap) ((char *)m->data)[m->len++] = 'i';
+    return SBX_OK;
+}
+
+static int one_file(void *ctx, const sbx_file_info *info)
+{
+    sbx_memory *m = ctx;
+    CHECK(info->name != NULL);
+    if (m->len < m->cap) ((char *)m->data)[m->len++] = 'f';
+    return SBX_OK;
+}
+
 /* One call; what came out stands in got, ms bounds it (0: only the clocks). */
 static int site_call(site *s, int what, int32_t ms)
 {
@@ -77,6 +105,7 @@ static int site_call(site *s, int what, int32_t ms)
     sbx_command_options o;
     sbx_command_result r;
     sbx_sandbox *made = NULL;
+    sbx_file_info *file = NULL;
     double t = live_now();
     int rc;
     memset(&call, 0, sizeof call);
@@ -94,18 +123,31 @@ static int site_call(site *s, int what, int32_t ms)
         rc = sbx_sandbox_create(s->client, NULL, &made, &call);
     else if (what == RUN)
         rc = sbx_command_run(s->sandbox, "true", &o, &r, &call);
+    else if (what == LIST)
+        rc = sbx_sandbox_list(s->client, NULL, NULL, one_item, &s->sink, &call);
+    else if (what == LSDIR)
+        rc = sbx_files_list(s->sandbox, "/", NULL, one_file, &s->sink, &call);
+    else if (what == STAT)
+        rc = sbx_files_stat(s->sandbox, "/x", NULL, &file, &call);
+    else if (what == WRITE)
+        rc = sbx_files_write_bytes(s->sandbox, "x", s->got, sizeof s->got, NULL, &file, &call);
     else
         rc = sbx_files_read(s->sandbox, "x", NULL, sbx_sink_memory(&s->sink), &call);
     s->took = live_now() - t;
     CHECK((rc == SBX_OK) == (what == CREATE && made) || (rc == SBX_OK && what != CREATE));
     sbx_sandbox_release(made);
+    sbx_free(file);
     return rc;
 }
 
+static bool at_control(int what) { return what == CREATE || what == LIST; }
+
 static void site_attack(site *s, int what, const hostile_reply *r)
 {
-    hostile_set(&s->ctl, "/sandboxes", what == CREATE ? r : NULL);
-    hostile_set(&s->box, what == RUN ? "/Start" : "GET /files", what == CREATE ? NULL : r);
+    const char *to = what == RUN ? "/Start" : what == STAT ? "/Stat" : what == LSDIR ? "/ListDir"
+        : what == WRITE ? "POST /files" : "GET /files";
+    hostile_set(&s->ctl, "/sandboxes", at_control(what) ? r : NULL);
+    hostile_set(&s->box, to, at_control(what) ? NULL : r);
 }
 
 /* The client works after what it went through. */
@@ -113,12 +155,17 @@ static void site_good(site *s, int what)
 {
     site_attack(s, what, NULL);
     CHECK_INT(site_call(s, what, 5000), SBX_OK);
-    if (what != CREATE) CHECK_MEM(s->got, s->sink.len, "hello", 5);
+    if (what == RUN || what == READ) CHECK_MEM(s->got, s->sink.len, "hello", 5);
+    if (what == LIST || what == LSDIR) CHECK_INT(s->sink.len, 1);
 }
 
 static const char *what_name(int what)
 {
-    return what == CREATE ? "create" : what == RUN ? "run" : "read";
+    static const char *const names[] = { "create", "run", "read", "list", "stat", "list files",
+        "write" };
+    int i = 0;
+    while (what >> i > 1) i++;
+    return names[i];
 }
 
 typedef struct attack {
@@ -137,7 +184,7 @@ static void attack_run(site *s, const attack *a, int what)
     snprintf(row, sizeof row, "%s, %s", a->name, what_name(what));
     test_row = row;
     site_attack(s, what, &a->reply);
-    rc = site_call(s, what, 500);
+    rc = site_call(s, what, a->status == SBX_E_TIMEOUT ? 150 : 500);
     if (rc != a->status)
         printf("  %s: %s: %s\n", row, sbx_status_name(rc), s->error.message);
     CHECK_INT(rc, a->status);
@@ -160,7 +207,7 @@ static void attack_all(const attack *list, size_t n)
     int what;
     REQUIRE(site_start(&s, NULL));
     for (i = 0; i < n; i++)
-        for (what = CREATE; what <= READ; what *= 2)
+        for (what = CREATE; what <= WRITE; what *= 2)
             if (list[i].what & what) attack_run(&s, &list[i], what);
     site_end(&s);
 }
@@ -187,9 +234,27 @@ TEST(framing)
         HEAD("length with plus", "Content-Length: +5"),
         HEAD("hex length", "Content-Length: 0x5"),
         HEAD("length with text", "Content-Length: 5 bytes"),
+        HEAD("list of different lengths", "Content-Length: 5,6"),
+        HEAD("two lengths in one value", "Content-Length: 5 5"),
+        HEAD("length with a comma", "Content-Length: 5,"),
+        HEAD("length with a semicolon", "Content-Length: 5;"),
+        HEAD("length with a dot", "Content-Length: 5.0"),
+        HEAD("length with an exponent", "Content-Length: 5e0"),
+        HEAD("quoted length", "Content-Length: \"5\""),
+        HEAD("two lengths, one in capitals", "Content-Length: 5\r\nCONTENT-LENGTH: 5"),
+        HEAD("length, chunked and length", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"
+            "Content-Length: 5"),
+        HEAD("length of 2^32 digits' kind", "Content-Length: 99999999999999999999999999999999999999"),
         HEAD("length of 2^63", "Content-Length: 9223372036854775808"),
         HEAD("length of 2^64 + 5", "Content-Length: 18446744073709551621"),
         HEAD("length with underscore", "Content-Length: 0_5"),
+        HEAD("empty coding", "Transfer-Encoding:"),
+        HEAD("chunked,", "Transfer-Encoding: chunked,"),
+        HEAD("chunked;q=1", "Transfer-Encoding: chunked;q=1"),
+        HEAD("chunked with a NUL", "Transfer-Encoding: chunked\0"),
+        HEAD("identity", "Transfer-Encoding: identity\r\nContent-Length: 5"),
+        HEAD("chunked, identity", "Transfer-Encoding: chunked, identity"),
+        HEAD("chunked, then gzip", "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip"),
         HEAD("unknown coding", "Transfer-Encoding: gzip"),
         HEAD(",chunked", "Transfer-Encoding: ,chunked"),
         HEAD("gzip, chunked", "Transfer-Encoding: gzip, chunked"),
@@ -201,6 +266,11 @@ TEST(framing)
         HEAD("unknown content coding", "Content-Encoding: br\r\nContent-Length: 5"),
         HEAD("NUL in a value", "A: b\0c\r\nContent-Length: 5"),
         HEAD("CR in a value", "A: b\rc\r\nContent-Length: 5"),
+        HEAD("ESC in a value", "A: \033[2Jb\r\nContent-Length: 5"),
+        HEAD("CR in a name", "A\rB: c\r\nContent-Length: 5"),
+        HEAD("NUL in a name", "A\0B: c\r\nContent-Length: 5"),
+        HEAD("CR LF after CR", "A: b\r\r\nContent-Length: 5"),
+        HEAD("CR X for a line's end", "A: b\rXContent-Length: 5"),
         HEAD("bare LF", "A: b\nContent-Length: 5"),
         HEAD("DEL in a value", "A: b\177\r\nContent-Length: 5"),
         HEAD("folded line", "A: b\r\n c\r\nContent-Length: 5"),
@@ -223,12 +293,31 @@ TEST(framing)
         LINE("status of two digits", "HTTP/1.1 20 OK"),
         LINE("status of four digits", "HTTP/1.1 2000 OK"),
         LINE("status 099", "HTTP/1.1 099 OK"),
+        LINE("status 000", "HTTP/1.1 000 OK"),
+        LINE("status 1000", "HTTP/1.1 1000 OK"),
+        LINE("status with a sign", "HTTP/1.1 +20 OK"),
+        LINE("status in hex", "HTTP/1.1 0xC8 OK"),
+        LINE("status with a letter", "HTTP/1.1 20O OK"),
+        LINE("status with a dot", "HTTP/1.1 200.1 OK"),
+        LINE("status behind a tab", "HTTP/1.1\t200 OK"),
+        LINE("reason with a control", "HTTP/1.1 200 O\bK"),
+        LINE("reason with a NUL", "HTTP/1.1 200 O\0K"),
+        LINE("reason with CR", "HTTP/1.1 200 O\rK"),
+        LINE("reason with ESC", "HTTP/1.1 200 \033[31mOK"),
+        LINE("HTTP/1.1.1", "HTTP/1.1.1 200 OK"),
+        LINE("HTTP/1.01", "HTTP/1.01 200 OK"),
+        LINE("HTTP/1.", "HTTP/1. 200 OK"),
+        LINE("HTTP/11", "HTTP/11 200 OK"),
+        LINE("HTTP/0.1", "HTTP/0.1 200 OK"),
+        LINE("HTTP 1.1", "HTTP 1.1 200 OK"),
         LINE("negative status", "HTTP/1.1 -20 OK"),
         LINE("two spaces", "HTTP/1.1  200 OK"),
         LINE("space in front", " HTTP/1.1 200 OK"),
         LINE("empty line in front", "\r\nHTTP/1.1 200 OK"),
         LINE("no status", "HTTP/1.1"),
         LINE("101", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket"),
+        { "an answer of 0.9", ALL, SBX_E_PROTOCOL, RAW("<html>hello</html>\r\n"), "" },
+        { "101 without a word", ALL, SBX_E_PROTOCOL, RAW("HTTP/1.1 101 OK\r\n\r\n"), "" },
         { "no HTTP at all", ALL, SBX_E_PROTOCOL, RAW("SSH-2.0-OpenSSH_9.6\r\n"), "" },
         { "TLS on a plain port", ALL, SBX_E_PROTOCOL, RAW("\25\3\1\0\2\2\106"), "" },
         { "HTTP/1.0 with chunks", ALL, SBX_E_PROTOCOL,
@@ -252,6 +341,10 @@ TEST(chunks)
         SIZE("empty size", ""), SIZE("only an extension", ";a=b"), SIZE("leading space", " 5"),
         SIZE("trailing space", "5 "), SIZE("trailing tab", "5\t"), SIZE("no digit", "g"),
         SIZE("text behind", "5hello"), SIZE("2^64 + 5", "10000000000000005"),
+        SIZE("2^64", "10000000000000000"), SIZE("0X", "0X5"), SIZE("comma", "5,5"),
+        SIZE("two spaces", "  5"), SIZE("tab", "\t5"), SIZE("vertical tab", "\v5"),
+        SIZE("h for hex", "5h"), SIZE("quoted", "\"5\""), SIZE("dot", "5.0"), SIZE("space inside", "5 5"),
+        SIZE("CR inside", "5\r"), SIZE("DEL", "5\177"), SIZE("8 bit", "\265"),
         SIZE("2^63", "8000000000000000"), SIZE("all ones", "ffffffffffffffff"),
         SIZE("17 digits", "00000000000000005"), SIZE("NUL", "5\0"), SIZE("bare LF", "5\n"),
         SIZE("bare LF in an extension", "5;a\nb"), SIZE("CR in an extension", "5;a\rb"),
@@ -336,6 +429,11 @@ TEST(floods)
 #define RESULT(name, text) { name, CREATE, SBX_E_PROTOCOL, RAW(TO_CLOSE text), NULL }
 #define ANSWER(name, what, status, text) { name, what, status, RAW(text), NULL }
 
+/* Wherever JSON is read: a result, a list, inside of an answer, an answer to an upload. */
+#define OBJECTS (CREATE | STAT | LSDIR)
+#define LISTS (LIST | WRITE)
+#define JSON_CALLS (OBJECTS | LISTS)
+
 TEST(results)
 {
     static const attack list[] = {
@@ -365,6 +463,80 @@ TEST(results)
         ANSWER("999", ALL, SBX_E_SERVER, "HTTP/1.1 999 No\r\nContent-Length: 0\r\n\r\n"),
         ANSWER("429 that says wait long", CREATE, SBX_E_RATE_LIMITED,
             "HTTP/1.1 429 No\r\nRetry-After: 99999999999999999999\r\nContent-Length: 0\r\n\r\n"),
+    };
+    attack_all(list, COUNT(list));
+}
+
+FLOOD(objects, "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":")
+FLOOD(minus, "-")
+FLOOD(zeros, "0.00000000000000000000000000000000000000000")
+FLOOD(listed, "{\"sandboxID\":\"a\"},{\"sandboxID\":\"a\"},")
+FLOOD(commas, ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,")
+#define FLOODED(name, what, status, text, id) { name, what, status, ENDLESS(text, id), NULL }
+
+/* Bounded by what is kept, else by the clock of the call: a service may say as much
+   as it likes of what nobody asked for. */
+TEST(json_floods)
+{
+    static const attack list[] = {
+        FLOODED("depth", OBJECTS, SBX_E_TOO_LARGE, TO_CLOSE "{\"a\":", depth),
+        FLOODED("depth in a list", LISTS, SBX_E_TOO_LARGE, TO_CLOSE "[{\"a\":", depth),
+        FLOODED("depth of objects", OBJECTS, SBX_E_TOO_LARGE, TO_CLOSE, objects),
+        FLOODED("depth in an entry", STAT, SBX_E_TOO_LARGE, TO_CLOSE "{\"entry\":{\"zzz\":", depth),
+        FLOODED("minus signs", JSON_CALLS, SBX_E_PROTOCOL, TO_CLOSE "[", minus),
+        FLOODED("commas", JSON_CALLS, SBX_E_PROTOCOL, TO_CLOSE "[", commas),
+        FLOODED("a number", OBJECTS, SBX_E_TIMEOUT, TO_CLOSE "{\"a\":", digits),
+        FLOODED("a number in a list", LISTS, SBX_E_TIMEOUT, TO_CLOSE "[{\"a\":", digits),
+        FLOODED("a size", STAT, SBX_E_PROTOCOL, TO_CLOSE "{\"entry\":{\"size\":", zeros),
+        FLOODED("a string", OBJECTS, SBX_E_TIMEOUT, TO_CLOSE "{\"a\":\"", escapes),
+        FLOODED("a string in a list", LISTS, SBX_E_TIMEOUT, TO_CLOSE "[{\"a\":\"", escapes),
+        FLOODED("a key", OBJECTS, SBX_E_TIMEOUT, TO_CLOSE "{\"", line),
+        FLOODED("a key in a list", LISTS, SBX_E_TIMEOUT, TO_CLOSE "[{\"", line),
+        FLOODED("white space", JSON_CALLS, SBX_E_TIMEOUT, TO_CLOSE, blank),
+        FLOODED("a string that is kept", STAT, SBX_E_TOO_LARGE,
+            TO_CLOSE "{\"entry\":{\"name\":\"", line),
+        FLOODED("a string of an item", LSDIR, SBX_E_TOO_LARGE,
+            TO_CLOSE "{\"entries\":[{\"name\":\"", line),
+        FLOODED("a string of a sandbox", LIST, SBX_E_TOO_LARGE, TO_CLOSE "[{\"sandboxID\":\"", line),
+        FLOODED("sandboxes", LIST, SBX_E_TIMEOUT, TO_CLOSE "[", listed),
+        FLOODED("an error's depth", EACH, SBX_E_TIMEOUT, "HTTP/1.1 400 No\r\n\r\n", depth),
+        FLOODED("an error's number", EACH, SBX_E_TIMEOUT, "HTTP/1.1 400 No\r\n\r\n{\"code\":", digits),
+        FLOODED("an error's message", EACH, SBX_E_TIMEOUT,
+            "HTTP/1.1 400 No\r\n\r\n{\"message\":\"", line),
+        FLOODED("an error's escapes", EACH, SBX_E_TIMEOUT,
+            "HTTP/1.1 400 No\r\n\r\n{\"message\":\"", escapes),
+        FLOODED("an error's key", EACH, SBX_E_TIMEOUT, "HTTP/1.1 500 No\r\n\r\n{\"", line),
+        FLOODED("an error's text", EACH, SBX_E_TIMEOUT, "HTTP/1.1 503 No\r\n\r\n", blank),
+        FLOODED("depth in an event", RUN, SBX_E_TOO_LARGE,
+            TO_CLOSE STARTED "\0\xff\xff\xff\xff{\"event\":", objects),
+        FLOODED("a number in an event", RUN, SBX_E_TIMEOUT,
+            TO_CLOSE STARTED "\0\xff\xff\xff\xff{\"event\":", digits),
+        FLOODED("a key in an event", RUN, SBX_E_TIMEOUT,
+            TO_CLOSE STARTED "\0\xff\xff\xff\xff{\"", line),
+        FLOODED("white space in an event", RUN, SBX_E_TIMEOUT,
+            TO_CLOSE STARTED "\0\xff\xff\xff\xff", blank),
+        FLOODED("an error in a stream", RUN, SBX_E_TIMEOUT,
+            TO_CLOSE STARTED "\2\xff\xff\xff\xff{\"error\":{\"message\":\"", line),
+    };
+    attack_all(list, COUNT(list));
+}
+
+/* Cut short, it is a lost connection where a length says so, else a broken answer. */
+TEST(no_json)
+{
+    static const attack list[] = {
+        { "nothing", JSON_CALLS, SBX_E_PROTOCOL, RAW(TO_CLOSE), "" },
+        { "text", JSON_CALLS, SBX_E_PROTOCOL, RAW(TO_CLOSE "all is well"), "" },
+        { "HTML", JSON_CALLS, SBX_E_PROTOCOL, RAW(TO_CLOSE "<html>Log in</html>"), "" },
+        { "a string", JSON_CALLS, SBX_E_PROTOCOL, RAW(TO_CLOSE "\"x\""), "" },
+        { "a number", JSON_CALLS, SBX_E_PROTOCOL, RAW(TO_CLOSE "1"), "" },
+        { "the other bracket", JSON_CALLS, SBX_E_PROTOCOL, RAW(TO_CLOSE "[}"), "" },
+        { "open", JSON_CALLS, SBX_E_PROTOCOL, RAW(TO_CLOSE "["), "" },
+        { "invalid UTF-8", JSON_CALLS, SBX_E_PROTOCOL, RAW(TO_CLOSE "[\"\xff\"]"), "" },
+        { "NUL", JSON_CALLS, SBX_E_PROTOCOL, RAW(TO_CLOSE "[\0]"), "" },
+        { "UTF-16", JSON_CALLS, SBX_E_PROTOCOL, RAW(TO_CLOSE "\xff\xfe[\0]\0"), "" },
+        { "one and more", LISTS, SBX_E_PROTOCOL, RAW(TO_CLOSE "[][]"), "" },
+        { "two answers", STAT, SBX_E_PROTOCOL, RAW(TO_CLOSE "{\"entry\":" HOSTILE_ENTRY "}{}"), "" },
     };
     attack_all(list, COUNT(list));
 }
@@ -430,7 +602,7 @@ static void cut_all(site *s, int what, const char *bytes, size_t len)
     r.bytes = bytes;
     r.len = len;
     for (r.cut = 1; r.cut <= len; r.cut++) {
-        int rc, want = what == CREATE ? SBX_E_NETWORK : SBX_E_UNREACHABLE;
+        int rc, want = at_control(what) ? SBX_E_NETWORK : SBX_E_UNREACHABLE;
         const char *end = what == RUN ? strstr(bytes + 200, "exited\"}}}") : NULL;
         bool told = end && r.cut - 1 >= (size_t)(end - bytes) + 10;
         snprintf(row, sizeof row, "%s cut at %u", what_name(what), (unsigned)r.cut - 1);
@@ -440,8 +612,8 @@ static void cut_all(site *s, int what, const char *bytes, size_t len)
         CHECK_INT(rc, told ? SBX_OK : want);
         CHECK(s->took < 1);
         if (what == CREATE) CHECK_INT(s->error.may_exist, SBX_YES);
-        else if (!told) CHECK_INT(s->error.sandbox_alive, SBX_YES);
-        CHECK(s->sink.len <= 5 && memcmp(s->got, "hello", s->sink.len) == 0);
+        else if (!told && what != LIST) CHECK_INT(s->error.sandbox_alive, SBX_YES);
+        CHECK(s->sink.len <= 5 && memcmp(s->got, "hello", what == LIST ? 0 : s->sink.len) == 0);
         site_good(s, what);
     }
     test_row = NULL;
@@ -451,6 +623,9 @@ TEST(closed_at_every_byte)
 {
     static const char created[] = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n"
         "Content-Length: 86\r\n\r\n" HOSTILE_CREATED;
+    char listed[512];
+    static const char missing[] = "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n"
+        "Content-Length: 49\r\n\r\n{\"code\":404,\"message\":\"file '/x' does not exist\"}";
     static char stream[sizeof hostile_stream];
     site s;
     size_t i;
@@ -461,6 +636,229 @@ TEST(closed_at_every_byte)
     cut_all(&s, CREATE, created, sizeof created - 1);
     cut_all(&s, READ, hostile_file, sizeof hostile_file - 1);
     cut_all(&s, RUN, hostile_stream, sizeof hostile_stream - 1);
+    snprintf(listed, sizeof listed, OK_HEAD "Content-Length: %u\r\n\r\n[" HOSTILE_LISTED "]",
+             (unsigned)strlen("[" HOSTILE_LISTED "]"));
+    cut_all(&s, LIST, listed, strlen(listed));
+    cut_all(&s, READ, missing, sizeof missing - 1);
+    cut_all(&s, STAT, missing, sizeof missing - 1);
+    cut_all(&s, WRITE, missing, sizeof missing - 1);
+    site_end(&s);
+}
+
+/* ---- more than one answer, too early, too late ------------------------------- */
+
+#define EVIL "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+#define STRAY(name, what, status, text) \
+    { name, what, status, { .bytes = text EVIL, .len = sizeof (text EVIL) - 1, .keep = true }, NULL }
+
+/* What comes behind an answer is no answer to the next question. */
+TEST(bytes_behind_an_answer)
+{
+    static const attack list[] = {
+        STRAY("after 204", READ, SBX_OK, "HTTP/1.1 204 No Content\r\n\r\n"),
+        STRAY("after 204 with a length", READ, SBX_OK, "HTTP/1.1 204 No Content\r\n"
+            "Content-Length: 5\r\n\r\nhello"),
+        STRAY("after 304", READ, SBX_E_PROTOCOL, "HTTP/1.1 304 Not Modified\r\n\r\n"),
+        STRAY("after its length", READ, SBX_OK, OK_HEAD "Content-Length: 5" BODY),
+        STRAY("after the last chunk", READ, SBX_OK,
+            OK_HEAD "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+        STRAY("after an error", READ, SBX_E_NOT_FOUND,
+            "HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\n{}"),
+        STRAY("after a list", LIST, SBX_OK, OK_HEAD "Content-Length: 2\r\n\r\n[]"),
+        STRAY("after no body", STAT, SBX_E_PROTOCOL, OK_HEAD "Content-Length: 0\r\n\r\n"),
+    };
+    site s;
+    size_t i;
+    REQUIRE(site_start(&s, NULL));
+    for (i = 0; i < COUNT(list); i++) {
+        const attack *a = &list[i];
+        test_row = a->name;
+        site_attack(&s, a->what, &a->reply);
+        CHECK_INT(site_call(&s, a->what, 1000), a->status);
+        CHECK(!memmem(s.got, s.sink.len, "evil", 4));
+        usleep(2000);
+        site_good(&s, a->what);
+        site_good(&s, a->what);
+    }
+    test_row = NULL;
+    site_end(&s);
+}
+
+/* On a fresh connection nobody can tell; it must not end in anything but an answer. */
+TEST(answers_before_the_question)
+{
+    static const hostile_reply r = { .bytes = OK_HEAD "Content-Length: 5" BODY, .stay = true,
+        .deaf = true };
+    site s;
+    REQUIRE(site_start(&s, NULL));
+    site_attack(&s, READ, &r);
+    CHECK_INT(site_call(&s, READ, 1000), SBX_OK);
+    CHECK_MEM(s.got, s.sink.len, "hello", 5);
+    site_good(&s, READ);
+    site_end(&s);
+}
+
+static int zeros(void *ctx, void *buf, size_t cap, size_t *got);
+
+/* The answer is there, the body is not read: sending more would be in vain, and the
+   rest of it must not become the next request. */
+TEST(answers_to_half_an_upload)
+{
+    static const struct { const char *bytes; int status; bool stay; } list[] = {
+        { "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}", SBX_E_TOO_LARGE, true },
+        { "HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\n{}", SBX_E_AUTH, true },
+        { "HTTP/1.1 507 Full\r\nContent-Length: 0\r\n\r\n", SBX_E_NO_SPACE, true },
+        { "HTTP/1.1 500 No\r\n\r\n", SBX_E_SERVER, false },
+        { "SSH-2.0-OpenSSH_9.6\r\n", SBX_E_PROTOCOL, true },
+    };
+    size_t i;
+    site s;
+    REQUIRE(site_start(&s, NULL));
+    for (i = 0; i < COUNT(list); i++) {
+        hostile_reply r;
+        sbx_source from;
+        sbx_call call;
+        double t = live_now();
+        int rc;
+        memset(&r, 0, sizeof r);
+        memset(&from, 0, sizeof from);
+        memset(&call, 0, sizeof call);
+        test_row = r.bytes = list[i].bytes;
+        r.hasty = true;
+        r.stay = list[i].stay;
+        from.get = zeros;
+        from.size = 1 << 30;
+        call.error = &s.error;
+        call.timeout_ms = 3000;
+        site_attack(&s, WRITE, &r);
+        rc = sbx_files_write(s.sandbox, "x", from, NULL, NULL, &call);
+        if (list[i].stay || rc == list[i].status) CHECK_INT(rc, list[i].status);
+        else CHECK_INT(rc, SBX_E_UNREACHABLE); /* the reset took the answer along */
+        CHECK(live_now() - t < 1);
+        site_good(&s, WRITE);
+    }
+    test_row = NULL;
+    site_end(&s);
+}
+
+TEST(every_flag_of_an_envelope)
+{
+    site s;
+    int flags;
+    REQUIRE(site_start(&s, NULL));
+    for (flags = 0; flags < 256; flags++) {
+        char bytes[128] = TO_CLOSE STARTED, row[24];
+        size_t at = sizeof (TO_CLOSE STARTED) - 1;
+        hostile_reply r;
+        memset(&r, 0, sizeof r);
+        memcpy(bytes, TO_CLOSE STARTED, at);
+        bytes[at] = (char)flags;
+        memcpy(bytes + at + 1, "\0\0\0\2{}", 6);
+        r.bytes = bytes;
+        r.len = at + 7;
+        snprintf(row, sizeof row, "flags %d", flags);
+        test_row = row;
+        site_attack(&s, RUN, &r);
+        CHECK_INT(site_call(&s, RUN, 1000), flags == 0 || flags == 2 ? SBX_E_NO_END : SBX_E_PROTOCOL);
+    }
+    site_good(&s, RUN);
+    test_row = NULL;
+    site_end(&s);
+}
+
+static int page;
+
+/* A list with one more page, for ever. */
+static bool one_page(int fd)
+{
+    char text[256];
+    snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nX-Next-Token: t%d\r\nContent-Length: 2\r\n\r\n[]",
+             page++);
+    hostile_send(fd, text, strlen(text));
+    return false;
+}
+
+TEST(pages_without_end)
+{
+    static const hostile_reply r = { .flood = one_page, .keep = true };
+    static char long_token[4096];
+    hostile_reply huge;
+    site s;
+    REQUIRE(site_start(&s, NULL));
+    site_attack(&s, LIST, &r);
+    page = 0;
+    CHECK_INT(site_call(&s, LIST, 300), SBX_E_TIMEOUT);
+    CHECK(s.took < 1 && page > 3);
+    site_good(&s, LIST);
+    memset(&huge, 0, sizeof huge);
+    snprintf(long_token, sizeof long_token, "HTTP/1.1 200 OK\r\nX-Next-Token: %02000d\r\n"
+             "Content-Length: 2\r\n\r\n[]", 7);
+    huge.bytes = long_token;
+    site_attack(&s, LIST, &huge);
+    CHECK_INT(site_call(&s, LIST, 1000), SBX_E_TOO_LARGE);
+    site_good(&s, LIST);
+    site_end(&s);
+}
+
+/* ---- what a service may not make the client say -------------------------------- */
+
+TEST(names_from_a_reply)
+{
+    static const struct { const char *id, *token; } list[] = {
+        { "../../v2/x", "tok" }, { "a/b", "tok" }, { "a?b=c", "tok" }, { "a#b", "tok" },
+        { "a%2Fb", "tok" }, { "a\\\\b", "tok" }, { "a b", "tok" }, { ".", "tok" }, { "..", "tok" },
+        { "a\\r\\nX-Evil: 1", "tok" }, { "a\\nX-Evil: 1", "tok" }, { "a\\u0000b", "tok" },
+        { "a\\u007fb", "tok" }, { "a\\u0085b", "tok" }, { "a@b", "tok" }, { "a:b", "tok" },
+        { "box1", "a\\r\\nX-Evil: 1" }, { "box1", "a\\nX-Evil: 1" }, { "box1", "\\u0000X-Evil: 1" },
+        { "box1", "a\\u0001" }, { "box1", "a\\u001b[2J" },
+    };
+    site s;
+    size_t i;
+    REQUIRE(site_start(&s, NULL));
+    for (i = 0; i < COUNT(list); i++) {
+        char text[512];
+        hostile_reply r;
+        sbx_sandbox *made = NULL;
+        int rc, kill_rc = 1, read_rc = 1;
+        const char *at;
+        memset(&r, 0, sizeof r);
+        r.bytes = text;
+        snprintf(text, sizeof text, TO_CLOSE "{\"sandboxID\":\"%s\",\"templateID\":\"base\","
+                 "\"envdVersion\":\"0.6.4\",\"envdAccessToken\":\"%s\"}", list[i].id, list[i].token);
+        test_row = text + strlen(TO_CLOSE);
+        site_attack(&s, CREATE, &r);
+        rc = sbx_sandbox_create(s.client, NULL, &made, NULL);
+        site_attack(&s, READ, NULL);
+        if (CHECK_INT(rc, SBX_OK)) {
+            read_rc = sbx_files_read(made, "x", NULL, sbx_sink_memory(&s.sink), NULL);
+            kill_rc = sbx_sandbox_kill(made, NULL, NULL);
+        }
+        CHECK_INT(kill_rc, SBX_OK); /* one segment, whatever is in it */
+        at = strstr(s.ctl.seen, "DELETE /sandboxes/");
+        if (CHECK(at)) CHECK(at[18 + strcspn(at + 18, "/?# \r\n")] == ' ');
+        CHECK(read_rc == SBX_OK || read_rc == SBX_E_ARG);
+        if (strstr(list[i].id, "\\n") || list[i].token[0] == 'a') CHECK_INT(read_rc, SBX_E_ARG);
+        if (read_rc == SBX_E_ARG) CHECK_INT(s.box.requests, 0);
+        CHECK(!strstr(s.box.seen, "\nX-Evil") && !strstr(s.ctl.seen, "\nX-Evil"));
+        sbx_sandbox_release(made);
+        site_good(&s, CREATE);
+    }
+    test_row = NULL;
+    site_end(&s);
+}
+
+TEST(cookies_are_not_kept)
+{
+    static const hostile_reply r = { .bytes = OK_HEAD "Set-Cookie: a=b; Path=/\r\n"
+        "Set-Cookie2: c=d\r\nAuthorization: Basic eA==\r\nContent-Length: 5" BODY, .keep = true };
+    site s;
+    REQUIRE(site_start(&s, NULL));
+    site_attack(&s, READ, &r);
+    CHECK_INT(site_call(&s, READ, 1000), SBX_OK);
+    CHECK_INT(site_call(&s, READ, 1000), SBX_OK);
+    CHECK_INT(hostile_count(&s.box), 2);
+    CHECK(!hostile_heard(&s.box, "ookie") && !hostile_heard(&s.box, "eA=="));
+    site_good(&s, READ);
     site_end(&s);
 }
 

@@ -25,6 +25,8 @@ typedef struct hostile_reply {
     bool stay;              /* do not close until the client does, or the attack
                                is over */
     bool deaf;              /* do not even read the request */
+    bool keep;              /* then read the next request */
+    bool hasty;             /* answer when its head has come */
 } hostile_reply;
 
 typedef struct hostile {
@@ -41,6 +43,11 @@ typedef struct hostile {
 
 #define HOSTILE_CREATED "{\"sandboxID\":\"box1\",\"templateID\":\"base\"," \
     "\"envdVersion\":\"0.6.4\",\"envdAccessToken\":\"tok\"}"
+
+#define HOSTILE_LISTED "{\"sandboxID\":\"box1\",\"templateID\":\"base\",\"clientID\":\"c\"," \
+    "\"startedAt\":\"2026-01-01T00:00:00Z\",\"endAt\":\"2026-01-01T01:00:00Z\",\"cpuCount\":1," \
+    "\"memoryMB\":1,\"diskSizeMB\":1,\"envdVersion\":\"0.6.4\",\"state\":\"running\"}"
+#define HOSTILE_ENTRY "{\"name\":\"x\",\"type\":\"FILE_TYPE_FILE\",\"path\":\"/x\",\"size\":\"1\"}"
 
 static const char hostile_stream[] = "HTTP/1.1 200 OK\r\n"
     "Content-Type: application/connect+json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -79,8 +86,8 @@ static bool hostile_next(const hostile *h, int fd)
     return p[0].revents != 0;
 }
 
-/* Reads a request, its body too. False: none came. */
-static bool hostile_read(int fd, char *head, size_t cap)
+/* Reads a request, its body too unless the answer is hasty. False: none came. */
+static bool hostile_read(hostile *h, int fd, char *head, size_t cap)
 {
     size_t len = 0, body = 0;
     char *end = NULL, *at;
@@ -96,12 +103,23 @@ static bool hostile_read(int fd, char *head, size_t cap)
     if (at && at < end) body = (size_t)strtoull(at + 16, NULL, 10);
     len -= (size_t)(end + 4 - head);
     end[4] = 0;
+    pthread_mutex_lock(&h->lock);
+    if (h->attack && h->attack->hasty && strstr(head, h->to)) body = 0;
+    pthread_mutex_unlock(&h->lock);
     while (len < body) {
         ssize_t n = recv(fd, drop, sizeof drop, 0);
         if (n <= 0) return false;
         len += (size_t)n;
     }
     return true;
+}
+
+static bool hostile_json(int fd, const char *json)
+{
+    char text[512];
+    snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+        "Content-Length: %u\r\n\r\n%s", (unsigned)strlen(json), json);
+    return hostile_send(fd, text, strlen(text));
 }
 
 static bool hostile_good(int fd, const char *head)
@@ -114,6 +132,11 @@ static bool hostile_good(int fd, const char *head)
     }
     if (strstr(head, "/process.Process/Start "))
         return hostile_send(fd, hostile_stream, sizeof hostile_stream - 1);
+    if (!strncmp(head, "GET /v2/sandboxes", 17))
+        return hostile_json(fd, "[" HOSTILE_LISTED "]");
+    if (strstr(head, "/ListDir ")) return hostile_json(fd, "{\"entries\":[" HOSTILE_ENTRY "]}");
+    if (strstr(head, "/Stat ")) return hostile_json(fd, "{\"entry\":" HOSTILE_ENTRY "}");
+    if (!strncmp(head, "POST /files", 11)) return hostile_json(fd, "[" HOSTILE_ENTRY "]");
     if (!strncmp(head, "GET /files", 10))
         return hostile_send(fd, hostile_file, sizeof hostile_file - 1);
     return hostile_send(fd, "HTTP/1.1 204 No Content\r\n\r\n", 27);
@@ -142,7 +165,7 @@ static bool hostile_attack(hostile *h, int fd, const hostile_reply *r)
     }
     while (r->flood && r->flood(fd)) {}
     while (r->stay && hostile_is(h, r) && hostile_rest(fd, 20)) {}
-    return false;
+    return r->keep;
 }
 
 static void hostile_connection(hostile *h, int fd)
@@ -156,7 +179,7 @@ static void hostile_connection(hostile *h, int fd)
         attack = h->attack && h->attack->deaf ? h->attack : NULL;
         pthread_mutex_unlock(&h->lock);
         if (!attack && kept && !hostile_next(h, fd)) return;
-        if (!attack && !hostile_read(fd, head, sizeof head)) return;
+        if (!attack && !hostile_read(h, fd, head, sizeof head)) return;
         if (attack) snprintf(head, sizeof head, "deaf");
         pthread_mutex_lock(&h->lock);
         h->requests++;
