@@ -196,14 +196,15 @@ golden: need-tls $(BUILD)/golden ## replay recorded exchanges [GOLDEN=f.jsonl CA
 golden-ops: need-tls $(BUILD)/golden ## every op of a calls file with its arguments
 	@$(BUILD)/golden --ops
 
-coverage: need-tls ## fails unless tests reach every line and branch of the parsers
+coverage: need-tls $(BUILD)/tls-verdict ## fails unless tests reach every line and branch of the parsers
 	@$(NEED) python3 openssl
 	@sh tests/tools/coverage.sh
 
 bench: sandbox.h ## speed beside libcurl, the SDKs and other JSON parsers
 	@sh tests/bench/run.sh
 
-budget: sandbox.h ## sizes, stack, memory and compile time against their limits
+budget: sandbox.h need-tls ## sizes, stack, memory and compile time against their limits
+	@$(NEED) python3 'arm?'
 	@sh tests/budget/budget.sh
 
 ci-targets: sandbox.h ## the cross and bare-metal builds that CI runs

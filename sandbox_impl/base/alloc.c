@@ -143,26 +143,28 @@ static bool sbxi_fixed_stretch(sbx_fixed *f, sbxi_cell *c, size_t need)
     return true;
 }
 
+static void sbxi_fixed_free(sbx_fixed *f, void *ptr)
+{
+    sbxi_cell *c = (sbxi_cell *)ptr - 1;
+    f->used -= c->of.len;
+    c->of.used = false;
+    sbxi_fixed_merge(f);
+}
+
 static void *sbxi_fixed_resize(void *ctx, void *ptr, size_t old_size, size_t new_size)
 {
     sbx_fixed *f = (sbx_fixed *)ctx;
-    sbxi_cell *c;
-    void *moved;
+    void *moved = NULL;
     if (!ptr) return new_size ? sbxi_fixed_get(f, new_size) : NULL;
-    c = (sbxi_cell *)ptr - 1;
-    if (new_size == 0) {
-        f->used -= c->of.len;
-        c->of.used = false;
-        sbxi_fixed_merge(f);
-        return NULL;
-    }
     if (new_size > f->size_) return NULL;
-    if (sbxi_fixed_stretch(f, c, sbxi_fixed_round(new_size) + sizeof(sbxi_cell)))
-        return ptr;
-    moved = sbxi_fixed_get(f, new_size);
-    if (!moved) return NULL;
-    memcpy(moved, ptr, SBXI_MIN(old_size, new_size));
-    sbxi_fixed_resize(ctx, ptr, old_size, 0);
+    if (new_size) {
+        if (sbxi_fixed_stretch(f, (sbxi_cell *)ptr - 1,
+            sbxi_fixed_round(new_size) + sizeof(sbxi_cell))) return ptr;
+        moved = sbxi_fixed_get(f, new_size);
+        if (!moved) return NULL;
+        memcpy(moved, ptr, SBXI_MIN(old_size, new_size));
+    }
+    sbxi_fixed_free(f, ptr);
     return moved;
 }
 

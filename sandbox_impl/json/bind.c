@@ -336,6 +336,7 @@ static void sbxi_bind_key(sbxi_bind *b, const sbx_json_event *ev)
 {
     const sbxi_shape *shape = b->top->shape;
     const sbxi_field *f = b->top->hint;
+    sbxi_span key = { ev->text, ev->len };
     unsigned left;
     b->drop = (ev->flags & SBX_JSON_CUT) != 0;
     b->field = NULL;
@@ -345,7 +346,7 @@ static void sbxi_bind_key(sbxi_bind *b, const sbx_json_event *ev)
     }
     for (left = shape->count; left > 0; left--, f++) { /* no name is as long as a cut key */
         if (f == shape->fields + shape->count) f = shape->fields;
-        if (strncmp(f->name, ev->text, ev->len) == 0 && !f->name[ev->len]) {
+        if (sbxi_span_is(key, f->name)) {
             b->field = f;
             while (sbxi_bind_next(b, f)) f++;
             b->top->hint = f + 1;

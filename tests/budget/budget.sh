@@ -1,7 +1,8 @@
 #!/bin/sh
-# budget.sh - measures what tests/budget/limits limits: Thumb-2 text, stack frames
-# and structs (with arm-none-eabi-gcc), the header's length and compile time, the
-# memory of a streaming command. A limit of - only shows. Compiler helpers and the C library don't count.
+# budget.sh - measures what tests/budget/limits limits: Thumb-2 text by part, the
+# stack of the deepest path, structs (with arm-none-eabi-gcc), the header's length and
+# compile time, the memory of a streaming command. A limit of - only shows. Compiler
+# helpers and the C library don't count. The stack of 64 bits is measured with gcc.
 set -u
 arm=${ARMCC:-arm-none-eabi-gcc}
 build=${BUILD:-build}/budget
@@ -22,7 +23,26 @@ text_of() {
         LC_ALL=C awk -f tests/budget/modules.awk $sources tests/budget/core.c - >"$build/$name.table" || exit 1
     echo "$name $(awk '$2 == "total" { print $1 }' "$build/$name.table")" >>"$values"
     echo "$name by module:"
-    grep -v total "$build/$name.table" | sort -rn
+    grep '^ ' "$build/$name.table" | sort -rn
+}
+
+# Functions that stand in the sections $1 to $2 of the public half.
+functions_of() {
+    awk -v from="$1" -v to="$2" '
+        /^\/\* ---- [0-9]+\. / { at = $3 + 0 }
+        at >= from && at <= to && match($0, /^SBX_API .*sbx_[a-z0-9_]+\(/) {
+            name = substr($0, 1, RLENGTH - 1); sub(/.*[ *]/, "", name); print name
+        }' sandbox_impl/public.h
+}
+
+# NAME OBJECT: of NAME.ci, which the compiler wrote beside the object.
+stack_of() {
+    taken=$("${arm%gcc}objdump" -r "$2" 2>/dev/null |
+        awk '$2 == "R_ARM_ABS32" { sub(/^\.text\./, "", $3); print $3 }' | sort -u)
+    python3 tests/budget/stack.py "$1" "${2%.o}.ci" tests/budget/calls $taken >"$build/stack" ||
+        { cat "$build/stack"; echo "budget: the call graph is not sound"; exit 1; }
+    sed '$d' "$build/stack"
+    tail -n 1 "$build/stack" >>"$values"
 }
 
 sizes() { # STRUCT...: one object whose symbols have the structs' sizes
@@ -37,23 +57,38 @@ if command -v "$arm" >/dev/null 2>&1; then
     text_of text_core "$build/core.o" core_use
     $arm $thumb $small -w -DCORE_BOUND -c tests/budget/core.c -o "$build/bound.o" || exit 1
     text_of text_core_bound "$build/bound.o" core_use
+    # A firmware with every typed function, whatever else it could leave out left out.
     lean="-DSBX_NO_PROXY -DSBX_NO_REDIRECT -DSBX_NO_TRACE"
-    $arm $thumb $small $lean -fstack-usage -c tests/compile/impl.c -o "$build/all.o" || exit 1
-    text_of text_all "$build/all.o" $("${arm%gcc}nm" -g --defined-only "$build/all.o" | awk '{ print $3 }')
-    # What the switches above take away is measured without texts.
-    silent() { # FLAG...
-        $arm $thumb $small -DSBX_NO_ERROR_TEXT "$@" -c tests/compile/impl.c -o "$build/silent.o" &&
-            "${arm%gcc}size" "$build/silent.o" | awk 'NR == 2 { print $1 }'
+    typed=$(functions_of 6 12)
+    $arm $thumb $small $lean -c tests/compile/impl.c -o "$build/all.o" || exit 1
+    text_of text_all "$build/all.o" $typed
+    awk '$1 == "part:" { print "text_" $2, $3 }' "$build/text_all.table" >>"$values"
+    # Without texts: what a firmware ships, and what each switch takes away.
+    silent() { # NAME "ROOT..." FLAG...
+        name=$1 roots=$2; shift 2
+        $arm $thumb $small -DSBX_NO_ERROR_TEXT "$@" -c tests/compile/impl.c -o "$build/$name.o" &&
+            text_of "$name" "$build/$name.o" $roots >/dev/null || exit 1
     }
-    bytes=$(silent $lean) && full=$(silent) && proxy=$(silent -DSBX_NO_PROXY) &&
-        redirect=$(silent -DSBX_NO_REDIRECT) &&
-        trace=$(silent -DSBX_NO_TRACE) || exit 1
-    echo "text_all_silent $bytes" >>"$values"
-    echo "text_proxy $((full - proxy))" >>"$values"
-    echo "text_redirect $((full - redirect))" >>"$values"
-    echo "text_trace $((full - trace))" >>"$values"
-    awk '{ if ($2 + 0 > n) { n = $2 + 0; who = $1 } } END { print "largest_frame", n
-        sub(/.*:/, "", who); print "largest frame: " who, "with " n > "/dev/stderr" }' "$build/all.su" >>"$values"
+    taken_away() { # NAME FLAG
+        silent "without" "$typed" "$2"
+        awk -v name="$1" '$1 == "full" { n = $2 } $1 == "without" { m = $2 }
+            END { print name, n - m }' "$values" >"$build/difference"
+        cat "$build/difference" >>"$values"
+    }
+    silent text_all_silent "$typed" $lean
+    silent text_all_least "$typed" $lean -fno-thread-jumps
+    silent text_main_job "$(functions_of 6 9; functions_of 12 12 | grep -v watch
+        for f in create attach connect get_info list set_timeout kill is_running host id release; do
+            echo sbx_sandbox_$f
+        done; for f in run list kill; do echo sbx_command_$f; done)" $lean -fno-thread-jumps
+    silent full "$typed"
+    taken_away text_proxy -DSBX_NO_PROXY
+    taken_away text_redirect -DSBX_NO_REDIRECT
+    taken_away text_trace -DSBX_NO_TRACE
+    $arm $thumb $small -fcallgraph-info=su,da -c tests/compile/impl.c -o "$build/whole.o" || exit 1
+    text_of text_whole "$build/whole.o" \
+        $("${arm%gcc}nm" -g --defined-only "$build/whole.o" | awk '{ print $3 }') >/dev/null
+    stack_of stack "$build/whole.o"
     sizes $(awk '$1 ~ /^sizeof_/ { print substr($1, 8) }' tests/budget/limits)
     armless=
 else
@@ -65,6 +100,12 @@ echo "public_lines $(wc -l <sandbox_impl/public.h)" >>"$values"
 { time -p ${CC:-cc} -std=c99 -I. -c tests/compile/impl.c -o "$build/impl.o"; } 2>"$build/time" || {
     cat "$build/time"; exit 1; }
 awk '/^(user|sys)/ { s += $2 } END { printf "compile_ms %d\n", s * 1000 }' "$build/time" >>"$values"
+
+# Servers: 64 bits, -O2, sockets and TLS, the wide loops.
+if command -v gcc >/dev/null 2>&1 && [ "$(uname -m)" = x86_64 ]; then
+    gcc -std=c99 -O2 -I. -fcallgraph-info=su,da -c tests/compile/impl.c -o "$build/host.o" || exit 1
+    stack_of stack_64 "$build/host.o"
+fi
 
 # Prints "ram_... BYTES" lines; needs no host.
 if [ -f tests/budget/ram.c ]; then
@@ -82,9 +123,9 @@ LC_ALL=C awk -v armless=$armless '
         what = $0; sub(/^[^ ]+ +[^ ]+ */, "", what)
         state = "ok"
         if (!($1 in value)) {
-            thumb = $1 ~ /^(text_|sizeof_|largest)/
-            state = armless && thumb ? "skipped" : "not measured"
-            if (!(armless && thumb)) { bad = bad "\n  " $1 " was not measured" }
+            thumb = $1 ~ /^(text_|sizeof_|stack)/
+            state = (armless && thumb) || $1 == "stack_64" ? "skipped" : "not measured"
+            if (state != "skipped") { bad = bad "\n  " $1 " was not measured" }
         } else if ($2 != "-" && value[$1] + 0 > $2 + 0) {
             state = "TOO LARGE"; bad = bad "\n  " $1 " is " value[$1] ", the limit is " $2
         }

@@ -1,4 +1,6 @@
-# modules - sums the sections of an object (size -A -x or -d) by module.
+# modules - sums the sections of an object (size -A -x or -d) by module, and by part:
+# the lines "part: NAME BYTES". A folder is a part, but json/ counts its three apart
+# and the rest of net/ is "exchange" (sockets and TLS are not measured here).
 # Usage: awk -f modules.awk SOURCES... - <sections
 # The sources say which function or table stands in which file; a function that
 # was inlined counts where it was inlined.
@@ -18,8 +20,15 @@ $1 ~ /^\.(text|rodata)/ {
     if (base ~ /^core_/ || $2 + 0 == 0) next
     where = base in module ? module[base] : "(shared texts and local tables)"
     bytes[where] += $2; all += $2
+    part = where; sub(/\.[ch]$/, "", part)
+    if (part !~ /^json\//) sub(/\/.*/, "", part)
+    if (part == "net") part = "exchange"
+    if (part ~ /^\(/) part = "shared"
+    sub(/\//, "_", part)
+    parts[part] += $2
 }
 END {
     for (m in bytes) printf "  %6d  %s\n", bytes[m], m
+    for (p in parts) printf "part: %s %d\n", p, parts[p]
     printf "%d total\n", all
 }

@@ -299,6 +299,17 @@ TEST(bind_long_keys_are_skipped_whole)
     CHECK_STR(a->map.items[0].key, "b");
 }
 
+/* U+0000 inside a key must not end the comparison: the reader's text has a length. */
+TEST(bind_key_with_nul_is_no_name)
+{
+    size_t step;
+    for (step = 1; step < 60; step++) {
+        const all *a = read_all("{\"i\\u0000\":7,\"u\\u0000xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\":7,\"\":7}", step);
+        CHECK_INT(a->i, 0);
+        CHECK_INT(a->u, 0);
+    }
+}
+
 TEST(bind_key_is_no_prefix)
 {
     const all *a = read_all("{\"nam\":\"x\",\"names\":\"y\",\"\":\"z\",\"in\":{\"wor\":\"q\"}}", 9);
@@ -639,6 +650,21 @@ TEST(bind_write_nests_and_opens_late)
     a.u = 0;
     a.i = 1;
     CHECK_STR(written(&nest6s, &a), "{\"n\":1,\"o\":{\"n\":1}}");
+}
+
+TEST(bind_write_bytes_as_base64)
+{
+    typedef struct input { sbx_bytes data; } input;
+    static const sbxi_field fields[] = { { "b", NULL, offsetof(input, data), 0, SBXI_T_BYTES } };
+    static const sbxi_shape shape = SBXI_SHAPE(fields, input);
+    input in;
+    memset(&in, 0, sizeof in);
+    CHECK_STR(written(&shape, &in), "{}");
+    in.data.data = "\0\xff\n";
+    in.data.len = 3;
+    CHECK_STR(written(&shape, &in), "{\"b\":\"AP8K\"}");
+    in.data.len = 0;
+    CHECK_STR(written(&shape, &in), "{\"b\":\"\"}");
 }
 
 TEST(bind_write_refuses_more_levels)
