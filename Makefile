@@ -114,7 +114,17 @@ $(BUILD)/golden: $(wildcard tests/golden/*.[ch]) sandbox.h $(BUILD)/san
 # As a user would build them, with the warnings of a strict user.
 $(BUILD)/examples/%: examples/%.c sandbox.h
 	@mkdir -p $(@D)
-	$(CC) -std=c99 -O2 $(WARN) -I. $(EXAMPLE_FLAGS) -o $@ $< $(TLS_LIBS)
+	$(CC) -std=c99 -O2 $(WARN) -I. $(EXAMPLE_FLAGS) -o $@ $< $(TLS_LIBS) -lpthread
+
+# What has threads, watched by ThreadSanitizer; flags is empty where there is none.
+TSAN_CFLAGS = -g -O1 -I. -Itests $$(cat $(BUILD)/tsan/flags)
+$(BUILD)/tsan/flags: tests/tools/sanitizers.sh
+	@mkdir -p $(@D)
+	@sh tests/tools/sanitizers.sh -fsanitize=thread >$@
+$(BUILD)/tsan/threads_test: tests/unit/threads_test.c tests/test.h $(wildcard tests/unit/*.h) $(IMPL) $(BUILD)/tsan/flags
+	$(CC) -std=gnu99 $(TSAN_CFLAGS) -o $@ $< -lpthread
+$(BUILD)/tsan/two_threads: examples/two_threads.c sandbox.h $(BUILD)/tsan/flags
+	$(CC) -std=c99 $(WARN) $(TSAN_CFLAGS) -o $@ $< $(TLS_LIBS) -lpthread
 
 $(BUILD)/demo: examples/demo/demo.c sandbox.h
 	@mkdir -p $(@D)
@@ -153,7 +163,7 @@ demo: ## the main job on a local host: upload, compile, run, fetch
 
 # ---- tests ------------------------------------------------------------------
 
-SUITES = checks unit fault golden live compile budget
+SUITES = checks unit tsan fault golden live compile budget
 
 need-test:
 	@$(NEED) mbedtls microhttpd openssl python3 'clang?' 'arm?'
@@ -166,6 +176,14 @@ test-checks:
 
 test-unit: need-test
 	@$(MAKE) -s -j2 -k $(UNIT); $(TALLY) -t 300 $(UNIT)
+
+tsan: need-tls ## clients in several threads at once, under ThreadSanitizer
+	@$(MAKE) -s $(BUILD)/tsan/threads_test
+	@if [ -s $(BUILD)/tsan/flags ]; then $(BUILD)/tsan/threads_test; \
+	    else echo "tsan: skipped (this compiler has no ThreadSanitizer that works here)"; fi
+
+test-tsan: need-test
+	@$(TALLY) -t 300 "$(MAKE) -s tsan"
 
 FAULT_PROGRAMS = $(FAULT) $(BUILD)/golden $(BUILD)/fault/live $(BUILD)/sandboxd
 fault: need-tls need-host ## a sample of all that can fail, fails: chosen by SEED, which is printed
@@ -181,7 +199,8 @@ test-golden: need-test
 	@$(TALLY) -t 600 "$(MAKE) -s golden" "$(BUILD)/golden --self-test"
 
 test-live: need-test
-	@$(MAKE) -s -j2 -k $(BUILD)/sandboxd $(BUILD)/demo $(BUILD)/proxy $(BUILD)/tls_server $(LIVE) $(EXAMPLES); \
+	@$(MAKE) -s -j2 -k $(BUILD)/sandboxd $(BUILD)/demo $(BUILD)/proxy $(BUILD)/tls_server $(LIVE) $(EXAMPLES) \
+	    $(BUILD)/tsan/two_threads; \
 	    sh tests/live/run.sh $(LIVE)
 
 test-compile: need-test sandbox.h
@@ -218,4 +237,4 @@ asan: need-test ## the whole suite with everything under ASan and UBSan
 
 .PHONY: all help check-header install clean layers exports public lint sandboxd examples \
     tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
-    golden-ops coverage bench budget ci-targets asan fault-all
+    golden-ops coverage bench budget ci-targets asan tsan fault-all

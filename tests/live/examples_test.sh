@@ -80,6 +80,28 @@ exact two_at_once <<'END'
 [right] ended with 0
 END
 
+if [ "$(uname -s)" = Linux ]; then
+    matches epoll_loop <<'END'
+^one: 1$
+^one: 2$
+^one: 3$
+^two: a$
+^two: b$
+^timer: rings$
+^one: SBX_OK$
+^two: SBX_OK$
+END
+fi
+
+threads() { # PROGRAM
+    exact "$1" <<'END'
+exit code 0: first
+exit code 2: second
+END
+}
+threads two_threads
+[ ! -s "$dir/../tsan/flags" ] || threads ../tsan/two_threads
+
 matches error_handling <<'END'
 ^wrong key: SBX_E_AUTH$
 ^nobody there: SBX_E_CONNECT$

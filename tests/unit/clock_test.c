@@ -18,7 +18,7 @@ typedef struct phase {
     int what;               /* is called */
     turn t;                 /* the only answer */
     uint32_t open_ms;
-    size_t window;
+    size_t window;          /* or DEAF */
     sbx_clock clock;        /* the one that ends it, */
     int64_t at;             /* after so many ms */
 } phase;
@@ -30,6 +30,7 @@ enum { CONNECT_MS = 1500, FIRST_MS = 900, IDLE_MS = 700, TOTAL_MS = 20000 };
 #define FREELY_ .always = true, .used = 1
 #define DRIP .slice = 1, .slice_ms = 600
 #define SPACES "                                                            "
+#define DEAF ((size_t)-1)
 #define UNUSED .status = 200, .body = "{}", .used = 1
 
 static const phase phases[] = {
@@ -38,6 +39,7 @@ static const phase phases[] = {
     { "connect of an upload", WRITE, { UNUSED }, 100000, 0, SBX_CLOCK_CONNECT, 1500 },
     { "sending a request", INFO, { UNUSED }, 0, 20, SBX_CLOCK_IDLE, 700 },
     { "sending, after a slow connect", INFO, { UNUSED }, 1000, 20, SBX_CLOCK_IDLE, 1700 },
+    { "sending nothing at all", INFO, { UNUSED }, 1000, DEAF, SBX_CLOCK_IDLE, 1700 },
     { "sending a body", WRITE, { 0 }, 0, 3000, SBX_CLOCK_IDLE, 700 },
     { "first byte", INFO, { 0 }, 0, 0, SBX_CLOCK_FIRST_BYTE, 900 },
     { "first byte of a create", CREATE, { 0 }, 0, 0, SBX_CLOCK_FIRST_BYTE, 900 },
@@ -118,6 +120,7 @@ static void stall(const phase *p, uint64_t start, bool narrow)
     rig_open(&r);
     r.p->open_ms = p->open_ms;
     r.p->window = p->window;
+    r.p->conn[0].deaf = p->window == DEAF;
     call.error = &r.e;
     call.timeout_ms = TOTAL_MS;
     CHECK_INT(call_it(&r, p->what, &call), SBX_E_TIMEOUT);
@@ -197,6 +200,7 @@ TEST(clocks_that_jump_back)
                 rig_open(&r);
                 r.p->open_ms = p->open_ms;
                 r.p->window = p->window;
+                r.p->conn[0].deaf = p->window == DEAF;
                 call.error = &r.e;
                 call.timeout_ms = TOTAL_MS;
                 CHECK_INT(call_it(&r, p->what, &call), SBX_E_TIMEOUT);
@@ -232,6 +236,7 @@ TEST(clocks_that_jump_forward)
             rig_open(&r);
             r.p->open_ms = phases[i].open_ms;
             r.p->window = phases[i].window;
+            r.p->conn[0].deaf = phases[i].window == DEAF;
             call.error = &r.e;
             call.timeout_ms = TOTAL_MS;
             CHECK_INT(call_it(&r, phases[i].what, &call), SBX_E_TIMEOUT);
