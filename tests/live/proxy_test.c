@@ -1,5 +1,6 @@
-/* The main job through a proxy that drops, cuts, delays and slices the bytes
-   between client and host. Every call ends in time with success or an error that
+/* The main job through a proxy that drops, cuts, stalls, delays and slices the bytes
+   between client and host, and single calls through one that is slow or says headers
+   twice. Every call ends in time with success or an error that
    makes sense, nothing leaks, and no sandbox is left of which the client was not
    told. SBX_TEST_SEED picks the places. Not over TLS: the place would say less. */
 #include "live.h"
@@ -27,6 +28,7 @@ typedef struct run {
     const char *options[4]; /* of the proxy */
     sbx_client *client;
     sbx_sandbox *sandbox;
+    bool stalls;            /* a call may also run out of time */
     int failed, unknown;    /* calls; creates that may have made a sandbox */
     double took;            /* the longest call */
 } run;
@@ -61,6 +63,7 @@ static bool sane(run *r, const char *what, int rc, double since)
     if (took > r->took) r->took = took;
     if (rc == SBX_OK) return true;
     r->failed++;
+    if (r->stalls && rc == SBX_E_TIMEOUT) cut = CHECK(e->clock != SBX_CLOCK_NONE);
     if (!CHECK(cut)) printf("  %s: %s: %s\n", what, sbx_status_name(rc), e->message);
     CHECK(e->status == rc && e->message[0]);
     return false;
@@ -142,6 +145,25 @@ static void run_left(run *r)
     live_close(asks);
 }
 
+/* What spoils a run does it once: the second of two calls is as if nothing had been. */
+static void run_after(run *r)
+{
+    sbx_pair pair = { "proxy-test", "of nobody" };
+    sbx_sandbox_query q;
+    int found = 0, i, rc = SBX_OK;
+    void *ctx[2] = { NULL, &found };
+    memset(&q, 0, sizeof q);
+    q.metadata.items = &pair;
+    q.metadata.count = 1;
+    for (i = 0; i < 2; i++) {
+        double t = live_now();
+        rc = sbx_sandbox_list(r->client, &q, NULL, count_one, ctx, NULL);
+        (void)sane(r, "list", rc, t);
+    }
+    CHECK_INT(rc, SBX_OK);
+    CHECK_INT(found, 0);
+}
+
 /* One run of the job through a proxy with these options. */
 static void run_once(run *r, const char *a, const char *b, const char *c)
 {
@@ -152,6 +174,11 @@ static void run_once(run *r, const char *a, const char *b, const char *c)
     test_row = row;
     memset(r, 0, sizeof *r);
     memset(&cfg, 0, sizeof cfg);
+    if (a && !strcmp(a, "--stall")) {
+        static const sbx_clocks impatient = { 1000, 1000, 1000, 1500 };
+        cfg.clocks = impatient;
+        r->stalls = true;
+    }
     r->options[0] = a;
     r->options[1] = b;
     r->options[2] = c;
@@ -160,6 +187,7 @@ static void run_once(run *r, const char *a, const char *b, const char *c)
         cfg.api_url = cfg.sandbox_url = r->url;
         r->client = live_open(&cfg);
         if (CHECK(r->client)) run_job(r);
+        if (r->client) run_after(r);
         sbx_sandbox_release(r->sandbox);
         live_close(r->client);
         run_left(r);
@@ -211,52 +239,160 @@ TEST(sliced_and_delayed)
     CHECK(r.took > 0.04);
 }
 
-/* Repeated lengths are refused: the answer to the first call is a protocol error. */
-TEST(headers_said_twice)
+/* The connection stays open and nothing comes: the clocks are all that is left. */
+TEST(stalled)
 {
     run r;
-    sbx_config cfg;
-    sbx_sandbox_query q;
-    int none = 0;
-    void *ctx[2] = { NULL, &none };
+    uint32_t used;
+    int i, failed = 0;
     if (!plain()) SKIP("only on the plain host");
-    memset(&r, 0, sizeof r);
-    memset(&cfg, 0, sizeof cfg);
-    memset(&q, 0, sizeof q);
-    r.options[0] = "--duplicate-headers";
-    REQUIRE(run_proxy(&r));
-    cfg.api_url = cfg.sandbox_url = r.url;
-    r.client = live_open(&cfg);
-    CHECK_INT(sbx_sandbox_list(r.client, &q, NULL, count_one, ctx, NULL), SBX_E_PROTOCOL);
-    CHECK_INT(none, 0);
-    live_close(r.client);
-    kill(r.pid, SIGKILL);
-    waitpid(r.pid, NULL, 0);
+    used = seed;
+    for (i = 0; i < SAMPLES / 2; i++) {
+        char n[16];
+        bool up = i % 2;
+        snprintf(n, sizeof n, "%u", random_below(up ? 4800 : 5000));
+        run_once(&r, "--stall", n, up ? "up" : "down");
+        CHECK(r.took < 4);
+        failed += r.failed > 0;
+    }
+    CHECK(failed > SAMPLES / 8);
+    printf("SBX_TEST_SEED=%u\n", used);
 }
 
-/* A byte each 30 ms: the total clock ends it. */
+/* ---- the same sandbox, seen through a proxy that is bad all the time ------------- */
+
+enum { LIST, CREATE, RUN, READ, WRITE, CALLS };
+
+typedef struct view {
+    run r;
+    sbx_client *direct;
+    sbx_sandbox *own, *seen;
+    sbx_error error;
+    double took;
+} view;
+
+static bool view_begin(view *v, const char *a, const char *b)
+{
+    sbx_sandbox_access access;
+    sbx_config cfg;
+    memset(v, 0, sizeof *v);
+    memset(&cfg, 0, sizeof cfg);
+    memset(&access, 0, sizeof access);
+    v->r.options[0] = a;
+    v->r.options[1] = b;
+    v->direct = live_open(NULL);
+    v->own = live_sandbox(v->direct);
+    if (!CHECK(v->own) || !CHECK(run_proxy(&v->r))) return false;
+    cfg.api_url = cfg.sandbox_url = v->r.url;
+    cfg.retries = SBX_NEVER;
+    v->r.client = live_open(&cfg);
+    return CHECK(v->r.client) && CHECK_INT(sbx_sandbox_get_access(v->own, &access), SBX_OK)
+        && CHECK_INT(sbx_sandbox_attach(v->r.client, sbx_sandbox_id(v->own), &access, &v->seen), SBX_OK)
+        && CHECK_INT(sbx_files_write_bytes(v->own, "f", "hello", 5, NULL, NULL, NULL), SBX_OK);
+}
+
+static int view_call(view *v, int what, int32_t ms)
+{
+    sbx_pair pair = { "proxy-test", v->r.mark };
+    sbx_sandbox_options o;
+    sbx_command_options c;
+    sbx_sandbox_query q;
+    sbx_sandbox *made = NULL;
+    sbx_call call;
+    char back[16];
+    sbx_memory m;
+    double t = live_now();
+    int rc, none = 0;
+    void *ctx[2] = { NULL, &none };
+    memset(&o, 0, sizeof o);
+    memset(&c, 0, sizeof c);
+    memset(&q, 0, sizeof q);
+    memset(&m, 0, sizeof m);
+    memset(&call, 0, sizeof call);
+    snprintf(v->r.mark, sizeof v->r.mark, "view-%d", (int)getpid());
+    o.metadata.items = q.metadata.items = &pair;
+    o.metadata.count = q.metadata.count = 1;
+    m.data = back;
+    m.cap = sizeof back;
+    call.timeout_ms = ms;
+    call.error = &v->error;
+    c.out = sbx_sink_memory(&m);
+    if (what == LIST) rc = sbx_sandbox_list(v->r.client, &q, NULL, count_one, ctx, &call);
+    else if (what == CREATE) rc = sbx_sandbox_create(v->r.client, &o, &made, &call);
+    else if (what == RUN) rc = sbx_command_run(v->seen, "echo hello", &c, NULL, &call);
+    else if (what == READ) rc = sbx_files_read(v->seen, "f", NULL, sbx_sink_memory(&m), &call);
+    else rc = sbx_files_write_bytes(v->seen, "g", "hello", 5, NULL, NULL, &call);
+    v->took = live_now() - t;
+    if (what == CREATE && rc != SBX_OK && v->error.may_exist == SBX_YES) v->r.unknown++;
+    if (rc == SBX_OK && (what == RUN || what == READ)) CHECK_MEM(back, 5, "hello", 5);
+    if (made) CHECK_INT(sbx_sandbox_kill(made, NULL, NULL), SBX_OK);
+    sbx_sandbox_release(made);
+    return rc;
+}
+
+static void view_end(view *v)
+{
+    sbx_sandbox_release(v->seen);
+    if (v->r.client) CHECK_INT(sbx_close(v->r.client), SBX_OK);
+    if (v->own) CHECK_INT(sbx_sandbox_kill(v->own, NULL, NULL), SBX_OK);
+    sbx_sandbox_release(v->own);
+    live_close(v->direct);
+    run_left(&v->r);
+    kill(v->r.pid, SIGKILL);
+    waitpid(v->r.pid, NULL, 0);
+}
+
+/* Repeated lengths are refused, and so is a repeated transfer coding. */
+TEST(headers_said_twice)
+{
+    static const char *const names[] = { "list", "create", "run", "read", "write" };
+    view v;
+    int what;
+    if (!plain()) SKIP("only on the plain host");
+    for (what = LIST; what < CALLS; what++) { /* the first answer of each connection */
+        test_row = names[what];
+        if (view_begin(&v, "--duplicate-headers", NULL)) {
+            CHECK_INT(view_call(&v, what, 5000), SBX_E_PROTOCOL);
+            CHECK(v.took < 2 && v.error.message[0]);
+            if (what == CREATE) CHECK_INT(v.error.may_exist, SBX_YES);
+        }
+        view_end(&v);
+    }
+    test_row = NULL;
+}
+
+/* A byte each 30 ms: the total clock ends it, of each call; those that come after
+   have the same fate, and with time enough none has. */
 TEST(slow_answers)
 {
-    run r;
-    sbx_config cfg;
-    sbx_call call;
-    double t;
-    void *ctx[2] = { NULL, NULL };
+    view v;
+    int what;
     if (!plain()) SKIP("only on the plain host");
-    memset(&r, 0, sizeof r);
-    memset(&cfg, 0, sizeof cfg);
-    memset(&call, 0, sizeof call);
-    r.options[0] = "--loris";
-    r.options[1] = "30";
-    REQUIRE(run_proxy(&r));
-    cfg.api_url = cfg.sandbox_url = r.url;
-    r.client = live_open(&cfg);
-    call.timeout_ms = 400;
-    t = live_now();
-    CHECK_INT(sbx_sandbox_list(r.client, NULL, NULL, count_one, ctx, &call), SBX_E_TIMEOUT);
-    CHECK(live_now() - t > 0.38 && live_now() - t < 0.7);
-    CHECK_INT(sbx_client_error(r.client)->clock, SBX_CLOCK_TOTAL);
-    live_close(r.client);
-    kill(r.pid, SIGKILL);
-    waitpid(r.pid, NULL, 0);
+    if (view_begin(&v, "--loris", "30"))
+        for (what = LIST; what < CALLS; what++) {
+            CHECK_INT(view_call(&v, what, 400), SBX_E_TIMEOUT);
+            CHECK(v.took > 0.38 && v.took < 0.9);
+            CHECK_INT(v.error.clock, SBX_CLOCK_TOTAL);
+            if (what == CREATE) CHECK_INT(v.error.may_exist, SBX_YES);
+        }
+    view_end(&v);
+    if (view_begin(&v, "--loris", "1"))
+        for (what = LIST; what < CALLS; what++) CHECK_INT(view_call(&v, what, 30000), SBX_OK);
+    view_end(&v);
+}
+
+/* What comes too late for one call is soon enough for the next. */
+TEST(late_answers)
+{
+    view v;
+    int what;
+    if (!plain()) SKIP("only on the plain host");
+    if (view_begin(&v, "--delay", "250"))
+        for (what = LIST; what < CALLS; what++) {
+            CHECK_INT(view_call(&v, what, 200), SBX_E_TIMEOUT);
+            CHECK(v.took > 0.18 && v.took < 0.7);
+            CHECK_INT(v.error.clock, SBX_CLOCK_TOTAL);
+            CHECK_INT(view_call(&v, what, 20000), SBX_OK);
+        }
+    view_end(&v);
 }

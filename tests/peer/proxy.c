@@ -1,10 +1,11 @@
 /* proxy - bytes between a client and a server, spoiled on the way:
      proxy --listen PORT --to HOST:PORT [--drop-after N up|down] [--truncate N]
-           [--delay MS] [--chunk N] [--loris MS] [--duplicate-headers]
+           [--stall N up|down] [--delay MS] [--chunk N] [--loris MS] [--duplicate-headers]
    --listen 0 takes a free port; the port is the one line it prints. HOST is an
    IPv4 address. "up" is from the client to the server. N counts the bytes of all
    connections together; what happens there happens once: --drop-after resets both
-   sides, --truncate closes the answer cleanly. --delay waits before each piece,
+   sides, --truncate closes the answer cleanly, --stall lets nothing more pass on that
+   connection and keeps it open. --delay waits before each piece,
    --chunk passes pieces of N bytes, --loris answers byte by byte,
    --duplicate-headers says every header line of each connection's first answer
    twice. Ends with SIGTERM. One thread: a delay holds up all connections. */
@@ -28,6 +29,7 @@ enum { UP, DOWN };
 typedef struct proxy_pair {
     int fd[2];              /* of the client, of the server; -1: free */
     bool shut[2];           /* that side has said its last */
+    bool stalled;           /* whatever is said goes nowhere */
     bool headed;            /* the first head of an answer is over */
     char line[1024];        /* a header line being repeated */
     size_t line_len;
@@ -37,7 +39,8 @@ typedef struct proxy {
     struct sockaddr_in to;
     int listen;
     long drop, truncate;    /* -1: never */
-    int drop_way;
+    int drop_way, stall_way;
+    long stall;             /* -1: never */
     long passed[2];
     unsigned delay_ms, loris_ms;
     size_t chunk;
@@ -74,6 +77,13 @@ static bool proxy_piece(proxy *p, proxy_pair *c, int way, const char *data, size
     bool drop = limit >= 0 && *passed + (long)len >= limit;
     bool cut = !drop && way == DOWN && p->truncate >= 0 && *passed + (long)len >= p->truncate;
     unsigned wait = way == DOWN && p->loris_ms ? p->loris_ms : p->delay_ms;
+    bool stall = p->stall >= 0 && way == p->stall_way && *passed + (long)len >= p->stall;
+    if (c->stalled) return true;
+    if (stall) {
+        len = (size_t)(p->stall - *passed);
+        p->stall = -1;
+        c->stalled = true;
+    }
     if (drop) len = (size_t)(limit - *passed);
     if (cut) len = (size_t)(p->truncate - *passed);
     if (wait) usleep(wait * 1000);
@@ -127,7 +137,7 @@ static void proxy_pump(proxy *p, proxy_pair *c, int way)
     if (n < 0) {
         proxy_close(c, true);
     } else if (n == 0) {
-        shutdown(c->fd[way == UP], SHUT_WR);
+        if (!c->stalled || way == UP) shutdown(c->fd[way == UP], SHUT_WR);
         c->shut[way] = true;
         if (c->shut[!way]) proxy_close(c, false);
     } else if (way == DOWN && p->twice) {
@@ -181,6 +191,7 @@ static bool proxy_option(proxy *p, const char *name, const char *value)
     const char *colon = strchr(value, ':');
     long n = strtol(value, NULL, 10);
     if (!strcmp(name, "--drop-after")) p->drop = n;
+    else if (!strcmp(name, "--stall")) p->stall = n;
     else if (!strcmp(name, "--truncate")) p->truncate = n;
     else if (!strcmp(name, "--delay")) p->delay_ms = (unsigned)n;
     else if (!strcmp(name, "--loris")) p->loris_ms = (unsigned)n;
@@ -208,9 +219,9 @@ static bool proxy_options(proxy *p, int argc, char **argv, int *port)
         if (++i == argc) return false;
         if (!strcmp(name, "--listen")) *port = atoi(argv[i]);
         else if (!proxy_option(p, name, argv[i])) return false;
-        if (strcmp(name, "--drop-after")) continue;
+        if (strcmp(name, "--drop-after") && strcmp(name, "--stall")) continue;
         if (++i == argc || (strcmp(argv[i], "up") && strcmp(argv[i], "down"))) return false;
-        p->drop_way = strcmp(argv[i], "up") ? DOWN : UP;
+        *(strcmp(name, "--stall") ? &p->drop_way : &p->stall_way) = strcmp(argv[i], "up") ? DOWN : UP;
     }
     return *port >= 0 && p->to.sin_port;
 }
@@ -221,7 +232,7 @@ int main(int argc, char **argv)
     struct sockaddr_in a;
     socklen_t len = sizeof a;
     int port = -1, i, on = 1;
-    p.drop = p.truncate = -1;
+    p.drop = p.truncate = p.stall = -1;
     for (i = 0; i < PAIRS; i++) p.pairs[i].fd[0] = p.pairs[i].fd[1] = -1;
     if (!proxy_options(&p, argc, argv, &port)) {
         fprintf(stderr, "proxy: see the beginning of proxy.c\n");
