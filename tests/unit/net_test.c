@@ -835,6 +835,12 @@ TEST(wait_on_more_than_the_stack_holds)
     start = net.now_ms(net.ctx);
     CHECK_INT(net.wait(net.ctx, waits, MANY, 5000), SBX_OK);
     CHECK(net.now_ms(net.ctx) - start < 2000);
+    CHECK(net.flags & SBX_NET_READY);
+    for (i = 0; i < MANY; i++) CHECK_INT(waits[i].ready != 0, i == MANY - 1);
+    shutdown(peers[3], SHUT_RDWR); /* an end is to be read, too */
+    waits[5].want |= SBX_WANT_WRITE;
+    CHECK_INT(net.wait(net.ctx, waits, MANY, 5000), SBX_OK);
+    for (i = 0; i < MANY; i++) CHECK_INT(waits[i].ready != 0, i == 3 || i == 5 || i == MANY - 1);
     for (i = 0; i < MANY; i++) {
         net.close(net.ctx, waits[i].conn);
         close(peers[i]);
