@@ -11,6 +11,8 @@
 #                 127.0.0.1, no IP SAN         weak       RSA with 1024 bits
 #   clientonly    not made for a server        noinner    chain without the intermediate CA
 #   sha1          signed with SHA-1            constrained by a CA for other.example only
+#   nulname       DNS localhost, a NUL byte,   wildip     DNS *.0.0.1 and 127.0.0.*
+#                 .example
 #   byleaf        signed by a certificate      oldkey     DNS localhost, keyUsage only
 #                 that is no CA                           for signing certificates
 #   anyuse        for any use, no special one
@@ -115,6 +117,9 @@ sign byleaf localhost leaf localhost -addext "$(san DNS:localhost)"
 cat localhost.pem >> byleaf.pem
 sign oldkey ca leaf localhost -addext "$(san DNS:localhost)" \
     -addext "keyUsage=critical,keyCertSign"
+sign nulname ca leaf nulname \
+    -addext "$(san DER:30:14:82:12:6c:6f:63:61:6c:68:6f:73:74:00:2e:65:78:61:6d:70:6c:65)"
+sign wildip ca leaf wildip -addext "$(san 'DNS:*.0.0.1,DNS:127.0.0.*,DNS:*')"
 sign consub ca constrained "sandbox.h test constrained"
 sign constrained consub leaf localhost -addext "$(san DNS:localhost)"
 cat consub.pem >> constrained.pem

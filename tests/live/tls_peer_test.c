@@ -22,6 +22,7 @@ static const struct { const char *bytes; size_t len; } answers[] = {
 
 typedef struct meeting {
     const char *cert;       /* NULL: localhost */
+    const char *host;       /* in the URL, NULL: localhost */
     const char *options[8]; /* of the server */
     int what;
     sbx_tls tls;
@@ -114,7 +115,7 @@ static bool meeting_begin(meeting *m)
     if (peer == 3 || !CHECK_INT(peer, 1)) return false;
     memset(&cfg, 0, sizeof cfg);
     memset(&access, 0, sizeof access);
-    snprintf(url, sizeof url, "https://localhost:%u", m->port);
+    snprintf(url, sizeof url, "https://%s:%u", m->host ? m->host : "localhost", m->port);
     cfg.provider = &sbx_e2b;
     cfg.environment = SBX_NO;
     cfg.api_key = "e2b_0000000000000000000000000000000000000000";
@@ -166,15 +167,19 @@ static void check_refused(meeting *m, int status, sbx_tls_check tls)
 
 TEST(certificates)
 {
-    static const struct { const char *cert; sbx_tls_check tls; } list[] = {
-        { "localhost", SBX_TLS_NONE }, { "rsa", SBX_TLS_NONE }, { "chain", SBX_TLS_NONE },
-        { "noinner", SBX_TLS_UNTRUSTED }, { "selfsigned", SBX_TLS_UNTRUSTED },
-        { "byleaf", SBX_TLS_UNTRUSTED }, { "expired", SBX_TLS_EXPIRED },
-        { "chainexpired", SBX_TLS_EXPIRED }, { "future", SBX_TLS_NOT_YET_VALID },
-        { "wronghost", SBX_TLS_WRONG_HOST }, { "ip", SBX_TLS_WRONG_HOST },
-        { "sha1", SBX_TLS_BAD_CERT }, { "weak", SBX_TLS_BAD_CERT },
-        { "clientonly", SBX_TLS_BAD_CERT }, { "oldkey", SBX_TLS_BAD_CERT },
-        { "constrained", SBX_TLS_BAD_CERT }
+    static const struct { const char *cert; sbx_tls_check tls; const char *host; } list[] = {
+        { "localhost", SBX_TLS_NONE, NULL }, { "rsa", SBX_TLS_NONE, NULL }, { "chain", SBX_TLS_NONE, NULL },
+        { "noinner", SBX_TLS_UNTRUSTED, NULL }, { "selfsigned", SBX_TLS_UNTRUSTED, NULL },
+        { "byleaf", SBX_TLS_UNTRUSTED, NULL }, { "expired", SBX_TLS_EXPIRED, NULL },
+        { "chainexpired", SBX_TLS_EXPIRED, NULL }, { "future", SBX_TLS_NOT_YET_VALID, NULL },
+        { "wronghost", SBX_TLS_WRONG_HOST, NULL }, { "ip", SBX_TLS_WRONG_HOST, NULL },
+        { "sha1", SBX_TLS_BAD_CERT, NULL }, { "weak", SBX_TLS_BAD_CERT, NULL },
+        { "clientonly", SBX_TLS_BAD_CERT, NULL }, { "oldkey", SBX_TLS_BAD_CERT, NULL },
+        { "constrained", SBX_TLS_BAD_CERT, NULL },
+        { "nulname", SBX_TLS_WRONG_HOST, NULL }, { "wildip", SBX_TLS_WRONG_HOST, NULL },
+        { "ip", SBX_TLS_NONE, "127.0.0.1" }, { "localhost", SBX_TLS_WRONG_IP, "127.0.0.1" },
+        { "noip", SBX_TLS_WRONG_IP, "127.0.0.1" }, { "wildip", SBX_TLS_WRONG_IP, "127.0.0.1" },
+        { "selfsigned", SBX_TLS_UNTRUSTED, "127.0.0.1" }
     };
     size_t i;
     NEED_CERTS();
@@ -182,6 +187,7 @@ TEST(certificates)
         meeting m;
         memset(&m, 0, sizeof m);
         test_row = m.cert = list[i / 2].cert;
+        m.host = list[i / 2].host;
         m.what = i % 2 ? READ : CREATE;
         if (meeting_begin(&m)) {
             if (list[i / 2].tls == SBX_TLS_NONE) check_good(&m);
