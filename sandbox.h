@@ -7409,8 +7409,9 @@ struct sbx_proc {
     sbx_proc_event piece;   /* what waits to be pulled; data NULL: nothing */
     sbx_command_result result;
     sbx_error error;
-    void *block;            /* a watch: what told its id, NULL: a stream has none */
-    const char *id;
+    void *block, *kept;     /* a watch: what told its id, NULL: a stream has none;
+                               what its arguments point into */
+    const char *id, *user;
     sbx_watch_each each;
     void *ctx;
 };
@@ -8604,11 +8605,19 @@ static void sbxi_proc_result(sbx_proc *p, sbx_command_result *out)
     p->result.out_len = p->result.err_len = 0;
 }
 
-/* What an operation that waits has got: SBX_PENDING: nothing yet. */
-static int sbxi_proc_wait(sbx_op *op)
+/* Whether what an operation waits for is there. */
+static bool sbxi_proc_has(const sbx_op *op)
+{
+    const sbx_proc *p = op->proc;
+    return p->status != SBX_PENDING || op->until == SBXI_UNTIL_NOW
+        || (op->until == SBXI_UNTIL_START && p->started)
+        || (op->until == SBXI_UNTIL_OUTPUT && p->piece.data);
+}
+
+/* Hands it out: the status of the operation. */
+static int sbxi_proc_take(sbx_op *op)
 {
     sbx_proc *p = op->proc;
-    if (op->until == SBXI_UNTIL_NOW) return p->status == SBX_PENDING ? SBX_OK : p->status;
     if (op->until == SBXI_UNTIL_START && p->started) {
         memcpy(op->args.out, &p, sizeof p);
         op->proc = NULL; /* its reference is the user's */
@@ -8619,8 +8628,8 @@ static int sbxi_proc_wait(sbx_op *op)
         p->handed = true;
         return SBX_OK;
     }
-    if (p->status == SBX_PENDING) return SBX_PENDING;
     if (op->until == SBXI_UNTIL_END) sbxi_proc_result(p, op->args.of.command.result);
+    if (p->status == SBX_PENDING) return SBX_OK;
     op->error = p->error;
     return p->status;
 }
@@ -9402,7 +9411,7 @@ static void sbxi_op_finish(sbx_op *op, int status)
 {
     sbx_proc *proc = op->until ? NULL : op->proc;
     if (status == SBX_OK && !op->detached) status = sbxi_op_deliver(op);
-    else if (proc) (void)sbxi_deliver_command(op); /* what there is */
+    else if (proc && sbxi_is_stream(op->feature)) (void)sbxi_deliver_command(op); /* so far */
     if (status != SBX_OK) {
         sbxi_op_note_create(op, status);
         if (op->feature == SBX_FEATURE_COMMAND_RUN && op->args.of.command.result)
@@ -9497,7 +9506,7 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
     uint32_t total = sbxi_op_left(op, now), other = UINT32_MAX;
     sbx_clock clock;
     if (op->cancelled || op->phase == SBXI_PHASE_STEP) return 0;
-    if (op->phase == SBXI_PHASE_WAIT) return total;
+    if (op->phase == SBXI_PHASE_WAIT) return sbxi_proc_has(op) ? 0 : total;
     if (op->phase == SBXI_PHASE_NAP) {
         other = sbxi_left(op->nap_since, op->nap_ms, now);
     } else {
@@ -9586,7 +9595,6 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
 static void sbxi_op_run(sbx_op *op, uint32_t now)
 {
     bool go = true;
-    int status;
     while (go && op->phase != SBXI_PHASE_END) {
         if (op->cancelled && !op->detached) {
             sbxi_op_finish(op, SBX_E_CANCELLED);
@@ -9605,9 +9613,8 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
             go = sbxi_op_exchange(op, now);
             break;
         case SBXI_PHASE_WAIT:
-            status = sbxi_proc_wait(op);
-            go = status != SBX_PENDING;
-            if (go) sbxi_op_finish(op, status);
+            go = sbxi_proc_has(op);
+            if (go) sbxi_op_finish(op, sbxi_proc_take(op));
             break;
         default:
             go = !sbxi_left(op->nap_since, op->nap_ms, now);
@@ -11177,7 +11184,9 @@ static int sbxi_e2b_watch_step(sbx_op *op)
         if (!w || !w->id || !w->id[0])
             return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no watcher"));
         p->block = op->result;
-        op->result = NULL;
+        p->kept = op->kept;
+        op->result = op->kept = NULL;
+        p->user = a->o.user;
         p->id = a->watcher = w->id;
         p->started = p->rests = true;
     }
@@ -11753,6 +11762,7 @@ static void sbxi_watch_in(sbxi_call *k, sbx_proc *p, unsigned feature, const sbx
 {
     sbxi_call_in(k, p->sandbox, feature, call);
     k->args.of.files.watcher = p->id;
+    k->args.of.files.o.user = p->user;
     k->args.each.watch = p->each;
     k->args.ctx = p->ctx;
 }
@@ -11923,6 +11933,7 @@ SBX_API void sbx_proc_release(sbx_proc *proc)
     sbxi_unfollow(proc);
     if (proc->id) sbxi_unwatch(proc);
     sbx_free(proc->block);
+    sbx_free(proc->kept);
     sbx_free(proc->result.out);
     sbx_free(proc->result.err);
     sbxi_sandbox_unref(proc->sandbox);

@@ -17,6 +17,7 @@ static void sbxi_watch_in(sbxi_call *k, sbx_proc *p, unsigned feature, const sbx
 {
     sbxi_call_in(k, p->sandbox, feature, call);
     k->args.of.files.watcher = p->id;
+    k->args.of.files.o.user = p->user;
     k->args.each.watch = p->each;
     k->args.ctx = p->ctx;
 }
@@ -187,6 +188,7 @@ SBX_API void sbx_proc_release(sbx_proc *proc)
     sbxi_unfollow(proc);
     if (proc->id) sbxi_unwatch(proc);
     sbx_free(proc->block);
+    sbx_free(proc->kept);
     sbx_free(proc->result.out);
     sbx_free(proc->result.err);
     sbxi_sandbox_unref(proc->sandbox);

@@ -281,7 +281,7 @@ static void sbxi_op_finish(sbx_op *op, int status)
 {
     sbx_proc *proc = op->until ? NULL : op->proc;
     if (status == SBX_OK && !op->detached) status = sbxi_op_deliver(op);
-    else if (proc) (void)sbxi_deliver_command(op); /* what there is */
+    else if (proc && sbxi_is_stream(op->feature)) (void)sbxi_deliver_command(op); /* so far */
     if (status != SBX_OK) {
         sbxi_op_note_create(op, status);
         if (op->feature == SBX_FEATURE_COMMAND_RUN && op->args.of.command.result)
@@ -376,7 +376,7 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
     uint32_t total = sbxi_op_left(op, now), other = UINT32_MAX;
     sbx_clock clock;
     if (op->cancelled || op->phase == SBXI_PHASE_STEP) return 0;
-    if (op->phase == SBXI_PHASE_WAIT) return total;
+    if (op->phase == SBXI_PHASE_WAIT) return sbxi_proc_has(op) ? 0 : total;
     if (op->phase == SBXI_PHASE_NAP) {
         other = sbxi_left(op->nap_since, op->nap_ms, now);
     } else {
@@ -465,7 +465,6 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
 static void sbxi_op_run(sbx_op *op, uint32_t now)
 {
     bool go = true;
-    int status;
     while (go && op->phase != SBXI_PHASE_END) {
         if (op->cancelled && !op->detached) {
             sbxi_op_finish(op, SBX_E_CANCELLED);
@@ -484,9 +483,8 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
             go = sbxi_op_exchange(op, now);
             break;
         case SBXI_PHASE_WAIT:
-            status = sbxi_proc_wait(op);
-            go = status != SBX_PENDING;
-            if (go) sbxi_op_finish(op, status);
+            go = sbxi_proc_has(op);
+            if (go) sbxi_op_finish(op, sbxi_proc_take(op));
             break;
         default:
             go = !sbxi_left(op->nap_since, op->nap_ms, now);

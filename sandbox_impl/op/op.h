@@ -68,8 +68,9 @@ struct sbx_proc {
     sbx_proc_event piece;   /* what waits to be pulled; data NULL: nothing */
     sbx_command_result result;
     sbx_error error;
-    void *block;            /* a watch: what told its id, NULL: a stream has none */
-    const char *id;
+    void *block, *kept;     /* a watch: what told its id, NULL: a stream has none;
+                               what its arguments point into */
+    const char *id, *user;
     sbx_watch_each each;
     void *ctx;
 };

@@ -38,11 +38,19 @@ static void sbxi_proc_result(sbx_proc *p, sbx_command_result *out)
     p->result.out_len = p->result.err_len = 0;
 }
 
-/* What an operation that waits has got: SBX_PENDING: nothing yet. */
-static int sbxi_proc_wait(sbx_op *op)
+/* Whether what an operation waits for is there. */
+static bool sbxi_proc_has(const sbx_op *op)
+{
+    const sbx_proc *p = op->proc;
+    return p->status != SBX_PENDING || op->until == SBXI_UNTIL_NOW
+        || (op->until == SBXI_UNTIL_START && p->started)
+        || (op->until == SBXI_UNTIL_OUTPUT && p->piece.data);
+}
+
+/* Hands it out: the status of the operation. */
+static int sbxi_proc_take(sbx_op *op)
 {
     sbx_proc *p = op->proc;
-    if (op->until == SBXI_UNTIL_NOW) return p->status == SBX_PENDING ? SBX_OK : p->status;
     if (op->until == SBXI_UNTIL_START && p->started) {
         memcpy(op->args.out, &p, sizeof p);
         op->proc = NULL; /* its reference is the user's */
@@ -53,8 +61,8 @@ static int sbxi_proc_wait(sbx_op *op)
         p->handed = true;
         return SBX_OK;
     }
-    if (p->status == SBX_PENDING) return SBX_PENDING;
     if (op->until == SBXI_UNTIL_END) sbxi_proc_result(p, op->args.of.command.result);
+    if (p->status == SBX_PENDING) return SBX_OK;
     op->error = p->error;
     return p->status;
 }

@@ -1189,7 +1189,9 @@ static int sbxi_e2b_watch_step(sbx_op *op)
         if (!w || !w->id || !w->id[0])
             return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no watcher"));
         p->block = op->result;
-        op->result = NULL;
+        p->kept = op->kept;
+        op->result = op->kept = NULL;
+        p->user = a->o.user;
         p->id = a->watcher = w->id;
         p->started = p->rests = true;
     }

@@ -103,6 +103,8 @@ typedef struct made { const char *recorded, *sent; struct made *next; } made;
 typedef struct rules {                  /* of one case */
     const node *ignore;                 /* list of member and header names, or NULL */
     const node *differs;                /* list of {name, why}, or NULL */
+    const node *beyond;                 /* list of {method, target, status, body}: requests
+                                           that may follow the recorded ones, or NULL */
     const node *given;                  /* the whole entry: values from there are exact */
     made *made;
 } rules;

@@ -204,6 +204,7 @@ peer *set_up(way w, const node *entry, const exchange *first, report *r)
     peer *p = keep(sizeof *p);
     k->ignore = dom_has(entry, "ignore");
     k->differs = dom_has(entry, "differs");
+    k->beyond = dom_has(entry, "beyond");
     k->given = entry->first;
     for (x = first; x; x = x->next)
         if (x->problem) complain(r, "the recording cannot be replayed: %s", x->problem);

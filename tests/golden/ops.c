@@ -131,6 +131,7 @@ static const member command_options[] = {
     M(sbx_command_options, T_SINK, out),
     M(sbx_command_options, T_SINK, err),
     M(sbx_command_options, T_SIZE, capture_limit),
+    M(sbx_command_options, T_CHOICE, pull),
     M(sbx_command_options, T_STARTED, started), END };
 static const member files_options[] = {
     M(sbx_files_options, T_TEXT, user),
@@ -180,6 +181,23 @@ static const member info_members[] = {
     M(sbx_sandbox_info, T_CHOICE, internet),
     MW(sbx_sandbox_info, on_timeout, on_timeouts),
     M(sbx_sandbox_info, T_CHOICE, auto_resume), END };
+static const word watch_modes[] = { { SBX_WATCH_DEFAULT, "default" },
+    { SBX_WATCH_STREAM, "stream" }, { SBX_WATCH_ASK, "ask" }, { 0, NULL } };
+static const word watch_types[] = { { SBX_WATCH_UNKNOWN, "unknown" },
+    { SBX_WATCH_CREATE, "create" }, { SBX_WATCH_WRITE, "write" }, { SBX_WATCH_REMOVE, "remove" },
+    { SBX_WATCH_RENAME, "rename" }, { SBX_WATCH_CHMOD, "chmod" }, { 0, NULL } };
+static const word parts[] = { { SBX_PROC_END, "end" }, { SBX_PROC_OUT, "stdout" },
+    { SBX_PROC_ERR, "stderr" }, { SBX_PROC_PTY, "pty" }, { 0, NULL } };
+static const word signals[] = { { SBX_SIGNAL_KILL, "kill" }, { SBX_SIGNAL_TERM, "term" },
+    { 0, NULL } };
+static const member watch_options[] = {
+    M(sbx_watch_options, T_TEXT, user),
+    MW(sbx_watch_options, mode, watch_modes),
+    M(sbx_watch_options, T_CHOICE, recursive),
+    M(sbx_watch_options, T_CHOICE, entries),
+    M(sbx_watch_options, T_CHOICE, network_mounts),
+    M(sbx_watch_options, T_I32, interval_ms),
+    M(sbx_watch_options, T_I32, timeout_ms), END };
 static const member result_members[] = {
     M(sbx_command_result, T_I32, exit_code),
     M(sbx_command_result, T_U32, pid),
@@ -222,7 +240,9 @@ static const member error_members[] = {
     M(sbx_error, T_U32, pid), END };
 
 /* ---- a run ------------------------------------------------------------------- */
-typedef struct named { const char *name; sbx_sandbox *sandbox; sbx_page *page; node *value;
+typedef struct named { const char *name; sbx_sandbox *sandbox; sbx_proc *proc; sbx_watch *watch;
+    node *events;           /* what their callbacks got so far */
+    sbx_page *page; node *value;
     struct named *next; } named;
 
 typedef struct step step;
@@ -260,13 +280,16 @@ struct step {
     union { sbx_sandbox_options create; sbx_command_options command; sbx_files_options files;
         sbx_sandbox_query query; sbx_sandbox_access access; sbx_resume_options resume;
         sbx_pause_options pause; sbx_snapshot_options snapshot; sbx_log_query logs;
-        sbx_url_options url; struct { sbx_network network; sbx_choice internet; } change; }
+        sbx_url_options url; sbx_watch_options watch; struct { sbx_network network; sbx_choice internet; } change; }
         *options;
     /* what comes out */
     sbx_sandbox *sandbox;
     sbx_sandbox_info *info;
     sbx_file_info *file;
     sbx_snapshot_info *snapshot;
+    sbx_proc *proc;
+    sbx_watch *watch;
+    sbx_proc_event piece;
     char *text;             /* that a call fills */
     sbx_command_result result;
     sbx_page *page;
@@ -655,6 +678,16 @@ static int each_fork(void *ctx, sbx_sandbox *fork, const sbx_error *error)
     return SBX_OK;
 }
 
+static int on_watch(void *ctx, const sbx_watch_event *e)
+{
+    node *n = dom_new(D_OBJECT);
+    dom_add(n, "type", from_word(watch_types, (int)e->type));
+    dom_add(n, "name", dom_string(e->name));
+    dom_add(n, "entry", e->entry ? from_struct(file_members, e->entry) : dom_new(D_NULL));
+    event(ctx, "change", n);
+    return SBX_OK;
+}
+
 static int feed_get(void *ctx, void *buf, size_t cap, size_t *got)
 {
     feed *f = ctx;
@@ -679,7 +712,8 @@ static int feed_rewind(void *ctx)
 }
 
 /* A text or {"b64"}: memory of known size. {"pieces": [...], "size": N}: as said,
-   the size is unknown (-1) unless given; "once": true leaves rewind out. */
+   the size is unknown (-1) unless given; "once": true leaves rewind out; "whole": true
+   gives each piece at once in every way. */
 static sbx_source to_source(step *s, const node *n)
 {
     sbx_source source = {0};
@@ -689,7 +723,7 @@ static sbx_source to_source(step *s, const node *n)
     f->pieces = keep((count + 1) * sizeof *f->pieces);
     f->lens = keep((count + 1) * sizeof *f->lens);
     f->count = count;
-    f->way = s->run->peer->way;
+    f->way = dom_has(n, "whole") ? BLOCKING : s->run->peer->way;
     for (m = pieces ? pieces->first : n; m && i < count; m = m->next, i++)
         if (!dom_data(m, &f->pieces[i], &f->lens[i])) bad(s, "neither text nor {\"b64\"}", n->key);
     source.get = feed_get;
@@ -728,6 +762,31 @@ static sbx_sandbox *sandbox_arg(step *s)
     named *got = name ? find(s->run, name) : NULL;
     if (!got || !got->sandbox) bad(s, "not the name of a sandbox", "sandbox");
     return got ? got->sandbox : NULL;
+}
+
+static sbx_proc *proc_arg(step *s)
+{
+    const char *name = dom_text(dom_has(s->args, "proc"), "$");
+    named *got = name ? find(s->run, name) : NULL;
+    if (!got || !got->proc) bad(s, "not the name of a process", "proc");
+    return got ? got->proc : NULL;
+}
+
+static sbx_watch *watch_arg(step *s)
+{
+    const char *name = dom_text(dom_has(s->args, "watch"), "$");
+    named *got = name ? find(s->run, name) : NULL;
+    if (!got || !got->watch) bad(s, "not the name of a watch", "watch");
+    if (got) s->events = got->events;
+    return got ? got->watch : NULL;
+}
+
+static const char *data_arg(step *s, size_t *len)
+{
+    const node *data = arg(s, "data");
+    const char *p = "";
+    if (!data || !dom_data(data, &p, len)) bad(s, "neither text nor {\"b64\"}", "data");
+    return input_text(s, p, *len);
 }
 
 static void page_arg(step *s)
@@ -910,6 +969,122 @@ static int op_run(step *s)
     return sbx_command_run(sandbox_arg(s), text_arg(s, "cmd"), o, &s->result, s->call);
 }
 
+static uint32_t pid_arg(step *s) { return (uint32_t)int_arg(s, "pid"); }
+
+static int op_start(step *s)
+{
+    return sbx_command_start(sandbox_arg(s), text_arg(s, "cmd"), &s->options->command, &s->proc,
+        s->call);
+}
+
+static int op_command_connect(step *s)
+{
+    return sbx_command_connect(sandbox_arg(s), pid_arg(s), &s->options->command, &s->proc, s->call);
+}
+
+static int op_pty_create(step *s)
+{
+    return sbx_pty_create(sandbox_arg(s), (uint16_t)int_arg(s, "cols"),
+        (uint16_t)int_arg(s, "rows"), &s->options->command, &s->proc, s->call);
+}
+
+static int op_pty_connect(step *s)
+{
+    return sbx_pty_connect(sandbox_arg(s), pid_arg(s), &s->options->command, &s->proc, s->call);
+}
+
+static int op_signal(step *s)
+{
+    const node *n = arg(s, "signal");
+    int w = 0;
+    if (n && !to_word(signals, n, &w)) bad(s, "kill or term", "signal");
+    s->has_value = true;
+    return sbx_command_signal(sandbox_arg(s), pid_arg(s), (sbx_signal)w, &s->flag, s->call);
+}
+
+static int op_send_stdin(step *s)
+{
+    size_t len = 0;
+    const char *p = data_arg(s, &len);
+    return sbx_command_send_stdin(sandbox_arg(s), pid_arg(s), p, len, s->call);
+}
+
+static int op_send_input(step *s)
+{
+    size_t len = 0;
+    const char *p = data_arg(s, &len);
+    return sbx_pty_send_input(sandbox_arg(s), pid_arg(s), p, len, s->call);
+}
+
+static sbx_source from_arg(step *s)
+{
+    const node *from = arg(s, "from");
+    sbx_source source = {0};
+    if (from) source = to_source(s, from);
+    else bad(s, "missing", "from");
+    return source;
+}
+
+static int op_stream_stdin(step *s)
+{
+    return sbx_command_stream_stdin(sandbox_arg(s), pid_arg(s), from_arg(s), s->call);
+}
+
+static int op_stream_input(step *s)
+{
+    return sbx_pty_stream_input(sandbox_arg(s), pid_arg(s), from_arg(s), s->call);
+}
+
+static int op_close_stdin(step *s)
+{
+    return sbx_command_close_stdin(sandbox_arg(s), pid_arg(s), s->call);
+}
+
+static int op_resize(step *s)
+{
+    return sbx_pty_resize(sandbox_arg(s), pid_arg(s), (uint16_t)int_arg(s, "cols"),
+        (uint16_t)int_arg(s, "rows"), s->call);
+}
+
+static int op_proc_next(step *s) { return sbx_proc_next(proc_arg(s), &s->piece, s->call); }
+
+static int op_proc_wait(step *s)
+{
+    sbx_proc *p = proc_arg(s);
+    if (p) s->events = find(s->run, dom_text(dom_has(s->args, "proc"), "$"))->events;
+    return sbx_proc_wait(p, &s->result, s->call);
+}
+
+static int op_proc_write(step *s)
+{
+    size_t len = 0;
+    const char *p = data_arg(s, &len);
+    return sbx_proc_write(proc_arg(s), p, len, s->call);
+}
+
+static int op_proc_close_stdin(step *s) { return sbx_proc_close_stdin(proc_arg(s), s->call); }
+
+static int op_proc_kill(step *s)
+{
+    s->has_value = true;
+    return sbx_proc_kill(proc_arg(s), &s->flag, s->call);
+}
+
+static int op_proc_resize(step *s)
+{
+    return sbx_proc_resize(proc_arg(s), (uint16_t)int_arg(s, "cols"),
+        (uint16_t)int_arg(s, "rows"), s->call);
+}
+
+static int op_watch(step *s)
+{
+    return sbx_files_watch(sandbox_arg(s), text_arg(s, "path"), &s->options->watch, on_watch, s,
+        &s->watch, s->call);
+}
+
+static int op_watch_poll(step *s) { return sbx_watch_poll(watch_arg(s), s->call); }
+static int op_watch_stop(step *s) { return sbx_watch_stop(watch_arg(s), s->call); }
+
 static int op_processes(step *s)
 {
     s->items = dom_new(D_LIST);
@@ -1040,6 +1215,7 @@ struct op {
 };
 
 #define SANDBOX { "sandbox", T_HANDLE }
+#define PROC { "proc", T_HANDLE }
 static const op ops[] = {
     { "sandbox_create", op_create, { { 0, T_TEXT } }, "options", create_options, false,
         "a handle; value: its id; fields: id and those of sbx_sandbox_access" },
@@ -1084,6 +1260,40 @@ static const op ops[] = {
     { "sandbox_release", op_release, { SANDBOX }, NULL, NULL, true, "nothing" },
     { "command_run", op_run, { SANDBOX, { "cmd", T_TEXT } }, "options", command_options, false,
         "fields: of sbx_command_result; events: {started: pid}, {stdout}, {stderr}" },
+    { "command_start", op_start, { SANDBOX, { "cmd", T_TEXT } }, "options", command_options,
+        false, "a process; value: its pid; events: by proc_wait" },
+    { "command_connect", op_command_connect, { SANDBOX, { "pid", T_U32 } }, "options",
+        command_options, false, "a process; value: its pid; events: by proc_wait" },
+    { "pty_create", op_pty_create, { SANDBOX, { "cols", T_PORT }, { "rows", T_PORT } }, "options",
+        command_options, false, "a process; value: its pid; events: by proc_wait" },
+    { "pty_connect", op_pty_connect, { SANDBOX, { "pid", T_U32 } }, "options", command_options,
+        false, "a process; value: its pid; events: by proc_wait" },
+    { "command_signal", op_signal, { SANDBOX, { "pid", T_U32 }, { "signal", T_WORD } }, NULL,
+        NULL, false, "value: existed" },
+    { "command_send_stdin", op_send_stdin, { SANDBOX, { "pid", T_U32 }, { "data", T_DATA } },
+        NULL, NULL, false, "nothing" },
+    { "command_close_stdin", op_close_stdin, { SANDBOX, { "pid", T_U32 } }, NULL, NULL, false,
+        "nothing" },
+    { "command_stream_stdin", op_stream_stdin, { SANDBOX, { "pid", T_U32 },
+        { "from", T_SOURCE } }, NULL, NULL, false, "nothing" },
+    { "pty_resize", op_resize, { SANDBOX, { "pid", T_U32 }, { "cols", T_PORT },
+        { "rows", T_PORT } }, NULL, NULL, false, "nothing" },
+    { "pty_send_input", op_send_input, { SANDBOX, { "pid", T_U32 }, { "data", T_DATA } },
+        NULL, NULL, false, "nothing" },
+    { "pty_stream_input", op_stream_input, { SANDBOX, { "pid", T_U32 }, { "from", T_SOURCE } },
+        NULL, NULL, false, "nothing" },
+    { "proc_next", op_proc_next, { PROC }, NULL, NULL, false,
+        "value: the piece; fields: part" },
+    { "proc_wait", op_proc_wait, { PROC }, NULL, NULL, false, "fields: of sbx_command_result; events: as command_run, since the start" },
+    { "proc_write", op_proc_write, { PROC, { "data", T_DATA } }, NULL, NULL, false, "nothing" },
+    { "proc_close_stdin", op_proc_close_stdin, { PROC }, NULL, NULL, false, "nothing" },
+    { "proc_kill", op_proc_kill, { PROC }, NULL, NULL, false, "value: existed" },
+    { "proc_resize", op_proc_resize, { PROC, { "cols", T_PORT }, { "rows", T_PORT } }, NULL,
+        NULL, false, "nothing" },
+    { "files_watch", op_watch, { SANDBOX, { "path", T_TEXT } }, "options", watch_options, false,
+        "a watch; events, by the calls with it: {change: {type, name, entry}}" },
+    { "watch_poll", op_watch_poll, { { "watch", T_HANDLE } }, NULL, NULL, false, "nothing" },
+    { "watch_stop", op_watch_stop, { { "watch", T_HANDLE } }, NULL, NULL, false, "nothing" },
     { "command_list", op_processes, { SANDBOX }, NULL, NULL, false, "items: sbx_process_info" },
     { "command_kill", op_command_kill, { SANDBOX, { "pid", T_U32 } }, NULL, NULL, false,
         "value: existed" },
@@ -1116,7 +1326,7 @@ static const op ops[] = {
 static const char *const type_names[] = { "text", "int32", "uint32", "int64", "uint64", "size",
     "port", "int", "bool", "choice", "word", "text", "{name: text}", "[text]", "bytes",
     "true: a sink", "true: a callback", "{\"$\": NAME}", "text or {\"b64\"}",
-    "text, {\"b64\"} or {\"pieces\": [...], \"size\": N, \"once\": true}",
+    "text, {\"b64\"} or {\"pieces\": [...], \"size\": N, \"once\": true, \"whole\": true}",
     "[{\"path\": text, \"from\": source}]", "{\"limit\", \"next_token\"} or {\"$\": NAME}",
     "object", "[uint16]", "JSON" };
 
@@ -1234,7 +1444,7 @@ static bool is_over(step *s)
 static void check_zero(step *s)
 {
     static const sbx_command_result none;
-    if (s->sandbox || s->info || s->file || s->snapshot || (s->text && s->text[0]))
+    if (s->sandbox || s->info || s->file || s->snapshot || s->proc || s->watch || (s->text && s->text[0]))
         complain(s->run->report, "failed, but an out-pointer is set");
     if (memcmp(&none, &s->result, sizeof none))
         complain(s->run->report, "failed, but the result is not zero");
@@ -1261,6 +1471,17 @@ static void collect(step *s)
     }
     if (s->info) s->fields = from_struct(info_members, s->info);
     if (s->file) s->fields = from_struct(file_members, s->file);
+    if (s->proc) {
+        s->value = dom_int(sbx_proc_pid(s->proc));
+        if (!s->as) sbx_proc_release(s->proc);
+    }
+    if (s->watch && !s->as) sbx_watch_release(s->watch);
+    if (s->op->start == op_proc_next && ok) {
+        s->value = dom_bytes(s->piece.data, s->piece.len);
+        s->fields = dom_new(D_OBJECT);
+        dom_add(s->fields, "part", from_word(parts, (int)s->piece.part));
+    }
+    if (s->op->start == op_proc_wait && ok) s->fields = from_struct(result_members, &s->result);
     if (s->snapshot) s->fields = from_struct(snapshot_members, s->snapshot);
     if (s->text && ok) s->value = dom_string(s->text);
     if (s->op->start == op_run && ok) s->fields = from_struct(result_members, &s->result);
@@ -1275,6 +1496,9 @@ static void collect(step *s)
     if (s->as) {
         named *n = name_it(s->run, s->as);
         if (s->sandbox) n->sandbox = s->sandbox;
+        if (s->proc) n->proc = s->proc;
+        if (s->watch) n->watch = s->watch;
+        n->events = s->events;
         n->page = s->page;
         n->value = s->fields ? s->fields : s->value;
     }
@@ -1375,6 +1599,13 @@ static void check(step *s)
     if (r->count != before) complain(r, "  of step %s", s->op->name);
 }
 
+/* Their events come in the background: those who wait for them show them. */
+static bool goes_on_later(const op *o)
+{
+    return o->start == op_start || o->start == op_command_connect || o->start == op_pty_create
+        || o->start == op_pty_connect || o->start == op_watch;
+}
+
 static node *outcome(step *s)
 {
     node *o = dom_new(D_OBJECT);
@@ -1383,7 +1614,7 @@ static node *outcome(step *s)
     if (s->value) dom_add(o, "value", s->value);
     if (s->fields) dom_add(o, "fields", s->fields);
     if (s->items) dom_add(o, "items", s->items);
-    dom_add(o, "events", s->events);
+    if (!goes_on_later(s->op)) dom_add(o, "events", s->events);
     if (s->status < 0 && !s->op->local) dom_add(o, "error", from_struct(error_members, s->error));
     return o;
 }
@@ -1718,6 +1949,10 @@ static void use_client(run *r, const node *entry, node *outcomes)
     named *n;
     give(r, dom_get(entry, "given"));
     run_list(r, dom_get(entry, "steps"), outcomes);
+    for (n = r->names; n; n = n->next) {
+        sbx_proc_release(n->proc);
+        sbx_watch_release(n->watch);
+    }
     for (n = r->names; n; n = n->next) sbx_sandbox_release(n->sandbox);
     r->names = NULL;
 }
