@@ -1978,6 +1978,7 @@ node *run_steps(const node *entry, const char *provider, peer *p, report *r)
 {
     node *outcomes = dom_new(D_LIST);
     const node *usual = p->fault ? p->fault->usual : NULL;
+    const bool told = !p->fault; /* with a fault nobody listens */
     counting c = {0};
     sbx_error error = {0};
     run run = {0};
@@ -2005,7 +2006,7 @@ node *run_steps(const node *entry, const char *provider, peer *p, report *r)
         if (status != SBX_OK) complain(r, "sbx_close: %s", sbx_status_name(status));
     }
     peer_end(p);
-    if (!r->count && !p->fault) check_trace(&run.told, p, r);
+    if (!r->count && told) check_trace(&run.told, p, r);
     if (c.blocks)
         complain(r, "memory: %u blocks with %u bytes were not freed", (unsigned)c.blocks,
             (unsigned)c.bytes);
