@@ -63,7 +63,11 @@ build_c() { # NAME LIBRARY...
     $CC $flags -o "$dir/$name" "tests/bench/$name.c" "$@"
 }
 ${MAKE:-make} -s "$build/sandboxd" || exit 1
-build_c measure && build_c raw && build_c ours $tls && build_c tls $tls || exit 1
+build_c measure && build_c raw && build_c tls $tls || exit 1
+# As for a small image: only what is used, and mbedTLS inside where its archives are.
+small="-ffunction-sections -fdata-sections -Wl,--gc-sections"
+build_c ours $small -Wl,-Bstatic $tls -Wl,-Bdynamic 2>"$dir/static.log" ||
+    build_c ours $small $tls || exit 1
 if sees curl/curl.h; then build_c curl -lcurl || exit 1
 else rm -f "$dir/curl"; export BENCH_NO_CURL="no libcurl"; fi
 
