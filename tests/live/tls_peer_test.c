@@ -375,7 +375,7 @@ TEST(truncated_at_every_byte)
     int what;
     NEED_CERTS();
     for (what = CREATE; what <= RUN; what++) {
-        spoiled(what, fin, what == RUN ? 3 : 1);
+        spoiled(what, fin, what == RUN ? 5 : 1);
         spoiled(what, rst, 11);
     }
 }
@@ -399,7 +399,7 @@ TEST(forged_in_the_middle)
     int what;
     NEED_CERTS();
     for (i = 0; i < COUNT(how); i++)
-        for (what = CREATE; what <= RUN; what++) spoiled(what, how[i], 19);
+        for (what = CREATE; what <= RUN; what++) spoiled(what, how[i], 31);
 }
 
 /* The one way in which a body without a length ends. */
