@@ -1870,6 +1870,15 @@ SBX_API size_t sbx_base64_encode(char *out, const void *data, size_t len)
     return (size_t)(o - out);
 }
 
+/* Basic credentials into a header line that was begun, and its end. */
+static SBXI_MAYBE void sbxi_basic(sbxi_buf *b, const char *user, size_t len)
+{
+    sbxi_buf_text(b, "Basic ");
+    if (sbxi_buf_reserve(b, SBX_BASE64_LEN(len)) != SBX_OK) return;
+    b->len += sbx_base64_encode(b->data + b->len, user, len);
+    sbxi_buf_text(b, "\r\n");
+}
+
 /* Value of a letter, 64 if it is none. */
 static unsigned sbxi_base64_value(unsigned char c)
 {
@@ -6411,25 +6420,22 @@ static const sbxi_proxy *sbxi_proxy_for(const sbxi_proxies *all, const sbxi_url 
 static void sbxi_proxy_auth(sbxi_buf *b, const sbxi_proxy *p)
 {
     if (!p->user_len) return;
-    sbxi_buf_text(b, "Proxy-Authorization: Basic ");
-    if (sbxi_buf_reserve(b, SBX_BASE64_LEN(p->user_len)) != SBX_OK) return;
-    b->len += sbx_base64_encode(b->data + b->len, p->url, p->user_len);
-    sbxi_buf_text(b, "\r\n");
+    sbxi_buf_text(b, "Proxy-Authorization: ");
+    sbxi_basic(b, p->url, p->user_len);
 }
 
-/* The request for a tunnel to a host. */
+/* The request for a tunnel to a host. The buffer is empty and does not move. */
 static void sbxi_proxy_connect(sbxi_buf *b, const sbxi_proxy *p, const char *host, uint16_t port)
 {
-    static const char *const before[] = { "CONNECT ", " HTTP/1.1\r\nHost: " };
     bool ip6 = strchr(host, ':') != NULL;
-    int i;
-    for (i = 0; i < 2; i++) {
-        sbxi_buf_text(b, before[i]);
-        if (ip6) sbxi_buf_text(b, "[");
-        sbxi_buf_text(b, host);
-        sbxi_buf_text(b, ip6 ? "]:" : ":");
-        sbxi_buf_u64(b, port);
-    }
+    size_t len;
+    sbxi_buf_text(b, ip6 ? "CONNECT [" : "CONNECT ");
+    sbxi_buf_text(b, host);
+    sbxi_buf_text(b, ip6 ? "]:" : ":");
+    sbxi_buf_u64(b, port);
+    len = b->len - (sizeof "CONNECT " - 1);
+    sbxi_buf_text(b, " HTTP/1.1\r\nHost: ");
+    sbxi_buf_add(b, b->data + sizeof "CONNECT " - 1, len); /* the same again */
     sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION "\r\n");
     sbxi_proxy_auth(b, p);
     sbxi_buf_text(b, "\r\n");
@@ -6445,11 +6451,8 @@ static int sbxi_proxy_refused(int http, sbx_error *e)
     if (http >= 500)
         return sbxi_error_set(e, SBX_E_CONNECT,
             SBXI_TEXT("the proxy cannot connect to the host: is its name right, is it up?"));
-    if (http >= 400)
-        return sbxi_error_set(e, SBX_E_DENIED,
-            SBXI_TEXT("the proxy refuses to connect to the host: it must allow it, or no_proxy"));
-    return sbxi_error_set(e, SBX_E_PROTOCOL,
-        SBXI_TEXT("the proxy answered CONNECT with a status that has no meaning there"));
+    return sbxi_error_set(e, SBX_E_DENIED,
+        SBXI_TEXT("the proxy refuses to connect to the host: it must allow it, or no_proxy"));
 }
 
 #endif
@@ -6736,8 +6739,7 @@ static int sbxi_link_trust(sbxi_link *link, sbx_error *e)
     if (rc == SBX_OK && link->proxies.of[1].url) {
         const sbxi_proxy *p = &link->proxies.of[1];
         const char *none = link->proxies.none ? link->proxies.none : "";
-        sbxi_tls_bind_to(link->trust, p->url, p->user_len);
-        sbxi_tls_bind_to(link->trust, p->host, strlen(p->host));
+        sbxi_tls_bind_to(link->trust, p->url, (size_t)(p->host - p->url) + strlen(p->host));
         sbxi_tls_bind_to(link->trust, &p->port, sizeof p->port);
         sbxi_tls_bind_to(link->trust, none, strlen(none));
     }
@@ -6748,9 +6750,11 @@ static int sbxi_link_trust(sbxi_link *link, sbx_error *e)
 static int sbxi_exchange_secure(sbxi_exchange *x, sbx_error *e)
 {
     sbxi_conn *c = x->conn;
-    int rc = sbxi_link_trust(x->link, e);
-    if (rc == SBX_OK) rc = sbxi_tls_start(&c->tls, x->link->trust, c->raw, c->host, c->port, e);
-    x->state = SBXI_X_TLS;
+    int rc = c->tls ? SBX_OK : sbxi_link_trust(x->link, e);
+    if (rc == SBX_OK && !c->tls)
+        rc = sbxi_tls_start(&c->tls, x->link->trust, c->raw, c->host, c->port, e);
+    if (rc == SBX_OK) rc = sbxi_tls_handshake(c->tls, &x->want, e);
+    if (rc == SBX_OK) x->state = SBXI_X_SEND;
     return rc;
 }
 
@@ -6808,7 +6812,8 @@ static int sbxi_exchange_tunnel(sbxi_exchange *x, sbx_error *e)
         return sbxi_error_set(e, rc, SBXI_TEXT("what the proxy answers to CONNECT is not HTTP, "
                               "or more than a head: is it an HTTP proxy?"));
     sbx_http_init(r, r->line_, r->line_cap_, false, x->events, r->ctx_);
-    return sbxi_exchange_secure(x, e);
+    x->state = SBXI_X_TLS;
+    return SBX_OK;
 }
 
 #endif
@@ -6830,7 +6835,7 @@ static int sbxi_exchange_open(sbxi_exchange *x, sbx_error *e)
     rc = link->net.open(link->net.ctx, &c->raw, host, port, c->secure && inside);
     if (rc == SBX_E_AGAIN) x->want = SBX_WANT_WRITE;
 #ifndef SBX_NO_PROXY
-    if (c->proxy && (rc == SBX_E_DNS || rc == SBX_E_CONNECT))
+    if (c->proxy && rc != SBX_OK && rc != SBX_E_AGAIN)
         sbxi_error_set(e, rc, SBXI_TEXT("the proxy (config.proxy, or the environment's) cannot be "
                        "reached: check its host and port"));
 #endif
@@ -6840,7 +6845,8 @@ static int sbxi_exchange_open(sbxi_exchange *x, sbx_error *e)
 #ifndef SBX_NO_PROXY
     if (c->proxy) return sbxi_exchange_ask(x, e);
 #endif
-    return sbxi_exchange_secure(x, e);
+    x->state = SBXI_X_TLS;
+    return SBX_OK;
 }
 
 /* ---- sending -------------------------------------------------------------- */
@@ -7070,8 +7076,7 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
             break;
 #endif
         case SBXI_X_TLS:
-            rc = sbxi_tls_handshake(x->conn->tls, &x->want, e);
-            if (rc == SBX_OK) x->state = SBXI_X_SEND;
+            rc = sbxi_exchange_secure(x, e);
             break;
         case SBXI_X_SEND:
             rc = sbxi_exchange_send(x);
@@ -8375,10 +8380,8 @@ static SBXI_MAYBE void sbxi_op_user(sbx_op *op, const char *user)
     }
     memcpy(plain, user, len);
     plain[len] = ':';
-    sbxi_buf_text(b, "Authorization: Basic ");
-    if (sbxi_buf_reserve(b, SBX_BASE64_LEN(len + 1)) != SBX_OK) return;
-    b->len += sbx_base64_encode(b->data + b->len, plain, len + 1);
-    sbxi_buf_text(b, "\r\n");
+    sbxi_buf_text(b, "Authorization: ");
+    sbxi_basic(b, plain, len + 1);
 }
 
 static void sbxi_op_head(sbx_op *op, const sbxi_url *url)

@@ -22,6 +22,15 @@ SBX_API size_t sbx_base64_encode(char *out, const void *data, size_t len)
     return (size_t)(o - out);
 }
 
+/* Basic credentials into a header line that was begun, and its end. */
+static SBXI_MAYBE void sbxi_basic(sbxi_buf *b, const char *user, size_t len)
+{
+    sbxi_buf_text(b, "Basic ");
+    if (sbxi_buf_reserve(b, SBX_BASE64_LEN(len)) != SBX_OK) return;
+    b->len += sbx_base64_encode(b->data + b->len, user, len);
+    sbxi_buf_text(b, "\r\n");
+}
+
 /* Value of a letter, 64 if it is none. */
 static unsigned sbxi_base64_value(unsigned char c)
 {

@@ -281,8 +281,7 @@ static int sbxi_link_trust(sbxi_link *link, sbx_error *e)
     if (rc == SBX_OK && link->proxies.of[1].url) {
         const sbxi_proxy *p = &link->proxies.of[1];
         const char *none = link->proxies.none ? link->proxies.none : "";
-        sbxi_tls_bind_to(link->trust, p->url, p->user_len);
-        sbxi_tls_bind_to(link->trust, p->host, strlen(p->host));
+        sbxi_tls_bind_to(link->trust, p->url, (size_t)(p->host - p->url) + strlen(p->host));
         sbxi_tls_bind_to(link->trust, &p->port, sizeof p->port);
         sbxi_tls_bind_to(link->trust, none, strlen(none));
     }
@@ -293,9 +292,11 @@ static int sbxi_link_trust(sbxi_link *link, sbx_error *e)
 static int sbxi_exchange_secure(sbxi_exchange *x, sbx_error *e)
 {
     sbxi_conn *c = x->conn;
-    int rc = sbxi_link_trust(x->link, e);
-    if (rc == SBX_OK) rc = sbxi_tls_start(&c->tls, x->link->trust, c->raw, c->host, c->port, e);
-    x->state = SBXI_X_TLS;
+    int rc = c->tls ? SBX_OK : sbxi_link_trust(x->link, e);
+    if (rc == SBX_OK && !c->tls)
+        rc = sbxi_tls_start(&c->tls, x->link->trust, c->raw, c->host, c->port, e);
+    if (rc == SBX_OK) rc = sbxi_tls_handshake(c->tls, &x->want, e);
+    if (rc == SBX_OK) x->state = SBXI_X_SEND;
     return rc;
 }
 
@@ -353,7 +354,8 @@ static int sbxi_exchange_tunnel(sbxi_exchange *x, sbx_error *e)
         return sbxi_error_set(e, rc, SBXI_TEXT("what the proxy answers to CONNECT is not HTTP, "
                               "or more than a head: is it an HTTP proxy?"));
     sbx_http_init(r, r->line_, r->line_cap_, false, x->events, r->ctx_);
-    return sbxi_exchange_secure(x, e);
+    x->state = SBXI_X_TLS;
+    return SBX_OK;
 }
 
 #endif
@@ -375,7 +377,7 @@ static int sbxi_exchange_open(sbxi_exchange *x, sbx_error *e)
     rc = link->net.open(link->net.ctx, &c->raw, host, port, c->secure && inside);
     if (rc == SBX_E_AGAIN) x->want = SBX_WANT_WRITE;
 #ifndef SBX_NO_PROXY
-    if (c->proxy && (rc == SBX_E_DNS || rc == SBX_E_CONNECT))
+    if (c->proxy && rc != SBX_OK && rc != SBX_E_AGAIN)
         sbxi_error_set(e, rc, SBXI_TEXT("the proxy (config.proxy, or the environment's) cannot be "
                        "reached: check its host and port"));
 #endif
@@ -385,7 +387,8 @@ static int sbxi_exchange_open(sbxi_exchange *x, sbx_error *e)
 #ifndef SBX_NO_PROXY
     if (c->proxy) return sbxi_exchange_ask(x, e);
 #endif
-    return sbxi_exchange_secure(x, e);
+    x->state = SBXI_X_TLS;
+    return SBX_OK;
 }
 
 /* ---- sending -------------------------------------------------------------- */
@@ -615,8 +618,7 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
             break;
 #endif
         case SBXI_X_TLS:
-            rc = sbxi_tls_handshake(x->conn->tls, &x->want, e);
-            if (rc == SBX_OK) x->state = SBXI_X_SEND;
+            rc = sbxi_exchange_secure(x, e);
             break;
         case SBXI_X_SEND:
             rc = sbxi_exchange_send(x);

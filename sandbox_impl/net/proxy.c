@@ -109,25 +109,22 @@ static const sbxi_proxy *sbxi_proxy_for(const sbxi_proxies *all, const sbxi_url 
 static void sbxi_proxy_auth(sbxi_buf *b, const sbxi_proxy *p)
 {
     if (!p->user_len) return;
-    sbxi_buf_text(b, "Proxy-Authorization: Basic ");
-    if (sbxi_buf_reserve(b, SBX_BASE64_LEN(p->user_len)) != SBX_OK) return;
-    b->len += sbx_base64_encode(b->data + b->len, p->url, p->user_len);
-    sbxi_buf_text(b, "\r\n");
+    sbxi_buf_text(b, "Proxy-Authorization: ");
+    sbxi_basic(b, p->url, p->user_len);
 }
 
-/* The request for a tunnel to a host. */
+/* The request for a tunnel to a host. The buffer is empty and does not move. */
 static void sbxi_proxy_connect(sbxi_buf *b, const sbxi_proxy *p, const char *host, uint16_t port)
 {
-    static const char *const before[] = { "CONNECT ", " HTTP/1.1\r\nHost: " };
     bool ip6 = strchr(host, ':') != NULL;
-    int i;
-    for (i = 0; i < 2; i++) {
-        sbxi_buf_text(b, before[i]);
-        if (ip6) sbxi_buf_text(b, "[");
-        sbxi_buf_text(b, host);
-        sbxi_buf_text(b, ip6 ? "]:" : ":");
-        sbxi_buf_u64(b, port);
-    }
+    size_t len;
+    sbxi_buf_text(b, ip6 ? "CONNECT [" : "CONNECT ");
+    sbxi_buf_text(b, host);
+    sbxi_buf_text(b, ip6 ? "]:" : ":");
+    sbxi_buf_u64(b, port);
+    len = b->len - (sizeof "CONNECT " - 1);
+    sbxi_buf_text(b, " HTTP/1.1\r\nHost: ");
+    sbxi_buf_add(b, b->data + sizeof "CONNECT " - 1, len); /* the same again */
     sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION "\r\n");
     sbxi_proxy_auth(b, p);
     sbxi_buf_text(b, "\r\n");
@@ -143,11 +140,8 @@ static int sbxi_proxy_refused(int http, sbx_error *e)
     if (http >= 500)
         return sbxi_error_set(e, SBX_E_CONNECT,
             SBXI_TEXT("the proxy cannot connect to the host: is its name right, is it up?"));
-    if (http >= 400)
-        return sbxi_error_set(e, SBX_E_DENIED,
-            SBXI_TEXT("the proxy refuses to connect to the host: it must allow it, or no_proxy"));
-    return sbxi_error_set(e, SBX_E_PROTOCOL,
-        SBXI_TEXT("the proxy answered CONNECT with a status that has no meaning there"));
+    return sbxi_error_set(e, SBX_E_DENIED,
+        SBXI_TEXT("the proxy refuses to connect to the host: it must allow it, or no_proxy"));
 }
 
 #endif

@@ -59,10 +59,8 @@ static SBXI_MAYBE void sbxi_op_user(sbx_op *op, const char *user)
     }
     memcpy(plain, user, len);
     plain[len] = ':';
-    sbxi_buf_text(b, "Authorization: Basic ");
-    if (sbxi_buf_reserve(b, SBX_BASE64_LEN(len + 1)) != SBX_OK) return;
-    b->len += sbx_base64_encode(b->data + b->len, plain, len + 1);
-    sbxi_buf_text(b, "\r\n");
+    sbxi_buf_text(b, "Authorization: ");
+    sbxi_basic(b, plain, len + 1);
 }
 
 static void sbxi_op_head(sbx_op *op, const sbxi_url *url)

@@ -46,6 +46,7 @@ static struct {
     uint64_t ahead;             /* of the real clock: what was not slept */
 } fault;
 static sbx_alloc real_alloc = { sbxi_std_resize, NULL }; /* of the transport itself */
+static const sbxi_posix real_home = { &real_alloc, 15000 };
 static sbx_net real;
 static char row[160];
 static unsigned long injections, failed, complaints;
@@ -701,7 +702,7 @@ int main(int argc, char **argv)
     random_state = (uint32_t)strtoul(seed, NULL, 10) * 2654435761u + 1;
     if (!strcmp(seed, "all")) share = 0;
     else if (!share) share = 1;
-    sbxi_net_posix_init(&real, &real_alloc);
+    sbxi_net_posix_init(&real, &real_home);
     if (!prepare()) return 1;
     for (k = scenarios; k < scenarios + LEN(scenarios); k++)
         for (way = 0; way < 2; way++) {

@@ -305,6 +305,30 @@ TEST(absolute_form)
     rig_end(&r);
 }
 
+static void keep_text(void *ctx, uint32_t exchange, sbx_trace_part part, const char *text, size_t len)
+{
+    (void)exchange;
+    (void)part;
+    pt_add(ctx, text, len);
+}
+
+TEST(proxy_credentials_are_not_traced)
+{
+    turn turns[] = { { "GET http://", 200, 0, INFO, .has = AUTH "dXNlcjpwOnc=" } };
+    ptext told = { 0 };
+    sbx_trace trace = { keep_text, NULL, 0 };
+    rig r;
+    trace.ctx = &told;
+    rig_start(&r, turns, LEN(turns));
+    r.g.proxy = "http://user:p%3Aw@p";
+    r.g.trace = &trace;
+    rig_open(&r, NULL);
+    CHECK_INT(ask(&r), SBX_OK);
+    CHECK(told.p && strstr(told.p, "Proxy-Authorization: ***") && !strstr(told.p, "dXNl"));
+    rig_end(&r);
+    pt_free(&told);
+}
+
 TEST(without_credentials_and_past_the_proxy)
 {
     turn turns[] = { { "GET http://api.test:3000/sandboxes/box1 ", 200, 0, INFO,
@@ -383,7 +407,7 @@ TEST(tunnels)
         { "403", "HTTP/1.1 403 No\r\n\r\n<html>", SBX_E_DENIED, 403, "refuses" },
         { "502", "HTTP/1.1 502 Bad\r\n\r\n", SBX_E_CONNECT, 502, "cannot connect to the host" },
         { "504", "HTTP/1.0 504 Late\r\n\r\n", SBX_E_CONNECT, 504, "cannot connect to the host" },
-        { "302", "HTTP/1.1 302 Login\r\nLocation: http://x/\r\n\r\n", SBX_E_PROTOCOL, 302, "meaning" },
+        { "302", "HTTP/1.1 302 Login\r\nLocation: http://x/\r\n\r\n", SBX_E_DENIED, 302, "refuses" },
         { "101", "HTTP/1.1 101 Switch\r\n\r\n", SBX_E_PROTOCOL, 0, "not HTTP" },
         { "bare LF", "HTTP/1.1 200 OK\n\n", SBX_E_PROTOCOL, 0, "not HTTP" },
         { "two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 1\r\n\r\n",
