@@ -33,7 +33,7 @@
       3. Memory             8. Calls and         13. JSON
       4. Plain data            operations        14. HTTP responses
       5. Streams            9. Providers         15. Small codecs
-                           10. Sandboxes
+                           10. Sandboxes        16. Any other route
 
    RULES
 
@@ -476,9 +476,10 @@ typedef struct sbx_sandbox sbx_sandbox;
 
    Secrets are replaced by ***, wherever a piece ends: values behind a name with
    auth, token, secret, password, signature, cookie, credential, private, value, api
-   key or access key in it (headers, JSON members, name=value), and the API key and
-   the sandbox's tokens wherever they stand as they are. What only you know to be
-   secret, and what is encoded (output of commands is base64), is shown. */
+   key or access key in it (headers, JSON members, name=value); and any word in which
+   the first eight bytes of the API key or of a token of the sandbox stand. What only
+   you know to be secret, and what is encoded (output of commands is base64), is
+   shown. Each part ends with a line feed of its own. */
 typedef enum sbx_trace_part { SBX_TRACE_REQUEST, SBX_TRACE_REPLY } sbx_trace_part;
 
 typedef struct sbx_trace {
@@ -631,6 +632,7 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(SNAPSHOT_CREATE, "snapshot_create") \
     X(SNAPSHOT_LIST, "snapshot_list") \
     X(SNAPSHOT_DELETE, "snapshot_delete") \
+    X(INVOKE, "invoke") \
     X(COMMAND_RUN, "command_run") \
     X(COMMAND_START, "command_start") \
     X(COMMAND_CONNECT, "command_connect") \
@@ -1350,6 +1352,41 @@ typedef struct sbx_sha256 { uint32_t h_[8]; uint64_t len_; uint8_t buf_[64]; } s
 SBX_API void sbx_sha256_init(sbx_sha256 *s);
 SBX_API void sbx_sha256_add(sbx_sha256 *s, const void *data, size_t len);
 SBX_API void sbx_sha256_end(sbx_sha256 *s, unsigned char out[32]);
+
+/* ---- 16. Any other route ---------------------------------------------------
+
+   What the service offers beyond the functions above, by name: volumes, secrets,
+   code contexts, logs ... sbx_invoke_route() lists the names. json_args is one JSON
+   object (NULL: {}). Its members go where the route's path says: {name} stands for
+   the member in the path; members named behind the ? go into the query, in the order
+   given; one named behind the # is a bearer token, instead of the API key. All
+   others are the JSON body, in the order given and as they are; where there is none
+   they are refused. Texts, numbers and booleans can stand in path and query, null is
+   no argument. A route with content takes "content" (text) or "contentBase64".
+
+   The reply's body goes to `to` as it comes, when the service agreed. SBX_E_ARG
+   names the argument that is missing or unknown; SBX_E_UNSUPPORTED: no such route.
+   A list is one page; a token of the next that comes in a header is not told.
+
+     sbx_invoke(client, "volumes.create", "{\"name\":\"data\"}", sink, NULL); */
+SBX_API int sbx_invoke(sbx_client *client, const char *route, const char *json_args,
+    sbx_sink to, const sbx_call *call);
+
+/* For a route into a sandbox, or about one: sandboxID is that of the handle, and
+   what the handle knows needs no asking. With sbx_invoke() such a route takes the
+   argument "sandboxID" and asks for the credentials first. */
+SBX_API int sbx_sandbox_invoke(sbx_sandbox *sandbox, const char *route,
+    const char *json_args, sbx_sink to, const sbx_call *call);
+
+typedef struct sbx_route {
+    const char *name, *method;
+    const char *path;       /* with the places of the arguments */
+    bool in_sandbox;        /* it leads into a sandbox */
+    bool body, content;     /* other arguments are its JSON body; it takes content */
+} sbx_route;
+
+/* The i-th route of the client's provider, from 0; SBX_E_NOT_FOUND past the last. */
+SBX_API int sbx_invoke_route(const sbx_client *client, size_t i, sbx_route *out);
 
 #ifdef __cplusplus
 }
@@ -7099,12 +7136,13 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
    no table can say stands in the provider's few functions. Filled in by provider
    files, read by op/. Rows are many, so they are packed into bytes. */
 
-enum { SBXI_GET, SBXI_POST, SBXI_PUT, SBXI_DELETE };
+enum { SBXI_GET, SBXI_POST, SBXI_PUT, SBXI_DELETE, SBXI_PATCH };
 
-static const char *const sbxi_methods[] = { "GET", "POST", "PUT", "DELETE" };
+static const char *const sbxi_methods[] = { "GET", "POST", "PUT", "DELETE", "PATCH" };
 
-/* Which base URL a route is joined to. */
-enum { SBXI_HOST_CONTROL, SBXI_HOST_SANDBOX };
+/* Which base URL a route is joined to: that of the control plane, or of a port of the
+   sandbox, the daemon's first. */
+enum { SBXI_HOST_CONTROL, SBXI_HOST_SANDBOX, SBXI_HOST_CODE };
 
 /* When a request may be sent again. Whatever the class: a connection that could
    not be made, and a kept one that died before a byte came back. */
@@ -7168,7 +7206,7 @@ typedef struct sbxi_env { const char *name; uint16_t offset; } sbxi_env;
 struct sbx_provider {
     const char *name;
     const char *domain;             /* default of config.domain */
-    const char *port;               /* {port} of base URLs: the daemon's */
+    const char *const *ports;       /* {port} of base URLs, from SBXI_HOST_SANDBOX on */
     int32_t command_ms;             /* life of a command that names none */
     uint16_t mcp_port;              /* of a sandbox's MCP gateway */
     const char *const *dialects;    /* accepted config.dialect, newest first */
@@ -7275,6 +7313,26 @@ typedef struct sbxi_watch_item {
     sbx_file_info entry;
 } sbxi_watch_item;
 
+/* sbx_invoke: the route is made for the call. */
+typedef struct sbxi_invoke_args {
+    sbxi_route route;
+    const char *query;              /* "" for none */
+    const char *bearer;             /* credentials instead of the provider's, or NULL */
+    const char *type;               /* of the body, NULL: none */
+    sbx_bytes body;
+    sbx_sink sink;
+} sbxi_invoke_args;
+
+/* One route of it. The path says where arguments go: /a/{in path}?{in query}#{token},
+   a token being sent as bearer. What is left goes into the body. */
+typedef struct sbxi_invoke_row {
+    const char *name, *path;
+    uint8_t method, host, retry, body;
+} sbxi_invoke_row;
+
+/* The body of the request. FILE: none, but the reply is a transfer. */
+enum { SBXI_BODY_NONE, SBXI_BODY_JSON, SBXI_BODY_CONTENT, SBXI_BODY_FILE };
+
 typedef struct sbxi_args {
     /* Where the result goes; NULL unless it is of this kind. */
     bool *answer;                   /* a yes or no */
@@ -7304,8 +7362,15 @@ typedef struct sbxi_args {
         sbxi_command_args command;
         sbxi_process_args process;
         sbxi_files_args files;
+        sbxi_invoke_args invoke;
     } of;
 } sbxi_args;
+
+/* Lists that are asked for a page at a time: those with sbxi_list_args. */
+static bool sbxi_is_paged(unsigned feature)
+{
+    return feature == SBX_FEATURE_SANDBOX_LIST || feature == SBX_FEATURE_SNAPSHOT_LIST;
+}
 
 /* Functions with the same arguments stand together in SBX_FEATURES. */
 static SBXI_MAYBE bool sbxi_is_stream(unsigned feature)
@@ -7515,9 +7580,27 @@ static SBXI_MAYBE const char *sbxi_op_key(const sbx_op *op)
 
 static SBXI_MAYBE const char *sbxi_op_domain(const sbx_op *op)
 {
-    if (op->route->host == SBXI_HOST_SANDBOX && op->sandbox->access.domain)
+    if (op->route->host != SBXI_HOST_CONTROL && op->sandbox->access.domain)
         return op->sandbox->access.domain;
     return op->call.domain ? op->call.domain : op->client->config.domain;
+}
+
+static const sbxi_route *sbxi_op_route(const sbx_op *op, unsigned route)
+{
+    return route == SBX_FEATURE_INVOKE ? &op->args.of.invoke.route
+        : &op->client->provider->routes[route];
+}
+
+/* What sbx_invoke() made, if this exchange is for it; NULL: it is not. */
+static const sbxi_invoke_args *sbxi_op_invoked(const sbx_op *op)
+{
+    return op->route == &op->args.of.invoke.route ? &op->args.of.invoke : NULL;
+}
+
+/* {port} of the route. */
+static SBXI_MAYBE const char *sbxi_op_port(const sbx_op *op)
+{
+    return op->client->provider->ports[op->route->host ? op->route->host - 1 : 0];
 }
 
 /* Fails the step: keeps the first message. Returns status. */
@@ -7574,6 +7657,10 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(SANDBOX_LIST, 0, list.name),
     SBXI_KEEP(SANDBOX_LIST, sizeof(sbx_pair), list.q.metadata),
     SBXI_KEEP(SANDBOX_LIST, 0, list.q.template_id),
+    SBXI_KEEP(INVOKE, 0, invoke.route.path),
+    SBXI_KEEP(INVOKE, 0, invoke.query),
+    SBXI_KEEP(INVOKE, 0, invoke.bearer),
+    SBXI_KEEP(INVOKE, 1, invoke.body),
     SBXI_KEEP(COMMAND_RUN, 0, command.cmd),
     SBXI_KEEP(COMMAND_RUN, sizeof(sbx_pair), command.o.envs),
     SBXI_KEEP(COMMAND_RUN, 0, command.o.cwd),
@@ -7965,7 +8052,7 @@ static int sbxi_check_url(sbx_client *c, const char *base, const char *id)
     parts[0] = base;
     parts[1] = parts[2] = "";
     values[0] = id;
-    values[1] = c->provider->port;
+    values[1] = c->provider->ports[0];
     values[2] = c->config.domain;
     sbxi_buf_init(&text, &c->link.alloc, SBXI_MAX_URL);
     rc = sbxi_make_url(&text, parts, values, &url);
@@ -8167,18 +8254,18 @@ static void sbxi_trace_out(sbxi_tracer *t, char c)
 /* The second filter. Held is what a secret may begin with, never more than that. */
 static void sbxi_trace_value(sbxi_tracer *t, sbxi_tracing *s, char c)
 {
-    const char *known = NULL;
+    const char *known;
     size_t n = s->held_len, i = 0;
     s->held[n++] = c;
     while (n) {
         known = t->secrets[i];
-        if (known && *known && strncmp(known, s->held, n) == 0) break;
+        if (known && strncmp(known, s->held, n) == 0) break;
         if (++i < SBXI_LEN(t->secrets)) continue;
         i = 0;
         sbxi_trace_out(t, s->held[0]);
         memmove(s->held, s->held + 1, --n);
     }
-    if (n && (n == sizeof s->held || !known[n])) { /* a short one as a whole */
+    if (n == sizeof s->held) {
         s->state = SBXI_TR_WORD;
         n = 0;
     }
@@ -8234,6 +8321,7 @@ static void sbxi_trace(sbx_op *op, sbx_trace_part part, const char *data, size_t
     sbxi_tracing *s = &op->tracing[part];
     sbxi_tracer t;
     uint32_t limit;
+    size_t i;
     if (!c->config.trace) return;
     limit = c->config.trace->limit ? (uint32_t)c->config.trace->limit : SBXI_TRACE_LIMIT;
     t.op = op;
@@ -8243,6 +8331,8 @@ static void sbxi_trace(sbx_op *op, sbx_trace_part part, const char *data, size_t
     t.secrets[1] = op->call.api_key;
     t.secrets[2] = op->sandbox ? op->sandbox->access.access_token : NULL;
     t.secrets[3] = op->sandbox ? op->sandbox->access.traffic_token : NULL;
+    for (i = 0; i < SBXI_LEN(t.secrets); i++) /* short ones are words like others */
+        if (t.secrets[i] && strlen(t.secrets[i]) < sizeof s->held) t.secrets[i] = NULL;
     for (; len && s->seen < limit; len--, s->seen++) sbxi_trace_char(&t, s, *data++);
     sbxi_trace_flush(&t);
 }
@@ -8338,7 +8428,7 @@ static int sbxi_op_url(sbx_op *op, sbxi_url *url)
     parts[1] = p->prefixes[op->route->prefix];
     parts[2] = op->route->path;
     values[0] = op->sandbox ? op->sandbox->id : op->args.target;
-    values[1] = p->port;
+    values[1] = sbxi_op_port(op);
     values[2] = sbxi_op_domain(op);
     if (sbxi_make_url(&op->url, parts, values, url) == SBX_E_ARG)
         sbxi_op_fail(op, SBX_E_ARG,
@@ -8389,6 +8479,7 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
     sbxi_buf *b = &op->out.text;
     const sbx_client *c = op->client;
     const sbxi_route *r = op->route;
+    const sbxi_invoke_args *own = sbxi_op_invoked(op);
     const char *authority = op->url.data + (url->tls ? 8 : 7); /* behind its scheme */
     const char *target = url->path.ptr;
     const sbxi_proxy *proxy = url->tls ? NULL : sbxi_link_proxy(&c->link, url);
@@ -8397,6 +8488,7 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
     sbxi_buf_add(b, target, (size_t)(url->path.ptr + url->path.len - target));
     if (r->fields && !op->hops && r->send != SBXI_SEND_JSON && r->send != SBXI_SEND_ENVELOPE)
         sbxi_op_query(op, r->fields);
+    if (own && own->query[0] && !op->hops) sbxi_buf_texts(b, "?", own->query, NULL);
     sbxi_buf_text(b, " HTTP/1.1\r\nHost: ");
     sbxi_buf_add(b, authority, (size_t)(url->path.ptr - authority));
     sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
@@ -8405,7 +8497,8 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
 #ifndef SBX_NO_PROXY
     if (proxy) sbxi_proxy_auth(b, proxy);
 #endif
-    c->provider->headers(op);
+    if (own && own->bearer) sbxi_header_line(b, "Authorization", own->bearer);
+    else c->provider->headers(op);
     if (r->host == SBXI_HOST_CONTROL) sbxi_buf_add(b, c->extra.data, c->extra.len);
     if (b->status == SBX_E_ARG)
         sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a header value holds a control character"));
@@ -8446,6 +8539,8 @@ static void sbxi_op_json(sbx_op *op)
     sbx_json_writer_init(&w, sink);
     if (op->route->fields)
         sbxi_bind_write(&w, op->route->fields, &op->args);
+    else if (sbxi_op_invoked(op))
+        sbxi_buf_add(b, op->args.of.invoke.body.data, op->args.of.invoke.body.len);
     else
         sbxi_buf_text(b, "{}");
     if (w.status == SBX_E_ARG)
@@ -8529,6 +8624,7 @@ static int sbxi_op_body(sbx_op *op)
         rc = sbxi_random_hex(op, text + len, false);
         if (rc != SBX_OK) return rc;
     }
+    if (sbxi_op_invoked(op)) type = op->args.of.invoke.type;
     sbxi_header_line(b, "Content-Type", type);
     op->out.chunked = send == SBXI_SEND_INPUT
         || (send == SBXI_SEND_RAW && a->files[a->at].from.size < 0);
@@ -8647,7 +8743,8 @@ static int sbxi_proc_take(sbx_op *op)
 static bool sbxi_rule_fits(const sbxi_rule *rule, const sbxi_fault *f, int http, uint8_t host)
 {
     unsigned on = rule->when & (SBXI_ON_CONTROL | SBXI_ON_SANDBOX);
-    if ((on && on != SBXI_ON_CONTROL << host) || (rule->http && rule->http != http)) return false;
+    if (on && on != (host ? SBXI_ON_SANDBOX : SBXI_ON_CONTROL)) return false;
+    if (rule->http && rule->http != http) return false;
     if (!rule->text) return true;
     if (rule->when & SBXI_HAS) return strstr(f->message, rule->text) != NULL;
     return strcmp(f->word, rule->text) == 0;
@@ -8691,7 +8788,8 @@ static int sbxi_fault_status(const sbx_op *op, const sbxi_fault *f, int http)
 
 static const sbx_sink *sbxi_op_sink(const sbx_op *op, unsigned id)
 {
-    if (op->route->recv == SBXI_RECV_SINK) return &op->args.of.files.sink;
+    if (op->route->recv == SBXI_RECV_SINK)
+        return sbxi_op_invoked(op) ? &op->args.of.invoke.sink : &op->args.of.files.sink;
     return id == 2 ? &op->args.of.command.o.err : &op->args.of.command.o.out;
 }
 
@@ -8941,7 +9039,8 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
     else if (strcmp(name, "location") == 0 && op->x.http.head_.status / 100 == 3 && !cut)
         sbxi_reply_location(op, v);
 #endif
-    else if (page && strcmp(name, page) == 0 && op->x.http.head_.status < 300)
+    else if (sbxi_is_paged(op->feature) && page && strcmp(name, page) == 0
+             && op->x.http.head_.status < 300)
         return sbxi_reply_token(op, value, cut);
     return SBX_OK;
 }
@@ -9140,7 +9239,7 @@ static int sbxi_op_deliver(sbx_op *op)
 /* One exchange by a route; the step function is called with `next` after it. */
 static int sbxi_ask(sbx_op *op, unsigned route, uint8_t next)
 {
-    op->route = &op->client->provider->routes[route];
+    op->route = sbxi_op_route(op, route);
     op->step = next;
     op->tries = op->hops = 0;
     op->fresh = op->mid_stream = false;
@@ -9437,7 +9536,7 @@ static bool sbxi_op_probe(sbx_op *op, int rc)
     const sbxi_route *health = &op->client->provider->routes[SBXI_ROUTE_HEALTH];
     uint32_t now = sbxi_now(&op->client->link);
     if (op->probing || !health->path || op->route == health
-        || op->route->host != SBXI_HOST_SANDBOX)
+        || op->route->host == SBXI_HOST_CONTROL)
         return false;
     if (rc != SBX_E_NETWORK || !op->x.sent) return false;
     sbxi_error_set(&op->error, rc, NULL);
@@ -9525,7 +9624,7 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
 static void sbxi_op_step(sbx_op *op)
 {
     const sbx_provider *p = op->client->provider;
-    bool in_sandbox = p->routes[op->feature].host == SBXI_HOST_SANDBOX;
+    bool in_sandbox = sbxi_op_route(op, op->feature)->host != SBXI_HOST_CONTROL;
     int rc;
     if (op->step == SBXI_STEP_ACCESS) {
         rc = sbxi_sandbox_learn(op);
@@ -10563,6 +10662,7 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_E2B_MISSING_IS_NO },
     [SBX_FEATURE_SANDBOX_MCP_URL] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* computed */
     [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
+    [SBX_FEATURE_INVOKE] = { "", NULL, NULL, SBXI_E2B_ROOT, 0, 0, 0, 0, SBXI_RECV_SINK, 0 },
     [SBX_FEATURE_COMMAND_RUN] = SBXI_STREAM("Start", start),
     [SBX_FEATURE_COMMAND_START] = SBXI_STREAM("Start", start),
     [SBX_FEATURE_COMMAND_CONNECT] = SBXI_STREAM("Connect", attach),
@@ -10611,6 +10711,61 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBXI_E2B_WRITE_RAW] = { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
         SBXI_PLAIN(SBXI_POST), SBXI_SEND_RAW, SBXI_RECV_EACH, 0 }
 };
+
+/* ---- routes of sbx_invoke(): only that function refers to them -------------- */
+
+#define SBXI_GET_OF(name, path, host) \
+    { name, path, SBXI_GET, SBXI_HOST_##host, SBXI_RETRY_SAFE, SBXI_BODY_NONE }
+#define SBXI_POST_OF(name, path, host) \
+    { name, path, SBXI_POST, SBXI_HOST_##host, SBXI_RETRY_REJECTED, SBXI_BODY_JSON }
+#define SBXI_DELETE_OF(name, path, host) \
+    { name, path, SBXI_DELETE, SBXI_HOST_##host, SBXI_RETRY_SAFE, SBXI_BODY_NONE }
+#define SBXI_E2B_VOLUME "/volumecontent/{volumeID}/"
+
+static SBXI_MAYBE const sbxi_invoke_row sbxi_e2b_invoke[] = {
+    SBXI_POST_OF("contexts.create", "/contexts", CODE),
+    SBXI_GET_OF("contexts.list", "/contexts", CODE),
+    { "contexts.restart", "/contexts/{contextID}/restart", SBXI_POST, SBXI_HOST_CODE,
+        SBXI_RETRY_NEVER, SBXI_BODY_NONE },
+    SBXI_DELETE_OF("contexts.delete", "/contexts/{contextID}", CODE),
+    SBXI_GET_OF("sandbox.envs", "/envs", SANDBOX),
+    SBXI_GET_OF("sandbox.metrics", "/metrics", SANDBOX),
+    SBXI_POST_OF("sandbox.files.compose", "/files/compose", SANDBOX),
+    SBXI_GET_OF("sandboxes.logs.v1", "/sandboxes/{sandboxID}/logs?{start}{limit}", CONTROL),
+    SBXI_GET_OF("sandboxes.metrics", "/sandboxes/metrics?{sandbox_ids}", CONTROL),
+    SBXI_POST_OF("secrets.create", "/secrets", CONTROL),
+    SBXI_GET_OF("secrets.list", "/secrets?{limit}{nextToken}", CONTROL),
+    SBXI_GET_OF("secrets.get", "/secrets/{secretID}", CONTROL),
+    SBXI_POST_OF("secrets.update", "/secrets/{secretID}", CONTROL),
+    SBXI_DELETE_OF("secrets.delete", "/secrets/{secretID}", CONTROL),
+    SBXI_GET_OF("teams.list", "/teams#{token}", CONTROL),
+    SBXI_GET_OF("templates.list", "/v2/templates", CONTROL),
+    SBXI_GET_OF("templates.get", "/templates/{templateID}?{nextToken}{limit}", CONTROL),
+    { "templates.update", "/v2/templates/{templateID}", SBXI_PATCH, SBXI_HOST_CONTROL,
+        SBXI_RETRY_SAFE, SBXI_BODY_JSON },
+    SBXI_GET_OF("templates.logs", "/templates/{templateID}/builds/{buildID}/logs"
+        "?{cursor}{limit}{direction}{level}{source}", CONTROL),
+    SBXI_POST_OF("volumes.create", "/volumes", CONTROL),
+    SBXI_GET_OF("volumes.list", "/volumes", CONTROL),
+    SBXI_GET_OF("volumes.get", "/volumes/{volumeID}", CONTROL),
+    SBXI_DELETE_OF("volumes.delete", "/volumes/{volumeID}", CONTROL),
+    SBXI_GET_OF("volumes.files.list", SBXI_E2B_VOLUME "dir?{path}{depth}#{token}", CONTROL),
+    { "volumes.files.make_dir", SBXI_E2B_VOLUME "dir?{path}{uid}{gid}{mode}{force}#{token}",
+        SBXI_POST, SBXI_HOST_CONTROL, SBXI_RETRY_REJECTED, SBXI_BODY_NONE },
+    SBXI_GET_OF("volumes.files.stat", SBXI_E2B_VOLUME "path?{path}#{token}", CONTROL),
+    { "volumes.files.update", SBXI_E2B_VOLUME "path?{path}#{token}", SBXI_PATCH,
+        SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_BODY_JSON },
+    SBXI_DELETE_OF("volumes.files.remove", SBXI_E2B_VOLUME "path?{path}#{token}", CONTROL),
+    { "volumes.files.read", SBXI_E2B_VOLUME "file?{path}#{token}", SBXI_GET, SBXI_HOST_CONTROL,
+        SBXI_RETRY_SAFE, SBXI_BODY_FILE },
+    { "volumes.files.write", SBXI_E2B_VOLUME "file?{path}{uid}{gid}{mode}{force}#{token}",
+        SBXI_PUT, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_BODY_CONTENT }
+};
+
+#undef SBXI_GET_OF
+#undef SBXI_POST_OF
+#undef SBXI_DELETE_OF
+#undef SBXI_E2B_VOLUME
 
 /* ---- what no table says: base URLs and headers ---------------------------- */
 
@@ -10677,8 +10832,12 @@ static void sbxi_e2b_headers(sbx_op *op)
         return;
     }
     sbxi_header_line(b, "E2b-Sandbox-Id", op->sandbox->id);
-    sbxi_header_line(b, "E2b-Sandbox-Port", op->client->provider->port);
-    sbxi_header_line(b, "X-Access-Token", op->sandbox->access.access_token);
+    sbxi_header_line(b, "E2b-Sandbox-Port", sbxi_op_port(op));
+    if (route->host == SBXI_HOST_SANDBOX)
+        sbxi_header_line(b, "X-Access-Token", op->sandbox->access.access_token);
+    else
+        sbxi_header_line(b, "E2B-Traffic-Access-Token", op->sandbox->access.traffic_token);
+    if (sbxi_op_invoked(op)) return; /* no RPC */
     if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE
         && route->send != SBXI_SEND_INPUT)
         return;
@@ -10765,7 +10924,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     parts[1] = "";
     parts[2] = "/files";
     values[0] = op->sandbox->id;
-    values[1] = c->provider->port;
+    values[1] = c->provider->ports[0];
     values[2] = sbxi_op_domain(op);
     if (sbxi_make_url(&op->url, parts, values, &url) != SBX_OK) return op->url.status;
     if (expires)
@@ -11262,6 +11421,7 @@ static const sbxi_env sbxi_e2b_env[] = {
     { NULL, 0 }
 };
 static const char *const sbxi_e2b_dialects[] = { "2.63", NULL };
+static const char *const sbxi_e2b_ports[] = { "49983", "49999" };
 
 #ifndef SANDBOX_STATIC
 const sbx_provider sbx_e2b =
@@ -11269,7 +11429,7 @@ const sbx_provider sbx_e2b =
 static const sbx_provider sbx_e2b =
 #endif
 {
-    "e2b", "e2b.app", "49983", 60000, 50005, sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG",
+    "e2b", "e2b.app", sbxi_e2b_ports, 60000, 50005, sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG",
     "x-next-token",
     sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
     sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event
@@ -12146,6 +12306,380 @@ SBX_API int sbx_watch_status(const sbx_watch *watch)
 SBX_API void sbx_watch_release(sbx_watch *watch)
 {
     if (watch) sbx_proc_release(&watch->of);
+}
+/* api/invoke - any other route of the provider, by name: puts the members of a JSON
+   object where the route's path says. Called by the user; what only it refers to is
+   dropped by a linker when it is not called.
+
+   The arguments are read as a whole first, so that what walks through them later
+   can rely on JSON: no bounds but the text's own, no errors of form. */
+
+/* A member of the arguments: as it stands there, the key without its quotes. */
+typedef struct sbxi_member { sbxi_span key, value; } sbxi_member;
+
+typedef struct sbxi_invoking {
+    sbxi_call call;
+    const sbxi_invoke_row *row;
+    const char *args;               /* behind its brace */
+    sbxi_buf text;                  /* path, query, bearer, body, a NUL behind each */
+    char message[80];
+    int how;                        /* of the value that is being read */
+    sbx_base64 base64;
+} sbxi_invoking;
+
+/* How a value is written: percent-encoded (SBXI_PERCENT_*), as it is, and as content
+   that may be anything or is given in base64. */
+enum { SBXI_VALUE_TEXT = 8, SBXI_VALUE_CONTENT, SBXI_VALUE_BASE64 };
+
+/* The rows of the client's provider. By its name: so no provider is linked for it. */
+static const sbxi_invoke_row *sbxi_invoke_rows(const sbx_client *client, size_t *n)
+{
+    const char *name = client->provider->name;
+#define SBXI_ROW(id) \
+    if (strcmp(name, #id) == 0) { \
+        *n = SBXI_LEN(sbxi_##id##_invoke); \
+        return sbxi_##id##_invoke; \
+    }
+    SBX_PROVIDERS(SBXI_ROW)
+#undef SBXI_ROW
+    (void)name;
+    *n = 0;
+    return NULL;
+}
+
+/* ---- the arguments -------------------------------------------------------- */
+
+static const char *sbxi_past_space(const char *p)
+{
+    return p + strspn(p, " \t\r\n,:");
+}
+
+/* Behind the value that begins at p. */
+static const char *sbxi_past_value(const char *p)
+{
+    size_t depth = 0;
+    do {
+        char c = *p++;
+        if (c == '"') {
+            for (; *p != '"'; p++) p += *p == '\\';
+            p++;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        } else if (!depth) {
+            p += strcspn(p, ",]} \t\r\n");
+        }
+    } while (depth);
+    return p;
+}
+
+/* The member at *at, which moves behind it. False: there is none. */
+static bool sbxi_member_next(const char **at, sbxi_member *m)
+{
+    const char *p = sbxi_past_space(*at), *end;
+    if (*p != '"') return false;
+    end = sbxi_past_value(p);
+    m->key.ptr = p + 1;
+    m->key.len = (size_t)(end - p) - 2;
+    m->value.ptr = sbxi_past_space(end);
+    *at = sbxi_past_value(m->value.ptr);
+    m->value.len = (size_t)(*at - m->value.ptr);
+    return true;
+}
+
+/* The member of that name, unless it is null. */
+static bool sbxi_member_find(const sbxi_invoking *v, sbxi_span name, sbxi_member *m)
+{
+    const char *at = v->args;
+    while (sbxi_member_next(&at, m))
+        if (m->key.len == name.len && memcmp(m->key.ptr, name.ptr, name.len) == 0)
+            return m->value.ptr[0] != 'n';
+    return false;
+}
+
+static int sbxi_no_event(void *ctx, const sbx_json_event *ev)
+{
+    (void)ctx;
+    (void)ev;
+    return SBX_OK;
+}
+
+/* One JSON object, nothing else. */
+static bool sbxi_is_object(const char *json)
+{
+    sbx_json_reader r;
+    sbx_json_init(&r, sbxi_no_event, NULL);
+    return sbx_json_feed(&r, json, strlen(json), NULL) == SBX_OK && sbx_json_end(&r) == SBX_OK
+        && *sbxi_past_space(json) == '{';
+}
+
+/* ---- what becomes of them ------------------------------------------------- */
+
+static const char sbxi_missing[] = "argument is missing or empty: ";
+
+/* Fails with what is wrong and the name it is about. */
+static int sbxi_invoke_fail(sbxi_invoking *v, const char *what, sbxi_span name)
+{
+    size_t n = strlen(what);
+    if (v->call.status) return v->call.status;
+    sbxi_put_text(v->message, sizeof v->message, what, n);
+    sbxi_put_text(v->message + n, sizeof v->message - n, name.ptr, name.len);
+    v->call.message = v->message;
+    return v->call.status = SBX_E_ARG;
+}
+
+static int sbxi_value_event(void *ctx, const sbx_json_event *ev)
+{
+    sbxi_invoking *v = (sbxi_invoking *)ctx;
+    sbxi_buf *b = &v->text;
+    sbxi_span s = { ev->text, ev->len };
+    size_t n;
+    int rc;
+    if (ev->type < SBX_JSON_STRING || (ev->flags & SBX_JSON_CUT)) return SBX_E_ARG;
+    if (ev->type >= SBX_JSON_TRUE) s = sbxi_span_of(ev->type == SBX_JSON_TRUE ? "true" : "false");
+    if (v->how <= SBXI_VALUE_TEXT && s.len && memchr(s.ptr, 0, s.len)) return SBX_E_ARG;
+    if (v->how < SBXI_VALUE_TEXT) return sbxi_percent(b, s, (unsigned)v->how);
+    if (v->how < SBXI_VALUE_BASE64) return sbxi_buf_add(b, s.ptr, s.len);
+    if (ev->type != SBX_JSON_STRING) return SBX_E_ARG;
+    rc = sbxi_buf_reserve(b, s.len / 4 * 3 + 3);
+    if (rc == SBX_OK) rc = sbx_base64_decode(&v->base64, s.ptr, s.len, b->data + b->len, &n);
+    if (rc == SBX_OK) b->len += n;
+    return rc;
+}
+
+/* Writes a member's value. */
+static void sbxi_invoke_value(sbxi_invoking *v, const sbxi_member *m, int how)
+{
+    sbx_json_reader r;
+    int rc;
+    v->how = how;
+    sbx_json_init(&r, sbxi_value_event, v);
+    rc = sbx_json_feed(&r, m->value.ptr, m->value.len, NULL);
+    if (rc == SBX_OK) rc = sbx_json_end(&r);
+    if (rc == SBX_OK && how == SBXI_VALUE_BASE64) rc = sbx_base64_end(&v->base64);
+    if (rc != SBX_OK && !v->text.status)
+        sbxi_invoke_fail(v, "cannot stand there: ", m->key);
+}
+
+/* Whether {name} stands in that part of the path. */
+static bool sbxi_is_placed(const char *from, const char *to, sbxi_span name)
+{
+    for (; (from = (const char *)memchr(from, '{', (size_t)(to - from))) != NULL; from++)
+        if ((size_t)(to - from) > name.len + 1 && from[name.len + 1] == '}'
+            && memcmp(from + 1, name.ptr, name.len) == 0) return true;
+    return false;
+}
+
+/* The path with its arguments, up to `end`. */
+static void sbxi_invoke_path(sbxi_invoking *v, const char *end)
+{
+    const sbx_sandbox *s = v->call.sandbox;
+    const char *p = v->row->path;
+    while (p < end) {
+        sbxi_span name;
+        sbxi_member m;
+        size_t before;
+        const char *brace = (const char *)memchr(p, '{', (size_t)(end - p));
+        sbxi_buf_add(&v->text, p, (size_t)((brace ? brace : end) - p));
+        if (!brace) break;
+        name.ptr = brace + 1;
+        name.len = strcspn(brace, "}") - 1;
+        p = name.ptr + name.len + 1;
+        before = v->text.len;
+        if (s && sbxi_span_is(name, "sandboxID"))
+            sbxi_percent(&v->text, sbxi_span_of(s->id), SBXI_PERCENT_SEGMENT);
+        else if (sbxi_member_find(v, name, &m))
+            sbxi_invoke_value(v, &m, SBXI_PERCENT_SEGMENT);
+        if (v->text.len == before && !v->text.status)
+            sbxi_invoke_fail(v, sbxi_missing, name);
+    }
+}
+
+/* All members that are for the query, and whatever is for nowhere is refused. */
+static void sbxi_invoke_query(sbxi_invoking *v, const char *query, const char *end)
+{
+    const sbxi_invoke_row *row = v->row;
+    const char *at = v->args;
+    size_t start = v->text.len;
+    sbxi_member m;
+    while (sbxi_member_next(&at, &m)) {
+        if (sbxi_is_placed(query, end, m.key)) {
+            if (m.value.ptr[0] == 'n') continue;
+            if (v->text.len > start) sbxi_buf_add(&v->text, "&", 1);
+            sbxi_percent(&v->text, m.key, SBXI_PERCENT_FORM);
+            sbxi_buf_add(&v->text, "=", 1);
+            sbxi_invoke_value(v, &m, SBXI_PERCENT_FORM);
+        } else if (!sbxi_is_placed(row->path, row->path + strlen(row->path), m.key)
+                   && row->body != SBXI_BODY_JSON
+                   && !(row->host != SBXI_HOST_CONTROL && sbxi_span_is(m.key, "sandboxID"))
+                   && !(row->body == SBXI_BODY_CONTENT && (sbxi_span_is(m.key, "content")
+                        || sbxi_span_is(m.key, "contentBase64")))) {
+            sbxi_invoke_fail(v, "unknown argument: ", m.key);
+        }
+    }
+}
+
+/* What is left as an object, or the content. */
+static void sbxi_invoke_body(sbxi_invoking *v)
+{
+    static const char *const names[] = { "content", "contentBase64" };
+    const sbxi_invoke_row *row = v->row;
+    const char *at = v->args, *mark = "{";
+    sbxi_member m;
+    int i;
+    for (i = 0; i < 2 && row->body == SBXI_BODY_CONTENT; i++)
+        if (sbxi_member_find(v, sbxi_span_of(names[i]), &m))
+            sbxi_invoke_value(v, &m, SBXI_VALUE_CONTENT + i);
+    if (row->body != SBXI_BODY_JSON) return;
+    while (sbxi_member_next(&at, &m)) {
+        if (sbxi_is_placed(row->path, row->path + strlen(row->path), m.key)
+            || (row->host != SBXI_HOST_CONTROL && sbxi_span_is(m.key, "sandboxID"))) continue;
+        sbxi_buf_text(&v->text, mark);
+        sbxi_buf_add(&v->text, m.key.ptr - 1, (size_t)(m.value.ptr + m.value.len - m.key.ptr) + 1);
+        mark = ",";
+    }
+    sbxi_buf_text(&v->text, *mark == '{' ? "{}" : "}");
+}
+
+/* Puts all texts of the request together. */
+static void sbxi_invoke_build(sbxi_invoking *v)
+{
+    static const char *const types[] = { NULL, "application/json", "application/octet-stream",
+        NULL };
+    sbxi_invoke_args *a = &v->call.args.of.invoke;
+    const sbxi_invoke_row *row = v->row;
+    const char *end = row->path + strlen(row->path), *token = strchr(row->path, '#');
+    const char *query = strchr(row->path, '?');
+    size_t at[3];
+    sbxi_member m;
+    if (!token) token = end;
+    if (!query) query = token;
+    sbxi_invoke_path(v, query);
+    sbxi_buf_add(&v->text, "", 1);
+    at[0] = v->text.len;
+    sbxi_invoke_query(v, query, token);
+    sbxi_buf_add(&v->text, "", 1);
+    at[1] = v->text.len;
+    if (token < end) {
+        sbxi_buf_text(&v->text, "Bearer ");
+        if (sbxi_member_find(v, sbxi_span_of("token"), &m))
+            sbxi_invoke_value(v, &m, SBXI_VALUE_TEXT);
+        else
+            sbxi_invoke_fail(v, sbxi_missing, sbxi_span_of("token"));
+    }
+    sbxi_buf_add(&v->text, "", 1);
+    at[2] = v->text.len;
+    sbxi_invoke_body(v);
+    if (v->text.status == SBX_E_TOO_LARGE)
+        v->call.message = SBXI_TEXT("the request is larger than SBX_MAX_REQUEST");
+    if (v->text.status != SBX_OK) v->call.status = v->text.status;
+    if (v->call.status) return;
+    a->route = v->call.client->provider->routes[SBX_FEATURE_INVOKE];
+    a->route.path = v->text.data;
+    a->route.method = row->method;
+    a->route.host = row->host;
+    a->route.retry = row->retry;
+    a->type = types[row->body];
+    if (a->type) a->route.send = SBXI_SEND_JSON;
+    a->query = v->text.data + at[0];
+    if (token < end) a->bearer = v->text.data + at[1];
+    a->body.data = v->text.data + at[2];
+    a->body.len = v->text.len - at[2];
+}
+
+/* ---- the calls ------------------------------------------------------------ */
+
+/* The route by its name, and that the arguments are one object. */
+static void sbxi_invoke_choose(sbxi_invoking *v, const char *route, const char *json)
+{
+    size_t n = 0, i = 0;
+    const sbxi_invoke_row *rows = sbxi_invoke_rows(v->call.client, &n);
+    while (route && i < n && strcmp(rows[i].name, route) != 0) i++;
+    if (i == n || !route) {
+        v->call.status = SBX_E_UNSUPPORTED;
+        v->call.message = SBXI_TEXT("no such route: sbx_invoke_route() lists their names");
+        return;
+    }
+    v->row = &rows[i];
+    if (!json) json = "{}";
+    sbxi_need(&v->call, sbxi_is_object(json), SBXI_TEXT("json_args is not one JSON object"));
+    v->args = sbxi_past_space(json) + 1;
+}
+
+/* A handle for the sandbox that the arguments name. */
+static void sbxi_invoke_attach(sbxi_invoking *v)
+{
+    sbxi_span name = sbxi_span_of("sandboxID");
+    sbxi_member m;
+    size_t start = v->text.len;
+    if (sbxi_member_find(v, name, &m)) sbxi_invoke_value(v, &m, SBXI_VALUE_TEXT);
+    if (v->text.len == start && !v->text.status)
+        sbxi_invoke_fail(v, sbxi_missing, name);
+    sbxi_buf_add(&v->text, "", 1);
+    if (!v->call.status) v->call.status = v->text.status;
+    if (!v->call.status)
+        v->call.status = sbx_sandbox_attach(v->call.client, v->text.data + start, NULL,
+                                            &v->call.sandbox);
+    sbxi_buf_clear(&v->text);
+}
+
+static int sbxi_invoke(sbxi_invoking *v, const char *route, const char *json, sbx_sink to)
+{
+    sbxi_call *k = &v->call;
+    sbx_sandbox *own = NULL;
+    int rc;
+    if (!k->client) return SBX_E_ARG;
+    sbxi_buf_init(&v->text, &k->client->link.alloc, SBX_MAX_REQUEST);
+    sbxi_invoke_choose(v, route, json);
+    if (!k->status && v->row->host != SBXI_HOST_CONTROL && !k->sandbox) {
+        sbxi_invoke_attach(v);
+        own = k->sandbox;
+    }
+    if (!k->status) sbxi_invoke_build(v);
+    k->args.of.invoke.sink = to;
+    k->total_ms = v->row && v->row->body == SBXI_BODY_FILE ? SBX_NEVER
+        : k->client->link.clocks.total_ms;
+    rc = sbxi_start(k);
+    sbxi_buf_free(&v->text);
+    sbx_sandbox_release(own);
+    return rc;
+}
+
+SBX_API int sbx_invoke(sbx_client *client, const char *route, const char *json_args,
+    sbx_sink to, const sbx_call *call)
+{
+    sbxi_invoking v;
+    memset(&v, 0, sizeof v);
+    sbxi_call_on(&v.call, client, SBX_FEATURE_INVOKE, call);
+    return sbxi_invoke(&v, route, json_args, to);
+}
+
+SBX_API int sbx_sandbox_invoke(sbx_sandbox *sandbox, const char *route,
+    const char *json_args, sbx_sink to, const sbx_call *call)
+{
+    sbxi_invoking v;
+    memset(&v, 0, sizeof v);
+    sbxi_call_in(&v.call, sandbox, SBX_FEATURE_INVOKE, call);
+    return sbxi_invoke(&v, route, json_args, to);
+}
+
+SBX_API int sbx_invoke_route(const sbx_client *client, size_t i, sbx_route *out)
+{
+    const sbxi_invoke_row *row;
+    size_t n;
+    if (!client || !out) return SBX_E_ARG;
+    memset(out, 0, sizeof *out);
+    row = sbxi_invoke_rows(client, &n);
+    if (i >= n) return SBX_E_NOT_FOUND;
+    row += i;
+    out->name = row->name;
+    out->method = sbxi_methods[row->method];
+    out->path = row->path;
+    out->in_sandbox = row->host != SBXI_HOST_CONTROL;
+    out->body = row->body == SBXI_BODY_JSON;
+    out->content = row->body == SBXI_BODY_CONTENT;
+    return SBX_OK;
 }
 
 #endif /* SANDBOX_IMPLEMENTATION */

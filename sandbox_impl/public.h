@@ -33,7 +33,7 @@
       3. Memory             8. Calls and         13. JSON
       4. Plain data            operations        14. HTTP responses
       5. Streams            9. Providers         15. Small codecs
-                           10. Sandboxes
+                           10. Sandboxes        16. Any other route
 
    RULES
 
@@ -476,9 +476,10 @@ typedef struct sbx_sandbox sbx_sandbox;
 
    Secrets are replaced by ***, wherever a piece ends: values behind a name with
    auth, token, secret, password, signature, cookie, credential, private, value, api
-   key or access key in it (headers, JSON members, name=value), and the API key and
-   the sandbox's tokens wherever they stand as they are. What only you know to be
-   secret, and what is encoded (output of commands is base64), is shown. */
+   key or access key in it (headers, JSON members, name=value); and any word in which
+   the first eight bytes of the API key or of a token of the sandbox stand. What only
+   you know to be secret, and what is encoded (output of commands is base64), is
+   shown. Each part ends with a line feed of its own. */
 typedef enum sbx_trace_part { SBX_TRACE_REQUEST, SBX_TRACE_REPLY } sbx_trace_part;
 
 typedef struct sbx_trace {
@@ -631,6 +632,7 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(SNAPSHOT_CREATE, "snapshot_create") \
     X(SNAPSHOT_LIST, "snapshot_list") \
     X(SNAPSHOT_DELETE, "snapshot_delete") \
+    X(INVOKE, "invoke") \
     X(COMMAND_RUN, "command_run") \
     X(COMMAND_START, "command_start") \
     X(COMMAND_CONNECT, "command_connect") \
@@ -1350,6 +1352,41 @@ typedef struct sbx_sha256 { uint32_t h_[8]; uint64_t len_; uint8_t buf_[64]; } s
 SBX_API void sbx_sha256_init(sbx_sha256 *s);
 SBX_API void sbx_sha256_add(sbx_sha256 *s, const void *data, size_t len);
 SBX_API void sbx_sha256_end(sbx_sha256 *s, unsigned char out[32]);
+
+/* ---- 16. Any other route ---------------------------------------------------
+
+   What the service offers beyond the functions above, by name: volumes, secrets,
+   code contexts, logs ... sbx_invoke_route() lists the names. json_args is one JSON
+   object (NULL: {}). Its members go where the route's path says: {name} stands for
+   the member in the path; members named behind the ? go into the query, in the order
+   given; one named behind the # is a bearer token, instead of the API key. All
+   others are the JSON body, in the order given and as they are; where there is none
+   they are refused. Texts, numbers and booleans can stand in path and query, null is
+   no argument. A route with content takes "content" (text) or "contentBase64".
+
+   The reply's body goes to `to` as it comes, when the service agreed. SBX_E_ARG
+   names the argument that is missing or unknown; SBX_E_UNSUPPORTED: no such route.
+   A list is one page; a token of the next that comes in a header is not told.
+
+     sbx_invoke(client, "volumes.create", "{\"name\":\"data\"}", sink, NULL); */
+SBX_API int sbx_invoke(sbx_client *client, const char *route, const char *json_args,
+    sbx_sink to, const sbx_call *call);
+
+/* For a route into a sandbox, or about one: sandboxID is that of the handle, and
+   what the handle knows needs no asking. With sbx_invoke() such a route takes the
+   argument "sandboxID" and asks for the credentials first. */
+SBX_API int sbx_sandbox_invoke(sbx_sandbox *sandbox, const char *route,
+    const char *json_args, sbx_sink to, const sbx_call *call);
+
+typedef struct sbx_route {
+    const char *name, *method;
+    const char *path;       /* with the places of the arguments */
+    bool in_sandbox;        /* it leads into a sandbox */
+    bool body, content;     /* other arguments are its JSON body; it takes content */
+} sbx_route;
+
+/* The i-th route of the client's provider, from 0; SBX_E_NOT_FOUND past the last. */
+SBX_API int sbx_invoke_route(const sbx_client *client, size_t i, sbx_route *out);
 
 #ifdef __cplusplus
 }

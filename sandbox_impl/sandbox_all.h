@@ -57,6 +57,7 @@
 #include "api/proc.c"
 #include "api/files.c"
 #include "api/watch.c"
+#include "api/invoke.c"
 
 #endif /* SANDBOX_IMPLEMENTATION */
 

@@ -209,7 +209,7 @@ static int sbxi_check_url(sbx_client *c, const char *base, const char *id)
     parts[0] = base;
     parts[1] = parts[2] = "";
     values[0] = id;
-    values[1] = c->provider->port;
+    values[1] = c->provider->ports[0];
     values[2] = c->config.domain;
     sbxi_buf_init(&text, &c->link.alloc, SBXI_MAX_URL);
     rc = sbxi_make_url(&text, parts, values, &url);

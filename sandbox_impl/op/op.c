@@ -7,7 +7,7 @@
 /* One exchange by a route; the step function is called with `next` after it. */
 static int sbxi_ask(sbx_op *op, unsigned route, uint8_t next)
 {
-    op->route = &op->client->provider->routes[route];
+    op->route = sbxi_op_route(op, route);
     op->step = next;
     op->tries = op->hops = 0;
     op->fresh = op->mid_stream = false;
@@ -304,7 +304,7 @@ static bool sbxi_op_probe(sbx_op *op, int rc)
     const sbxi_route *health = &op->client->provider->routes[SBXI_ROUTE_HEALTH];
     uint32_t now = sbxi_now(&op->client->link);
     if (op->probing || !health->path || op->route == health
-        || op->route->host != SBXI_HOST_SANDBOX)
+        || op->route->host == SBXI_HOST_CONTROL)
         return false;
     if (rc != SBX_E_NETWORK || !op->x.sent) return false;
     sbxi_error_set(&op->error, rc, NULL);
@@ -392,7 +392,7 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
 static void sbxi_op_step(sbx_op *op)
 {
     const sbx_provider *p = op->client->provider;
-    bool in_sandbox = p->routes[op->feature].host == SBXI_HOST_SANDBOX;
+    bool in_sandbox = sbxi_op_route(op, op->feature)->host != SBXI_HOST_CONTROL;
     int rc;
     if (op->step == SBXI_STEP_ACCESS) {
         rc = sbxi_sandbox_learn(op);

@@ -169,9 +169,27 @@ static SBXI_MAYBE const char *sbxi_op_key(const sbx_op *op)
 
 static SBXI_MAYBE const char *sbxi_op_domain(const sbx_op *op)
 {
-    if (op->route->host == SBXI_HOST_SANDBOX && op->sandbox->access.domain)
+    if (op->route->host != SBXI_HOST_CONTROL && op->sandbox->access.domain)
         return op->sandbox->access.domain;
     return op->call.domain ? op->call.domain : op->client->config.domain;
+}
+
+static const sbxi_route *sbxi_op_route(const sbx_op *op, unsigned route)
+{
+    return route == SBX_FEATURE_INVOKE ? &op->args.of.invoke.route
+        : &op->client->provider->routes[route];
+}
+
+/* What sbx_invoke() made, if this exchange is for it; NULL: it is not. */
+static const sbxi_invoke_args *sbxi_op_invoked(const sbx_op *op)
+{
+    return op->route == &op->args.of.invoke.route ? &op->args.of.invoke : NULL;
+}
+
+/* {port} of the route. */
+static SBXI_MAYBE const char *sbxi_op_port(const sbx_op *op)
+{
+    return op->client->provider->ports[op->route->host ? op->route->host - 1 : 0];
 }
 
 /* Fails the step: keeps the first message. Returns status. */

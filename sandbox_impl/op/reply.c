@@ -9,7 +9,8 @@
 static bool sbxi_rule_fits(const sbxi_rule *rule, const sbxi_fault *f, int http, uint8_t host)
 {
     unsigned on = rule->when & (SBXI_ON_CONTROL | SBXI_ON_SANDBOX);
-    if ((on && on != SBXI_ON_CONTROL << host) || (rule->http && rule->http != http)) return false;
+    if (on && on != (host ? SBXI_ON_SANDBOX : SBXI_ON_CONTROL)) return false;
+    if (rule->http && rule->http != http) return false;
     if (!rule->text) return true;
     if (rule->when & SBXI_HAS) return strstr(f->message, rule->text) != NULL;
     return strcmp(f->word, rule->text) == 0;
@@ -53,7 +54,8 @@ static int sbxi_fault_status(const sbx_op *op, const sbxi_fault *f, int http)
 
 static const sbx_sink *sbxi_op_sink(const sbx_op *op, unsigned id)
 {
-    if (op->route->recv == SBXI_RECV_SINK) return &op->args.of.files.sink;
+    if (op->route->recv == SBXI_RECV_SINK)
+        return sbxi_op_invoked(op) ? &op->args.of.invoke.sink : &op->args.of.files.sink;
     return id == 2 ? &op->args.of.command.o.err : &op->args.of.command.o.out;
 }
 
@@ -303,7 +305,8 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
     else if (strcmp(name, "location") == 0 && op->x.http.head_.status / 100 == 3 && !cut)
         sbxi_reply_location(op, v);
 #endif
-    else if (page && strcmp(name, page) == 0 && op->x.http.head_.status < 300)
+    else if (sbxi_is_paged(op->feature) && page && strcmp(name, page) == 0
+             && op->x.http.head_.status < 300)
         return sbxi_reply_token(op, value, cut);
     return SBX_OK;
 }

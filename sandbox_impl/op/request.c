@@ -17,7 +17,7 @@ static int sbxi_op_url(sbx_op *op, sbxi_url *url)
     parts[1] = p->prefixes[op->route->prefix];
     parts[2] = op->route->path;
     values[0] = op->sandbox ? op->sandbox->id : op->args.target;
-    values[1] = p->port;
+    values[1] = sbxi_op_port(op);
     values[2] = sbxi_op_domain(op);
     if (sbxi_make_url(&op->url, parts, values, url) == SBX_E_ARG)
         sbxi_op_fail(op, SBX_E_ARG,
@@ -68,6 +68,7 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
     sbxi_buf *b = &op->out.text;
     const sbx_client *c = op->client;
     const sbxi_route *r = op->route;
+    const sbxi_invoke_args *own = sbxi_op_invoked(op);
     const char *authority = op->url.data + (url->tls ? 8 : 7); /* behind its scheme */
     const char *target = url->path.ptr;
     const sbxi_proxy *proxy = url->tls ? NULL : sbxi_link_proxy(&c->link, url);
@@ -76,6 +77,7 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
     sbxi_buf_add(b, target, (size_t)(url->path.ptr + url->path.len - target));
     if (r->fields && !op->hops && r->send != SBXI_SEND_JSON && r->send != SBXI_SEND_ENVELOPE)
         sbxi_op_query(op, r->fields);
+    if (own && own->query[0] && !op->hops) sbxi_buf_texts(b, "?", own->query, NULL);
     sbxi_buf_text(b, " HTTP/1.1\r\nHost: ");
     sbxi_buf_add(b, authority, (size_t)(url->path.ptr - authority));
     sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
@@ -84,7 +86,8 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
 #ifndef SBX_NO_PROXY
     if (proxy) sbxi_proxy_auth(b, proxy);
 #endif
-    c->provider->headers(op);
+    if (own && own->bearer) sbxi_header_line(b, "Authorization", own->bearer);
+    else c->provider->headers(op);
     if (r->host == SBXI_HOST_CONTROL) sbxi_buf_add(b, c->extra.data, c->extra.len);
     if (b->status == SBX_E_ARG)
         sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a header value holds a control character"));
@@ -125,6 +128,8 @@ static void sbxi_op_json(sbx_op *op)
     sbx_json_writer_init(&w, sink);
     if (op->route->fields)
         sbxi_bind_write(&w, op->route->fields, &op->args);
+    else if (sbxi_op_invoked(op))
+        sbxi_buf_add(b, op->args.of.invoke.body.data, op->args.of.invoke.body.len);
     else
         sbxi_buf_text(b, "{}");
     if (w.status == SBX_E_ARG)
@@ -208,6 +213,7 @@ static int sbxi_op_body(sbx_op *op)
         rc = sbxi_random_hex(op, text + len, false);
         if (rc != SBX_OK) return rc;
     }
+    if (sbxi_op_invoked(op)) type = op->args.of.invoke.type;
     sbxi_header_line(b, "Content-Type", type);
     op->out.chunked = send == SBXI_SEND_INPUT
         || (send == SBXI_SEND_RAW && a->files[a->at].from.size < 0);

@@ -4,12 +4,13 @@
    no table can say stands in the provider's few functions. Filled in by provider
    files, read by op/. Rows are many, so they are packed into bytes. */
 
-enum { SBXI_GET, SBXI_POST, SBXI_PUT, SBXI_DELETE };
+enum { SBXI_GET, SBXI_POST, SBXI_PUT, SBXI_DELETE, SBXI_PATCH };
 
-static const char *const sbxi_methods[] = { "GET", "POST", "PUT", "DELETE" };
+static const char *const sbxi_methods[] = { "GET", "POST", "PUT", "DELETE", "PATCH" };
 
-/* Which base URL a route is joined to. */
-enum { SBXI_HOST_CONTROL, SBXI_HOST_SANDBOX };
+/* Which base URL a route is joined to: that of the control plane, or of a port of the
+   sandbox, the daemon's first. */
+enum { SBXI_HOST_CONTROL, SBXI_HOST_SANDBOX, SBXI_HOST_CODE };
 
 /* When a request may be sent again. Whatever the class: a connection that could
    not be made, and a kept one that died before a byte came back. */
@@ -73,7 +74,7 @@ typedef struct sbxi_env { const char *name; uint16_t offset; } sbxi_env;
 struct sbx_provider {
     const char *name;
     const char *domain;             /* default of config.domain */
-    const char *port;               /* {port} of base URLs: the daemon's */
+    const char *const *ports;       /* {port} of base URLs, from SBXI_HOST_SANDBOX on */
     int32_t command_ms;             /* life of a command that names none */
     uint16_t mcp_port;              /* of a sandbox's MCP gateway */
     const char *const *dialects;    /* accepted config.dialect, newest first */
@@ -180,6 +181,26 @@ typedef struct sbxi_watch_item {
     sbx_file_info entry;
 } sbxi_watch_item;
 
+/* sbx_invoke: the route is made for the call. */
+typedef struct sbxi_invoke_args {
+    sbxi_route route;
+    const char *query;              /* "" for none */
+    const char *bearer;             /* credentials instead of the provider's, or NULL */
+    const char *type;               /* of the body, NULL: none */
+    sbx_bytes body;
+    sbx_sink sink;
+} sbxi_invoke_args;
+
+/* One route of it. The path says where arguments go: /a/{in path}?{in query}#{token},
+   a token being sent as bearer. What is left goes into the body. */
+typedef struct sbxi_invoke_row {
+    const char *name, *path;
+    uint8_t method, host, retry, body;
+} sbxi_invoke_row;
+
+/* The body of the request. FILE: none, but the reply is a transfer. */
+enum { SBXI_BODY_NONE, SBXI_BODY_JSON, SBXI_BODY_CONTENT, SBXI_BODY_FILE };
+
 typedef struct sbxi_args {
     /* Where the result goes; NULL unless it is of this kind. */
     bool *answer;                   /* a yes or no */
@@ -209,8 +230,15 @@ typedef struct sbxi_args {
         sbxi_command_args command;
         sbxi_process_args process;
         sbxi_files_args files;
+        sbxi_invoke_args invoke;
     } of;
 } sbxi_args;
+
+/* Lists that are asked for a page at a time: those with sbxi_list_args. */
+static bool sbxi_is_paged(unsigned feature)
+{
+    return feature == SBX_FEATURE_SANDBOX_LIST || feature == SBX_FEATURE_SNAPSHOT_LIST;
+}
 
 /* Functions with the same arguments stand together in SBX_FEATURES. */
 static SBXI_MAYBE bool sbxi_is_stream(unsigned feature)

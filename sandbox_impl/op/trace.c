@@ -39,18 +39,18 @@ static void sbxi_trace_out(sbxi_tracer *t, char c)
 /* The second filter. Held is what a secret may begin with, never more than that. */
 static void sbxi_trace_value(sbxi_tracer *t, sbxi_tracing *s, char c)
 {
-    const char *known = NULL;
+    const char *known;
     size_t n = s->held_len, i = 0;
     s->held[n++] = c;
     while (n) {
         known = t->secrets[i];
-        if (known && *known && strncmp(known, s->held, n) == 0) break;
+        if (known && strncmp(known, s->held, n) == 0) break;
         if (++i < SBXI_LEN(t->secrets)) continue;
         i = 0;
         sbxi_trace_out(t, s->held[0]);
         memmove(s->held, s->held + 1, --n);
     }
-    if (n && (n == sizeof s->held || !known[n])) { /* a short one as a whole */
+    if (n == sizeof s->held) {
         s->state = SBXI_TR_WORD;
         n = 0;
     }
@@ -106,6 +106,7 @@ static void sbxi_trace(sbx_op *op, sbx_trace_part part, const char *data, size_t
     sbxi_tracing *s = &op->tracing[part];
     sbxi_tracer t;
     uint32_t limit;
+    size_t i;
     if (!c->config.trace) return;
     limit = c->config.trace->limit ? (uint32_t)c->config.trace->limit : SBXI_TRACE_LIMIT;
     t.op = op;
@@ -115,6 +116,8 @@ static void sbxi_trace(sbx_op *op, sbx_trace_part part, const char *data, size_t
     t.secrets[1] = op->call.api_key;
     t.secrets[2] = op->sandbox ? op->sandbox->access.access_token : NULL;
     t.secrets[3] = op->sandbox ? op->sandbox->access.traffic_token : NULL;
+    for (i = 0; i < SBXI_LEN(t.secrets); i++) /* short ones are words like others */
+        if (t.secrets[i] && strlen(t.secrets[i]) < sizeof s->held) t.secrets[i] = NULL;
     for (; len && s->seen < limit; len--, s->seen++) sbxi_trace_char(&t, s, *data++);
     sbxi_trace_flush(&t);
 }

@@ -565,6 +565,7 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_E2B_MISSING_IS_NO },
     [SBX_FEATURE_SANDBOX_MCP_URL] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* computed */
     [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
+    [SBX_FEATURE_INVOKE] = { "", NULL, NULL, SBXI_E2B_ROOT, 0, 0, 0, 0, SBXI_RECV_SINK, 0 },
     [SBX_FEATURE_COMMAND_RUN] = SBXI_STREAM("Start", start),
     [SBX_FEATURE_COMMAND_START] = SBXI_STREAM("Start", start),
     [SBX_FEATURE_COMMAND_CONNECT] = SBXI_STREAM("Connect", attach),
@@ -613,6 +614,61 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBXI_E2B_WRITE_RAW] = { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
         SBXI_PLAIN(SBXI_POST), SBXI_SEND_RAW, SBXI_RECV_EACH, 0 }
 };
+
+/* ---- routes of sbx_invoke(): only that function refers to them -------------- */
+
+#define SBXI_GET_OF(name, path, host) \
+    { name, path, SBXI_GET, SBXI_HOST_##host, SBXI_RETRY_SAFE, SBXI_BODY_NONE }
+#define SBXI_POST_OF(name, path, host) \
+    { name, path, SBXI_POST, SBXI_HOST_##host, SBXI_RETRY_REJECTED, SBXI_BODY_JSON }
+#define SBXI_DELETE_OF(name, path, host) \
+    { name, path, SBXI_DELETE, SBXI_HOST_##host, SBXI_RETRY_SAFE, SBXI_BODY_NONE }
+#define SBXI_E2B_VOLUME "/volumecontent/{volumeID}/"
+
+static SBXI_MAYBE const sbxi_invoke_row sbxi_e2b_invoke[] = {
+    SBXI_POST_OF("contexts.create", "/contexts", CODE),
+    SBXI_GET_OF("contexts.list", "/contexts", CODE),
+    { "contexts.restart", "/contexts/{contextID}/restart", SBXI_POST, SBXI_HOST_CODE,
+        SBXI_RETRY_NEVER, SBXI_BODY_NONE },
+    SBXI_DELETE_OF("contexts.delete", "/contexts/{contextID}", CODE),
+    SBXI_GET_OF("sandbox.envs", "/envs", SANDBOX),
+    SBXI_GET_OF("sandbox.metrics", "/metrics", SANDBOX),
+    SBXI_POST_OF("sandbox.files.compose", "/files/compose", SANDBOX),
+    SBXI_GET_OF("sandboxes.logs.v1", "/sandboxes/{sandboxID}/logs?{start}{limit}", CONTROL),
+    SBXI_GET_OF("sandboxes.metrics", "/sandboxes/metrics?{sandbox_ids}", CONTROL),
+    SBXI_POST_OF("secrets.create", "/secrets", CONTROL),
+    SBXI_GET_OF("secrets.list", "/secrets?{limit}{nextToken}", CONTROL),
+    SBXI_GET_OF("secrets.get", "/secrets/{secretID}", CONTROL),
+    SBXI_POST_OF("secrets.update", "/secrets/{secretID}", CONTROL),
+    SBXI_DELETE_OF("secrets.delete", "/secrets/{secretID}", CONTROL),
+    SBXI_GET_OF("teams.list", "/teams#{token}", CONTROL),
+    SBXI_GET_OF("templates.list", "/v2/templates", CONTROL),
+    SBXI_GET_OF("templates.get", "/templates/{templateID}?{nextToken}{limit}", CONTROL),
+    { "templates.update", "/v2/templates/{templateID}", SBXI_PATCH, SBXI_HOST_CONTROL,
+        SBXI_RETRY_SAFE, SBXI_BODY_JSON },
+    SBXI_GET_OF("templates.logs", "/templates/{templateID}/builds/{buildID}/logs"
+        "?{cursor}{limit}{direction}{level}{source}", CONTROL),
+    SBXI_POST_OF("volumes.create", "/volumes", CONTROL),
+    SBXI_GET_OF("volumes.list", "/volumes", CONTROL),
+    SBXI_GET_OF("volumes.get", "/volumes/{volumeID}", CONTROL),
+    SBXI_DELETE_OF("volumes.delete", "/volumes/{volumeID}", CONTROL),
+    SBXI_GET_OF("volumes.files.list", SBXI_E2B_VOLUME "dir?{path}{depth}#{token}", CONTROL),
+    { "volumes.files.make_dir", SBXI_E2B_VOLUME "dir?{path}{uid}{gid}{mode}{force}#{token}",
+        SBXI_POST, SBXI_HOST_CONTROL, SBXI_RETRY_REJECTED, SBXI_BODY_NONE },
+    SBXI_GET_OF("volumes.files.stat", SBXI_E2B_VOLUME "path?{path}#{token}", CONTROL),
+    { "volumes.files.update", SBXI_E2B_VOLUME "path?{path}#{token}", SBXI_PATCH,
+        SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_BODY_JSON },
+    SBXI_DELETE_OF("volumes.files.remove", SBXI_E2B_VOLUME "path?{path}#{token}", CONTROL),
+    { "volumes.files.read", SBXI_E2B_VOLUME "file?{path}#{token}", SBXI_GET, SBXI_HOST_CONTROL,
+        SBXI_RETRY_SAFE, SBXI_BODY_FILE },
+    { "volumes.files.write", SBXI_E2B_VOLUME "file?{path}{uid}{gid}{mode}{force}#{token}",
+        SBXI_PUT, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_BODY_CONTENT }
+};
+
+#undef SBXI_GET_OF
+#undef SBXI_POST_OF
+#undef SBXI_DELETE_OF
+#undef SBXI_E2B_VOLUME
 
 /* ---- what no table says: base URLs and headers ---------------------------- */
 
@@ -679,8 +735,12 @@ static void sbxi_e2b_headers(sbx_op *op)
         return;
     }
     sbxi_header_line(b, "E2b-Sandbox-Id", op->sandbox->id);
-    sbxi_header_line(b, "E2b-Sandbox-Port", op->client->provider->port);
-    sbxi_header_line(b, "X-Access-Token", op->sandbox->access.access_token);
+    sbxi_header_line(b, "E2b-Sandbox-Port", sbxi_op_port(op));
+    if (route->host == SBXI_HOST_SANDBOX)
+        sbxi_header_line(b, "X-Access-Token", op->sandbox->access.access_token);
+    else
+        sbxi_header_line(b, "E2B-Traffic-Access-Token", op->sandbox->access.traffic_token);
+    if (sbxi_op_invoked(op)) return; /* no RPC */
     if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE
         && route->send != SBXI_SEND_INPUT)
         return;
@@ -767,7 +827,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     parts[1] = "";
     parts[2] = "/files";
     values[0] = op->sandbox->id;
-    values[1] = c->provider->port;
+    values[1] = c->provider->ports[0];
     values[2] = sbxi_op_domain(op);
     if (sbxi_make_url(&op->url, parts, values, &url) != SBX_OK) return op->url.status;
     if (expires)
@@ -1264,6 +1324,7 @@ static const sbxi_env sbxi_e2b_env[] = {
     { NULL, 0 }
 };
 static const char *const sbxi_e2b_dialects[] = { "2.63", NULL };
+static const char *const sbxi_e2b_ports[] = { "49983", "49999" };
 
 #ifndef SANDBOX_STATIC
 const sbx_provider sbx_e2b =
@@ -1271,7 +1332,7 @@ const sbx_provider sbx_e2b =
 static const sbx_provider sbx_e2b =
 #endif
 {
-    "e2b", "e2b.app", "49983", 60000, 50005, sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG",
+    "e2b", "e2b.app", sbxi_e2b_ports, 60000, 50005, sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG",
     "x-next-token",
     sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
     sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event

@@ -81,6 +81,10 @@ if command -v "$arm" >/dev/null 2>&1; then
         for f in create attach connect get_info list set_timeout kill is_running host id release; do
             echo sbx_sandbox_$f
         done; for f in run list kill; do echo sbx_command_$f; done)" $lean -fno-thread-jumps
+    silent invoke "$typed $(functions_of 16 16)" $lean
+    awk '$1 == "text_all_silent" { n = $2 } $1 == "invoke" { print "text_invoke", $2 - n }' \
+        "$values" >"$build/difference"
+    cat "$build/difference" >>"$values"
     silent full "$typed"
     taken_away text_proxy -DSBX_NO_PROXY
     taken_away text_redirect -DSBX_NO_REDIRECT

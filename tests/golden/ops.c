@@ -1179,6 +1179,38 @@ static int op_make_dir(step *s)
         s->call);
 }
 
+static int op_invoke(step *s)
+{
+    const node *args = arg(s, "args");
+    text json = {0};
+    sbx_sink sink;
+    set_sink(s, &sink, on_data);
+    if (args) dom_print(&json, args);
+    if (dom_has(s->args, "sandbox"))
+        return sbx_sandbox_invoke(sandbox_arg(s), text_arg(s, "route"),
+            args ? input_text(s, json.p, json.len) : NULL, sink, s->call);
+    return sbx_invoke(s->run->client, text_arg(s, "route"),
+        args ? input_text(s, json.p, json.len) : NULL, sink, s->call);
+}
+
+static int op_invoke_routes(step *s)
+{
+    sbx_route r;
+    size_t i;
+    s->items = dom_new(D_LIST);
+    for (i = 0; sbx_invoke_route(s->run->client, i, &r) == SBX_OK; i++) {
+        node *n = dom_new(D_OBJECT);
+        dom_add(n, "name", dom_string(r.name));
+        dom_add(n, "method", dom_string(r.method));
+        dom_add(n, "path", dom_string(r.path));
+        dom_add(n, "in_sandbox", from_bool(r.in_sandbox));
+        dom_add(n, "body", from_bool(r.body));
+        dom_add(n, "content", from_bool(r.content));
+        dom_add(s->items, NULL, n);
+    }
+    return SBX_OK;
+}
+
 static int op_supports(step *s)
 {
     static const char *const names[] = {
@@ -1317,6 +1349,11 @@ static const op ops[] = {
         files_options, false, "fields: of sbx_file_info" },
     { "files_make_dir", op_make_dir, { SANDBOX, { "path", T_TEXT } }, "options", files_options,
         false, "value: created" },
+    { "invoke", op_invoke, { SANDBOX, { "route", T_TEXT }, { "args", T_STRUCT } }, NULL, NULL,
+        false, "value: the bytes of the reply; fields, items: the reply, if it is an object or list;"
+        " sandbox may be left out" },
+    { "invoke_routes", op_invoke_routes, { { 0, T_TEXT } }, NULL, NULL, true,
+        "items: of sbx_route, of all routes" },
     { "supports", op_supports, { { "feature", T_TEXT } }, NULL, NULL, true,
         "value: true or false" },
     { "provider_name", op_provider_name, { { 0, T_TEXT } }, NULL, NULL, true, "value: the name" }
@@ -1488,9 +1525,14 @@ static void collect(step *s)
     if ((s->op->start == op_connect || s->op->start == op_resume) && ok)
         collect_handle(s, sandbox_arg(s));
     if (s->page) s->fields = from_struct(page_members, s->page);
-    if (s->op->start == op_read && ok) {
+    if ((s->op->start == op_read || s->op->start == op_invoke) && ok) {
         const node *e = s->events->first;
         s->value = e ? dom_bytes(e->first->s, e->first->len) : dom_bytes("", 0);
+    }
+    if (s->op->start == op_invoke && ok) {
+        node *reply = dom_parse(s->value->s, s->value->len);
+        if (reply && reply->kind == D_OBJECT) s->fields = reply;
+        if (reply && reply->kind == D_LIST) s->items = reply;
     }
     if (s->has_value && ok) s->value = from_bool(s->flag);
     if (s->as) {

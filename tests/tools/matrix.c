@@ -26,11 +26,22 @@ int main(void)
                 printf(" no |");
             else if (f == SBX_FEATURE_SANDBOX_HOST)
                 printf(" `computed` |");
+            else if (f == SBX_FEATURE_INVOKE)
+                printf(" by name, below |");
             else
                 printf(" `%s %s%s` |", sbxi_methods[r->method], all[p]->prefixes[r->prefix],
                        r->path);
         }
         printf("\n");
+    }
+    for (p = 0; p < n; p++) {
+        sbx_client client;
+        sbx_route route;
+        memset(&client, 0, sizeof client);
+        client.provider = all[p];
+        printf("\n| `sbx_invoke`, %s | |\n|---|---|\n", all[p]->name);
+        for (f = 0; sbx_invoke_route(&client, f, &route) == SBX_OK; f++)
+            printf("| `%s` | `%s %s` |\n", route.name, route.method, route.path);
     }
     return 0;
 }

@@ -166,12 +166,12 @@ TEST(cut_secret)
 TEST(short_and_empty_secrets)
 {
     bench *b = bench_new();
-    b->c.config.api_key = "tok";
+    b->c.config.api_key = "ta";
     b->s.access.access_token = "";
     b->s.access.traffic_token = NULL;
-    sbxi_trace(&b->op, SBX_TRACE_REPLY, "to tokk \0tok.", 13);
+    sbxi_trace(&b->op, SBX_TRACE_REPLY, "data ta\0 ta\0abcdef\ntoken=ta ", 28);
     sbxi_trace_end(&b->op);
-    CHECK_MEM(b->t.all.p, b->t.all.len, "to *** \0***\n", 12);
+    CHECK_MEM(b->t.all.p, b->t.all.len, "data ta\0 ta\0abcdef\ntoken=*** \n", 30);
     bench_free(b);
 }
 
