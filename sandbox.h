@@ -7323,6 +7323,9 @@ typedef struct sbxi_invoke_args {
     sbx_sink sink;
 } sbxi_invoke_args;
 
+/* The body of the request. FILE: none, but the reply is a transfer. */
+enum { SBXI_BODY_NONE, SBXI_BODY_JSON, SBXI_BODY_CONTENT, SBXI_BODY_FILE };
+
 /* One route of it. The path says where arguments go: /a/{in path}?{in query}#{token},
    a token being sent as bearer. What is left goes into the body. */
 typedef struct sbxi_invoke_row {
@@ -7330,8 +7333,25 @@ typedef struct sbxi_invoke_row {
     uint8_t method, host, retry, body;
 } sbxi_invoke_row;
 
-/* The body of the request. FILE: none, but the reply is a transfer. */
-enum { SBXI_BODY_NONE, SBXI_BODY_JSON, SBXI_BODY_CONTENT, SBXI_BODY_FILE };
+/* The rows of a provider are one text, so that a linker drops it as a whole: of each
+   the numbers as digits, then name and path, a NUL behind both. */
+#define SBXI_INVOKE(method, host, retry, body, name, path) \
+    SBXI_DIGIT_##method SBXI_DIGIT_##host SBXI_DIGIT_##retry SBXI_DIGIT_##body name "\0" path "\0"
+#define SBXI_DIGIT_GET "0"
+#define SBXI_DIGIT_POST "1"
+#define SBXI_DIGIT_PUT "2"
+#define SBXI_DIGIT_DELETE "3"
+#define SBXI_DIGIT_PATCH "4"
+#define SBXI_DIGIT_CONTROL "0"
+#define SBXI_DIGIT_SANDBOX "1"
+#define SBXI_DIGIT_CODE "2"
+#define SBXI_DIGIT_NEVER "0"
+#define SBXI_DIGIT_REJECTED "1"
+#define SBXI_DIGIT_SAFE "2"
+#define SBXI_DIGIT_NONE "0"
+#define SBXI_DIGIT_JSON "1"
+#define SBXI_DIGIT_CONTENT "2"
+#define SBXI_DIGIT_FILE "3"
 
 typedef struct sbxi_args {
     /* Where the result goes; NULL unless it is of this kind. */
@@ -10714,58 +10734,50 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
 
 /* ---- routes of sbx_invoke(): only that function refers to them -------------- */
 
-#define SBXI_GET_OF(name, path, host) \
-    { name, path, SBXI_GET, SBXI_HOST_##host, SBXI_RETRY_SAFE, SBXI_BODY_NONE }
-#define SBXI_POST_OF(name, path, host) \
-    { name, path, SBXI_POST, SBXI_HOST_##host, SBXI_RETRY_REJECTED, SBXI_BODY_JSON }
-#define SBXI_DELETE_OF(name, path, host) \
-    { name, path, SBXI_DELETE, SBXI_HOST_##host, SBXI_RETRY_SAFE, SBXI_BODY_NONE }
-#define SBXI_E2B_VOLUME "/volumecontent/{volumeID}/"
+#define SBXI_VOLUME "/volumecontent/{volumeID}/"
 
-static SBXI_MAYBE const sbxi_invoke_row sbxi_e2b_invoke[] = {
-    SBXI_POST_OF("contexts.create", "/contexts", CODE),
-    SBXI_GET_OF("contexts.list", "/contexts", CODE),
-    { "contexts.restart", "/contexts/{contextID}/restart", SBXI_POST, SBXI_HOST_CODE,
-        SBXI_RETRY_NEVER, SBXI_BODY_NONE },
-    SBXI_DELETE_OF("contexts.delete", "/contexts/{contextID}", CODE),
-    SBXI_GET_OF("sandbox.envs", "/envs", SANDBOX),
-    SBXI_GET_OF("sandbox.metrics", "/metrics", SANDBOX),
-    SBXI_POST_OF("sandbox.files.compose", "/files/compose", SANDBOX),
-    SBXI_GET_OF("sandboxes.logs.v1", "/sandboxes/{sandboxID}/logs?{start}{limit}", CONTROL),
-    SBXI_GET_OF("sandboxes.metrics", "/sandboxes/metrics?{sandbox_ids}", CONTROL),
-    SBXI_POST_OF("secrets.create", "/secrets", CONTROL),
-    SBXI_GET_OF("secrets.list", "/secrets?{limit}{nextToken}", CONTROL),
-    SBXI_GET_OF("secrets.get", "/secrets/{secretID}", CONTROL),
-    SBXI_POST_OF("secrets.update", "/secrets/{secretID}", CONTROL),
-    SBXI_DELETE_OF("secrets.delete", "/secrets/{secretID}", CONTROL),
-    SBXI_GET_OF("teams.list", "/teams#{token}", CONTROL),
-    SBXI_GET_OF("templates.list", "/v2/templates", CONTROL),
-    SBXI_GET_OF("templates.get", "/templates/{templateID}?{nextToken}{limit}", CONTROL),
-    { "templates.update", "/v2/templates/{templateID}", SBXI_PATCH, SBXI_HOST_CONTROL,
-        SBXI_RETRY_SAFE, SBXI_BODY_JSON },
-    SBXI_GET_OF("templates.logs", "/templates/{templateID}/builds/{buildID}/logs"
-        "?{cursor}{limit}{direction}{level}{source}", CONTROL),
-    SBXI_POST_OF("volumes.create", "/volumes", CONTROL),
-    SBXI_GET_OF("volumes.list", "/volumes", CONTROL),
-    SBXI_GET_OF("volumes.get", "/volumes/{volumeID}", CONTROL),
-    SBXI_DELETE_OF("volumes.delete", "/volumes/{volumeID}", CONTROL),
-    SBXI_GET_OF("volumes.files.list", SBXI_E2B_VOLUME "dir?{path}{depth}#{token}", CONTROL),
-    { "volumes.files.make_dir", SBXI_E2B_VOLUME "dir?{path}{uid}{gid}{mode}{force}#{token}",
-        SBXI_POST, SBXI_HOST_CONTROL, SBXI_RETRY_REJECTED, SBXI_BODY_NONE },
-    SBXI_GET_OF("volumes.files.stat", SBXI_E2B_VOLUME "path?{path}#{token}", CONTROL),
-    { "volumes.files.update", SBXI_E2B_VOLUME "path?{path}#{token}", SBXI_PATCH,
-        SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_BODY_JSON },
-    SBXI_DELETE_OF("volumes.files.remove", SBXI_E2B_VOLUME "path?{path}#{token}", CONTROL),
-    { "volumes.files.read", SBXI_E2B_VOLUME "file?{path}#{token}", SBXI_GET, SBXI_HOST_CONTROL,
-        SBXI_RETRY_SAFE, SBXI_BODY_FILE },
-    { "volumes.files.write", SBXI_E2B_VOLUME "file?{path}{uid}{gid}{mode}{force}#{token}",
-        SBXI_PUT, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_BODY_CONTENT }
-};
+static SBXI_MAYBE const char sbxi_e2b_invoke[] =
+    SBXI_INVOKE(POST, CODE, REJECTED, JSON, "contexts.create", "/contexts")
+    SBXI_INVOKE(GET, CODE, SAFE, NONE, "contexts.list", "/contexts")
+    SBXI_INVOKE(POST, CODE, NEVER, NONE, "contexts.restart", "/contexts/{contextID}/restart")
+    SBXI_INVOKE(DELETE, CODE, SAFE, NONE, "contexts.delete", "/contexts/{contextID}")
+    SBXI_INVOKE(GET, SANDBOX, SAFE, NONE, "sandbox.envs", "/envs")
+    SBXI_INVOKE(GET, SANDBOX, SAFE, NONE, "sandbox.metrics", "/metrics")
+    SBXI_INVOKE(POST, SANDBOX, NEVER, JSON, "sandbox.files.compose", "/files/compose")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "sandboxes.logs.v1",
+                "/sandboxes/{sandboxID}/logs?{start}{limit}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "sandboxes.metrics", "/sandboxes/metrics?{sandbox_ids}")
+    SBXI_INVOKE(POST, CONTROL, REJECTED, JSON, "secrets.create", "/secrets")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "secrets.list", "/secrets?{limit}{nextToken}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "secrets.get", "/secrets/{secretID}")
+    SBXI_INVOKE(POST, CONTROL, REJECTED, JSON, "secrets.update", "/secrets/{secretID}")
+    SBXI_INVOKE(DELETE, CONTROL, SAFE, NONE, "secrets.delete", "/secrets/{secretID}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "teams.list", "/teams#{token}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "templates.list", "/v2/templates")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "templates.get",
+                "/templates/{templateID}?{nextToken}{limit}")
+    SBXI_INVOKE(PATCH, CONTROL, SAFE, JSON, "templates.update", "/v2/templates/{templateID}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "templates.logs",
+                "/templates/{templateID}/builds/{buildID}/logs"
+                "?{cursor}{limit}{direction}{level}{source}")
+    SBXI_INVOKE(POST, CONTROL, REJECTED, JSON, "volumes.create", "/volumes")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "volumes.list", "/volumes")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "volumes.get", "/volumes/{volumeID}")
+    SBXI_INVOKE(DELETE, CONTROL, SAFE, NONE, "volumes.delete", "/volumes/{volumeID}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "volumes.files.list",
+                SBXI_VOLUME "dir?{path}{depth}#{token}")
+    SBXI_INVOKE(POST, CONTROL, REJECTED, NONE, "volumes.files.make_dir",
+                SBXI_VOLUME "dir?{path}{uid}{gid}{mode}{force}#{token}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "volumes.files.stat", SBXI_VOLUME "path?{path}#{token}")
+    SBXI_INVOKE(PATCH, CONTROL, SAFE, JSON, "volumes.files.update",
+                SBXI_VOLUME "path?{path}#{token}")
+    SBXI_INVOKE(DELETE, CONTROL, SAFE, NONE, "volumes.files.remove",
+                SBXI_VOLUME "path?{path}#{token}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, FILE, "volumes.files.read", SBXI_VOLUME "file?{path}#{token}")
+    SBXI_INVOKE(PUT, CONTROL, SAFE, CONTENT, "volumes.files.write",
+                SBXI_VOLUME "file?{path}{uid}{gid}{mode}{force}#{token}");
 
-#undef SBXI_GET_OF
-#undef SBXI_POST_OF
-#undef SBXI_DELETE_OF
-#undef SBXI_E2B_VOLUME
+#undef SBXI_VOLUME
 
 /* ---- what no table says: base URLs and headers ---------------------------- */
 
@@ -12319,7 +12331,7 @@ typedef struct sbxi_member { sbxi_span key, value; } sbxi_member;
 
 typedef struct sbxi_invoking {
     sbxi_call call;
-    const sbxi_invoke_row *row;
+    sbxi_invoke_row row;
     const char *args;               /* behind its brace */
     sbxi_buf text;                  /* path, query, bearer, body, a NUL behind each */
     char message[80];
@@ -12332,19 +12344,29 @@ typedef struct sbxi_invoking {
 enum { SBXI_VALUE_TEXT = 8, SBXI_VALUE_CONTENT, SBXI_VALUE_BASE64 };
 
 /* The rows of the client's provider. By its name: so no provider is linked for it. */
-static const sbxi_invoke_row *sbxi_invoke_rows(const sbx_client *client, size_t *n)
+static const char *sbxi_invoke_rows(const sbx_client *client)
 {
     const char *name = client->provider->name;
-#define SBXI_ROW(id) \
-    if (strcmp(name, #id) == 0) { \
-        *n = SBXI_LEN(sbxi_##id##_invoke); \
-        return sbxi_##id##_invoke; \
-    }
+#define SBXI_ROW(id) if (strcmp(name, #id) == 0) return sbxi_##id##_invoke;
     SBX_PROVIDERS(SBXI_ROW)
 #undef SBXI_ROW
     (void)name;
-    *n = 0;
-    return NULL;
+    return "";
+}
+
+/* The row at *at, which moves behind it. False: there is none. */
+static bool sbxi_invoke_next(const char **at, sbxi_invoke_row *row)
+{
+    const char *p = *at;
+    if (!*p) return false;
+    row->method = (uint8_t)(p[0] - '0');
+    row->host = (uint8_t)(p[1] - '0');
+    row->retry = (uint8_t)(p[2] - '0');
+    row->body = (uint8_t)(p[3] - '0');
+    row->name = p + 4;
+    row->path = row->name + strlen(row->name) + 1;
+    *at = row->path + strlen(row->path) + 1;
+    return true;
 }
 
 /* ---- the arguments -------------------------------------------------------- */
@@ -12475,7 +12497,7 @@ static bool sbxi_is_placed(const char *from, const char *to, sbxi_span name)
 static void sbxi_invoke_path(sbxi_invoking *v, const char *end)
 {
     const sbx_sandbox *s = v->call.sandbox;
-    const char *p = v->row->path;
+    const char *p = v->row.path;
     while (p < end) {
         sbxi_span name;
         sbxi_member m;
@@ -12499,7 +12521,7 @@ static void sbxi_invoke_path(sbxi_invoking *v, const char *end)
 /* All members that are for the query, and whatever is for nowhere is refused. */
 static void sbxi_invoke_query(sbxi_invoking *v, const char *query, const char *end)
 {
-    const sbxi_invoke_row *row = v->row;
+    const sbxi_invoke_row *row = &v->row;
     const char *at = v->args;
     size_t start = v->text.len;
     sbxi_member m;
@@ -12524,7 +12546,7 @@ static void sbxi_invoke_query(sbxi_invoking *v, const char *query, const char *e
 static void sbxi_invoke_body(sbxi_invoking *v)
 {
     static const char *const names[] = { "content", "contentBase64" };
-    const sbxi_invoke_row *row = v->row;
+    const sbxi_invoke_row *row = &v->row;
     const char *at = v->args, *mark = "{";
     sbxi_member m;
     int i;
@@ -12548,7 +12570,7 @@ static void sbxi_invoke_build(sbxi_invoking *v)
     static const char *const types[] = { NULL, "application/json", "application/octet-stream",
         NULL };
     sbxi_invoke_args *a = &v->call.args.of.invoke;
-    const sbxi_invoke_row *row = v->row;
+    const sbxi_invoke_row *row = &v->row;
     const char *end = row->path + strlen(row->path), *token = strchr(row->path, '#');
     const char *query = strchr(row->path, '?');
     size_t at[3];
@@ -12593,15 +12615,15 @@ static void sbxi_invoke_build(sbxi_invoking *v)
 /* The route by its name, and that the arguments are one object. */
 static void sbxi_invoke_choose(sbxi_invoking *v, const char *route, const char *json)
 {
-    size_t n = 0, i = 0;
-    const sbxi_invoke_row *rows = sbxi_invoke_rows(v->call.client, &n);
-    while (route && i < n && strcmp(rows[i].name, route) != 0) i++;
-    if (i == n || !route) {
+    const char *at = sbxi_invoke_rows(v->call.client);
+    bool found = false;
+    while (route && !found && sbxi_invoke_next(&at, &v->row))
+        found = strcmp(v->row.name, route) == 0;
+    if (!found) {
         v->call.status = SBX_E_UNSUPPORTED;
         v->call.message = SBXI_TEXT("no such route: sbx_invoke_route() lists their names");
         return;
     }
-    v->row = &rows[i];
     if (!json) json = "{}";
     sbxi_need(&v->call, sbxi_is_object(json), SBXI_TEXT("json_args is not one JSON object"));
     v->args = sbxi_past_space(json) + 1;
@@ -12632,13 +12654,13 @@ static int sbxi_invoke(sbxi_invoking *v, const char *route, const char *json, sb
     if (!k->client) return SBX_E_ARG;
     sbxi_buf_init(&v->text, &k->client->link.alloc, SBX_MAX_REQUEST);
     sbxi_invoke_choose(v, route, json);
-    if (!k->status && v->row->host != SBXI_HOST_CONTROL && !k->sandbox) {
+    if (!k->status && v->row.host != SBXI_HOST_CONTROL && !k->sandbox) {
         sbxi_invoke_attach(v);
         own = k->sandbox;
     }
     if (!k->status) sbxi_invoke_build(v);
     k->args.of.invoke.sink = to;
-    k->total_ms = v->row && v->row->body == SBXI_BODY_FILE ? SBX_NEVER
+    k->total_ms = v->row.body == SBXI_BODY_FILE ? SBX_NEVER
         : k->client->link.clocks.total_ms;
     rc = sbxi_start(k);
     sbxi_buf_free(&v->text);
@@ -12666,19 +12688,19 @@ SBX_API int sbx_sandbox_invoke(sbx_sandbox *sandbox, const char *route,
 
 SBX_API int sbx_invoke_route(const sbx_client *client, size_t i, sbx_route *out)
 {
-    const sbxi_invoke_row *row;
-    size_t n;
+    sbxi_invoke_row row;
+    const char *at;
     if (!client || !out) return SBX_E_ARG;
     memset(out, 0, sizeof *out);
-    row = sbxi_invoke_rows(client, &n);
-    if (i >= n) return SBX_E_NOT_FOUND;
-    row += i;
-    out->name = row->name;
-    out->method = sbxi_methods[row->method];
-    out->path = row->path;
-    out->in_sandbox = row->host != SBXI_HOST_CONTROL;
-    out->body = row->body == SBXI_BODY_JSON;
-    out->content = row->body == SBXI_BODY_CONTENT;
+    at = sbxi_invoke_rows(client);
+    do if (!sbxi_invoke_next(&at, &row)) return SBX_E_NOT_FOUND;
+    while (i--);
+    out->name = row.name;
+    out->method = sbxi_methods[row.method];
+    out->path = row.path;
+    out->in_sandbox = row.host != SBXI_HOST_CONTROL;
+    out->body = row.body == SBXI_BODY_JSON;
+    out->content = row.body == SBXI_BODY_CONTENT;
     return SBX_OK;
 }
 

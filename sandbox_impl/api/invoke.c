@@ -10,7 +10,7 @@ typedef struct sbxi_member { sbxi_span key, value; } sbxi_member;
 
 typedef struct sbxi_invoking {
     sbxi_call call;
-    const sbxi_invoke_row *row;
+    sbxi_invoke_row row;
     const char *args;               /* behind its brace */
     sbxi_buf text;                  /* path, query, bearer, body, a NUL behind each */
     char message[80];
@@ -23,19 +23,29 @@ typedef struct sbxi_invoking {
 enum { SBXI_VALUE_TEXT = 8, SBXI_VALUE_CONTENT, SBXI_VALUE_BASE64 };
 
 /* The rows of the client's provider. By its name: so no provider is linked for it. */
-static const sbxi_invoke_row *sbxi_invoke_rows(const sbx_client *client, size_t *n)
+static const char *sbxi_invoke_rows(const sbx_client *client)
 {
     const char *name = client->provider->name;
-#define SBXI_ROW(id) \
-    if (strcmp(name, #id) == 0) { \
-        *n = SBXI_LEN(sbxi_##id##_invoke); \
-        return sbxi_##id##_invoke; \
-    }
+#define SBXI_ROW(id) if (strcmp(name, #id) == 0) return sbxi_##id##_invoke;
     SBX_PROVIDERS(SBXI_ROW)
 #undef SBXI_ROW
     (void)name;
-    *n = 0;
-    return NULL;
+    return "";
+}
+
+/* The row at *at, which moves behind it. False: there is none. */
+static bool sbxi_invoke_next(const char **at, sbxi_invoke_row *row)
+{
+    const char *p = *at;
+    if (!*p) return false;
+    row->method = (uint8_t)(p[0] - '0');
+    row->host = (uint8_t)(p[1] - '0');
+    row->retry = (uint8_t)(p[2] - '0');
+    row->body = (uint8_t)(p[3] - '0');
+    row->name = p + 4;
+    row->path = row->name + strlen(row->name) + 1;
+    *at = row->path + strlen(row->path) + 1;
+    return true;
 }
 
 /* ---- the arguments -------------------------------------------------------- */
@@ -166,7 +176,7 @@ static bool sbxi_is_placed(const char *from, const char *to, sbxi_span name)
 static void sbxi_invoke_path(sbxi_invoking *v, const char *end)
 {
     const sbx_sandbox *s = v->call.sandbox;
-    const char *p = v->row->path;
+    const char *p = v->row.path;
     while (p < end) {
         sbxi_span name;
         sbxi_member m;
@@ -190,7 +200,7 @@ static void sbxi_invoke_path(sbxi_invoking *v, const char *end)
 /* All members that are for the query, and whatever is for nowhere is refused. */
 static void sbxi_invoke_query(sbxi_invoking *v, const char *query, const char *end)
 {
-    const sbxi_invoke_row *row = v->row;
+    const sbxi_invoke_row *row = &v->row;
     const char *at = v->args;
     size_t start = v->text.len;
     sbxi_member m;
@@ -215,7 +225,7 @@ static void sbxi_invoke_query(sbxi_invoking *v, const char *query, const char *e
 static void sbxi_invoke_body(sbxi_invoking *v)
 {
     static const char *const names[] = { "content", "contentBase64" };
-    const sbxi_invoke_row *row = v->row;
+    const sbxi_invoke_row *row = &v->row;
     const char *at = v->args, *mark = "{";
     sbxi_member m;
     int i;
@@ -239,7 +249,7 @@ static void sbxi_invoke_build(sbxi_invoking *v)
     static const char *const types[] = { NULL, "application/json", "application/octet-stream",
         NULL };
     sbxi_invoke_args *a = &v->call.args.of.invoke;
-    const sbxi_invoke_row *row = v->row;
+    const sbxi_invoke_row *row = &v->row;
     const char *end = row->path + strlen(row->path), *token = strchr(row->path, '#');
     const char *query = strchr(row->path, '?');
     size_t at[3];
@@ -284,15 +294,15 @@ static void sbxi_invoke_build(sbxi_invoking *v)
 /* The route by its name, and that the arguments are one object. */
 static void sbxi_invoke_choose(sbxi_invoking *v, const char *route, const char *json)
 {
-    size_t n = 0, i = 0;
-    const sbxi_invoke_row *rows = sbxi_invoke_rows(v->call.client, &n);
-    while (route && i < n && strcmp(rows[i].name, route) != 0) i++;
-    if (i == n || !route) {
+    const char *at = sbxi_invoke_rows(v->call.client);
+    bool found = false;
+    while (route && !found && sbxi_invoke_next(&at, &v->row))
+        found = strcmp(v->row.name, route) == 0;
+    if (!found) {
         v->call.status = SBX_E_UNSUPPORTED;
         v->call.message = SBXI_TEXT("no such route: sbx_invoke_route() lists their names");
         return;
     }
-    v->row = &rows[i];
     if (!json) json = "{}";
     sbxi_need(&v->call, sbxi_is_object(json), SBXI_TEXT("json_args is not one JSON object"));
     v->args = sbxi_past_space(json) + 1;
@@ -323,13 +333,13 @@ static int sbxi_invoke(sbxi_invoking *v, const char *route, const char *json, sb
     if (!k->client) return SBX_E_ARG;
     sbxi_buf_init(&v->text, &k->client->link.alloc, SBX_MAX_REQUEST);
     sbxi_invoke_choose(v, route, json);
-    if (!k->status && v->row->host != SBXI_HOST_CONTROL && !k->sandbox) {
+    if (!k->status && v->row.host != SBXI_HOST_CONTROL && !k->sandbox) {
         sbxi_invoke_attach(v);
         own = k->sandbox;
     }
     if (!k->status) sbxi_invoke_build(v);
     k->args.of.invoke.sink = to;
-    k->total_ms = v->row && v->row->body == SBXI_BODY_FILE ? SBX_NEVER
+    k->total_ms = v->row.body == SBXI_BODY_FILE ? SBX_NEVER
         : k->client->link.clocks.total_ms;
     rc = sbxi_start(k);
     sbxi_buf_free(&v->text);
@@ -357,18 +367,18 @@ SBX_API int sbx_sandbox_invoke(sbx_sandbox *sandbox, const char *route,
 
 SBX_API int sbx_invoke_route(const sbx_client *client, size_t i, sbx_route *out)
 {
-    const sbxi_invoke_row *row;
-    size_t n;
+    sbxi_invoke_row row;
+    const char *at;
     if (!client || !out) return SBX_E_ARG;
     memset(out, 0, sizeof *out);
-    row = sbxi_invoke_rows(client, &n);
-    if (i >= n) return SBX_E_NOT_FOUND;
-    row += i;
-    out->name = row->name;
-    out->method = sbxi_methods[row->method];
-    out->path = row->path;
-    out->in_sandbox = row->host != SBXI_HOST_CONTROL;
-    out->body = row->body == SBXI_BODY_JSON;
-    out->content = row->body == SBXI_BODY_CONTENT;
+    at = sbxi_invoke_rows(client);
+    do if (!sbxi_invoke_next(&at, &row)) return SBX_E_NOT_FOUND;
+    while (i--);
+    out->name = row.name;
+    out->method = sbxi_methods[row.method];
+    out->path = row.path;
+    out->in_sandbox = row.host != SBXI_HOST_CONTROL;
+    out->body = row.body == SBXI_BODY_JSON;
+    out->content = row.body == SBXI_BODY_CONTENT;
     return SBX_OK;
 }

@@ -191,6 +191,9 @@ typedef struct sbxi_invoke_args {
     sbx_sink sink;
 } sbxi_invoke_args;
 
+/* The body of the request. FILE: none, but the reply is a transfer. */
+enum { SBXI_BODY_NONE, SBXI_BODY_JSON, SBXI_BODY_CONTENT, SBXI_BODY_FILE };
+
 /* One route of it. The path says where arguments go: /a/{in path}?{in query}#{token},
    a token being sent as bearer. What is left goes into the body. */
 typedef struct sbxi_invoke_row {
@@ -198,8 +201,25 @@ typedef struct sbxi_invoke_row {
     uint8_t method, host, retry, body;
 } sbxi_invoke_row;
 
-/* The body of the request. FILE: none, but the reply is a transfer. */
-enum { SBXI_BODY_NONE, SBXI_BODY_JSON, SBXI_BODY_CONTENT, SBXI_BODY_FILE };
+/* The rows of a provider are one text, so that a linker drops it as a whole: of each
+   the numbers as digits, then name and path, a NUL behind both. */
+#define SBXI_INVOKE(method, host, retry, body, name, path) \
+    SBXI_DIGIT_##method SBXI_DIGIT_##host SBXI_DIGIT_##retry SBXI_DIGIT_##body name "\0" path "\0"
+#define SBXI_DIGIT_GET "0"
+#define SBXI_DIGIT_POST "1"
+#define SBXI_DIGIT_PUT "2"
+#define SBXI_DIGIT_DELETE "3"
+#define SBXI_DIGIT_PATCH "4"
+#define SBXI_DIGIT_CONTROL "0"
+#define SBXI_DIGIT_SANDBOX "1"
+#define SBXI_DIGIT_CODE "2"
+#define SBXI_DIGIT_NEVER "0"
+#define SBXI_DIGIT_REJECTED "1"
+#define SBXI_DIGIT_SAFE "2"
+#define SBXI_DIGIT_NONE "0"
+#define SBXI_DIGIT_JSON "1"
+#define SBXI_DIGIT_CONTENT "2"
+#define SBXI_DIGIT_FILE "3"
 
 typedef struct sbxi_args {
     /* Where the result goes; NULL unless it is of this kind. */

@@ -617,58 +617,50 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
 
 /* ---- routes of sbx_invoke(): only that function refers to them -------------- */
 
-#define SBXI_GET_OF(name, path, host) \
-    { name, path, SBXI_GET, SBXI_HOST_##host, SBXI_RETRY_SAFE, SBXI_BODY_NONE }
-#define SBXI_POST_OF(name, path, host) \
-    { name, path, SBXI_POST, SBXI_HOST_##host, SBXI_RETRY_REJECTED, SBXI_BODY_JSON }
-#define SBXI_DELETE_OF(name, path, host) \
-    { name, path, SBXI_DELETE, SBXI_HOST_##host, SBXI_RETRY_SAFE, SBXI_BODY_NONE }
-#define SBXI_E2B_VOLUME "/volumecontent/{volumeID}/"
+#define SBXI_VOLUME "/volumecontent/{volumeID}/"
 
-static SBXI_MAYBE const sbxi_invoke_row sbxi_e2b_invoke[] = {
-    SBXI_POST_OF("contexts.create", "/contexts", CODE),
-    SBXI_GET_OF("contexts.list", "/contexts", CODE),
-    { "contexts.restart", "/contexts/{contextID}/restart", SBXI_POST, SBXI_HOST_CODE,
-        SBXI_RETRY_NEVER, SBXI_BODY_NONE },
-    SBXI_DELETE_OF("contexts.delete", "/contexts/{contextID}", CODE),
-    SBXI_GET_OF("sandbox.envs", "/envs", SANDBOX),
-    SBXI_GET_OF("sandbox.metrics", "/metrics", SANDBOX),
-    SBXI_POST_OF("sandbox.files.compose", "/files/compose", SANDBOX),
-    SBXI_GET_OF("sandboxes.logs.v1", "/sandboxes/{sandboxID}/logs?{start}{limit}", CONTROL),
-    SBXI_GET_OF("sandboxes.metrics", "/sandboxes/metrics?{sandbox_ids}", CONTROL),
-    SBXI_POST_OF("secrets.create", "/secrets", CONTROL),
-    SBXI_GET_OF("secrets.list", "/secrets?{limit}{nextToken}", CONTROL),
-    SBXI_GET_OF("secrets.get", "/secrets/{secretID}", CONTROL),
-    SBXI_POST_OF("secrets.update", "/secrets/{secretID}", CONTROL),
-    SBXI_DELETE_OF("secrets.delete", "/secrets/{secretID}", CONTROL),
-    SBXI_GET_OF("teams.list", "/teams#{token}", CONTROL),
-    SBXI_GET_OF("templates.list", "/v2/templates", CONTROL),
-    SBXI_GET_OF("templates.get", "/templates/{templateID}?{nextToken}{limit}", CONTROL),
-    { "templates.update", "/v2/templates/{templateID}", SBXI_PATCH, SBXI_HOST_CONTROL,
-        SBXI_RETRY_SAFE, SBXI_BODY_JSON },
-    SBXI_GET_OF("templates.logs", "/templates/{templateID}/builds/{buildID}/logs"
-        "?{cursor}{limit}{direction}{level}{source}", CONTROL),
-    SBXI_POST_OF("volumes.create", "/volumes", CONTROL),
-    SBXI_GET_OF("volumes.list", "/volumes", CONTROL),
-    SBXI_GET_OF("volumes.get", "/volumes/{volumeID}", CONTROL),
-    SBXI_DELETE_OF("volumes.delete", "/volumes/{volumeID}", CONTROL),
-    SBXI_GET_OF("volumes.files.list", SBXI_E2B_VOLUME "dir?{path}{depth}#{token}", CONTROL),
-    { "volumes.files.make_dir", SBXI_E2B_VOLUME "dir?{path}{uid}{gid}{mode}{force}#{token}",
-        SBXI_POST, SBXI_HOST_CONTROL, SBXI_RETRY_REJECTED, SBXI_BODY_NONE },
-    SBXI_GET_OF("volumes.files.stat", SBXI_E2B_VOLUME "path?{path}#{token}", CONTROL),
-    { "volumes.files.update", SBXI_E2B_VOLUME "path?{path}#{token}", SBXI_PATCH,
-        SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_BODY_JSON },
-    SBXI_DELETE_OF("volumes.files.remove", SBXI_E2B_VOLUME "path?{path}#{token}", CONTROL),
-    { "volumes.files.read", SBXI_E2B_VOLUME "file?{path}#{token}", SBXI_GET, SBXI_HOST_CONTROL,
-        SBXI_RETRY_SAFE, SBXI_BODY_FILE },
-    { "volumes.files.write", SBXI_E2B_VOLUME "file?{path}{uid}{gid}{mode}{force}#{token}",
-        SBXI_PUT, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_BODY_CONTENT }
-};
+static SBXI_MAYBE const char sbxi_e2b_invoke[] =
+    SBXI_INVOKE(POST, CODE, REJECTED, JSON, "contexts.create", "/contexts")
+    SBXI_INVOKE(GET, CODE, SAFE, NONE, "contexts.list", "/contexts")
+    SBXI_INVOKE(POST, CODE, NEVER, NONE, "contexts.restart", "/contexts/{contextID}/restart")
+    SBXI_INVOKE(DELETE, CODE, SAFE, NONE, "contexts.delete", "/contexts/{contextID}")
+    SBXI_INVOKE(GET, SANDBOX, SAFE, NONE, "sandbox.envs", "/envs")
+    SBXI_INVOKE(GET, SANDBOX, SAFE, NONE, "sandbox.metrics", "/metrics")
+    SBXI_INVOKE(POST, SANDBOX, NEVER, JSON, "sandbox.files.compose", "/files/compose")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "sandboxes.logs.v1",
+                "/sandboxes/{sandboxID}/logs?{start}{limit}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "sandboxes.metrics", "/sandboxes/metrics?{sandbox_ids}")
+    SBXI_INVOKE(POST, CONTROL, REJECTED, JSON, "secrets.create", "/secrets")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "secrets.list", "/secrets?{limit}{nextToken}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "secrets.get", "/secrets/{secretID}")
+    SBXI_INVOKE(POST, CONTROL, REJECTED, JSON, "secrets.update", "/secrets/{secretID}")
+    SBXI_INVOKE(DELETE, CONTROL, SAFE, NONE, "secrets.delete", "/secrets/{secretID}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "teams.list", "/teams#{token}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "templates.list", "/v2/templates")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "templates.get",
+                "/templates/{templateID}?{nextToken}{limit}")
+    SBXI_INVOKE(PATCH, CONTROL, SAFE, JSON, "templates.update", "/v2/templates/{templateID}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "templates.logs",
+                "/templates/{templateID}/builds/{buildID}/logs"
+                "?{cursor}{limit}{direction}{level}{source}")
+    SBXI_INVOKE(POST, CONTROL, REJECTED, JSON, "volumes.create", "/volumes")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "volumes.list", "/volumes")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "volumes.get", "/volumes/{volumeID}")
+    SBXI_INVOKE(DELETE, CONTROL, SAFE, NONE, "volumes.delete", "/volumes/{volumeID}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "volumes.files.list",
+                SBXI_VOLUME "dir?{path}{depth}#{token}")
+    SBXI_INVOKE(POST, CONTROL, REJECTED, NONE, "volumes.files.make_dir",
+                SBXI_VOLUME "dir?{path}{uid}{gid}{mode}{force}#{token}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, NONE, "volumes.files.stat", SBXI_VOLUME "path?{path}#{token}")
+    SBXI_INVOKE(PATCH, CONTROL, SAFE, JSON, "volumes.files.update",
+                SBXI_VOLUME "path?{path}#{token}")
+    SBXI_INVOKE(DELETE, CONTROL, SAFE, NONE, "volumes.files.remove",
+                SBXI_VOLUME "path?{path}#{token}")
+    SBXI_INVOKE(GET, CONTROL, SAFE, FILE, "volumes.files.read", SBXI_VOLUME "file?{path}#{token}")
+    SBXI_INVOKE(PUT, CONTROL, SAFE, CONTENT, "volumes.files.write",
+                SBXI_VOLUME "file?{path}{uid}{gid}{mode}{force}#{token}");
 
-#undef SBXI_GET_OF
-#undef SBXI_POST_OF
-#undef SBXI_DELETE_OF
-#undef SBXI_E2B_VOLUME
+#undef SBXI_VOLUME
 
 /* ---- what no table says: base URLs and headers ---------------------------- */
 
