@@ -163,7 +163,7 @@ demo: ## the main job on a local host: upload, compile, run, fetch
 
 # ---- tests ------------------------------------------------------------------
 
-SUITES = checks unit tsan fault golden live compile budget
+SUITES = checks unit tsan fault golden tools live compile budget
 
 need-test:
 	@$(NEED) mbedtls microhttpd openssl python3 'clang?' 'arm?'
@@ -197,6 +197,9 @@ test-fault: need-test
 
 test-golden: need-test
 	@$(TALLY) -t 600 "$(MAKE) -s golden" "$(BUILD)/golden --self-test"
+
+test-tools: need-test
+	@$(TALLY) -t 120 "$(MAKE) -s tools && sh tests/tools/verdict_test.sh"
 
 test-live: need-test
 	@$(MAKE) -s -j2 -k $(BUILD)/sandboxd $(BUILD)/demo $(BUILD)/proxy $(BUILD)/tls_server $(LIVE) $(EXAMPLES) \

@@ -12420,22 +12420,6 @@ static bool sbxi_member_find(const sbxi_invoking *v, sbxi_span name, sbxi_member
     return false;
 }
 
-static int sbxi_no_event(void *ctx, const sbx_json_event *ev)
-{
-    (void)ctx;
-    (void)ev;
-    return SBX_OK;
-}
-
-/* One JSON object, nothing else. */
-static bool sbxi_is_object(const char *json)
-{
-    sbx_json_reader r;
-    sbx_json_init(&r, sbxi_no_event, NULL);
-    return sbx_json_feed(&r, json, strlen(json), NULL) == SBX_OK && sbx_json_end(&r) == SBX_OK
-        && *sbxi_past_space(json) == '{';
-}
-
 /* ---- what becomes of them ------------------------------------------------- */
 
 static const char sbxi_missing[] = "argument is missing or empty: ";
@@ -12625,7 +12609,8 @@ static void sbxi_invoke_choose(sbxi_invoking *v, const char *route, const char *
         return;
     }
     if (!json) json = "{}";
-    sbxi_need(&v->call, sbxi_is_object(json), SBXI_TEXT("json_args is not one JSON object"));
+    sbxi_need(&v->call, sbxi_json_ok(json) && *sbxi_past_space(json) == '{',
+        SBXI_TEXT("json_args is not one JSON object"));
     v->args = sbxi_past_space(json) + 1;
 }
 

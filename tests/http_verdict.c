@@ -69,27 +69,29 @@ int main(int argc, char **argv)
     sbx_http_reader reader;
     verdict v = { 0xcbf29ce484222325u, 0 };
     const char *path = NULL;
-    unsigned long chunk = 0;
+    uint64_t chunk = 0;
     bool to_head = false;
     size_t len, pos = 0, used;
     int rc = SBX_PENDING, i;
     char *data;
-    for (i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--chunk") == 0 && i + 1 < argc)
-            chunk = strtoul(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "--head") == 0)
-            to_head = true;
-        else
-            path = argv[i];
+    for (i = 1; i < argc - 1; i++) {
+        if (strcmp(argv[i], "--head") == 0) to_head = true;
+        else if (strcmp(argv[i], "--chunk") != 0
+                 || !sbxi_parse_u64(sbxi_span_of(argv[++i]), SIZE_MAX, &chunk) || !chunk) i = argc;
     }
-    data = path ? read_file(path, &len) : NULL;
-    if (!data) {
+    if (i != argc - 1) {
         fprintf(stderr, "usage: http-verdict [--chunk N] [--head] FILE\n");
+        return 2;
+    }
+    path = argv[i];
+    data = read_file(path, &len);
+    if (!data) {
+        perror(path);
         return 2;
     }
     sbx_http_init(&reader, line, sizeof line, to_head, &events, &v);
     while (rc == SBX_PENDING && pos < len) {
-        size_t n = chunk && chunk < len - pos ? chunk : len - pos;
+        size_t n = chunk && chunk < len - pos ? (size_t)chunk : len - pos;
         rc = sbx_http_feed(&reader, data + pos, n, &used);
         pos += used;
     }

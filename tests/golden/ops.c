@@ -1976,9 +1976,11 @@ static int open_client(run *r, const node *entry, const char *provider, counting
         config.net = peer_net(r->peer);
         config.error = e;
         r->trace.put = on_trace;
-        r->trace.ctx = &r->told;
         r->trace.limit = SBX_NEVER;
-        if (!r->peer->fault) config.trace = &r->trace;
+        if (!r->peer->fault) {
+            r->trace.ctx = &r->told;
+            config.trace = &r->trace;
+        }
         status = sbx_open(&r->client, &config);
     }
     memset(&config, 0xDD, sizeof config);

@@ -116,6 +116,47 @@ matches error_handling <<'END'
 ^sandbox that was killed: SBX_E_SANDBOX_GONE$
 END
 
+matches invoke <<'END'
+^volumes\.create +POST +/volumes$
+^create: ok$
+"GREETING": ?"hello"
+^sandbox\.envs: ok$
+"cpu_count":
+^sandbox\.metrics: ok$
+^secrets\.get: unknown argument: id$|^secrets\.get: argument is missing or empty: secretID$
+^secret\.get: no such route: sbx_invoke_route\(\) lists their names$
+END
+
+# The building blocks: no network.
+exact json_stream <<'END'
+3 of 26 events were a value of "name"
+a "quoted" one
+café
+null
+END
+
+exact json_write <<'END'
+"
+SBX_E_ARG
+{"sensor":"roof \"north\"\n","ok":true,"uptime_ms":9007199254740993,"raw":"AAEC/f7/","series":[21,-4,0],"limits":{"max":1.5},"error":null}
+END
+
+exact http_reader <<'END'
+  content-type: text/plain
+  transfer-encoding: chunked
+  x-sum: 11
+  | Hello,
+  | world
+11 bytes of body, 13 bytes belong to the next response
+status 200, in chunks
+END
+
+head -c 100000 /dev/urandom >"$work/raw"
+"$dir/base64" <"$work/raw" >"$work/text" && base64 -w 0 "$work/raw" | diff -b - "$work/text" >"$work/out" &&
+    base64 "$work/raw" | "$dir/base64" -d | cmp - "$work/raw" >>"$work/out" &&
+    ! printf 'AB*D' | "$dir/base64" -d >"$work/out" 2>&1 && ! printf A | "$dir/base64" -d >"$work/out" 2>&1
+verdict base64 $?
+
 # Without a key an example must say what is missing, and fail.
 if env -u E2B_API_KEY "$dir/hello" >"$work/out" 2>&1 || ! grep -q "API key" "$work/out"; then
     echo "hello without a key did not say that the API key is missing"
