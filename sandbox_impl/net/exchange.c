@@ -368,6 +368,7 @@ static int sbxi_exchange_open(sbxi_exchange *x, sbx_error *e)
     const char *host = c->host;
     uint16_t port = c->port;
     int rc;
+    (void)e;
 #ifndef SBX_NO_PROXY
     if (c->proxy) {
         host = c->proxy->host;
