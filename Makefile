@@ -163,7 +163,7 @@ demo: ## the main job on a local host: upload, compile, run, fetch
 
 # ---- tests ------------------------------------------------------------------
 
-SUITES = checks unit tsan fault golden tools live compile budget
+SUITES = checks unit fuzz tsan fault golden tools live compile budget
 
 need-test:
 	@$(NEED) mbedtls microhttpd openssl python3 'clang?' 'arm?'
@@ -194,6 +194,13 @@ fault-all: need-tls need-host ## every allocation, call of the transport and byt
 
 test-fault: need-test
 	@$(TALLY) -t 300 "$(MAKE) -s fault"
+
+test-fuzz: need-test $(BUILD)/san
+	@$(TALLY) "sh tests/tools/fuzz.sh replay"
+
+fuzz: ## libFuzzer on every parser, SECONDS=60 each [FUZZ=json]
+	@$(NEED) 'clang?' 'libfuzzer?'
+	@sh tests/tools/fuzz.sh run $(or $(SECONDS),60)
 
 test-golden: need-test
 	@$(TALLY) -t 600 "$(MAKE) -s golden" "$(BUILD)/golden --self-test"
@@ -240,4 +247,4 @@ asan: need-test ## the whole suite with everything under ASan and UBSan
 
 .PHONY: all help check-header install clean layers exports public lint sandboxd examples \
     tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
-    golden-ops coverage bench budget ci-targets asan tsan fault-all
+    golden-ops coverage fuzz bench budget ci-targets asan tsan fault-all

@@ -1520,7 +1520,7 @@ static const char sbxi_hex[] = "0123456789ABCDEF";
 static void sbxi_wipe(void *p, size_t n)
 {
 #if defined(__GNUC__) || defined(__clang__)
-    if (n) memset(p, 0, n);
+    memset(p, 0, n);
     __asm__ __volatile__("" : : "r"(p) : "memory"); /* as if it were read */
 #else
     volatile unsigned char *b = (volatile unsigned char *)p;
@@ -3474,7 +3474,8 @@ static void sbxi_bind_milli(void *member, sbxi_span s)
     for (; s.len; s.len--, s.ptr++) {
         if (*s.ptr == '.') digits = 0;
         else if (!sbxi_is_digit(*s.ptr)) return;
-        else if (digits < 3 && v < INT32_MAX / 10000) {
+        else if (v >= INT32_MAX / 10000) v = digits < 0 ? INT32_MAX / 1000 : v;
+        else if (digits < 3) {
             v = v * 10 + (uint32_t)(*s.ptr - '0');
             digits += digits >= 0;
         }

@@ -115,7 +115,7 @@ static const char sbxi_hex[] = "0123456789ABCDEF";
 static void sbxi_wipe(void *p, size_t n)
 {
 #if defined(__GNUC__) || defined(__clang__)
-    if (n) memset(p, 0, n);
+    memset(p, 0, n);
     __asm__ __volatile__("" : : "r"(p) : "memory"); /* as if it were read */
 #else
     volatile unsigned char *b = (volatile unsigned char *)p;

@@ -170,7 +170,8 @@ static void sbxi_bind_milli(void *member, sbxi_span s)
     for (; s.len; s.len--, s.ptr++) {
         if (*s.ptr == '.') digits = 0;
         else if (!sbxi_is_digit(*s.ptr)) return;
-        else if (digits < 3 && v < INT32_MAX / 10000) {
+        else if (v >= INT32_MAX / 10000) v = digits < 0 ? INT32_MAX / 1000 : v;
+        else if (digits < 3) {
             v = v * 10 + (uint32_t)(*s.ptr - '0');
             digits += digits >= 0;
         }

@@ -1,6 +1,7 @@
 /* Connect envelopes: any cut and any pause give the same events; what was
    announced is what came. Input: seed, flags, stream. */
 #define SANDBOX_IMPLEMENTATION
+#define SBX_NO_TLS
 #include "../../sandbox_impl/sandbox_all.h"
 #include "fuzz.h"
 
@@ -65,11 +66,11 @@ static int run(seen *s, const uint8_t *data, size_t size, bool cut)
     return rc;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ_TARGET(data, size)
 {
     seen whole, cut;
     int rc;
-    if (size < 2) return 0;
+    if (size < 2) return;
     memset(&whole, 0, sizeof whole);
     memset(&cut, 0, sizeof cut);
     cut.seed = data[0];
@@ -79,5 +80,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_REQUIRE(run(&cut, data + 2, size - 2, true) == rc);
     FUZZ_REQUIRE(memcmp(&cut.events, &whole.events, sizeof whole.events) == 0);
     FUZZ_REQUIRE(cut.ended == whole.ended);
-    return 0;
 }

@@ -1,6 +1,7 @@
 /* The JSON reader: any cut and any pause give the same events; strings come
    valid; what was read can be written and reads the same. Input: seed, flags, text. */
 #define SANDBOX_IMPLEMENTATION
+#define SBX_NO_TLS
 #include "../../sandbox_impl/sandbox_all.h"
 #include "fuzz.h"
 
@@ -105,14 +106,14 @@ static int put(void *ctx, const void *data, size_t len)
     return SBX_OK;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ_TARGET(data, size)
 {
     seen whole, cut, again;
     sbx_json_writer w;
     sbx_sink sink;
     text out;
     int rc;
-    if (size < 2) return 0;
+    if (size < 2) return;
     out.len = 0;
     out.cap = 8 * size + 64;
     out.data = (char *)malloc(out.cap);
@@ -136,5 +137,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_REQUIRE(memcmp(&again.events, &whole.events, sizeof whole.events) == 0);
     }
     free(out.data);
-    return 0;
 }

@@ -2,6 +2,7 @@
    could not carry; a URL that is accepted has only harmless parts, all of them
    inside the text; multipart names stay inside their quotes. Input: any text. */
 #define SANDBOX_IMPLEMENTATION
+#define SBX_NO_TLS
 #include "../../sandbox_impl/sandbox_all.h"
 #include "fuzz.h"
 
@@ -75,12 +76,9 @@ static void check_multipart(const char *name)
     sbxi_buf_free(&b);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ_TARGET(data, size)
 {
-    char *text = fuzz_copy(data, size), *name = (char *)malloc(size + 1);
-    if (!name) abort();
-    if (size) memcpy(name, data, size);
-    name[size] = 0;
+    char *text = fuzz_copy(data, size), *name = fuzz_text(data, size);
     check_percent(text, size, SBXI_PERCENT_SEGMENT);
     check_percent(text, size, SBXI_PERCENT_FORM);
     check_percent(text, size, SBXI_PERCENT_KEEP_SLASH);
@@ -88,5 +86,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_multipart(name);
     free(name);
     free(text);
-    return 0;
 }

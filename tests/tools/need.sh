@@ -19,6 +19,8 @@ have() {
     cjson)      have_header cjson/cJSON.h ;;
     jsmn)       have_header jsmn.h ;;
     simdjson)   printf '#include <simdjson.h>\n' | ${CXX:-c++} -E -x c++ - >/dev/null 2>&1 ;;
+    libfuzzer)  echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return !p && n; }' |
+                ${CLANG:-clang} -fsanitize=fuzzer -x c -o /dev/null - >/dev/null 2>&1 ;;
     arm)        command -v arm-none-eabi-gcc >/dev/null 2>&1 &&
                 printf '#include <string.h>\n' | arm-none-eabi-gcc -E - >/dev/null 2>&1 ;;
     *)          command -v "$1" >/dev/null 2>&1 ;;
@@ -34,6 +36,7 @@ why() {
     curl)       echo "libcurl, a peer of the benchmark" ;;
     cjson|jsmn|simdjson) echo "a JSON parser, a peer of the benchmark" ;;
     clang)      echo "second compiler of the compile tests" ;;
+    libfuzzer)  echo "fuzzing (make fuzz)" ;;
     arm)        echo "sizes and the freestanding build for Cortex-M3" ;;
     esac
 }
@@ -42,6 +45,9 @@ package() { # MANAGER WHAT: the package's names there
     case $1:$2 in
     apt-get:mbedtls)    echo libmbedtls-dev ;;
     apt-get:microhttpd) echo libmicrohttpd-dev ;;
+    apt-get:libfuzzer)  echo "libclang-rt-$(${CLANG:-clang} -dumpversion 2>/dev/null | sed 's/\..*//')-dev" ;;
+    dnf:libfuzzer)      echo compiler-rt ;;
+    apk:libfuzzer)      echo compiler-rt ;;
     apt-get:arm)        echo gcc-arm-none-eabi libnewlib-arm-none-eabi ;;
     apt-get:curl)       echo libcurl4-openssl-dev ;;
     apt-get:cjson|apt-get:jsmn|apt-get:simdjson) echo "lib$2-dev" ;;

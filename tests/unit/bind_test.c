@@ -231,6 +231,31 @@ TEST(bind_numbers_clamp_and_never_round)
     test_row = NULL;
 }
 
+TEST(bind_thousandths_of_a_number)
+{
+    static const struct { const char *json; int32_t want; } rows[] = { { "0", 0 }, { "7", 7000 },
+        { "1.5", 1500 }, { "12.3456", 12345 }, { "0.0004", 0 }, { "100.25", 100250 },
+        { "2147479.9", 2147479000 }, { "3000000", 2147483000 }, { "99999999999999", 2147483000 },
+        { "99999999999999.9", 2147483000 }, { "-1", -1 }, { "1e3", -1 }, { "true", -1 } };
+    static const sbxi_field fields[] = { { "m", NULL, offsetof(all, i), 0, SBXI_T_MILLI } };
+    static const sbxi_shape shape = SBXI_SHAPE(fields, all);
+    size_t k, step;
+    for (k = 0; k < SBXI_LEN(rows); k++)
+        for (step = 1; step < 30; step += 7) {
+            static sbxi_bind b;
+            char json[64];
+            all a;
+            memset(&a, 0, sizeof a);
+            a.i = -1;
+            test_row = rows[k].json;
+            snprintf(json, sizeof json, "{\"m\":%s}", rows[k].json);
+            sbxi_bind_init(&b, &shape, NULL, &a);
+            CHECK_INT(feed(&b, json, step), SBX_OK);
+            CHECK_INT(a.i, rows[k].want);
+        }
+    test_row = NULL;
+}
+
 TEST(bind_texts_that_are_no_numbers)
 {
     static const char *const texts[] = { "", " 1", "1 ", "+1", "-", "0x1", "1-", "--1", "abc",
