@@ -391,7 +391,7 @@ typedef struct sbx_net {
        SBX_NET_READY it sets `ready` of each (0 before), by level, not by edge. */
     int (*wait)(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms);
     uint64_t (*now_ms)(void *ctx);                 /* monotonic */
-    int64_t (*unix_ms)(void *ctx);                 /* NULL: no clock */
+    int64_t (*unix_ms)(void *ctx);         /* NULL, or not above 0: no clock */
     int (*entropy)(void *ctx, void *buf, size_t len); /* NULL: none */
     void *ctx;
     unsigned flags;
@@ -1817,6 +1817,15 @@ static int sbxi_buf_put(void *ctx, const void *data, size_t len)
     return sbxi_buf_add((sbxi_buf *)ctx, data, len);
 }
 
+/* Gives back what it does not use, if the allocator can. */
+static SBXI_MAYBE void sbxi_buf_trim(sbxi_buf *b)
+{
+    char *p = b->len ? (char *)b->alloc->resize(b->alloc->ctx, b->data, b->cap, b->len) : NULL;
+    if (!p) return;
+    b->data = p;
+    b->cap = b->len;
+}
+
 /* Empties it but keeps its memory. */
 static SBXI_MAYBE void sbxi_buf_clear(sbxi_buf *b)
 {
@@ -2414,6 +2423,13 @@ static SBXI_MAYBE size_t sbxi_print_time(char *out, int64_t unix_ms)
         for (; left > 0; left--, v /= 10) out[at--] = (char)('0' + v % 10);
     }
     return sizeof form - 1;
+}
+
+/* What the clock says; 0: there is none, or it was never set. */
+static SBXI_MAYBE int64_t sbxi_clock(const sbx_net *net)
+{
+    int64_t ms = net->unix_ms ? net->unix_ms(net->ctx) : 0;
+    return ms > 0 ? ms : 0;
 }
 
 /* json/wide - looks at JSON text 16 bytes at a time. Pure scanning for json/read:
@@ -6137,10 +6153,8 @@ static void sbxi_tls_end(sbxi_tls_conn *c)
 
 static int sbxi_tls_clock(sbxi_tls_conn *c, sbx_error *e)
 {
-    const sbx_net *net = c->trust->net;
-    c->now_ms = net->unix_ms ? net->unix_ms(net->ctx) : 0;
-    if (c->now_ms > 0) return SBX_OK;
-    c->now_ms = 0;
+    c->now_ms = sbxi_clock(c->trust->net);
+    if (c->now_ms) return SBX_OK;
     if (c->trust->options.no_clock == SBX_YES || c->trust->pin_only) return SBX_OK;
     return sbxi_tls_fail(e, SBX_TLS_NO_CLOCK, "no clock to judge certificates by: give "
                          "config.net.unix_ms, or set config.tls.no_clock to SBX_YES", "");
@@ -7561,6 +7575,7 @@ struct sbx_op {
     sbx_client *client;
     const sbxi_route *route;
     sbx_sandbox *sandbox;   /* a reference, or NULL */
+    sbx_sandbox *spare;     /* a create: becomes the handle of what it makes */
     void *result;           /* finished, for sbx_free() until delivered */
     void *kept;             /* block of copies that args and call point into */
     sbx_op *next;
@@ -7824,9 +7839,10 @@ static void sbxi_block_take(sbxi_buf *b)
 /* handle - making and letting go of the handle of a sandbox. Called by reply.c,
    op.c, the providers and api/. */
 
-static sbx_sandbox *sbxi_sandbox_new(sbx_client *c, const char *id)
+/* One with room for an id of so many bytes. */
+static sbx_sandbox *sbxi_sandbox_room(sbx_client *c, size_t len)
 {
-    size_t len = strlen(id), size;
+    size_t size;
     sbx_sandbox *s;
     if (!sbxi_size_add(&size, sizeof *s, len)) return NULL;
     s = (sbx_sandbox *)sbxi_alloc_get(&c->link.alloc, size);
@@ -7834,7 +7850,14 @@ static sbx_sandbox *sbxi_sandbox_new(sbx_client *c, const char *id)
     s->client = c;
     s->refs = 1;
     s->size = size;
-    memcpy(s->id, id, len + 1);
+    return s;
+}
+
+static sbx_sandbox *sbxi_sandbox_new(sbx_client *c, const char *id)
+{
+    size_t len = strlen(id);
+    sbx_sandbox *s = sbxi_sandbox_room(c, len);
+    if (s) memcpy(s->id, id, len + 1);
     return s;
 }
 
@@ -7846,6 +7869,32 @@ static void sbxi_sandbox_unref(sbx_sandbox *s)
         sbx_free(s->given);
         sbxi_alloc_wipe(&alloc, s, s->size);
     }
+}
+
+#define SBXI_ID_ROOM SBX_LIMIT_(64, 32)
+#define SBXI_MADE_ROOM SBX_LIMIT_(480, 256)
+
+/* Before a create is sent: memory for its reply and the handle, so that what it makes
+   is not lost for want of it. */
+static bool sbxi_sandbox_reserve(sbx_op *op)
+{
+    if (!op->spare) op->spare = sbxi_sandbox_room(op->client, SBXI_ID_ROOM);
+    sbxi_buf_clear(&op->block);
+    return op->spare && sbxi_buf_reserve(&op->block, SBXI_MADE_ROOM) == SBX_OK;
+}
+
+/* The handle of what was made, the operation's. */
+static int sbxi_sandbox_made(sbx_op *op, const char *id)
+{
+    size_t len = strlen(id);
+    if (len > SBXI_ID_ROOM) {
+        op->sandbox = sbxi_sandbox_new(op->client, id);
+        return op->sandbox ? SBX_OK : SBX_E_NOMEM;
+    }
+    op->sandbox = op->spare;
+    op->spare = NULL;
+    memcpy(op->sandbox->id, id, len + 1);
+    return SBX_OK;
 }
 
 /* A handle with the credentials that came with its id. NULL: no memory. */
@@ -9011,13 +9060,13 @@ static int sbxi_frame_end(void *ctx)
 /* Retry-After: seconds, or a date to be compared with the clock. */
 static int32_t sbxi_retry_after(const sbx_op *op, sbxi_span value)
 {
-    const sbx_net *n = &op->client->link.net;
+    const int64_t now = sbxi_clock(&op->client->link.net);
     uint64_t s;
     int64_t date;
     if (sbxi_parse_u64(value, UINT64_MAX, &s))
         return s > INT32_MAX / 1000 ? INT32_MAX : (int32_t)s * 1000;
-    if (!n->unix_ms || !sbxi_parse_http_date(value.ptr, &date)) return -1;
-    date -= n->unix_ms(n->ctx);
+    if (!now || !sbxi_parse_http_date(value.ptr, &date)) return -1;
+    date -= now;
     return date < 0 ? 0 : date > INT32_MAX ? INT32_MAX : (int32_t)date;
 }
 
@@ -9189,6 +9238,7 @@ static int sbxi_reply_end(sbx_op *op)
     if (!r->json_started) return SBX_OK;
     rc = sbx_json_end(&r->json);
     if (rc == SBX_OK && op->route->recv == SBXI_RECV_RESULT) {
+        sbxi_buf_trim(&op->block);
         op->result = sbxi_bind_result(&r->bind);
         if (op->feature >= SBX_FEATURE_FILES_READ && op->feature < SBX_FEATURE_FILES_WATCH)
             sbxi_file_fix((sbx_file_info *)op->result);
@@ -9295,6 +9345,8 @@ static int sbxi_op_connect(sbx_op *op)
     if (!op->probing) sbxi_error_clear(&op->error);
     rc = sbxi_op_build(op, &url);
     if (rc != SBX_OK) return rc;
+    if (op->feature == SBX_FEATURE_SANDBOX_CREATE && !op->sandbox && !sbxi_sandbox_reserve(op))
+        return SBX_E_NOMEM;
     if ((op->tries || op->hops) && op->x.sent && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
     op->held_len = 0;
     op->started = op->ended = op->asleep = false;
@@ -9486,6 +9538,8 @@ static void sbxi_op_clean(sbx_op *op)
     op->result = NULL;
     sbxi_sandbox_unref(op->sandbox);
     op->sandbox = NULL;
+    sbxi_sandbox_unref(op->spare);
+    op->spare = NULL;
     if (op->until) sbx_proc_release(op->proc);
     op->proc = NULL;
 }
@@ -10921,7 +10975,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
 {
     const sbxi_files_args *a = &op->args.of.files;
     const sbx_client *c = op->client;
-    const sbx_net *net = &c->link.net;
+    const int64_t now = sbxi_clock(&c->link.net);
     const char *parts[3], *values[3];
     char until[SBXI_DECIMAL_MAX + 1], sign[48];
     const char *end = NULL;
@@ -10929,7 +10983,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     sbxi_url url;
     bool expires = a->u.expires_s > 0, token = op->sandbox->access.access_token != NULL;
     op->route = &c->provider->routes[SBX_FEATURE_FILES_URL];
-    if (expires && (!token || !net->unix_ms))
+    if (expires && (!token || !now))
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("expires_s needs a clock, and a sandbox with a token"));
     parts[0] = op->sandbox->access.data_url ? op->sandbox->access.data_url
@@ -10942,7 +10996,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     values[2] = sbxi_op_domain(op);
     if (sbxi_make_url(&op->url, parts, values, &url) != SBX_OK) return op->url.status;
     if (expires)
-        end = sbxi_e2b_number(until, net->unix_ms(net->ctx) + (int64_t)a->u.expires_s * 1000, 3);
+        end = sbxi_e2b_number(until, now + (int64_t)a->u.expires_s * 1000, 3);
     sbxi_buf_add(b, op->url.data, op->url.len);
     sbxi_e2b_url_member(b, "?path=", a->path);
     if (a->o.user) sbxi_e2b_url_member(b, "&username=", a->o.user);
@@ -11287,9 +11341,8 @@ static int sbxi_e2b_create_step(sbx_op *op)
     if (op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
     if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
         SBXI_TEXT("the reply names no sandbox"));
-    op->sandbox = sbxi_sandbox_new(op->client, got->id);
-    if (!op->sandbox) return SBX_E_NOMEM;
-    rc = sbxi_sandbox_learn(op);
+    rc = sbxi_sandbox_made(op, got->id);
+    if (rc == SBX_OK) rc = sbxi_sandbox_learn(op);
     if (rc != SBX_OK) return rc;
     op->repeatable = false;
     if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))

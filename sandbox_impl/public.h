@@ -391,7 +391,7 @@ typedef struct sbx_net {
        SBX_NET_READY it sets `ready` of each (0 before), by level, not by edge. */
     int (*wait)(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms);
     uint64_t (*now_ms)(void *ctx);                 /* monotonic */
-    int64_t (*unix_ms)(void *ctx);                 /* NULL: no clock */
+    int64_t (*unix_ms)(void *ctx);         /* NULL, or not above 0: no clock */
     int (*entropy)(void *ctx, void *buf, size_t len); /* NULL: none */
     void *ctx;
     unsigned flags;

@@ -81,6 +81,15 @@ static int sbxi_buf_put(void *ctx, const void *data, size_t len)
     return sbxi_buf_add((sbxi_buf *)ctx, data, len);
 }
 
+/* Gives back what it does not use, if the allocator can. */
+static SBXI_MAYBE void sbxi_buf_trim(sbxi_buf *b)
+{
+    char *p = b->len ? (char *)b->alloc->resize(b->alloc->ctx, b->data, b->cap, b->len) : NULL;
+    if (!p) return;
+    b->data = p;
+    b->cap = b->len;
+}
+
 /* Empties it but keeps its memory. */
 static SBXI_MAYBE void sbxi_buf_clear(sbxi_buf *b)
 {

@@ -106,3 +106,10 @@ static SBXI_MAYBE size_t sbxi_print_time(char *out, int64_t unix_ms)
     }
     return sizeof form - 1;
 }
+
+/* What the clock says; 0: there is none, or it was never set. */
+static SBXI_MAYBE int64_t sbxi_clock(const sbx_net *net)
+{
+    int64_t ms = net->unix_ms ? net->unix_ms(net->ctx) : 0;
+    return ms > 0 ? ms : 0;
+}

@@ -1051,10 +1051,8 @@ static void sbxi_tls_end(sbxi_tls_conn *c)
 
 static int sbxi_tls_clock(sbxi_tls_conn *c, sbx_error *e)
 {
-    const sbx_net *net = c->trust->net;
-    c->now_ms = net->unix_ms ? net->unix_ms(net->ctx) : 0;
-    if (c->now_ms > 0) return SBX_OK;
-    c->now_ms = 0;
+    c->now_ms = sbxi_clock(c->trust->net);
+    if (c->now_ms) return SBX_OK;
     if (c->trust->options.no_clock == SBX_YES || c->trust->pin_only) return SBX_OK;
     return sbxi_tls_fail(e, SBX_TLS_NO_CLOCK, "no clock to judge certificates by: give "
                          "config.net.unix_ms, or set config.tls.no_clock to SBX_YES", "");

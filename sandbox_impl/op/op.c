@@ -41,6 +41,8 @@ static int sbxi_op_connect(sbx_op *op)
     if (!op->probing) sbxi_error_clear(&op->error);
     rc = sbxi_op_build(op, &url);
     if (rc != SBX_OK) return rc;
+    if (op->feature == SBX_FEATURE_SANDBOX_CREATE && !op->sandbox && !sbxi_sandbox_reserve(op))
+        return SBX_E_NOMEM;
     if ((op->tries || op->hops) && op->x.sent && !sbxi_op_rewind(op)) return SBX_E_SOURCE;
     op->held_len = 0;
     op->started = op->ended = op->asleep = false;
@@ -232,6 +234,8 @@ static void sbxi_op_clean(sbx_op *op)
     op->result = NULL;
     sbxi_sandbox_unref(op->sandbox);
     op->sandbox = NULL;
+    sbxi_sandbox_unref(op->spare);
+    op->spare = NULL;
     if (op->until) sbx_proc_release(op->proc);
     op->proc = NULL;
 }

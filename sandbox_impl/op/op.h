@@ -128,6 +128,7 @@ struct sbx_op {
     sbx_client *client;
     const sbxi_route *route;
     sbx_sandbox *sandbox;   /* a reference, or NULL */
+    sbx_sandbox *spare;     /* a create: becomes the handle of what it makes */
     void *result;           /* finished, for sbx_free() until delivered */
     void *kept;             /* block of copies that args and call point into */
     sbx_op *next;

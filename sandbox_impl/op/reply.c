@@ -255,13 +255,13 @@ static int sbxi_frame_end(void *ctx)
 /* Retry-After: seconds, or a date to be compared with the clock. */
 static int32_t sbxi_retry_after(const sbx_op *op, sbxi_span value)
 {
-    const sbx_net *n = &op->client->link.net;
+    const int64_t now = sbxi_clock(&op->client->link.net);
     uint64_t s;
     int64_t date;
     if (sbxi_parse_u64(value, UINT64_MAX, &s))
         return s > INT32_MAX / 1000 ? INT32_MAX : (int32_t)s * 1000;
-    if (!n->unix_ms || !sbxi_parse_http_date(value.ptr, &date)) return -1;
-    date -= n->unix_ms(n->ctx);
+    if (!now || !sbxi_parse_http_date(value.ptr, &date)) return -1;
+    date -= now;
     return date < 0 ? 0 : date > INT32_MAX ? INT32_MAX : (int32_t)date;
 }
 
@@ -433,6 +433,7 @@ static int sbxi_reply_end(sbx_op *op)
     if (!r->json_started) return SBX_OK;
     rc = sbx_json_end(&r->json);
     if (rc == SBX_OK && op->route->recv == SBXI_RECV_RESULT) {
+        sbxi_buf_trim(&op->block);
         op->result = sbxi_bind_result(&r->bind);
         if (op->feature >= SBX_FEATURE_FILES_READ && op->feature < SBX_FEATURE_FILES_WATCH)
             sbxi_file_fix((sbx_file_info *)op->result);

@@ -802,7 +802,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
 {
     const sbxi_files_args *a = &op->args.of.files;
     const sbx_client *c = op->client;
-    const sbx_net *net = &c->link.net;
+    const int64_t now = sbxi_clock(&c->link.net);
     const char *parts[3], *values[3];
     char until[SBXI_DECIMAL_MAX + 1], sign[48];
     const char *end = NULL;
@@ -810,7 +810,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     sbxi_url url;
     bool expires = a->u.expires_s > 0, token = op->sandbox->access.access_token != NULL;
     op->route = &c->provider->routes[SBX_FEATURE_FILES_URL];
-    if (expires && (!token || !net->unix_ms))
+    if (expires && (!token || !now))
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("expires_s needs a clock, and a sandbox with a token"));
     parts[0] = op->sandbox->access.data_url ? op->sandbox->access.data_url
@@ -823,7 +823,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     values[2] = sbxi_op_domain(op);
     if (sbxi_make_url(&op->url, parts, values, &url) != SBX_OK) return op->url.status;
     if (expires)
-        end = sbxi_e2b_number(until, net->unix_ms(net->ctx) + (int64_t)a->u.expires_s * 1000, 3);
+        end = sbxi_e2b_number(until, now + (int64_t)a->u.expires_s * 1000, 3);
     sbxi_buf_add(b, op->url.data, op->url.len);
     sbxi_e2b_url_member(b, "?path=", a->path);
     if (a->o.user) sbxi_e2b_url_member(b, "&username=", a->o.user);
@@ -1168,9 +1168,8 @@ static int sbxi_e2b_create_step(sbx_op *op)
     if (op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
     if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
         SBXI_TEXT("the reply names no sandbox"));
-    op->sandbox = sbxi_sandbox_new(op->client, got->id);
-    if (!op->sandbox) return SBX_E_NOMEM;
-    rc = sbxi_sandbox_learn(op);
+    rc = sbxi_sandbox_made(op, got->id);
+    if (rc == SBX_OK) rc = sbxi_sandbox_learn(op);
     if (rc != SBX_OK) return rc;
     op->repeatable = false;
     if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))

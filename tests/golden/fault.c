@@ -31,7 +31,7 @@ static const meaning meanings[FAULTS] = {
     [F_EARLY] = { "early wait", { NULL } },
     [F_AHEAD] = { "clock ahead", { "TIMEOUT" } },
     [F_BACK] = { "clock back", { "TIMEOUT" } },
-    [F_UNIX] = { "unix clock", { NULL } },
+    [F_UNIX] = { "unix clock", { "ARG" } },
     [F_ENTROPY] = { "entropy", { "ENTROPY" } },
     [F_CUT] = { "cut", { "NETWORK", "UNREACHABLE" } },
     [F_RESET] = { "reset", { "NETWORK", "UNREACHABLE" } }
@@ -126,9 +126,11 @@ static bool yes(const node *error, const char *name)
     return n && n->i == SBX_YES;
 }
 
-static void judge_create(const peer *p, const node *error, report *r)
+static void judge_create(const fault *f, const peer *p, const node *error, bool usual, report *r)
 {
     bool said = yes(error, "may_exist");
+    if (said && usual && f->kind == F_ALLOC && p->first && !p->first->next)
+        complain(r, "what a create made is lost for want of memory");
     if (!said && p->step_made && !p->step_undone)
         complain(r, "a create that was granted is not said to exist");
     if (said && !p->step_sends) complain(r, "may_exist, though nothing was sent");
@@ -147,7 +149,8 @@ void fault_judge(fault *f, const peer *p, const node *outcome, bool creates, rep
     else if (!allowed(f, p, outcome, status_of(usual))) complain(r, "%s is no status of this fault", got);
     judge_list(dom_get(usual, "items"), dom_get(outcome, "items"), "items", r);
     judge_list(dom_get(usual, "events"), dom_get(outcome, "events"), "events", r);
-    if (creates && strcmp(got, "OK")) judge_create(p, error, r);
+    if (creates && strcmp(got, "OK"))
+        judge_create(f, p, error, !strcmp(status_of(usual), "OK"), r);
     if (f->on && (f->kind == F_SEND || f->kind == F_RECV) && yes(error, "sandbox_alive"))
         complain(r, "nothing comes through, but sandbox_alive");
     if (r->count == before) return;

@@ -511,7 +511,11 @@ static uint64_t peer_now(void *ctx)
     tired(p);
     if (fault_strikes(p->fault, F_AHEAD)) hour = HOUR;
     if (fault_strikes(p->fault, F_BACK)) hour = (uint64_t)-HOUR;
-    if (hour && p->fault->on && p->fault->hits == 1) p->now_ms += hour; /* for good */
+    if (hour && p->fault->on && p->fault->hits == 1) { /* for good, and no other clock */
+        p->now_ms += hour;
+        p->start_ms += hour;
+        p->unix_ms -= (int64_t)hour;
+    }
     return p->now_ms + (hour && !p->fault->on ? hour : 0);
 }
 

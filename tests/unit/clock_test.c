@@ -481,6 +481,44 @@ TEST(retry_after_in_all_forms)
     test_row = NULL;
 }
 
+static int64_t never_set(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static int64_t before_1970(void *ctx)
+{
+    (void)ctx;
+    return -1;
+}
+
+/* A clock at or before 1970 was never set: neither a date of the service nor the end of
+   a signed URL can be reckoned from it. */
+TEST(clock_that_was_never_set)
+{
+    int which;
+    for (which = 0; which < 2; which++) {
+        turn turns[] = { { NULL, 503, "Retry-After: Wed, 01 Jan 2025 00:16:50 GMT\r\n", "{}" } };
+        sbx_url_options o = { 0 };
+        sbx_call call = { 0 };
+        char url[300] = "left";
+        rig r;
+        rig_start(&r);
+        SCRIPT(r.p, turns);
+        r.g.net.unix_ms = which ? before_1970 : never_set;
+        r.g.retries = SBX_NEVER;
+        rig_open(&r);
+        call.error = &r.e;
+        CHECK_INT(call_it(&r, INFO, &call), SBX_E_BUSY);
+        CHECK_INT(r.e.retry_after_ms, -1);
+        o.expires_s = 300;
+        CHECK_INT(sbx_files_url(r.s, "/a", &o, url, sizeof url, &call), SBX_E_ARG);
+        CHECK_STR(url, "");
+        rig_end(&r);
+    }
+}
+
 /* A nap that would reach the deadline is not begun: the answer stands, at once. Without
    a deadline a minute is the most. */
 TEST(no_nap_past_the_deadline)

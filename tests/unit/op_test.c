@@ -988,6 +988,46 @@ TEST(create_that_times_out_may_exist)
 }
 
 /* The first try may have made one; that the second was refused does not undo it. */
+/* Memory runs out before a create is sent, or does not matter to it. */
+TEST(create_keeps_memory_for_its_reply)
+{
+    static const char *const replies[] = { "{\"sandboxID\":\"new1\",\"envdVersion\":\"0.6.4\","
+        "\"envdAccessToken\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
+        "\"trafficAccessToken\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789ab\"}",
+        "{\"sandboxID\":\"0123456789012345678901234567890123456789012345678901234567890123\"}",
+        "{\"sandboxID\":\"new1-that-has-an-id-of-more-than-sixty-four-characters-which-is-much\"}" };
+    unsigned long n, way, which;
+    for (which = 0; which < 3; which++)
+        for (way = 0; way < 2; way++)
+            for (n = 1;; n++) {
+                turn turns[] = { { "POST /v2/sandboxes ", 201, .body = replies[which] } };
+                rig r;
+                sbx_call call = { 0 };
+                sbx_sandbox *made;
+                int rc;
+                bool hit;
+                BEGIN(&r, turns);
+                call.error = &r.e;
+                r.p->heap.fail_at = r.p->heap.calls + n;
+                r.p->heap.fail_on = way == 1;
+                rc = sbx_sandbox_create(r.c, NULL, &made, &call);
+                hit = r.p->heap.failed != 0;
+                r.p->heap.fail_at = 0;
+                if (rc == SBX_E_NOMEM) {
+                    CHECK(!made);
+                    CHECK(r.p->requests == 0 || which == 2);
+                    CHECK_INT(r.e.may_exist, r.p->requests ? SBX_YES : SBX_DEFAULT);
+                    turns[0].used = true;
+                } else {
+                    CHECK_INT(rc, SBX_OK);
+                    CHECK(made && strncmp(sbx_sandbox_id(made), replies[which] + 14, 4) == 0);
+                }
+                sbx_sandbox_release(made);
+                rig_end(&r);
+                if (!hit) break;
+            }
+}
+
 TEST(may_exist_is_not_forgotten)
 {
     static const int opens[] = { SBX_OK, SBX_E_CONNECT, SBX_E_CONNECT, SBX_E_CONNECT, 1 };
