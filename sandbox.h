@@ -1042,7 +1042,7 @@ SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event,
 
 /* Waits for the end; without call->timeout_ms for ever. Statuses as those of
    sbx_command_run(). Captured output goes to the first caller that asks, and is
-   handed out after a failure too: sbx_free() result->out and err. */
+   handed out after a failure too, with the pid: sbx_free() result->out and err. */
 SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result,
     const sbx_call *call);
 
@@ -9732,8 +9732,7 @@ static void sbxi_op_answered(sbx_op *op, int rc)
     if (rc == SBX_E_BAD_JSON && !op->x.stop)
         rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));
     /* the command's end has come; that the rest was cut, or does not come, changes nothing */
-    if ((rc == SBX_E_NETWORK || rc == SBX_E_TIMEOUT) && op->route->recv == SBXI_RECV_EVENTS
-        && op->ended) rc = SBX_OK;
+    if ((rc == SBX_E_NETWORK || rc == SBX_E_TIMEOUT) && op->ended) rc = SBX_OK;
     if (op->probing) {
         sbxi_op_finish(op, sbxi_op_probed(op, rc));
         return;
@@ -9780,7 +9779,8 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
         }
         if (op->phase != SBXI_PHASE_STEP && !sbxi_op_left(op, now)) {
             op->error.clock = SBX_CLOCK_TOTAL;
-            sbxi_op_answered(op, SBX_E_TIMEOUT);
+            if (op->until) sbxi_op_finish(op, SBX_E_TIMEOUT);
+            else sbxi_op_answered(op, SBX_E_TIMEOUT);
             continue;
         }
         switch (op->phase) {

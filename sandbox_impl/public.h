@@ -1042,7 +1042,7 @@ SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event,
 
 /* Waits for the end; without call->timeout_ms for ever. Statuses as those of
    sbx_command_run(). Captured output goes to the first caller that asks, and is
-   handed out after a failure too: sbx_free() result->out and err. */
+   handed out after a failure too, with the pid: sbx_free() result->out and err. */
 SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result,
     const sbx_call *call);
 

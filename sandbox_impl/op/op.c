@@ -428,8 +428,7 @@ static void sbxi_op_answered(sbx_op *op, int rc)
     if (rc == SBX_E_BAD_JSON && !op->x.stop)
         rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));
     /* the command's end has come; that the rest was cut, or does not come, changes nothing */
-    if ((rc == SBX_E_NETWORK || rc == SBX_E_TIMEOUT) && op->route->recv == SBXI_RECV_EVENTS
-        && op->ended) rc = SBX_OK;
+    if ((rc == SBX_E_NETWORK || rc == SBX_E_TIMEOUT) && op->ended) rc = SBX_OK;
     if (op->probing) {
         sbxi_op_finish(op, sbxi_op_probed(op, rc));
         return;
@@ -476,7 +475,8 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
         }
         if (op->phase != SBXI_PHASE_STEP && !sbxi_op_left(op, now)) {
             op->error.clock = SBX_CLOCK_TOTAL;
-            sbxi_op_answered(op, SBX_E_TIMEOUT);
+            if (op->until) sbxi_op_finish(op, SBX_E_TIMEOUT);
+            else sbxi_op_answered(op, SBX_E_TIMEOUT);
             continue;
         }
         switch (op->phase) {

@@ -306,7 +306,7 @@ static const exchange *beyond(const peer *p, const request *q)
 {
     const node *n = p->rules->beyond;
     exchange *x;
-    for (n = n && !p->next ? n->first : NULL; n; n = n->next) {
+    for (n = n ? n->first : NULL; n; n = n->next) {
         const char *method = dom_text(n, "method"), *target = dom_text(n, "target");
         const node *status = dom_has(n, "status");
         if (!method || strcmp(method, q->method) || !target || strcmp(target, q->target)) continue;
@@ -321,8 +321,8 @@ static const exchange *beyond(const peer *p, const request *q)
 
 static void on_request(peer *p, conn *c, const request *q)
 {
-    const exchange *x = beyond(p, q);
-    if (!x) x = p->fault ? unplanned(p, q) : p->next;
+    const exchange *x = p->fault ? unplanned(p, q) : p->next;
+    if (!x) x = beyond(p, q);
     if (!x) x = p->next;
     p->done++;
     if (p->fault && p->fault->kind == F_ENTROPY && is_weak(q))
