@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -49,9 +50,27 @@ static bool become(const spawn_msg *s)
     return setresuid(s->uid, s->uid, s->uid) == 0;
 }
 
+/* A terminal from the sandbox's own /dev/pts, owned by the user, controlling the
+   session of this process. The host gets the other end. */
+static bool take_terminal(int answer, const spawn_msg *s, int fds[5])
+{
+    int locked = 0, master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
+    struct winsize size = { .ws_row = s->rows, .ws_col = s->cols };
+    spawn_answer a = { 0, 0, 0 };
+
+    if (master < 0 || ioctl(master, TIOCSPTLCK, &locked) != 0 ||
+        ioctl(master, TIOCSWINSZ, &size) != 0)
+        return false;
+    slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0 || ioctl(slave, TIOCSCTTY, 0) != 0)
+        return false;
+    fds[2] = fds[3] = fds[4] = slave;
+    return msg_send(answer, &a, sizeof a, &master, 1) == 0;
+}
+
 static void __attribute__((noreturn)) child_main(const agent *ag, const spawn_msg *s,
                                                  const char *cwd, char **argv, char **envp,
-                                                 const int *fds)
+                                                 int *fds)
 {
     int answer = fds[0];
     struct sigaction sa;
@@ -70,6 +89,8 @@ static void __attribute__((noreturn)) child_main(const agent *ag, const spawn_ms
     /* As the user, so that it cannot enter what it may not. */
     if (chdir(cwd) != 0)
         fail(answer, SPAWN_AT_CWD);
+    if ((s->flags & SPAWN_PTY) && !take_terminal(answer, s, fds))
+        fail(answer, SPAWN_AT_PTY);
     for (int i = 0; i < 3; i++)
         if (dup2(fds[2 + i], i) < 0)
             fail(answer, SPAWN_AT_FORK);
@@ -124,7 +145,7 @@ static bool remember(agent *ag, pid_t pid, uint64_t token)
     return true;
 }
 
-static void spawn(agent *ag, const spawn_msg *s, const int *fds)
+static void spawn(agent *ag, const spawn_msg *s, int *fds)
 {
     spawn_answer a = { 0, SPAWN_AT_FORK, EINVAL };
     char **argv = NULL, **envp = NULL, *payload = NULL;
@@ -223,7 +244,8 @@ static void serve_message(agent *ag)
 
     if (n == 0 || (n < 0 && errno != EAGAIN))
         end_all(); /* the host is gone */
-    if (n == (ssize_t)sizeof m.spawn && m.type == M_SPAWN && nfds == 5)
+    if (n == (ssize_t)sizeof m.spawn && m.type == M_SPAWN &&
+        nfds == (m.spawn.flags & SPAWN_PTY ? 2 : 5))
         spawn(ag, &m.spawn, fds);
     else if (n == (ssize_t)sizeof m.token && m.type == M_SIGNAL)
         forward_signal(ag, &m.token);

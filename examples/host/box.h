@@ -17,7 +17,13 @@ void pairs_free(pair_list *l);
 
 /* What the reactor waits on. */
 typedef enum watch_kind { W_WAKE, W_ZYGOTE, W_BOX, W_OUT, W_ERR } watch_kind;
-typedef struct watch { watch_kind kind; int fd; void *owner; bool on; } watch;
+typedef struct watch {
+    watch_kind kind;
+    int fd;
+    void *owner;
+    bool on;
+    bool nudge;                 /* report it even if there is nothing to read */
+} watch;
 
 typedef enum box_state { BOX_STARTING, BOX_RUNNING, BOX_ENDING, BOX_DEAD, BOX_GONE } box_state;
 
@@ -114,7 +120,7 @@ typedef struct proc {
     watch out, err;             /* fd -1: at its end */
     bool paused;                /* the ring is full: nothing is read */
     int in;                     /* -1: none or closed */
-    bool pty;
+    bool pty;                   /* out and in are the terminal; there is no err */
     bool has_in;
     pthread_mutex_t in_lock;
     /* below: under b->lock */
@@ -137,6 +143,8 @@ typedef struct proc_options {
     const pair_list *envs;
     const char *user;           /* "": the default one */
     bool want_stdin;
+    bool pty;
+    uint16_t cols, rows;
     int64_t life_ms;            /* 0: no limit */
 } proc_options;
 
@@ -149,6 +157,7 @@ void proc_unref(void *p);
 int proc_signal(proc *p, int sig);              /* -ESRCH: it ended */
 int proc_input(proc *p, const void *data, size_t len, int conn_fd); /* -errno */
 int proc_close_input(proc *p);
+int proc_resize(proc *p, uint16_t cols, uint16_t rows); /* -ENOTTY: no terminal */
 sub *sub_attach(proc *p);       /* NULL: out of descriptors */
 void sub_detach(sub *s);
 

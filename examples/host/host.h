@@ -100,17 +100,20 @@ void json_rat(sbx_json_writer *w, const char *key, int64_t hundredths);
 enum { M_MAKE = 1, M_KILL, M_DEAD, M_READY, M_SPAWN, M_SIGNAL, M_EXIT };
 #define MAKE_NO_NET 1u
 #define SPAWN_ROOT 1u           /* rung 2: as root, in a further user namespace */
+#define SPAWN_PTY 2u            /* on a terminal of its own */
 
 typedef struct make_msg { uint32_t type, image, flags; char id[ID_LEN + 3]; } make_msg;
 typedef struct id_msg { uint32_t type, status; char id[ID_LEN + 3]; } id_msg;
 typedef struct ready_msg { uint32_t type; int32_t err; char why[240]; } ready_msg;
-/* Followed by five descriptors: answer, payload, stdin, stdout, stderr. Payload:
-   cwd, argc arguments, envc environment entries, each with its NUL. */
+/* With its descriptors: answer, payload, stdin, stdout, stderr; with SPAWN_PTY only
+   the first two, and the terminal's other end comes back in an answer with pid 0.
+   Payload: cwd, argc arguments, envc environment entries, each with its NUL. */
 typedef struct spawn_msg {
     uint32_t type, flags, uid, gid, argc, envc;
+    uint16_t cols, rows;
     uint64_t token, payload;    /* payload: bytes */
 } spawn_msg;
-enum { SPAWN_AT_FORK = 1, SPAWN_AT_CWD, SPAWN_AT_USER, SPAWN_AT_EXEC };
+enum { SPAWN_AT_FORK = 1, SPAWN_AT_CWD, SPAWN_AT_USER, SPAWN_AT_PTY, SPAWN_AT_EXEC };
 typedef struct spawn_answer { int32_t pid, stage, err; } spawn_answer;
 typedef struct token_msg { uint32_t type; int32_t value; uint64_t token; } token_msg;
 

@@ -57,6 +57,12 @@ int req_fd(req *r)
     return info ? (int)info->connect_fd : -1;
 }
 
+void req_idle(req *r, int64_t ms)
+{
+    MHD_set_connection_option(r->c, MHD_CONNECTION_OPTION_TIMEOUT,
+                              ms > 0 ? (unsigned)((ms + 999) / 1000) : CONNECTION_IDLE_S);
+}
+
 /* False: a segment cannot be decoded. */
 static bool split_path(req *r)
 {

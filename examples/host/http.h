@@ -52,6 +52,7 @@ const char *req_header(req *r, const char *name);
 const char *req_query(req *r, const char *name, bool *bad);
 int64_t req_number(const char *digits, int max_digits); /* -1: not such a number */
 int req_fd(req *r);             /* of the connection */
+void req_idle(req *r, int64_t ms); /* how long its client may be silent; 0: as ever */
 
 /* The first reply counts. Takes over the response, the text. */
 void reply(req *r, unsigned status, struct MHD_Response *response);

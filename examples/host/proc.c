@@ -9,9 +9,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 #define READ_BYTES 32768u       /* the most of one piece */
+#define PTY_READ_BYTES 16384u
 #define ITEM_HEAD 4u
 
 /* ---- life of the object ---- */
@@ -145,7 +147,7 @@ static int read_pipe(proc *p, watch *w)
     ssize_t n;
 
     if (p->subs && p->ring) {
-        size_t free_bytes = room(p), max = READ_BYTES;
+        size_t free_bytes = room(p), max = p->pty ? PTY_READ_BYTES : READ_BYTES;
 
         if (free_bytes < ITEM_HEAD + READ_BYTES) {
             p->paused = true;
@@ -159,7 +161,9 @@ static int read_pipe(proc *p, watch *w)
     }
     if (n > 0)
         return 1;
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    /* A terminal is hung up when the leader of its session ends, but does not tell
+       while a child has it open: empty is its end then. */
+    if (n < 0 && (errno == EINTR || (errno == EAGAIN && !(p->pty && p->exited))))
         return 0;
     drop_pipe(p, w);
     return -1;
@@ -196,6 +200,10 @@ void proc_exited(box *b, uint64_t token, int status)
             take_rest(p, &p->out);
             take_rest(p, &p->err);
             wake_readers(p);
+        } else if (p->pty && p->out.fd >= 0) {
+            p->out.nudge = true;
+            if (!p->paused)
+                reactor_pause(&p->out, false);
         }
         check_end(p);
         break;
@@ -406,12 +414,24 @@ int proc_input(proc *p, const void *data, size_t len, int conn_fd)
     return result;
 }
 
+int proc_resize(proc *p, uint16_t cols, uint16_t rows)
+{
+    struct winsize size = { .ws_row = rows, .ws_col = cols };
+    int result = p->pty ? -EBADF : -ENOTTY;
+
+    pthread_mutex_lock(&p->b->lock);
+    if (p->pty && p->out.fd >= 0)
+        result = ioctl(p->out.fd, TIOCSWINSZ, &size) == 0 ? 0 : -errno;
+    pthread_mutex_unlock(&p->b->lock);
+    return result;
+}
+
 int proc_close_input(proc *p)
 {
     int result = -EBADF;
 
     pthread_mutex_lock(&p->in_lock);
-    if (p->in >= 0) {
+    if (p->in >= 0 && !p->pty) {
         close(p->in);
         p->in = -1;
         result = 0;

@@ -76,7 +76,8 @@ static proc *proc_new(box *b, const proc_options *o)
         p->args[i] = xstrdup(o->args[i]);
     pairs_copy(&p->envs, o->envs);
     p->in = -1;
-    p->has_in = o->want_stdin;
+    p->pty = o->pty;
+    p->has_in = o->want_stdin && !o->pty;
     p->out = (watch){ .kind = W_OUT, .fd = -1, .owner = p };
     p->err = (watch){ .kind = W_ERR, .fd = -1, .owner = p };
     pthread_mutex_init(&p->in_lock, NULL);
@@ -89,6 +90,8 @@ static int make_pipes(proc *p, int fds[5])
     int pair[2];
 
     fds[2] = fds[3] = fds[4] = -1;
+    if (p->pty)
+        return 0; /* it comes from the sandbox */
     if (pipe2(pair, O_CLOEXEC) != 0)
         return -errno;
     p->out.fd = pair[0];
@@ -111,8 +114,17 @@ static int make_pipes(proc *p, int fds[5])
     return fds[2] < 0 ? -errno : 0;
 }
 
-/* Waits for the agent's answer and the exec. */
-static int await_exec(int sock, int32_t *pid, int *stage)
+/* The terminal's end for the host: to read and to write. */
+static int take_terminal(proc *p, int fd)
+{
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    p->out.fd = fd;
+    p->in = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return p->in >= 0 ? 0 : -errno;
+}
+
+/* Waits for the agent's answer, the terminal, and the exec. */
+static int await_exec(proc *p, int sock, int32_t *pid, int *stage)
 {
     int64_t until = mono_ms() + SPAWN_WAIT_MS;
     int result = -EIO;
@@ -120,12 +132,22 @@ static int await_exec(int sock, int32_t *pid, int *stage)
     for (;;) {
         struct pollfd pfd = { sock, POLLIN, 0 };
         int64_t left = until - mono_ms();
+        int fd = -1, nfds = 1;
         spawn_answer a;
 
         if (left <= 0 || poll(&pfd, 1, (int)left) == 0)
             return -ETIMEDOUT;
-        if (msg_recv(sock, &a, sizeof a, NULL, NULL, MSG_DONTWAIT) != (ssize_t)sizeof a)
-            return result;
+        if (msg_recv(sock, &a, sizeof a, &fd, &nfds, MSG_DONTWAIT) != (ssize_t)sizeof a)
+            return result == 0 && p->pty && p->out.fd < 0 ? -EIO : result;
+        if (nfds > 0 && (!p->pty || p->out.fd >= 0)) {
+            close(fd);
+            return -EIO;
+        }
+        if (nfds > 0) {
+            if ((fd = take_terminal(p, fd)) != 0)
+                return fd;
+            continue;
+        }
         if (a.stage) {
             *stage = a.stage;
             return a.err > 0 ? -a.err : -EIO;
@@ -162,7 +184,7 @@ static int go_live(proc *p, int32_t pid, int64_t life_ms)
             p->deadline = mono_ms() + life_ms;
             reactor_deadline(p->deadline);
         }
-        result = watch_pipe(p, &p->out) | watch_pipe(p, &p->err) ? -EMFILE : 0;
+        result = watch_pipe(p, &p->out) | (p->pty ? 0 : watch_pipe(p, &p->err)) ? -EMFILE : 0;
     }
     pthread_mutex_unlock(&b->lock);
     return result;
@@ -174,7 +196,8 @@ static int ask_agent(box *b, const spawn_msg *m, const int *fds)
 
     pthread_mutex_lock(&b->lock); /* the reactor may close the socket */
     if (b->sock.fd >= 0 && b->state == BOX_RUNNING)
-        result = msg_send(b->sock.fd, m, sizeof *m, fds, 5) == 0 ? 0 : -EIO;
+        result = msg_send(b->sock.fd, m, sizeof *m, fds, m->flags & SPAWN_PTY ? 2 : 5) == 0
+                 ? 0 : -EIO;
     pthread_mutex_unlock(&b->lock);
     return result;
 }
@@ -189,6 +212,11 @@ static int spawn(proc *p, const proc_options *o, const fs_user *u, const char *c
     *stage = SPAWN_AT_FORK;
     if (u->uid == 0)
         m.flags |= SPAWN_ROOT;
+    if (p->pty) {
+        m.flags |= SPAWN_PTY;
+        m.cols = o->cols;
+        m.rows = o->rows;
+    }
     fds[1] = payload_fd(p->b, o, u, cwd, &m);
     if (result == 0 && (fds[1] < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)))
         result = -errno;
@@ -199,7 +227,7 @@ static int spawn(proc *p, const proc_options *o, const fs_user *u, const char *c
         if (fds[i] >= 0)
             close(fds[i]);
     if (result == 0)
-        result = await_exec(pair[0], &pid, stage);
+        result = await_exec(p, pair[0], &pid, stage);
     if (pair[0] >= 0)
         close(pair[0]);
     return result == 0 ? go_live(p, pid, o->life_ms) : result;

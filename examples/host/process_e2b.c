@@ -1,29 +1,13 @@
 /* sandboxd: process.Process: starting commands and streaming their output. */
 #include "envd_e2b.h"
-#include "fault.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 
-#define KEEPALIVE_S 90
 #define EVENT_OVERHEAD 64       /* of an output event around its base64, and envelope */
 
 /* ---- the event stream ---- */
-typedef struct stream {
-    req *r;
-    sub *s;
-    text pending;               /* rendered, not yet sent */
-    size_t sent;
-    bool finished;
-    int fd;
-    int64_t keepalive_ms, deadline, spoke_at;
-} stream;
-
-static void event(stream *st, const char *json)
-{
-    rpc_envelope(&st->pending, 0, json, strlen(json));
-}
+typedef struct stream { rpc_stream base; sub *s; } stream;
 
 static void end_event(stream *st)
 {
@@ -61,7 +45,7 @@ static void end_event(stream *st)
     sbx_json_end_object(&w);
     sbx_json_end_object(&w);
     sbx_json_end_object(&w);
-    rpc_envelope(&st->pending, 0, t.p, t.len);
+    rpc_envelope(&st->base.pending, 0, t.p, t.len);
     text_free(&t);
 }
 
@@ -92,147 +76,54 @@ static size_t output_event(const sub_piece *p, char *buf, size_t cap, size_t *ta
     return n + 5;
 }
 
-/* Waits for news. False: the client left. */
-static bool wait_for_news(stream *st)
+static ssize_t next_output(rpc_stream *base, char *buf, size_t max)
 {
-    struct pollfd p[2] = { { st->s->event, POLLIN, 0 }, { st->fd, POLLRDHUP, 0 } };
-    int64_t now = mono_ms(), until = st->spoke_at + st->keepalive_ms;
-    uint64_t count;
-
-    if (st->deadline && st->deadline < until)
-        until = st->deadline;
-    if (until > now && poll(p, 2, (int)(until - now)) > 0) {
-        if (p[1].revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL))
-            return false;
-        if (p[0].revents && read(st->s->event, &count, sizeof count) < 0)
-            return true;
-    }
-    return true;
-}
-
-static void check_stream_clocks(stream *st)
-{
-    int64_t now = mono_ms();
-
-    if (st->deadline && now >= st->deadline) {
-        rpc_end_error(&st->pending, RPC_DEADLINE, "context deadline exceeded");
-        st->finished = true;
-    } else if (now - st->spoke_at >= st->keepalive_ms) {
-        event(st, "{\"event\":{\"keepalive\":{}}}");
-    }
-}
-
-static ssize_t send_pending(stream *st, char *buf, size_t max)
-{
-    size_t n = st->pending.len - st->sent;
-
-    if (n > max)
-        n = max;
-    memcpy(buf, st->pending.p + st->sent, n);
-    st->sent += n;
-    if (st->sent == st->pending.len) {
-        st->pending.len = 0;
-        st->sent = 0;
-    }
-    st->spoke_at = mono_ms();
-    return (ssize_t)n;
-}
-
-static ssize_t stream_more(stream *st, char *buf, size_t max)
-{
+    stream *st = (stream *)base;
     size_t used = 0, n, taken;
     sub_piece piece;
+    sub_state state;
 
-    for (;;) {
-        if (st->pending.len)
-            return send_pending(st, buf, max);
-        if (st->finished)
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        switch (sub_peek(st->s, &piece)) {
-        case SUB_DATA:
-            n = output_event(&piece, buf + used, max - used, &taken);
-            if (n == 0 && used == 0)
-                return MHD_CONTENT_READER_END_WITH_ERROR; /* no buffer to speak of */
-            used += n;
-            if (n > 0) {
-                sub_take(st->s, taken);
-                continue;
-            }
-            break;
-        case SUB_WAIT:
-            if (used > 0)
-                break;
-            if (!wait_for_news(st))
-                return MHD_CONTENT_READER_END_WITH_ERROR;
-            check_stream_clocks(st);
-            continue;
-        case SUB_END:
-            end_event(st);
-            rpc_envelope(&st->pending, 2, "{}", 2);
-            st->finished = true;
-            break;
-        case SUB_DEADLINE:
-            rpc_end_error(&st->pending, RPC_DEADLINE, "context deadline exceeded");
-            st->finished = true;
-            break;
-        case SUB_LOST:
-            if (used == 0)
-                return MHD_CONTENT_READER_END_WITH_ERROR; /* cut: the sandbox is gone */
-            break;
-        }
-        if (used > 0) {
-            st->spoke_at = mono_ms();
-            return (ssize_t)used;
-        }
+    while ((state = sub_peek(st->s, &piece)) == SUB_DATA) {
+        n = output_event(&piece, buf + used, max - used, &taken);
+        if (n == 0)
+            return used > 0 ? (ssize_t)used : STEP_CUT; /* no buffer to speak of */
+        used += n;
+        sub_take(st->s, taken);
     }
+    if (used > 0)
+        return (ssize_t)used;
+    if (state == SUB_WAIT)
+        return STEP_WAIT;
+    if (state == SUB_LOST)
+        return STEP_CUT; /* the sandbox is gone */
+    if (state == SUB_DEADLINE)
+        rpc_end_error(&base->pending, RPC_DEADLINE, "context deadline exceeded");
+    else {
+        end_event(st);
+        rpc_envelope(&base->pending, 2, "{}", 2);
+    }
+    base->finished = true;
+    return 0;
 }
 
-static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
+static void stream_done(rpc_stream *base)
 {
-    stream *st = cls;
-    ssize_t n;
-
-    (void)pos;
-    if (fault_ends(st->r))
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    n = stream_more(st, buf, max);
-    return n > 0 ? (ssize_t)fault_passes(st->r, buf, (size_t)n) : n;
+    sub_detach(((stream *)base)->s);
 }
 
-static void stream_free(void *cls)
+/* Takes over the reader. life: of the stream, 0 none. */
+static void reply_stream(req *r, sub *s, int64_t life_ms)
 {
-    stream *st = cls;
-
-    sub_detach(st->s);
-    text_free(&st->pending);
-    free(st);
-}
-
-/* Takes over the reader. deadline: of the stream, 0 none. */
-static void reply_stream(req *r, sub *s, int64_t deadline)
-{
-    const char *ping = req_header(r, "Keepalive-Ping-Interval");
-    int64_t seconds = ping ? req_number(ping, 6) : KEEPALIVE_S;
     stream *st = xalloc(sizeof *st);
-    struct MHD_Response *m;
-    char start[80];
+    char first[80];
 
-    st->r = r;
     st->s = s;
-    st->fd = req_fd(r);
-    st->keepalive_ms = (seconds > 0 ? seconds : KEEPALIVE_S) * 1000;
-    st->deadline = deadline;
-    st->spoke_at = mono_ms();
-    snprintf(start, sizeof start, "{\"event\":{\"start\":{\"pid\":%d}}}", s->p->pid);
-    event(st, start);
-    m = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1024, stream_read, st, stream_free);
-    if (!m) {
-        stream_free(st);
-        return;
-    }
-    add_header(m, "Content-Type", "application/connect+json");
-    add_header(m, "Connect-Accept-Encoding", "identity");
-    reply(r, 200, m);
+    st->base.step = next_output;
+    st->base.done = stream_done;
+    st->base.ping = "{\"event\":{\"keepalive\":{}}}";
+    st->base.event = s->event;
+    snprintf(first, sizeof first, "{\"event\":{\"start\":{\"pid\":%d}}}", s->p->pid);
+    rpc_stream_reply(r, &st->base, first, life_ms);
 }
 
 /* ---- calls ---- */
@@ -283,11 +174,31 @@ static void start_failed(req *r, int err, int stage, const proc_options *o, cons
         rpc_error(r, RPC_INVALID, "cwd '%.1000s' does not exist", cwd);
     else if (stage == SPAWN_AT_CWD)
         rpc_error(r, RPC_INVALID, "cwd '%.1000s': %s", cwd, strerror(-err));
+    else if (stage == SPAWN_AT_PTY)
+        rpc_error(r, RPC_INTERNAL, "no terminal to be had in this sandbox: %s", strerror(-err));
     else if (stage == SPAWN_AT_EXEC)
         rpc_error(r, RPC_INVALID, "error starting process '%.500s': %s", o->cmd, strerror(-err));
     else
         rpc_error(r, err == -EAGAIN || err == -ENOMEM || err == -EMFILE ? RPC_EXHAUSTED
                   : RPC_INTERNAL, "cannot start a process: %s", strerror(-err));
+}
+
+/* {"size":{"cols":N,"rows":N}}; false after a reply. */
+static bool terminal(req *r, const jnode *pty, proc_options *o)
+{
+    const jnode *size = jget(pty, "size", NULL);
+    const jnode *cols = jget(size, "cols", NULL), *rows = jget(size, "rows", NULL);
+
+    o->pty = pty != NULL;
+    if ((pty && pty->type != J_OBJECT) || (size && size->type != J_OBJECT) ||
+        (cols && (cols->type != J_INT || cols->num < 0 || cols->num > UINT16_MAX)) ||
+        (rows && (rows->type != J_INT || rows->num < 0 || rows->num > UINT16_MAX))) {
+        rpc_error(r, RPC_INVALID, "pty: size.cols and size.rows are numbers up to %u", UINT16_MAX);
+        return false;
+    }
+    o->cols = cols ? (uint16_t)cols->num : 0;
+    o->rows = rows ? (uint16_t)rows->num : 0;
+    return true;
 }
 
 static void start(req *r, const jnode *body)
@@ -313,10 +224,8 @@ static void start(req *r, const jnode *body)
         rpc_error(r, RPC_INVALID, "invalid process: cmd, cwd and tag are strings, stdin a boolean");
         return;
     }
-    if (jget(body, "pty", NULL)) {
-        rpc_error(r, RPC_UNIMPLEMENTED, "not implemented by this host: PTY");
+    if (!terminal(r, jget(body, "pty", NULL), &o))
         return;
-    }
     if (arguments(r, jget(config, "args", NULL), &o) &&
         string_pairs(r, jget(config, "envs", NULL), &envs)) {
         result = proc_start(r->b, &o, &p, &reader, &stage, where, sizeof where);
@@ -333,8 +242,7 @@ static void start(req *r, const jnode *body)
     pairs_free(&envs);
 }
 
-/* The process a message selects; NULL after a reply. */
-static proc *selected(req *r, const jnode *body)
+proc *process_selected(req *r, const jnode *body)
 {
     const jnode *sel = jget(body, "process", NULL), *pid = jget(sel, "pid", NULL);
     const char *tag = jtext(jget(sel, "tag", NULL));
@@ -355,14 +263,14 @@ static proc *selected(req *r, const jnode *body)
 static void connect_to(req *r, const jnode *body)
 {
     int64_t ms = rpc_timeout(r);
-    proc *p = ms < 0 ? NULL : selected(r, body);
+    proc *p = ms < 0 ? NULL : process_selected(r, body);
     sub *s;
 
     if (!p)
         return;
     s = sub_attach(p);
     if (s)
-        reply_stream(r, s, ms ? mono_ms() + ms : 0);
+        reply_stream(r, s, ms);
     else
         rpc_error(r, RPC_EXHAUSTED, "no descriptors left on this host");
     proc_unref(p);
@@ -410,57 +318,31 @@ static void list(req *r, const jnode *body)
     rpc_reply(r, &t);
 }
 
-static void send_input(req *r, const jnode *body)
+static void update(req *r, const jnode *body)
 {
-    const jnode *input = jget(body, "input", NULL), *data = jget(input, "stdin", NULL);
-    sbx_base64 state = { 0 };
-    unsigned char *raw;
-    size_t n = 0;
-    proc *p;
+    const jnode *pty = jget(body, "pty", NULL);
+    proc *p = process_selected(r, body);
+    proc_options o = { 0 };
     int result;
 
-    p = selected(r, body);
     if (!p)
         return;
-    if (jget(input, "pty", NULL)) {
-        rpc_error(r, RPC_INTERNAL, "error writing to tty: the process has none");
-    } else if (!data || data->type != J_STRING) {
-        rpc_error(r, RPC_INVALID, "input: stdin or pty is needed");
-    } else {
-        raw = xalloc(data->len / 4 * 3 + 4);
-        if (sbx_base64_decode(&state, data->str, data->len, raw, &n) != SBX_OK ||
-            sbx_base64_end(&state) != SBX_OK) {
-            rpc_error(r, RPC_INVALID, "unmarshal message: stdin is not base64");
-        } else if (!p->has_in) {
-            rpc_error(r, RPC_INTERNAL, "error writing to stdin: stdin not enabled or closed");
-        } else if ((result = proc_input(p, raw, n, req_fd(r))) != 0) {
-            rpc_error(r, RPC_INTERNAL, "error writing to stdin: %s",
-                      result == -EBADF ? "stdin not enabled or closed" : strerror(-result));
-        } else {
+    if (terminal(r, pty, &o)) {
+        result = pty ? proc_resize(p, o.cols, o.rows) : 0;
+        if (result == -ENOTTY)
+            rpc_error(r, RPC_INTERNAL, "error resizing tty: tty not assigned to process");
+        else if (result != 0)
+            rpc_error(r, RPC_INTERNAL, "error resizing tty: %s", strerror(-result));
+        else
             rpc_empty(r);
-        }
-        free(raw);
     }
-    proc_unref(p);
-}
-
-static void close_stdin(req *r, const jnode *body)
-{
-    proc *p = selected(r, body);
-
-    if (!p)
-        return;
-    if (!p->has_in || proc_close_input(p) != 0)
-        rpc_error(r, RPC_INTERNAL, "error closing stdin: stdin not enabled or closed");
-    else
-        rpc_empty(r);
     proc_unref(p);
 }
 
 static void send_signal(req *r, const jnode *body)
 {
     const jnode *sig = jget(body, "signal", NULL);
-    proc *p = selected(r, body);
+    proc *p = process_selected(r, body);
     int number = 0;
 
     if (!p)
@@ -482,11 +364,12 @@ static void send_signal(req *r, const jnode *body)
 static const struct method {
     const char *name;
     bool stream;
-    void (*run)(req *r, const jnode *body); /* NULL: not offered */
+    void (*run)(req *r, const jnode *body);
 } methods[] = {
     { "List", false, list }, { "Start", true, start }, { "Connect", true, connect_to },
-    { "SendInput", false, send_input }, { "CloseStdin", false, close_stdin },
-    { "SendSignal", false, send_signal }, { "Update", false, NULL }, { "StreamInput", true, NULL },
+    { "SendInput", false, process_send_input }, { "CloseStdin", false, process_close_stdin },
+    { "SendSignal", false, send_signal }, { "Update", false, update },
+    { "StreamInput", true, NULL }, /* has a handler of its own, as its body is a stream */
 };
 
 static const struct method *find(const char *name)
@@ -510,10 +393,6 @@ void process_call(req *r, const char *name)
     const struct method *m = find(name);
     jtree t;
 
-    if (!m->run) {
-        rpc_error(r, RPC_UNIMPLEMENTED, "not implemented by this host: process.Process/%s", name);
-        return;
-    }
     if (rpc_body(r, &t))
         m->run(r, t.root);
     jtree_free(&t);

@@ -29,9 +29,14 @@ static void ring_the_bell(void)
         return; /* full: it rings already */
 }
 
+static uint32_t listening(const watch *w)
+{
+    return w->nudge ? EPOLLIN | EPOLLOUT : EPOLLIN;
+}
+
 int reactor_add(watch *w)
 {
-    struct epoll_event e = { .events = EPOLLIN, .data.ptr = w };
+    struct epoll_event e = { .events = listening(w), .data.ptr = w };
 
     w->on = true; /* before the reactor may see it */
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, w->fd, &e) == 0)
@@ -53,7 +58,7 @@ void reactor_drop(watch *w)
 void reactor_pause(watch *w, bool paused)
 {
     /* A paused pipe that hangs up still reports EPOLLHUP: one-shot keeps it quiet. */
-    struct epoll_event e = { .events = paused ? EPOLLONESHOT : EPOLLIN, .data.ptr = w };
+    struct epoll_event e = { .events = paused ? EPOLLONESHOT : listening(w), .data.ptr = w };
 
     if (w->on)
         epoll_ctl(epoll_fd, EPOLL_CTL_MOD, w->fd, &e);

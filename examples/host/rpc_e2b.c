@@ -1,6 +1,11 @@
 /* sandboxd: the Connect protocol with its JSON codec: unary calls, and streams
    of envelopes (1 flag byte, 4 bytes of length, payload). */
 #include "envd_e2b.h"
+#include "fault.h"
+
+#include <poll.h>
+
+#define KEEPALIVE_S 90
 
 static const struct { const char *name; unsigned http; } codes[] = {
     [RPC_INVALID] = { "invalid_argument", 400 }, [RPC_NOT_FOUND] = { "not_found", 404 },
@@ -95,10 +100,21 @@ void rpc_errno(req *r, int err, const char *path)
     rpc_error(r, code, "%s: %.1000s", strerror(-err), path);
 }
 
+int64_t rpc_envelope_length(req *r, const unsigned char head[5])
+{
+    if (head[0] & 1) {
+        rpc_error(r, RPC_INTERNAL, "protocol error: sent compressed message without compression "
+                  "support");
+        return -1;
+    }
+    return (int64_t)head[1] << 24 | (int64_t)head[2] << 16 | (int64_t)head[3] << 8 | head[4];
+}
+
 /* A stream's request is exactly one envelope. */
 static bool unwrap(req *r, const char **json, size_t *len)
 {
     const unsigned char *p = (const unsigned char *)r->body.p;
+    int64_t promised;
     size_t n;
 
     if (r->body.len < 5) {
@@ -106,12 +122,10 @@ static bool unwrap(req *r, const char **json, size_t *len)
                   r->body.len);
         return false;
     }
-    n = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
-    if (p[0] & 1) {
-        rpc_error(r, RPC_INTERNAL, "protocol error: sent compressed message without compression "
-                  "support");
+    promised = rpc_envelope_length(r, p);
+    if (promised < 0)
         return false;
-    }
+    n = (size_t)promised;
     if (n > r->body.len - 5) {
         rpc_error(r, RPC_INVALID, "protocol error: promised %zu bytes in enveloped message, got "
                   "%zu bytes", n, r->body.len - 5);
@@ -186,6 +200,111 @@ int64_t rpc_timeout(req *r)
     return ms;
 }
 
+/* ---- streamed answers ---- */
+
+/* Waits for news. False: the client left. */
+static bool wait_for_news(rpc_stream *st)
+{
+    struct pollfd p[2] = { { st->event, POLLIN, 0 }, { st->client, POLLRDHUP, 0 } };
+    int64_t now = mono_ms(), until = st->spoke_at + st->keepalive_ms;
+    uint64_t count;
+
+    if (st->deadline && st->deadline < until)
+        until = st->deadline;
+    if (until > now && poll(p, 2, (int)(until - now)) > 0) {
+        if (p[1].revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL))
+            return false;
+        if (p[0].revents && read(st->event, &count, sizeof count) < 0)
+            return true;
+    }
+    return true;
+}
+
+static ssize_t send_pending(rpc_stream *st, char *buf, size_t max)
+{
+    size_t n = st->pending.len - st->sent;
+
+    if (n > max)
+        n = max;
+    memcpy(buf, st->pending.p + st->sent, n);
+    st->sent += n;
+    if (st->sent == st->pending.len) {
+        st->pending.len = 0;
+        st->sent = 0;
+    }
+    st->spoke_at = mono_ms();
+    return (ssize_t)n;
+}
+
+static ssize_t stream_more(rpc_stream *st, char *buf, size_t max)
+{
+    for (;;) {
+        ssize_t n;
+
+        if (st->pending.len)
+            return send_pending(st, buf, max);
+        if (st->finished)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        if (st->deadline && mono_ms() >= st->deadline) {
+            rpc_end_error(&st->pending, RPC_DEADLINE, "context deadline exceeded");
+            st->finished = true;
+            continue;
+        }
+        n = st->step(st, buf, max);
+        if (n > 0) {
+            st->spoke_at = mono_ms();
+            return n;
+        }
+        if (n == STEP_CUT || (n == STEP_WAIT && !wait_for_news(st)))
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        if (n == STEP_WAIT && mono_ms() - st->spoke_at >= st->keepalive_ms)
+            rpc_envelope(&st->pending, 0, st->ping, strlen(st->ping));
+    }
+}
+
+static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
+{
+    rpc_stream *st = cls;
+    ssize_t n;
+
+    (void)pos;
+    if (fault_ends(st->r))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    n = stream_more(st, buf, max);
+    return n > 0 ? (ssize_t)fault_passes(st->r, buf, (size_t)n) : n;
+}
+
+static void stream_free(void *cls)
+{
+    rpc_stream *st = cls;
+
+    st->done(st);
+    text_free(&st->pending);
+    free(st);
+}
+
+void rpc_stream_reply(req *r, rpc_stream *st, const char *first, int64_t life_ms)
+{
+    const char *ping = req_header(r, "Keepalive-Ping-Interval");
+    int64_t seconds = ping ? req_number(ping, 6) : KEEPALIVE_S;
+    struct MHD_Response *m;
+
+    st->r = r;
+    st->client = req_fd(r);
+    st->keepalive_ms = (seconds > 0 ? seconds : KEEPALIVE_S) * 1000;
+    st->spoke_at = mono_ms();
+    st->deadline = life_ms ? st->spoke_at + life_ms : 0;
+    rpc_envelope(&st->pending, 0, first, strlen(first));
+    m = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1024, stream_read, st, stream_free);
+    if (!m) {
+        stream_free(st);
+        return;
+    }
+    add_header(m, "Content-Type", "application/connect+json");
+    add_header(m, "Connect-Accept-Encoding", "identity");
+    reply(r, 200, m);
+}
+
 /* ---- routing ---- */
 static void run_filesystem(req *r)
 {
@@ -218,7 +337,7 @@ bool rpc_route(req *r)
         r->h = &fs;
     } else if (!strcmp(r->segments[0], "process.Process")) {
         known = process_has(r->segments[1], &stream);
-        r->h = &process;
+        r->h = strcmp(r->segments[1], "StreamInput") ? &process : &process_stream_input;
     } else {
         return false;
     }

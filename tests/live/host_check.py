@@ -132,12 +132,12 @@ class Host:
 class Stream:
     """A Connect stream, read envelope by envelope."""
 
-    def __init__(self, box, method, message, headers=None, raw=None, timeout=60):
+    def __init__(self, box, method, message, headers=None, raw=None, timeout=60, service="process.Process"):
         payload = json.dumps(message).encode()
         body = raw if raw is not None else b"\0" + struct.pack(">I", len(payload)) + payload
         self.c = box.host.connection(timeout)
         h = dict(box.headers, **{"Content-Type": "application/connect+json", **(headers or {})})
-        self.c.request("POST", "/process.Process/" + method, body, h)
+        self.c.request("POST", f"/{service}/{method}", body, h, encode_chunked=not isinstance(body, bytes))
         self.r = self.c.getresponse()
         self.ended = None
 
@@ -150,7 +150,7 @@ class Stream:
         if flag & 2:
             self.ended = m
             return None
-        return m["event"]
+        return m.get("event", m)
 
     def all(self):
         out, err, end, events = b"", b"", None, []
@@ -159,6 +159,7 @@ class Stream:
                 events.append(e)
                 out += base64.b64decode(e.get("data", {}).get("stdout", ""))
                 err += base64.b64decode(e.get("data", {}).get("stderr", ""))
+                out += base64.b64decode(e.get("data", {}).get("pty", ""))
                 end = e.get("end", end)
         except http.client.IncompleteRead:
             pass
@@ -826,14 +827,15 @@ def command_errors():
     refused("invalid_argument", "No such file", cmd="/no/such/program", args=[])
     refused("invalid_argument", "Permission denied", cmd="/etc/passwd", args=[])
     refused("invalid_argument", "envs", envs={"A": 1})
-    s = Stream(box, "Start", {"process": {"cmd": "bash"}, "pty": {"size": {"cols": 80, "rows": 24}}})
-    s.next()
-    same(s.ended["error"]["code"], "unimplemented")
-    s.close()
+    for pty in ([], {"size": {"cols": 70000}}, {"size": 5}, {"size": {"rows": -1}}):
+        s = Stream(box, "Start", {"process": {"cmd": "bash"}, "pty": pty})
+        s.next()
+        same(s.ended["error"]["code"], "invalid_argument", pty)
+        s.close()
     for method, body, status, code in (("SendSignal", {"process": {"pid": 99999}, "signal": "SIGNAL_SIGKILL"}, 404, "not_found"),
                                        ("SendSignal", {"signal": "SIGNAL_SIGKILL"}, 400, "invalid_argument"),
                                        ("SendInput", {"process": {"pid": 99999}, "input": {"stdin": ""}}, 404, "not_found"),
-                                       ("Update", {"process": {"pid": 1}}, 501, "unimplemented")):
+                                       ("Update", {"process": {"pid": 99999}}, 404, "not_found")):
         s, b = box.proc(method, body)
         same((s, b["code"]), (status, code), method)
     s = Stream(box, "Connect", {"process": {"pid": 99999}})
@@ -862,6 +864,187 @@ def standard_input():
     s2, b = box.proc("SendSignal", {"process": {"pid": pid}, "signal": 9})
     same(b, {})
     s.all()
+
+
+def envelope(message, flags=0):
+    payload = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return bytes([flags]) + struct.pack(">I", len(payload)) + payload
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def pty_start(cmd, args=(), cols=80, rows=24, b=None, headers=None, **more):
+    s = Stream(b or box, "Start", {"process": {"cmd": cmd, "args": list(args), "envs": {"TERM": "xterm"}},
+                                   "pty": {"size": {"cols": cols, "rows": rows}}, **more}, headers)
+    first = s.next()
+    check(first and "start" in first, (first, s.ended))
+    s.pid = first["start"]["pid"]
+    return s
+
+
+def read_until(s, text, out=b""):
+    while text not in out:
+        e = s.next()
+        check(e is not None, (out[-300:], s.ended))
+        out += base64.b64decode(e.get("data", {}).get("pty", ""))
+        check(set(e.get("data", {})) <= {"pty"}, e)
+    return out
+
+
+def type_in(pid, data, b=None):
+    return (b or box).proc("SendInput", {"process": {"pid": pid}, "input": {"pty": b64(data)}})
+
+
+@test
+def terminals():
+    s = pty_start("/bin/bash", ["--norc", "--noediting", "-i"], 123, 45)
+    same(type_in(s.pid, b"PS1=; tty; stty size; ps -o tty= -p $$; [ -t 0 -a -t 2 ] && echo terminal; echo e >&2; echo 1st\n"), (200, {}))
+    out = read_until(s, b"\n1st")
+    check(b"45 123" in out and b"\nterminal" in out and b"\ne\r\n" in out, out)
+    check(host.rung == 3 or b"/dev/pts/" in out, out)
+    if host.rung < 3:
+        same(box.out("stat -c %U /dev/pts/[0-9]*"), "user\n")
+    # a resize reaches the program on it
+    type_in(s.pid, b"trap 'stty size; echo win' WINCH; echo ready\n")
+    read_until(s, b"\nready")
+    same(box.proc("Update", {"process": {"pid": s.pid}, "pty": {"size": {"cols": 99, "rows": 7}}}), (200, {}))
+    type_in(s.pid, b"\n")
+    check(b"7 99" in read_until(s, b"\nwin"))
+    same(box.proc("Update", {"process": {"pid": s.pid}}), (200, {}))
+    # job control and its keys
+    type_in(s.pid, b"sleep 1000\n")
+    time.sleep(0.3)
+    type_in(s.pid, b"\x03")
+    type_in(s.pid, b"echo code $?\n")
+    read_until(s, b"\ncode 130")
+    # two readers, the second by tag or pid; both see the end
+    other = Stream(box, "Connect", {"process": {"pid": s.pid}})
+    same(other.next(), {"start": {"pid": s.pid}})
+    type_in(s.pid, b"echo both\n")
+    for x in (s, other):
+        read_until(x, b"\nboth")
+    same(box.proc("CloseStdin", {"process": {"pid": s.pid}})[1]["code"], "internal")
+    st, b = box.proc("SendInput", {"process": {"pid": s.pid}, "input": {"stdin": b64(b"x")}})
+    check(b["code"] == "internal" and b["message"].startswith("error writing to stdin: "), b)
+    type_in(s.pid, b"exit 7\n")
+    for x in (s, other):
+        same(x.all()[2]["exitCode"], 7)
+    again = Stream(box, "Connect", {"process": {"pid": s.pid}}).all()
+    same((again[2]["exitCode"], len(again[3])), (7, 2))
+    check(type_in(s.pid, b"x")[1]["message"].startswith("error writing to tty: "))
+    check(box.proc("Update", {"process": {"pid": s.pid}, "pty": {}})[0] == 500)
+    # no terminal: resize and typing are refused
+    s = box.start("sleep 100", stdin=True)
+    pid = s.next()["start"]["pid"]
+    same(box.proc("Update", {"process": {"pid": pid}, "pty": {"size": {"cols": 1, "rows": 1}}})[1]["message"],
+         "error resizing tty: tty not assigned to process")
+    same(type_in(pid, b"x")[1]["message"], "error writing to tty: tty not assigned to process")
+    box.proc("SendSignal", {"process": {"pid": pid}, "signal": 9})
+    s.all()
+
+
+@test
+def terminals_end():
+    # a child that holds the terminal open does not hold the end back
+    s = pty_start("/bin/bash", ["-c", "setsid sleep 100 & sleep 0.1; seq 1 100000; exit 3"], tag="a-tty")
+    same(Stream(box, "Connect", {"process": {"tag": "a-tty"}}).next(), {"start": {"pid": s.pid}})
+    t = time.time()
+    out, _, end, _ = s.all()
+    same((out.split(b"\r\n")[-2], out.count(b"\n"), end["exitCode"]), (b"100000", 100000, 3))
+    check(time.time() - t < 30, time.time() - t)
+    for sig, name in ((9, "killed"), (15, "terminated")):
+        s = pty_start("/bin/sleep", ["1000"])
+        same(box.proc("SendSignal", {"process": {"pid": s.pid}, "signal": sig})[0], 200)
+        same(s.all()[2]["status"], "signal: " + name)
+    # reader gone, process goes on; SIGHUP comes when the leader ends
+    s = pty_start("/bin/bash", ["-c", "sleep 1; echo late; read x; echo got $x"])
+    s.close()
+    c = Stream(box, "Connect", {"process": {"pid": s.pid}})
+    c.next()
+    type_in(s.pid, b"it\n")
+    check(b"got it" in c.all()[0])
+    s = pty_start("/bin/sleep", ["1000"], headers={"Connect-Timeout-Ms": "400"})
+    same((s.all()[2], s.ended["error"]["code"]), (None, "deadline_exceeded"))
+    # a slow reader stops the terminal, nothing is lost
+    s = pty_start("/bin/bash", ["-c", "stty -opost; head -c 3000000 /dev/zero | tr '\\0' x"])
+    time.sleep(1)
+    same(len(s.all()[0]), 3000000)
+    same(box.proc("List", {})[1]["processes"], [])
+
+
+@test
+def streamed_input():
+    def stream(messages, headers=None):
+        return Stream(box, "StreamInput", None, headers, raw=messages)
+
+    def ended(s):
+        first, _ = s.next(), s.next() if s.ended is None else None
+        s.close()
+        return first, s.ended
+    data = os.urandom(10 << 20)
+    p = box.start("sha256sum; echo end", stdin=True)
+    pid = p.next()["start"]["pid"]
+
+    def messages():
+        yield envelope({"start": {"process": {"pid": pid}}})
+        for at in range(0, len(data), 100000):
+            yield envelope({"data": {"input": {"stdin": b64(data[at:at + 100000])}}})
+            yield envelope({"keepalive": {}})
+    same(ended(stream(messages())), ({}, {}))
+    # one read with several messages, one message in several reads, an empty one
+    more = envelope({"start": {"process": {"pid": pid}}}) + envelope({"data": {"input": {"stdin": ""}}})
+    same(ended(stream(more)), ({}, {}))
+    same(ended(stream(iter(bytes([c]) for c in more))), ({}, {}))
+    same(box.proc("CloseStdin", {"process": {"pid": pid}}), (200, {}))
+    same(p.all()[0].decode(), hashlib.sha256(data).hexdigest() + "  -\nend\n")
+    for raw_, code, text in (
+            (envelope({"start": {"process": {"pid": 99999}}}), "not_found", "process with pid 99999 not found"),
+            (envelope({"data": {"input": {"stdin": ""}}}), "invalid_argument", "must be start"),
+            (b"", "invalid_argument", "must be start"), (envelope({})[:3], "invalid_argument", "incomplete envelope"),
+            (envelope({}, 1), "internal", "compressed"), (envelope(b"{]"), "invalid_argument", "unmarshal"),
+            (envelope(b""), "invalid_argument", "unmarshal"), (b"\0\x7f\0\0\0", "resource_exhausted", "larger than")):
+        first, end = ended(stream(raw_))
+        check(first is None and end["error"]["code"] == code and text in end["error"]["message"], (raw_, end))
+    # a terminal, and an input that was closed meanwhile
+    s = pty_start("/bin/bash", ["-c", "read a; echo [$a]"])
+    same(ended(stream(envelope({"start": {"process": {"pid": s.pid}}}) + envelope({"data": {"input": {"pty": b64(b"typed\n")}}}))), ({}, {}))
+    check(b"[typed]" in s.all()[0])
+    same(ended(stream(envelope({"start": {"process": {"pid": s.pid}}}) + envelope({"data": {"input": {"pty": "eA=="}}})))[1]["error"]["code"], "internal")
+    # a client that leaves takes nothing with it; one that is silent is cut
+    p = box.start("cat", stdin=True)
+    pid = p.next()["start"]["pid"]
+    c = raw(raw_head("/process.Process/StreamInput", ["Content-Type: application/connect+json", "Transfer-Encoding: chunked", "Connect-Timeout-Ms: 1000"])
+            + b"%x\r\n%s\r\n" % (len(envelope({"start": {"process": {"pid": pid}}})), envelope({"start": {"process": {"pid": pid}}})))
+    t = time.time()
+    same(c.recv(100), b"")
+    check(0.8 < time.time() - t < 4, time.time() - t)
+    c.close()
+    type_ = {"process": {"pid": pid}, "input": {"stdin": b64(b"alive\n")}}
+    same(box.proc("SendInput", type_), (200, {}))
+    same(base64.b64decode(p.next()["data"]["stdout"]), b"alive\n")
+    # a process that does not read holds the client, and its death frees it
+    box.proc("SendSignal", {"process": {"pid": pid}, "signal": 9})
+    p.all()
+    p = box.start("sleep 1", stdin=True)
+    pid = p.next()["start"]["pid"]
+    first, end = ended(stream(iter([envelope({"start": {"process": {"pid": pid}}})] +
+                                   [envelope({"data": {"input": {"stdin": b64(b"x" * 90000)}}})] * 4)))
+    check(first is None and end["error"]["message"].startswith("error writing to stdin: "), end)
+    p.all()
+
+
+@test
+def stream_clock_and_output():
+    p = box.start("yes")
+    pid = p.next()["start"]["pid"]
+    c = Stream(box, "Connect", {"process": {"pid": pid}}, {"Connect-Timeout-Ms": "500"})
+    t = time.time()
+    threading.Thread(target=p.all).start()
+    c.all()
+    check(time.time() - t < 5 and c.ended["error"]["code"] == "deadline_exceeded", c.ended)
+    box.proc("SendSignal", {"process": {"pid": pid}, "signal": 9})
 
 
 @test
