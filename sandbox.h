@@ -9722,6 +9722,10 @@ static void sbxi_op_step(sbx_op *op)
 /* The exchange is over, well or not. */
 static void sbxi_op_answered(sbx_op *op, int rc)
 {
+    if (!op->route && rc != SBX_OK) { /* it waits for another operation, and has no exchange */
+        sbxi_op_finish(op, rc);
+        return;
+    }
     if (rc == SBX_OK && !op->probing && sbxi_op_is_redirect(op)) {
         rc = sbxi_op_redirect(op);
         if (rc == SBX_PENDING) return;

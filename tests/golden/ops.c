@@ -1500,7 +1500,7 @@ static void collect_handle(step *s, sbx_sandbox *sandbox)
 static void collect(step *s)
 {
     bool ok = s->status == SBX_OK;
-    if (s->status < 0) check_zero(s);
+    if (s->status < 0 && s->op->start != op_proc_wait) check_zero(s); /* output so far is given */
     if (s->sandbox) {
         collect_handle(s, s->sandbox);
         s->value = dom_string(sbx_sandbox_id(s->sandbox));
