@@ -144,7 +144,6 @@ END
 exact http_reader <<'END'
   content-type: text/plain
   transfer-encoding: chunked
-  x-sum: 11
   | Hello,
   | world
 11 bytes of body, 13 bytes belong to the next response
