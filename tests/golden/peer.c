@@ -287,6 +287,8 @@ static const exchange *unplanned(peer *p, const request *q)
     if (!p->fault->hits) return NULL;
     for (x = p->next; x; x = x->next) /* one was never sent whole */
         if (is_request(p, x, q)) return x;
+    for (x = p->first; x; x = x->next) /* one of them gone wrong */
+        if (!strcmp(x->method, q->method) && !strcmp(x->target, q->target)) return NULL;
     p->step_undone = true;
     return &nothing;
 }
