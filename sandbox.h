@@ -108,10 +108,24 @@
    SBX_NO_ERROR_TEXT impl no texts for people: sbx_strerror() and messages of
                           our own are empty, codes and the service's words stay
    SBX_NO_TRACE     all   no config.trace
+   SBX_NO_EXTRAS    all   of sandboxes only create, attach, connect, info, list,
+                          timeout, kill, is_running, host: no pause, forks, snapshots,
+                          network rules, volumes, metrics, logs, MCP, sbx_files_url()
+   SBX_NO_PROC      all   commands in the foreground only: no sbx_command_start(), no
+                          sbx_proc, no streamed input; none of the next two either
+   SBX_NO_PTY       all   no terminals: sbx_pty_*(), sbx_proc_resize()
+   SBX_NO_WATCH     all   no sbx_files_watch(), no sbx_watch
    SBX_NO_E2B       all   leave that provider out
    SBX_SMALL        all   the small set of the limits below
 
    Limits, "all" too; the second figure is that of SBX_SMALL. */
+
+#if defined(SBX_NO_PROC) && !defined(SBX_NO_PTY)
+#define SBX_NO_PTY
+#endif
+#if defined(SBX_NO_PROC) && !defined(SBX_NO_WATCH)
+#define SBX_NO_WATCH
+#endif
 
 #ifdef SBX_SMALL
 #define SBX_LIMIT_(normal, small) (small)
@@ -675,6 +689,7 @@ SBX_API const char *sbx_provider_name(const sbx_client *client);
 typedef enum sbx_on_timeout { SBX_ON_TIMEOUT_DEFAULT, SBX_ON_TIMEOUT_KILL,
     SBX_ON_TIMEOUT_PAUSE } sbx_on_timeout;
 
+#ifndef SBX_NO_EXTRAS
 /* What may pass between a sandbox and the internet (E2B). Zeroed: the service's
    defaults. "0.0.0.0/0" is all addresses; what is allowed wins over what is denied;
    domain names (also "*.example.com") can only be allowed. */
@@ -693,6 +708,7 @@ typedef struct sbx_network {
     const char *rules_json; /* changes to requests by host, as the service takes them:
                                {"api.example.com":[{"transform":{"headers":{...}}}]} */
 } sbx_network;
+#endif
 
 typedef struct sbx_sandbox_options {
     const char *template_id; /* id, alias, team/alias, each with :tag; E2B
@@ -707,6 +723,7 @@ typedef struct sbx_sandbox_options {
     const char *idempotency_key; /* E2B: 1-255 of [a-z0-9-]; makes create safe to
                                repeat */
     sbx_choice idempotent;  /* SBX_YES: make such a key (needs entropy) */
+#ifndef SBX_NO_EXTRAS
     sbx_network network;
     sbx_pairs volumes;      /* E2B: path to mount at, name of the volume */
     const char *mcp_json;   /* E2B: servers of the MCP gateway, {"name":{...}}. The
@@ -714,6 +731,7 @@ typedef struct sbx_sandbox_options {
                                /etc/mcp-gateway/.token of user root */
     const char *identity_json; /* E2B iam: {"tokens":{"name":{"audience":...,
                                "tokenType":...}}} */
+#endif
 } sbx_sandbox_options;
 
 /* Creates a sandbox. *out is yours: sbx_sandbox_release(). Without an
@@ -806,6 +824,7 @@ SBX_API int sbx_sandbox_is_running(sbx_sandbox *sandbox, bool *running,
 SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port,
     char *out, size_t cap);
 
+#ifndef SBX_NO_EXTRAS
 /* As connect, with all of its options. */
 typedef struct sbx_resume_options {
     int32_t timeout_s;      /* as in sbx_sandbox_connect() */
@@ -897,6 +916,7 @@ SBX_API int sbx_snapshot_delete(sbx_client *client, const char *id, bool *existe
 
 /* URL of its MCP gateway. As sbx_sandbox_host(). */
 SBX_API int sbx_sandbox_mcp_url(const sbx_sandbox *sandbox, char *out, size_t cap);
+#endif /* SBX_NO_EXTRAS */
 
 /* The id, as long as the handle lives. */
 SBX_API const char *sbx_sandbox_id(const sbx_sandbox *sandbox);
@@ -968,10 +988,12 @@ SBX_API int sbx_command_signal(sbx_sandbox *sandbox, uint32_t pid,
 SBX_API int sbx_command_send_stdin(sbx_sandbox *sandbox, uint32_t pid,
     const void *data, size_t len, const sbx_call *call);
 
+#ifndef SBX_NO_PROC
 /* Standard input of any length in one request; the call ends when the source
    does, and leaves the input open. */
 SBX_API int sbx_command_stream_stdin(sbx_sandbox *sandbox, uint32_t pid,
     sbx_source from, const sbx_call *call);
+#endif
 
 /* End of file for its standard input. E2B: daemons before 0.5.2 do not know it
    (SBX_E_UNSUPPORTED_HOST, nothing is sent). */
@@ -986,6 +1008,7 @@ SBX_API int sbx_command_close_stdin(sbx_sandbox *sandbox, uint32_t pid,
    it wrote meanwhile. */
 typedef struct sbx_proc sbx_proc;
 
+#ifndef SBX_NO_PROC
 /* Starts cmd as sbx_command_run() does and returns when it runs. *out is yours:
    sbx_proc_release(). call->timeout_ms (0: clocks.total_ms) bounds the start;
    options->timeout_ms is the life of the command, 0: no limit. */
@@ -997,7 +1020,9 @@ SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
    SBX_E_NOT_FOUND: no such process (E2B: its end is told for 30 s). */
 SBX_API int sbx_command_connect(sbx_sandbox *sandbox, uint32_t pid,
     const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
+#endif
 
+#ifndef SBX_NO_PTY
 /* A login shell on a terminal of cols x rows (0: 80 x 24). Of the options, cwd,
    user, envs, tag and those of connect count; all output is `out`. E2B sets TERM,
    LANG and LC_ALL unless envs has them. */
@@ -1017,14 +1042,19 @@ SBX_API int sbx_pty_send_input(sbx_sandbox *sandbox, uint32_t pid,
 SBX_API int sbx_pty_stream_input(sbx_sandbox *sandbox, uint32_t pid,
     sbx_source from, const sbx_call *call);
 
+/* Of a handle, as the one above. */
+SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows,
+    const sbx_call *call);
+#endif
+
+#ifndef SBX_NO_PROC
 /* The process of a handle, by the functions above. */
 SBX_API uint32_t sbx_proc_pid(const sbx_proc *proc);
 SBX_API int sbx_proc_write(sbx_proc *proc, const void *data, size_t len,
     const sbx_call *call);
 SBX_API int sbx_proc_close_stdin(sbx_proc *proc, const sbx_call *call);
 SBX_API int sbx_proc_kill(sbx_proc *proc, bool *existed, const sbx_call *call);
-SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows,
-    const sbx_call *call);
+#endif
 
 typedef enum sbx_proc_part { SBX_PROC_END, SBX_PROC_OUT, SBX_PROC_ERR,
     SBX_PROC_PTY } sbx_proc_part;
@@ -1035,6 +1065,7 @@ typedef struct sbx_proc_event {
     size_t len;
 } sbx_proc_event;
 
+#ifndef SBX_NO_PROC
 /* The next piece of output, with options.pull; waits for it. What it fails with
    is what the stream failed with. */
 SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event,
@@ -1051,6 +1082,7 @@ SBX_API int sbx_proc_status(const sbx_proc *proc);
 
 /* Stops following and frees the handle. The process goes on. NULL is fine. */
 SBX_API void sbx_proc_release(sbx_proc *proc);
+#endif
 
 /* ---- 12. Files -------------------------------------------------------------
 
@@ -1136,6 +1168,7 @@ SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from,
 SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, bool *created, const sbx_call *call);
 
+#ifndef SBX_NO_EXTRAS
 typedef struct sbx_url_options {
     const char *user;
     sbx_choice upload;      /* YES: for POST of a file, else for GET */
@@ -1147,6 +1180,7 @@ typedef struct sbx_url_options {
    cap is too small. Sends something only if the token is not known yet. */
 SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path,
     const sbx_url_options *options, char *out, size_t cap, const sbx_call *call);
+#endif
 
 /* ---- watching ----
 
@@ -1184,6 +1218,7 @@ typedef struct sbx_watch_options {
 
 typedef struct sbx_watch sbx_watch;
 
+#ifndef SBX_NO_WATCH
 /* Begins a watch and returns when the host has it. *out is yours:
    sbx_watch_release(). SBX_E_NOT_FOUND, SBX_E_NOT_A_FILE (no directory),
    SBX_E_UNSUPPORTED_HOST: the daemon is too old for an option; nothing was sent. */
@@ -1205,6 +1240,7 @@ SBX_API int sbx_watch_status(const sbx_watch *watch);
 /* Frees the handle. A watch that was not stopped is stopped in the background:
    sbx_poll(), a blocking call or sbx_close() sees to it. NULL is fine. */
 SBX_API void sbx_watch_release(sbx_watch *watch);
+#endif
 
 /* ---- 13. JSON --------------------------------------------------------------
 
@@ -7152,6 +7188,28 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
    no table can say stands in the provider's few functions. Filled in by provider
    files, read by op/. Rows are many, so they are packed into bytes. */
 
+/* What this build has; the compiler drops what stands behind a 0. */
+#ifdef SBX_NO_PROC
+#define SBXI_HAS_PROC 0
+#else
+#define SBXI_HAS_PROC 1
+#endif
+#ifdef SBX_NO_PTY
+#define SBXI_HAS_PTY 0
+#else
+#define SBXI_HAS_PTY 1
+#endif
+#ifdef SBX_NO_WATCH
+#define SBXI_HAS_WATCH 0
+#else
+#define SBXI_HAS_WATCH 1
+#endif
+#ifdef SBX_NO_EXTRAS
+#define SBXI_HAS_EXTRAS 0
+#else
+#define SBXI_HAS_EXTRAS 1
+#endif
+
 enum { SBXI_GET, SBXI_POST, SBXI_PUT, SBXI_DELETE, SBXI_PATCH };
 
 static const char *const sbxi_methods[] = { "GET", "POST", "PUT", "DELETE", "PATCH" };
@@ -7256,6 +7314,8 @@ typedef struct sbxi_create_args {
     char made_key[37];
 } sbxi_create_args;
 
+typedef struct sbxi_resume_args { int32_t timeout_s; sbx_choice memory; } sbxi_resume_args;
+
 typedef struct sbxi_list_args {
     sbx_sandbox_query q;
     const char *metadata, *state, *order, *after; /* as the query says them */
@@ -7265,6 +7325,7 @@ typedef struct sbxi_list_args {
     sbx_page *page;
 } sbxi_list_args;
 
+#ifndef SBX_NO_EXTRAS
 typedef struct sbxi_network_args { sbx_network n; sbx_choice internet; } sbxi_network_args;
 
 /* Metrics and logs: numbers of the query as texts, NULL where it has none. */
@@ -7283,6 +7344,8 @@ typedef struct sbxi_fork_item {
     bool failed;
     sbxi_fault fault;
 } sbxi_fork_item;
+
+#endif
 
 typedef struct sbxi_process_args {
     uint32_t pid;
@@ -7317,9 +7380,11 @@ typedef struct sbxi_files_args {
     sbx_sink sink;
     sbx_watch_options w;
     const char *watcher;            /* the host's id of a watch */
+#ifndef SBX_NO_EXTRAS
     sbx_url_options u;
     char *text;                     /* where a URL goes */
     size_t cap;
+#endif
 } sbxi_files_args;
 
 /* An event of a watch, as it is bound. */
@@ -7378,22 +7443,26 @@ typedef struct sbxi_args {
         sbx_process_each process;
         sbx_file_each file;
         sbx_watch_each watch;
+#ifndef SBX_NO_EXTRAS
         sbx_metrics_each metrics;
         sbx_log_each log;
         sbx_fork_each fork;
         sbx_snapshot_each snapshot;
+#endif
     } each;
     void *ctx;                      /* of each() */
     const char *target;             /* {id} of calls without a sandbox */
     union {
         sbxi_create_args create;
         int32_t timeout_s;
-        sbx_resume_options resume;
+        sbxi_resume_args resume;
+#ifndef SBX_NO_EXTRAS
         sbx_pause_options pause;
         sbxi_network_args network;
         sbxi_history_args history;
         sbxi_fork_args fork;
         sbx_snapshot_options snapshot;
+#endif
         sbxi_list_args list;
         sbxi_command_args command;
         sbxi_process_args process;
@@ -7622,6 +7691,9 @@ static SBXI_MAYBE const char *sbxi_op_domain(const sbx_op *op)
     return op->call.domain ? op->call.domain : op->client->config.domain;
 }
 
+/* The process whose stream it is, or which it waits for. */
+static sbx_proc *sbxi_op_proc(const sbx_op *op) { return SBXI_HAS_PROC ? op->proc : NULL; }
+
 static const sbxi_route *sbxi_op_route(const sbx_op *op, unsigned route)
 {
     return route == SBX_FEATURE_INVOKE ? &op->args.of.invoke.route
@@ -7669,6 +7741,7 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.metadata),
     SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.envs),
     SBXI_KEEP(SANDBOX_CREATE, 0, create.o.idempotency_key),
+#ifndef SBX_NO_EXTRAS
     SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.volumes),
     SBXI_KEEP(SANDBOX_CREATE, 0, create.o.mcp_json),
     SBXI_KEEP(SANDBOX_CREATE, 0, create.o.identity_json),
@@ -7691,6 +7764,7 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(SANDBOX_LOGS, 0, history.q.search),
     SBXI_KEEP(SNAPSHOT_CREATE, 0, snapshot.name),
     SBXI_ROW(SBX_FEATURE_SNAPSHOT_DELETE, 0, sbx_op, args.target),
+#endif
     SBXI_KEEP(SANDBOX_LIST, 0, list.name),
     SBXI_KEEP(SANDBOX_LIST, sizeof(sbx_pair), list.q.metadata),
     SBXI_KEEP(SANDBOX_LIST, 0, list.q.template_id),
@@ -7897,6 +7971,7 @@ static int sbxi_sandbox_made(sbx_op *op, const char *id)
     return SBX_OK;
 }
 
+#ifndef SBX_NO_EXTRAS
 /* A handle with the credentials that came with its id. NULL: no memory. */
 static sbx_sandbox *sbxi_sandbox_with(sbx_client *c, const sbxi_access *access)
 {
@@ -7912,6 +7987,7 @@ static sbx_sandbox *sbxi_sandbox_with(sbx_client *c, const sbxi_access *access)
     sbxi_sandbox_unref(s);
     return NULL;
 }
+#endif
 /* client - opening a client: configuration, environment, provider. Sends nothing.
    Called by the user. */
 
@@ -8894,7 +8970,8 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     int rc;
     if (len == 0) return SBX_OK;
     op->mid_stream = true;
-    if (op->proc && op->proc->pull) return sbxi_op_said(op, sbxi_proc_put(op->proc, id, data, len));
+    if (sbxi_op_proc(op) && op->proc->pull)
+        return sbxi_op_said(op, sbxi_proc_put(op->proc, id, data, len));
     if (!s->put)
         return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
     rc = s->put(s->ctx, data, len);
@@ -8917,6 +8994,7 @@ static int sbxi_op_watched(sbx_op *op, sbxi_watch_item *item)
     return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
 }
 
+#ifndef SBX_NO_EXTRAS
 /* A copy of a sandbox for the user, or why there is none. */
 static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
 {
@@ -8936,6 +9014,7 @@ static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
     sbxi_error_set(&e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
     return op->args.each.fork(op->args.ctx, NULL, &e);
 }
+#endif
 
 static int sbxi_op_item(void *ctx, void *item)
 {
@@ -8943,6 +9022,7 @@ static int sbxi_op_item(void *ctx, void *item)
     sbxi_args *a = &op->args;
     int rc = SBX_OK;
     switch (op->feature) {
+#ifndef SBX_NO_EXTRAS
     case SBX_FEATURE_SANDBOX_METRICS:
         rc = a->each.metrics(a->ctx, (const sbx_metrics *)item);
         break;
@@ -8955,9 +9035,11 @@ static int sbxi_op_item(void *ctx, void *item)
     case SBX_FEATURE_SANDBOX_FORK:
         rc = sbxi_op_forked(op, (sbxi_fork_item *)item);
         break;
+#endif
     case SBX_FEATURE_FILES_WATCH:
     case SBX_FEATURE_WATCH_POLL:
-        return sbxi_op_watched(op, (sbxi_watch_item *)item);
+        if (SBXI_HAS_WATCH) return sbxi_op_watched(op, (sbxi_watch_item *)item);
+        break;
     case SBX_FEATURE_SANDBOX_LIST:
         rc = a->each.sandbox(a->ctx, (const sbx_sandbox_info *)item);
         break;
@@ -9008,7 +9090,8 @@ static int sbxi_reply_bind(sbx_op *op)
     memset(&op->base64, 0, sizeof op->base64);
     if (!r->happy) {
         sbxi_bind_init(&r->bind, op->client->provider->fault, NULL, &r->of.fault);
-    } else if (route->recv == SBXI_RECV_EVENTS && op->feature != SBX_FEATURE_FILES_WATCH) {
+    } else if (route->recv == SBXI_RECV_EVENTS
+               && (!SBXI_HAS_WATCH || op->feature != SBX_FEATURE_FILES_WATCH)) {
         sbxi_bind_init(&r->bind, route->reply, NULL, &r->of.event);
     } else {
         rc = sbxi_block_start(&op->block);
@@ -9522,6 +9605,8 @@ static void sbxi_op_unlink(sbx_op *op)
     if (*at) *at = op->next;
 }
 
+static void sbxi_proc_unref(sbx_proc *p);
+
 /* Frees the memory of a run; the struct stays until the user releases it. */
 static void sbxi_op_clean(sbx_op *op)
 {
@@ -9540,7 +9625,7 @@ static void sbxi_op_clean(sbx_op *op)
     op->sandbox = NULL;
     sbxi_sandbox_unref(op->spare);
     op->spare = NULL;
-    if (op->until) sbx_proc_release(op->proc);
+    if (SBXI_HAS_PROC && op->until) sbxi_proc_unref(op->proc);
     op->proc = NULL;
 }
 
@@ -9563,11 +9648,11 @@ static void sbxi_op_tell(sbx_op *op, int status)
         op->error.status = status;
         if (!op->error.pid) op->error.pid = op->pid;
         if (!op->error.http_status) op->error.http_status = op->reply.http;
-        if (op->proc) op->proc->error = op->error;
+        if (sbxi_op_proc(op)) op->proc->error = op->error;
         else if (op->call.error) *op->call.error = op->error;
         else if (!op->released) c->error = op->error;
     }
-    if (op->proc) sbxi_proc_ended(op, status);
+    if (sbxi_op_proc(op)) sbxi_proc_ended(op, status);
     if (op->call.op && op->call.done) {
         c->callbacks++;
         op->call.done(op->call.user, op, status);
@@ -9587,7 +9672,7 @@ static void sbxi_op_note_create(sbx_op *op, int status)
 
 static void sbxi_op_finish(sbx_op *op, int status)
 {
-    sbx_proc *proc = op->until ? NULL : op->proc;
+    sbx_proc *proc = op->until ? NULL : sbxi_op_proc(op);
     if (status == SBX_OK && !op->detached) status = sbxi_op_deliver(op);
     else if (proc && sbxi_is_stream(op->feature)) (void)sbxi_deliver_command(op); /* so far */
     if (status != SBX_OK) {
@@ -9684,7 +9769,7 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
     uint32_t total = sbxi_op_left(op, now), other = UINT32_MAX;
     sbx_clock clock;
     if (op->cancelled || op->phase == SBXI_PHASE_STEP) return 0;
-    if (op->phase == SBXI_PHASE_WAIT) return sbxi_proc_has(op) ? 0 : total;
+    if (SBXI_HAS_PROC && op->phase == SBXI_PHASE_WAIT) return sbxi_proc_has(op) ? 0 : total;
     if (op->phase == SBXI_PHASE_NAP) {
         other = sbxi_left(op->nap_since, op->nap_ms, now);
     } else {
@@ -9783,7 +9868,7 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
         }
         if (op->phase != SBXI_PHASE_STEP && !sbxi_op_left(op, now)) {
             op->error.clock = SBX_CLOCK_TOTAL;
-            if (op->until) sbxi_op_finish(op, SBX_E_TIMEOUT);
+            if (SBXI_HAS_PROC && op->until) sbxi_op_finish(op, SBX_E_TIMEOUT);
             else sbxi_op_answered(op, SBX_E_TIMEOUT);
             continue;
         }
@@ -9795,7 +9880,7 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
             go = sbxi_op_exchange(op, now);
             break;
         case SBXI_PHASE_WAIT:
-            go = sbxi_proc_has(op);
+            go = SBXI_HAS_PROC && sbxi_proc_has(op);
             if (go) sbxi_op_finish(op, sbxi_proc_take(op));
             break;
         default:
@@ -10037,13 +10122,14 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
     if (op->sandbox) op->sandbox->refs++;
     op->proc = k->proc;
     op->until = k->until;
-    if (op->until) {
+    if (SBXI_HAS_PROC && op->until) {
         op->phase = SBXI_PHASE_WAIT;
         op->proc->refs++;
     } else if (op->call.op || op->proc || op->feature >= SBX_FEATURE_FILES_WATCH) {
         op->kept = sbxi_keep(&c->link.alloc, sbxi_args_of(op->feature), op, 0);
         if (!op->kept) {
-            sbxi_op_free(op);
+            sbxi_sandbox_unref(op->sandbox);
+            sbxi_alloc_free(&c->link.alloc, op, sizeof *op);
             return NULL;
         }
     }
@@ -10078,6 +10164,57 @@ static int sbxi_start(sbxi_call *k)
 {
     int rc = sbxi_check(k);
     return rc == SBX_OK ? sbxi_run(k) : rc;
+}
+
+/* ---- letting go of a process ------------------------------------------------ */
+
+/* Nothing of the stream comes any more; it ends at the next run. */
+static sbx_op *sbxi_unfollow(sbx_proc *p)
+{
+    sbx_op *stream = p->stream;
+    if (!stream) return NULL;
+    p->stream = NULL;
+    stream->proc = NULL;
+    stream->released = stream->cancelled = stream->x.stop = true;
+    if (sbxi_is_stream(stream->feature)) stream->args.of.command.result = NULL;
+    return stream;
+}
+
+/* A call about a watch that the host knows by an id. */
+static void sbxi_watch_in(sbxi_call *k, sbx_proc *p, unsigned feature, const sbx_call *call)
+{
+    sbxi_call_in(k, p->sandbox, feature, call);
+    k->args.of.files.watcher = p->id;
+    k->args.of.files.o.user = p->user;
+    k->args.each.watch = p->each;
+    k->args.ctx = p->ctx;
+}
+
+/* The host forgets a watch nobody wants; nobody waits for that. */
+static void sbxi_unwatch(sbx_proc *p)
+{
+    sbxi_call k;
+    sbx_op *op;
+    sbxi_watch_in(&k, p, SBX_FEATURE_WATCH_STOP, NULL);
+    op = sbxi_op_new(&k);
+    if (op) op->released = op->detached = true;
+}
+
+/* One who holds it lets go. It may be an operation that is being freed, so no other
+   is freed here. */
+static void sbxi_proc_unref(sbx_proc *p)
+{
+    sbx_alloc alloc;
+    if (!p || --p->refs > 0) return;
+    alloc = p->sandbox->client->link.alloc;
+    (void)sbxi_unfollow(p);
+    if (SBXI_HAS_WATCH && p->id) sbxi_unwatch(p);
+    sbx_free(p->block);
+    sbx_free(p->kept);
+    sbx_free(p->result.out);
+    sbx_free(p->result.err);
+    sbxi_sandbox_unref(p->sandbox);
+    sbxi_alloc_wipe(&alloc, p, sizeof *p);
 }
 
 /* ---- the user's handle of an operation ------------------------------------ */
@@ -10253,6 +10390,7 @@ static const sbxi_field sbxi_e2b_resume_fields[] = {
 };
 static const sbxi_shape sbxi_e2b_resume = SBXI_SHAPE(sbxi_e2b_resume_fields, sbxi_args);
 
+#ifndef SBX_NO_EXTRAS
 /* The form that creates has more members, in another order, than the one that
    changes. */
 static const sbxi_field sbxi_e2b_proxy_tls_fields[] = {
@@ -10295,6 +10433,7 @@ static const sbxi_field sbxi_e2b_rules_fields[] = {
 static const sbxi_shape sbxi_e2b_rules_of = SBXI_SHAPE(sbxi_e2b_rules_fields, sbxi_args);
 
 static const char *const sbxi_e2b_mount[] = { "name", "path" };
+#endif
 
 static const sbxi_field sbxi_e2b_create_fields[] = {
     SBXI_IN("templateID", STRING, create.o.template_id),
@@ -10303,12 +10442,17 @@ static const sbxi_field sbxi_e2b_create_fields[] = {
     SBXI_IN("autoPauseMemory", CHOICE, create.o.pause_memory),
     SBXI_SUB("autoResume", OBJECT, sbxi_e2b_resume),
     SBXI_IN("allow_internet_access", CHOICE, create.o.internet),
+#ifndef SBX_NO_EXTRAS
     SBXI_SUB("network", OBJECT, sbxi_e2b_network),
+#endif
     { "metadata", NULL, SBXI_ARG(create.o.metadata), SBXI_ALWAYS, SBXI_T_PAIRS },
-    { "envVars", NULL, SBXI_ARG(create.o.envs), SBXI_ALWAYS, SBXI_T_PAIRS },
+    { "envVars", NULL, SBXI_ARG(create.o.envs), SBXI_ALWAYS, SBXI_T_PAIRS }
+#ifndef SBX_NO_EXTRAS
+    ,
     SBXI_IN("mcp", RAW, create.o.mcp_json),
     SBXI_IN("iam", RAW, create.o.identity_json),
     { "volumeMounts", sbxi_e2b_mount, SBXI_ARG(create.o.volumes), 0, SBXI_T_OBJECTS }
+#endif
 };
 static const sbxi_shape sbxi_e2b_create = SBXI_SHAPE(sbxi_e2b_create_fields, sbxi_args);
 
@@ -10370,6 +10514,8 @@ static const sbxi_field sbxi_e2b_timeout_fields[] = {
     { "timeout", NULL, SBXI_ARG(timeout_s), SBXI_ALWAYS, SBXI_T_INT }
 };
 static const sbxi_shape sbxi_e2b_timeout = SBXI_SHAPE(sbxi_e2b_timeout_fields, sbxi_args);
+
+#ifndef SBX_NO_EXTRAS
 
 static const sbxi_field sbxi_e2b_refresh_fields[] = {
     { "duration", NULL, SBXI_ARG(timeout_s), SBXI_ALWAYS, SBXI_T_INT }
@@ -10444,6 +10590,8 @@ static const sbxi_shape sbxi_e2b_log = SBXI_SHAPE(sbxi_e2b_log_fields, sbx_log);
 static const sbxi_field sbxi_e2b_logs_fields[] = { SBXI_SUB("logs", EACH, sbxi_e2b_log) };
 static const sbxi_shape sbxi_e2b_logs = SBXI_SHAPE(sbxi_e2b_logs_fields, sbx_log);
 
+#endif
+
 /* ---- processes ------------------------------------------------------------ */
 
 static const sbxi_field sbxi_e2b_process_fields[] = {
@@ -10463,7 +10611,9 @@ static const sbxi_shape sbxi_e2b_pty = SBXI_SHAPE(sbxi_e2b_pty_fields, sbxi_args
 
 static const sbxi_field sbxi_e2b_start_fields[] = {
     SBXI_SUB("process", OBJECT, sbxi_e2b_process),
+#ifndef SBX_NO_PTY
     SBXI_SUB("pty", OBJECT, sbxi_e2b_pty),
+#endif
     SBXI_IN("tag", STRING, command.o.tag),
     SBXI_IN("stdin", CHOICE, command.stdin_open)
 };
@@ -10475,7 +10625,9 @@ static const sbxi_shape sbxi_e2b_started = SBXI_SHAPE(sbxi_e2b_started_fields, s
 static const sbxi_field sbxi_e2b_data_fields[] = {
     { "stdout", NULL, 0, 1, SBXI_T_BYTES },
     { "stderr", NULL, 0, 2, SBXI_T_BYTES },
+#ifndef SBX_NO_PTY
     { "pty", NULL, 0, 3, SBXI_T_BYTES }
+#endif
 };
 static const sbxi_shape sbxi_e2b_data = SBXI_SHAPE(sbxi_e2b_data_fields, sbxi_event);
 
@@ -10718,6 +10870,34 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
     [SBX_FEATURE_SANDBOX_IS_RUNNING] = { "/health", NULL, NULL, SBXI_PLAIN(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO },
+    [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
+    [SBX_FEATURE_INVOKE] = { "", NULL, NULL, SBXI_E2B_ROOT, 0, 0, 0, 0, SBXI_RECV_SINK, 0 },
+    [SBX_FEATURE_COMMAND_RUN] = SBXI_STREAM("Start", start),
+    [SBX_FEATURE_COMMAND_LIST] = { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
+        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
+    [SBX_FEATURE_COMMAND_KILL] = SBXI_TELL("SendSignal", kill, SBXI_E2B_MISSING_IS_NO),
+    [SBX_FEATURE_COMMAND_SIGNAL] = SBXI_TELL("SendSignal", term, SBXI_E2B_MISSING_IS_NO),
+    [SBX_FEATURE_COMMAND_SEND_STDIN] = SBXI_TELL("SendInput", pipe, 0),
+    [SBX_FEATURE_COMMAND_CLOSE_STDIN] = SBXI_TELL("CloseStdin", one, 0),
+    [SBX_FEATURE_FILES_READ] = { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_SINK, 0 },
+    [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_FILES_WRITE_MANY] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_FILES_LIST] = { "ListDir", &sbxi_e2b_dir, &sbxi_e2b_entries, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
+    [SBX_FEATURE_FILES_STAT] = { "Stat", &sbxi_e2b_path, &sbxi_e2b_entry, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_FILES_EXISTS] = { "Stat", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
+    [SBX_FEATURE_FILES_REMOVE] = { "Remove", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
+    [SBX_FEATURE_FILES_RENAME] = { "Move", &sbxi_e2b_move, &sbxi_e2b_entry, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_FILES_MAKE_DIR] = { "MakeDir", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_EXISTS_IS_NO },
+#ifndef SBX_NO_EXTRAS
     [SBX_FEATURE_SANDBOX_RESUME] = { "/{id}/connect", &sbxi_e2b_connect, &sbxi_e2b_access,
         SBXI_ALL(SBXI_POST), SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
     [SBX_FEATURE_SANDBOX_PAUSE] = { "/pause", &sbxi_e2b_pause, NULL, SBXI_ONE(SBXI_POST),
@@ -10741,43 +10921,22 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING,
         SBXI_E2B_MISSING_IS_NO },
     [SBX_FEATURE_SANDBOX_MCP_URL] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* computed */
-    [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
-    [SBX_FEATURE_INVOKE] = { "", NULL, NULL, SBXI_E2B_ROOT, 0, 0, 0, 0, SBXI_RECV_SINK, 0 },
-    [SBX_FEATURE_COMMAND_RUN] = SBXI_STREAM("Start", start),
+    [SBX_FEATURE_FILES_URL] = { "/files", NULL, NULL, SBXI_PLAIN(SBXI_GET), SBXI_SEND_NOTHING,
+        SBXI_RECV_NOTHING, 0 },
+#endif
+#ifndef SBX_NO_PROC
     [SBX_FEATURE_COMMAND_START] = SBXI_STREAM("Start", start),
     [SBX_FEATURE_COMMAND_CONNECT] = SBXI_STREAM("Connect", attach),
+    [SBX_FEATURE_COMMAND_STREAM_STDIN] = SBXI_INPUT,
+#endif
+#ifndef SBX_NO_PTY
     [SBX_FEATURE_PTY_CREATE] = SBXI_STREAM("Start", start),
     [SBX_FEATURE_PTY_CONNECT] = SBXI_STREAM("Connect", attach),
-    [SBX_FEATURE_COMMAND_LIST] = { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
-        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
-    [SBX_FEATURE_COMMAND_KILL] = SBXI_TELL("SendSignal", kill, SBXI_E2B_MISSING_IS_NO),
-    [SBX_FEATURE_COMMAND_SIGNAL] = SBXI_TELL("SendSignal", term, SBXI_E2B_MISSING_IS_NO),
-    [SBX_FEATURE_COMMAND_SEND_STDIN] = SBXI_TELL("SendInput", pipe, 0),
-    [SBX_FEATURE_COMMAND_CLOSE_STDIN] = SBXI_TELL("CloseStdin", one, 0),
-    [SBX_FEATURE_COMMAND_STREAM_STDIN] = SBXI_INPUT,
     [SBX_FEATURE_PTY_RESIZE] = SBXI_TELL("Update", resize, 0),
     [SBX_FEATURE_PTY_SEND_INPUT] = SBXI_TELL("SendInput", type, 0),
     [SBX_FEATURE_PTY_STREAM_INPUT] = SBXI_INPUT,
-    [SBX_FEATURE_FILES_READ] = { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET),
-        SBXI_SEND_NOTHING, SBXI_RECV_SINK, 0 },
-    [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
-        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
-    [SBX_FEATURE_FILES_WRITE_MANY] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
-        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
-    [SBX_FEATURE_FILES_LIST] = { "ListDir", &sbxi_e2b_dir, &sbxi_e2b_entries, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
-    [SBX_FEATURE_FILES_STAT] = { "Stat", &sbxi_e2b_path, &sbxi_e2b_entry, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
-    [SBX_FEATURE_FILES_EXISTS] = { "Stat", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
-    [SBX_FEATURE_FILES_REMOVE] = { "Remove", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
-    [SBX_FEATURE_FILES_RENAME] = { "Move", &sbxi_e2b_move, &sbxi_e2b_entry, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
-    [SBX_FEATURE_FILES_MAKE_DIR] = { "MakeDir", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_EXISTS_IS_NO },
-    [SBX_FEATURE_FILES_URL] = { "/files", NULL, NULL, SBXI_PLAIN(SBXI_GET), SBXI_SEND_NOTHING,
-        SBXI_RECV_NOTHING, 0 },
+#endif
+#ifndef SBX_NO_WATCH
     [SBX_FEATURE_FILES_WATCH] = { "WatchDir", &sbxi_e2b_watch, &sbxi_e2b_message_of_watch,
         SBXI_RPC(FILES), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_NO_STREAM },
     [SBX_FEATURE_WATCH_POLL] = { "GetWatcherEvents", &sbxi_e2b_watcher_is, &sbxi_e2b_changed,
@@ -10786,6 +10945,7 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
     [SBXI_E2B_NEW_WATCHER] = { "CreateWatcher", &sbxi_e2b_watch, &sbxi_e2b_new_watcher,
         SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+#endif
     [SBXI_ROUTE_ACCESS] = { "", NULL, &sbxi_e2b_access, SBXI_ONE(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0 },
     [SBXI_E2B_WRITE_RAW] = { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
@@ -10886,8 +11046,9 @@ static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
     int32_t ms = op->call.timeout_ms;
     if (op->route->recv != SBXI_RECV_EVENTS)
         return ms ? ms : op->client->link.clocks.total_ms;
-    if (op->feature == SBX_FEATURE_FILES_WATCH) return op->args.of.files.w.timeout_ms;
-    if (op->route->send == SBXI_SEND_INPUT) return ms;
+    if (SBXI_HAS_WATCH && op->feature == SBX_FEATURE_FILES_WATCH)
+        return op->args.of.files.w.timeout_ms;
+    if (SBXI_HAS_PROC && op->route->send == SBXI_SEND_INPUT) return ms;
     return o->timeout_ms ? o->timeout_ms : op->client->provider->command_ms;
 }
 
@@ -10920,7 +11081,8 @@ static void sbxi_e2b_headers(sbx_op *op)
         sbxi_buf_u64(b, (uint32_t)ms);
         sbxi_buf_text(b, "\r\n");
     }
-    if (route->send == SBXI_SEND_ENVELOPE || route->fields == &sbxi_e2b_watch)
+    if (route->send == SBXI_SEND_ENVELOPE
+        || (SBXI_HAS_WATCH && route->fields == &sbxi_e2b_watch))
         sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
     sbxi_op_user(op, sbxi_e2b_user(op));
 }
@@ -10934,6 +11096,8 @@ static int sbxi_e2b_host(const sbx_sandbox *s, uint16_t port, sbxi_buf *out)
     sbxi_buf_texts(out, "-", s->id, ".");
     return sbxi_buf_text(out, s->access.domain ? s->access.domain : c->config.domain);
 }
+
+#ifndef SBX_NO_EXTRAS
 
 /* A number as text, without its last `cut` digits; none if it is 0. */
 static const char *sbxi_e2b_number(char text[SBXI_DECIMAL_MAX + 1], int64_t v, size_t cut)
@@ -11016,6 +11180,8 @@ static int sbxi_e2b_url_step(sbx_op *op)
     return SBX_OK;
 }
 
+#endif
+
 /* One message of a watch's stream. */
 static int sbxi_e2b_on_news(sbx_op *op)
 {
@@ -11039,10 +11205,10 @@ static int sbxi_e2b_on_event(sbx_op *op)
     const sbxi_event *e = &op->reply.of.event;
     const sbx_command_options *o = &op->args.of.command.o;
     sbx_command_result *result;
-    if (op->feature == SBX_FEATURE_FILES_WATCH) return sbxi_e2b_on_news(op);
+    if (SBXI_HAS_WATCH && op->feature == SBX_FEATURE_FILES_WATCH) return sbxi_e2b_on_news(op);
     if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
-    if (op->route->send == SBXI_SEND_INPUT) { /* was all taken */
+    if (SBXI_HAS_PROC && op->route->send == SBXI_SEND_INPUT) { /* was all taken */
         op->ended = true;
         return SBX_OK;
     }
@@ -11058,7 +11224,7 @@ static int sbxi_e2b_on_event(sbx_op *op)
     if (!e->start) return SBX_OK;
     op->started = true;
     op->pid = e->pid;
-    if (op->proc) {
+    if (sbxi_op_proc(op)) {
         op->proc->pid = e->pid;
         op->proc->started = true;
     }
@@ -11080,12 +11246,23 @@ static bool sbxi_e2b_is_key(const char *key)
     return n >= 1 && n <= 255;
 }
 
+/* The servers of the MCP gateway, if there is to be one. */
+static const char *sbxi_e2b_mcp(const sbx_op *op)
+{
+#ifdef SBX_NO_EXTRAS
+    (void)op;
+    return NULL;
+#else
+    return op->args.of.create.o.mcp_json;
+#endif
+}
+
 static int sbxi_e2b_create_begin(sbx_op *op)
 {
     sbxi_create_args *a = &op->args.of.create;
     const sbx_sandbox_options *o = &a->o;
     bool pause = o->on_timeout == SBX_ON_TIMEOUT_PAUSE, resume = o->auto_resume == SBX_YES;
-    if (!o->template_id) a->o.template_id = o->mcp_json ? "mcp-gateway" : "base";
+    if (!o->template_id) a->o.template_id = sbxi_e2b_mcp(op) ? "mcp-gateway" : "base";
     if (!pause && (resume || o->pause_memory != SBX_DEFAULT))
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("auto_resume and pause_memory need on_timeout = SBX_ON_TIMEOUT_PAUSE"));
@@ -11170,6 +11347,7 @@ static int sbxi_e2b_list_step(sbx_op *op)
     return sbxi_ask(op, op->feature, SBXI_E2B_NEXT);
 }
 
+#ifndef SBX_NO_EXTRAS
 /* Metrics are asked for by seconds, logs by milliseconds. */
 static int sbxi_e2b_history_begin(sbx_op *op)
 {
@@ -11186,6 +11364,7 @@ static int sbxi_e2b_history_begin(sbx_op *op)
         a->direction = a->q.newest_first == SBX_YES ? "backward" : "forward";
     return SBX_OK;
 }
+#endif
 
 /* A terminal gets a few variables more, unless the user has them. */
 static int sbxi_e2b_pty_envs(sbx_op *op)
@@ -11208,7 +11387,7 @@ static int sbxi_e2b_pty_envs(sbx_op *op)
 static int sbxi_e2b_command_begin(sbx_op *op)
 {
     sbxi_command_args *a = &op->args.of.command;
-    bool pty = op->feature == SBX_FEATURE_PTY_CREATE;
+    bool pty = SBXI_HAS_PTY && op->feature == SBX_FEATURE_PTY_CREATE;
     a->words[0] = pty ? "-i" : "-l";
     a->words[1] = pty ? "-l" : "-c";
     a->words[2] = a->cmd;
@@ -11231,7 +11410,7 @@ static int sbxi_e2b_input_get(void *ctx, void *buf, size_t cap, size_t *got)
         typed[] = "{\"data\":{\"input\":{\"pty\":\"";
     sbx_op *op = (sbx_op *)ctx;
     sbxi_process_args *a = &op->args.of.process;
-    const char *head = op->feature == SBX_FEATURE_PTY_STREAM_INPUT ? typed : piped;
+    const char *head = SBXI_HAS_PTY && op->feature == SBX_FEATURE_PTY_STREAM_INPUT ? typed : piped;
     char *text = (char *)buf + 5, *p;
     size_t room, n;
     if (!a->begun) head = start;
@@ -11279,7 +11458,7 @@ typedef struct sbxi_e2b_gateway {
    of its own. From here on the arguments are those of a command. */
 static int sbxi_e2b_gateway_begin(sbx_op *op)
 {
-    const char *json = op->args.of.create.o.mcp_json, *quote;
+    const char *json = sbxi_e2b_mcp(op), *quote;
     sbxi_command_args *a = &op->args.of.command;
     sbxi_buf *b = &op->block;
     sbxi_e2b_gateway *g;
@@ -11326,7 +11505,7 @@ static int sbxi_e2b_undone(sbx_op *op)
     const sbxi_buf *err = &op->captured[1].buf;
     sbx_error *e = &op->error;
     if (op->detached) return SBX_E_CANCELLED;
-    if (op->step == SBXI_E2B_UNDO)
+    if (!SBXI_HAS_EXTRAS || op->step == SBXI_E2B_UNDO)
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
     sbxi_put_text(e->message, sizeof e->message, "the MCP gateway did not start: ", 31);
@@ -11342,7 +11521,7 @@ static int sbxi_e2b_create_step(sbx_op *op)
     int rc;
     if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
     if (op->step == SBXI_E2B_UNDO || op->step == SBXI_E2B_NO_GATEWAY) return sbxi_e2b_undone(op);
-    if (op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
+    if (SBXI_HAS_EXTRAS && op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
     if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
         SBXI_TEXT("the reply names no sandbox"));
     rc = sbxi_sandbox_made(op, got->id);
@@ -11351,7 +11530,7 @@ static int sbxi_e2b_create_step(sbx_op *op)
     op->repeatable = false;
     if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))
         return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
-    return op->args.of.create.o.mcp_json ? sbxi_e2b_gateway_begin(op) : SBX_OK;
+    return sbxi_e2b_mcp(op) ? sbxi_e2b_gateway_begin(op) : SBX_OK;
 }
 
 static bool sbxi_e2b_raw_body(const sbx_op *op)
@@ -11443,12 +11622,14 @@ static int sbxi_e2b_step(sbx_op *op)
     case SBX_FEATURE_SANDBOX_LIST:
     case SBX_FEATURE_SNAPSHOT_LIST:
         return sbxi_e2b_list_step(op);
+#ifndef SBX_NO_EXTRAS
     case SBX_FEATURE_SANDBOX_METRICS:
     case SBX_FEATURE_SANDBOX_LOGS:
         if (start) rc = sbxi_e2b_history_begin(op);
         break;
     case SBX_FEATURE_FILES_URL:
         return sbxi_e2b_url_step(op);
+#endif
     case SBX_FEATURE_COMMAND_RUN:
     case SBX_FEATURE_COMMAND_START:
     case SBX_FEATURE_COMMAND_CONNECT:
@@ -11466,13 +11647,14 @@ static int sbxi_e2b_step(sbx_op *op)
         break;
     case SBX_FEATURE_COMMAND_STREAM_STDIN:
     case SBX_FEATURE_PTY_STREAM_INPUT:
-        if (start) sbxi_e2b_input_begin(op);
+        if (SBXI_HAS_PROC && start) sbxi_e2b_input_begin(op);
         break;
     case SBX_FEATURE_FILES_WRITE:
     case SBX_FEATURE_FILES_WRITE_MANY:
         return sbxi_e2b_write_step(op);
     case SBX_FEATURE_FILES_WATCH:
-        return sbxi_e2b_watch_step(op);
+        if (SBXI_HAS_WATCH) return sbxi_e2b_watch_step(op);
+        break;
     case SBX_FEATURE_FILES_LIST:
         if (start) files->depth = files->depth == 0 ? 1 : files->depth < 0 ? 0 : files->depth;
         break;
@@ -11534,6 +11716,7 @@ static bool sbxi_pairs_ok(const sbx_pairs *p)
     return true;
 }
 
+#ifndef SBX_NO_EXTRAS
 static bool sbxi_strings_ok(const sbx_strings *s)
 {
     size_t i;
@@ -11542,6 +11725,8 @@ static bool sbxi_strings_ok(const sbx_strings *s)
         if (!s->items[i]) return false;
     return true;
 }
+
+#endif
 
 /* JSON that goes out as it is must be one value. */
 static int sbxi_ignore(void *ctx, const sbx_json_event *event)
@@ -11560,6 +11745,7 @@ static bool sbxi_json_ok(const char *text)
     return sbx_json_end(&r) == SBX_OK;
 }
 
+#ifndef SBX_NO_EXTRAS
 static void sbxi_need_network(sbxi_call *k, const sbx_network *n)
 {
     sbxi_need(k, sbxi_strings_ok(&n->allow_out) && sbxi_strings_ok(&n->deny_out)
@@ -11568,6 +11754,7 @@ static void sbxi_need_network(sbxi_call *k, const sbx_network *n)
         SBXI_TEXT("network.https_ports: items is NULL"));
     sbxi_need(k, sbxi_json_ok(n->rules_json), SBXI_TEXT("network.rules_json is not valid JSON"));
 }
+#endif
 
 SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *options,
                                sbx_sandbox **out, const sbx_call *call)
@@ -11580,10 +11767,12 @@ SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *op
     sbxi_need(&k, sbxi_pairs_ok(&o->metadata) && sbxi_pairs_ok(&o->envs),
         SBXI_TEXT("metadata or envs: a key or value is NULL"));
     sbxi_need(&k, o->timeout_s >= 0, SBXI_TEXT("timeout_s is negative: a sandbox always ends"));
+#ifndef SBX_NO_EXTRAS
     sbxi_need(&k, sbxi_pairs_ok(&o->volumes), SBXI_TEXT("volumes: a path or name is NULL"));
     sbxi_need(&k, sbxi_json_ok(o->mcp_json) && sbxi_json_ok(o->identity_json),
         SBXI_TEXT("mcp_json or identity_json is not valid JSON"));
     sbxi_need_network(&k, &o->network);
+#endif
     return sbxi_start(&k);
 }
 
@@ -11640,24 +11829,31 @@ static int sbxi_ask_time(sbx_sandbox *sandbox, sbx_feature feature, int32_t seco
     return sbxi_start(&k);
 }
 
+static int sbxi_resume(sbx_sandbox *sandbox, int32_t timeout_s, sbx_choice memory,
+                       bool *resumed, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_CONNECT, call);
+    k.args.of.resume.timeout_s = timeout_s;
+    k.args.of.resume.memory = memory;
+    k.args.answer = resumed;
+    sbxi_need(&k, timeout_s >= 0, SBXI_TEXT("timeout_s is negative"));
+    return sbxi_start(&k);
+}
+
 SBX_API int sbx_sandbox_connect(sbx_sandbox *sandbox, int32_t timeout_s, bool *resumed,
                                 const sbx_call *call)
 {
-    sbx_resume_options options;
-    memset(&options, 0, sizeof options);
-    options.timeout_s = timeout_s;
-    return sbx_sandbox_resume(sandbox, &options, resumed, call);
+    return sbxi_resume(sandbox, timeout_s, SBX_DEFAULT, resumed, call);
 }
+
+#ifndef SBX_NO_EXTRAS
 
 SBX_API int sbx_sandbox_resume(sbx_sandbox *sandbox, const sbx_resume_options *options,
                                bool *resumed, const sbx_call *call)
 {
-    sbxi_call k;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_CONNECT, call);
-    if (options) k.args.of.resume = *options;
-    k.args.answer = resumed;
-    sbxi_need(&k, k.args.of.resume.timeout_s >= 0, SBXI_TEXT("timeout_s is negative"));
-    return sbxi_start(&k);
+    return options ? sbxi_resume(sandbox, options->timeout_s, options->memory, resumed, call)
+        : sbxi_resume(sandbox, 0, SBX_DEFAULT, resumed, call);
 }
 
 SBX_API int sbx_sandbox_pause(sbx_sandbox *sandbox, const sbx_pause_options *options,
@@ -11748,6 +11944,8 @@ SBX_API int sbx_snapshot_delete(sbx_client *client, const char *id, bool *existe
     return sbxi_start(&k);
 }
 
+#endif
+
 SBX_API int sbx_sandbox_set_timeout(sbx_sandbox *sandbox, int32_t timeout_s, const sbx_call *call)
 {
     return sbxi_ask_time(sandbox, SBX_FEATURE_SANDBOX_SET_TIMEOUT, timeout_s, call);
@@ -11783,6 +11981,7 @@ SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query,
     return sbxi_start_page(&k);
 }
 
+#ifndef SBX_NO_EXTRAS
 SBX_API int sbx_snapshot_list(sbx_client *client, const char *sandbox_id, const char *name,
                               sbx_page *page, sbx_snapshot_each each, void *ctx,
                               const sbx_call *call)
@@ -11796,6 +11995,7 @@ SBX_API int sbx_snapshot_list(sbx_client *client, const char *sandbox_id, const 
     k.args.ctx = ctx;
     return sbxi_start_page(&k);
 }
+#endif
 
 SBX_API int sbx_sandbox_kill(sbx_sandbox *sandbox, bool *existed, const sbx_call *call)
 {
@@ -11831,11 +12031,13 @@ SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port, char *ou
     return sbxi_host_text(sandbox, SBX_FEATURE_SANDBOX_HOST, "", port, "", out, cap);
 }
 
+#ifndef SBX_NO_EXTRAS
 SBX_API int sbx_sandbox_mcp_url(const sbx_sandbox *sandbox, char *out, size_t cap)
 {
     return sbxi_host_text(sandbox, SBX_FEATURE_SANDBOX_MCP_URL, "https://",
         sandbox ? sandbox->client->provider->mcp_port : 0, "/mcp", out, cap);
 }
+#endif
 
 SBX_API const char *sbx_sandbox_id(const sbx_sandbox *sandbox) { return sandbox->id; }
 
@@ -11932,12 +12134,15 @@ SBX_API int sbx_command_send_stdin(sbx_sandbox *sandbox, uint32_t pid, const voi
     return sbxi_send_input(sandbox, SBX_FEATURE_COMMAND_SEND_STDIN, pid, data, len, call);
 }
 
+#ifndef SBX_NO_PTY
 SBX_API int sbx_pty_send_input(sbx_sandbox *sandbox, uint32_t pid, const void *data,
     size_t len, const sbx_call *call)
 {
     return sbxi_send_input(sandbox, SBX_FEATURE_PTY_SEND_INPUT, pid, data, len, call);
 }
+#endif
 
+#ifndef SBX_NO_PROC
 static int sbxi_stream_input(sbx_sandbox *sandbox, unsigned feature, uint32_t pid,
     const sbx_source *from, const sbx_call *call)
 {
@@ -11953,12 +12158,15 @@ SBX_API int sbx_command_stream_stdin(sbx_sandbox *sandbox, uint32_t pid, sbx_sou
 {
     return sbxi_stream_input(sandbox, SBX_FEATURE_COMMAND_STREAM_STDIN, pid, &from, call);
 }
+#endif
 
+#ifndef SBX_NO_PTY
 SBX_API int sbx_pty_stream_input(sbx_sandbox *sandbox, uint32_t pid, sbx_source from,
     const sbx_call *call)
 {
     return sbxi_stream_input(sandbox, SBX_FEATURE_PTY_STREAM_INPUT, pid, &from, call);
 }
+#endif
 
 SBX_API int sbx_command_close_stdin(sbx_sandbox *sandbox, uint32_t pid, const sbx_call *call)
 {
@@ -11967,6 +12175,7 @@ SBX_API int sbx_command_close_stdin(sbx_sandbox *sandbox, uint32_t pid, const sb
     return sbxi_start(&k);
 }
 
+#ifndef SBX_NO_PTY
 SBX_API int sbx_pty_resize(sbx_sandbox *sandbox, uint32_t pid, uint16_t cols, uint16_t rows,
     const sbx_call *call)
 {
@@ -11977,39 +12186,11 @@ SBX_API int sbx_pty_resize(sbx_sandbox *sandbox, uint32_t pid, uint16_t cols, ui
     sbxi_need(&k, cols && rows, SBXI_TEXT("cols or rows is 0"));
     return sbxi_start(&k);
 }
+#endif
 /* api/proc - processes in the background and terminals: handles that follow one
    process. What they share with watches stands first. Called by the user. */
 
-/* Ends the stream; nothing of it comes any more. */
-static void sbxi_unfollow(sbx_proc *p)
-{
-    sbx_op *stream = p->stream;
-    if (!stream) return;
-    p->stream = NULL;
-    stream->proc = NULL;
-    if (sbxi_is_stream(stream->feature)) stream->args.of.command.result = NULL;
-    sbx_op_release(stream);
-}
-
-/* A call about a watch that the host knows by an id. */
-static void sbxi_watch_in(sbxi_call *k, sbx_proc *p, unsigned feature, const sbx_call *call)
-{
-    sbxi_call_in(k, p->sandbox, feature, call);
-    k->args.of.files.watcher = p->id;
-    k->args.of.files.o.user = p->user;
-    k->args.each.watch = p->each;
-    k->args.ctx = p->ctx;
-}
-
-/* The host forgets a watch nobody wants; nobody waits for that. */
-static void sbxi_unwatch(sbx_proc *p)
-{
-    sbxi_call k;
-    sbx_op *op;
-    sbxi_watch_in(&k, p, SBX_FEATURE_WATCH_STOP, NULL);
-    op = sbxi_op_new(&k);
-    if (op) op->released = op->detached = true;
-}
+#ifndef SBX_NO_PROC
 
 /* Starts the stream and the operation that waits for its first word. out: where the
    pointer to the handle goes. */
@@ -12051,7 +12232,7 @@ static int sbxi_follow(sbxi_call *k, void *out)
     } else {
         rc = sbxi_call_fail(k->client, wait.call, SBX_E_NOMEM, NULL);
     }
-    sbx_proc_release(p); /* others hold it now, or nobody */
+    sbxi_proc_unref(p); /* others hold it now, or nobody */
     return rc;
 }
 
@@ -12082,6 +12263,8 @@ SBX_API int sbx_command_connect(sbx_sandbox *sandbox, uint32_t pid,
                            call);
 }
 
+#ifndef SBX_NO_PTY
+
 SBX_API int sbx_pty_connect(sbx_sandbox *sandbox, uint32_t pid,
     const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
 {
@@ -12098,6 +12281,8 @@ SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
     at->rows = rows ? rows : 24;
     return sbxi_follow(&k, out);
 }
+
+#endif
 
 /* Waits for something of the stream. */
 static int sbxi_proc_ask(sbx_proc *proc, uint8_t until, void *out, sbx_command_result *result,
@@ -12140,7 +12325,7 @@ SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result, const sbx_
 SBX_API int sbx_proc_write(sbx_proc *proc, const void *data, size_t len, const sbx_call *call)
 {
     if (!proc) return SBX_E_ARG;
-    return sbxi_send_input(proc->sandbox, proc->pty ? SBX_FEATURE_PTY_SEND_INPUT
+    return sbxi_send_input(proc->sandbox, SBXI_HAS_PTY && proc->pty ? SBX_FEATURE_PTY_SEND_INPUT
         : SBX_FEATURE_COMMAND_SEND_STDIN, proc->pid, data, len, call);
 }
 
@@ -12154,25 +12339,21 @@ SBX_API int sbx_proc_kill(sbx_proc *proc, bool *existed, const sbx_call *call)
     return proc ? sbx_command_kill(proc->sandbox, proc->pid, existed, call) : SBX_E_ARG;
 }
 
+#ifndef SBX_NO_PTY
 SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows, const sbx_call *call)
 {
     return proc ? sbx_pty_resize(proc->sandbox, proc->pid, cols, rows, call) : SBX_E_ARG;
 }
+#endif
 
 SBX_API void sbx_proc_release(sbx_proc *proc)
 {
-    sbx_alloc alloc;
-    if (!proc || --proc->refs > 0) return;
-    alloc = proc->sandbox->client->link.alloc;
-    sbxi_unfollow(proc);
-    if (proc->id) sbxi_unwatch(proc);
-    sbx_free(proc->block);
-    sbx_free(proc->kept);
-    sbx_free(proc->result.out);
-    sbx_free(proc->result.err);
-    sbxi_sandbox_unref(proc->sandbox);
-    sbxi_alloc_wipe(&alloc, proc, sizeof *proc);
+    sbx_op *stream = proc && proc->refs == 1 ? proc->stream : NULL;
+    sbxi_proc_unref(proc);
+    sbx_op_release(stream);
 }
+
+#endif
 /* api/files - files of a sandbox. Called by the user. */
 
 static bool sbxi_source_ok(const sbx_source *s) { return s->get && s->size >= -1; }
@@ -12287,6 +12468,7 @@ SBX_API int sbx_files_remove(sbx_sandbox *sandbox, const char *path,
     return sbxi_start(&k);
 }
 
+#ifndef SBX_NO_EXTRAS
 SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path, const sbx_url_options *options,
     char *out, size_t cap, const sbx_call *call)
 {
@@ -12302,6 +12484,7 @@ SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path, const sbx_url_
     sbxi_need(&k, out && cap, SBXI_TEXT("out is NULL or cap 0"));
     return sbxi_start(&k);
 }
+#endif
 
 SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from, const char *to,
     const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)
@@ -12326,6 +12509,8 @@ SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
 }
 /* api/watch - watching a directory: a stream of events, or a watch on the host that
    is asked. Called by the user. */
+
+#ifndef SBX_NO_WATCH
 
 SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
     const sbx_watch_options *options, sbx_watch_each each, void *ctx, sbx_watch **out,
@@ -12361,7 +12546,7 @@ SBX_API int sbx_watch_stop(sbx_watch *watch, const sbx_call *call)
 {
     sbxi_call k;
     if (!watch) return SBX_E_ARG;
-    sbxi_unfollow(&watch->of);
+    sbx_op_release(sbxi_unfollow(&watch->of));
     watch->of.status = SBX_OK;
     if (!watch->of.id) return sbxi_proc_ask(&watch->of, SBXI_UNTIL_NOW, NULL, NULL, call);
     sbxi_watch_in(&k, &watch->of, SBX_FEATURE_WATCH_STOP, call);
@@ -12376,8 +12561,10 @@ SBX_API int sbx_watch_status(const sbx_watch *watch)
 
 SBX_API void sbx_watch_release(sbx_watch *watch)
 {
-    if (watch) sbx_proc_release(&watch->of);
+    sbx_proc_release(watch ? &watch->of : NULL);
 }
+
+#endif
 /* api/invoke - any other route of the provider, by name: puts the members of a JSON
    object where the route's path says. Called by the user; what only it refers to is
    dropped by a linker when it is not called.

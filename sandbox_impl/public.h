@@ -108,10 +108,24 @@
    SBX_NO_ERROR_TEXT impl no texts for people: sbx_strerror() and messages of
                           our own are empty, codes and the service's words stay
    SBX_NO_TRACE     all   no config.trace
+   SBX_NO_EXTRAS    all   of sandboxes only create, attach, connect, info, list,
+                          timeout, kill, is_running, host: no pause, forks, snapshots,
+                          network rules, volumes, metrics, logs, MCP, sbx_files_url()
+   SBX_NO_PROC      all   commands in the foreground only: no sbx_command_start(), no
+                          sbx_proc, no streamed input; none of the next two either
+   SBX_NO_PTY       all   no terminals: sbx_pty_*(), sbx_proc_resize()
+   SBX_NO_WATCH     all   no sbx_files_watch(), no sbx_watch
    SBX_NO_E2B       all   leave that provider out
    SBX_SMALL        all   the small set of the limits below
 
    Limits, "all" too; the second figure is that of SBX_SMALL. */
+
+#if defined(SBX_NO_PROC) && !defined(SBX_NO_PTY)
+#define SBX_NO_PTY
+#endif
+#if defined(SBX_NO_PROC) && !defined(SBX_NO_WATCH)
+#define SBX_NO_WATCH
+#endif
 
 #ifdef SBX_SMALL
 #define SBX_LIMIT_(normal, small) (small)
@@ -675,6 +689,7 @@ SBX_API const char *sbx_provider_name(const sbx_client *client);
 typedef enum sbx_on_timeout { SBX_ON_TIMEOUT_DEFAULT, SBX_ON_TIMEOUT_KILL,
     SBX_ON_TIMEOUT_PAUSE } sbx_on_timeout;
 
+#ifndef SBX_NO_EXTRAS
 /* What may pass between a sandbox and the internet (E2B). Zeroed: the service's
    defaults. "0.0.0.0/0" is all addresses; what is allowed wins over what is denied;
    domain names (also "*.example.com") can only be allowed. */
@@ -693,6 +708,7 @@ typedef struct sbx_network {
     const char *rules_json; /* changes to requests by host, as the service takes them:
                                {"api.example.com":[{"transform":{"headers":{...}}}]} */
 } sbx_network;
+#endif
 
 typedef struct sbx_sandbox_options {
     const char *template_id; /* id, alias, team/alias, each with :tag; E2B
@@ -707,6 +723,7 @@ typedef struct sbx_sandbox_options {
     const char *idempotency_key; /* E2B: 1-255 of [a-z0-9-]; makes create safe to
                                repeat */
     sbx_choice idempotent;  /* SBX_YES: make such a key (needs entropy) */
+#ifndef SBX_NO_EXTRAS
     sbx_network network;
     sbx_pairs volumes;      /* E2B: path to mount at, name of the volume */
     const char *mcp_json;   /* E2B: servers of the MCP gateway, {"name":{...}}. The
@@ -714,6 +731,7 @@ typedef struct sbx_sandbox_options {
                                /etc/mcp-gateway/.token of user root */
     const char *identity_json; /* E2B iam: {"tokens":{"name":{"audience":...,
                                "tokenType":...}}} */
+#endif
 } sbx_sandbox_options;
 
 /* Creates a sandbox. *out is yours: sbx_sandbox_release(). Without an
@@ -806,6 +824,7 @@ SBX_API int sbx_sandbox_is_running(sbx_sandbox *sandbox, bool *running,
 SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port,
     char *out, size_t cap);
 
+#ifndef SBX_NO_EXTRAS
 /* As connect, with all of its options. */
 typedef struct sbx_resume_options {
     int32_t timeout_s;      /* as in sbx_sandbox_connect() */
@@ -897,6 +916,7 @@ SBX_API int sbx_snapshot_delete(sbx_client *client, const char *id, bool *existe
 
 /* URL of its MCP gateway. As sbx_sandbox_host(). */
 SBX_API int sbx_sandbox_mcp_url(const sbx_sandbox *sandbox, char *out, size_t cap);
+#endif /* SBX_NO_EXTRAS */
 
 /* The id, as long as the handle lives. */
 SBX_API const char *sbx_sandbox_id(const sbx_sandbox *sandbox);
@@ -968,10 +988,12 @@ SBX_API int sbx_command_signal(sbx_sandbox *sandbox, uint32_t pid,
 SBX_API int sbx_command_send_stdin(sbx_sandbox *sandbox, uint32_t pid,
     const void *data, size_t len, const sbx_call *call);
 
+#ifndef SBX_NO_PROC
 /* Standard input of any length in one request; the call ends when the source
    does, and leaves the input open. */
 SBX_API int sbx_command_stream_stdin(sbx_sandbox *sandbox, uint32_t pid,
     sbx_source from, const sbx_call *call);
+#endif
 
 /* End of file for its standard input. E2B: daemons before 0.5.2 do not know it
    (SBX_E_UNSUPPORTED_HOST, nothing is sent). */
@@ -986,6 +1008,7 @@ SBX_API int sbx_command_close_stdin(sbx_sandbox *sandbox, uint32_t pid,
    it wrote meanwhile. */
 typedef struct sbx_proc sbx_proc;
 
+#ifndef SBX_NO_PROC
 /* Starts cmd as sbx_command_run() does and returns when it runs. *out is yours:
    sbx_proc_release(). call->timeout_ms (0: clocks.total_ms) bounds the start;
    options->timeout_ms is the life of the command, 0: no limit. */
@@ -997,7 +1020,9 @@ SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
    SBX_E_NOT_FOUND: no such process (E2B: its end is told for 30 s). */
 SBX_API int sbx_command_connect(sbx_sandbox *sandbox, uint32_t pid,
     const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
+#endif
 
+#ifndef SBX_NO_PTY
 /* A login shell on a terminal of cols x rows (0: 80 x 24). Of the options, cwd,
    user, envs, tag and those of connect count; all output is `out`. E2B sets TERM,
    LANG and LC_ALL unless envs has them. */
@@ -1017,14 +1042,19 @@ SBX_API int sbx_pty_send_input(sbx_sandbox *sandbox, uint32_t pid,
 SBX_API int sbx_pty_stream_input(sbx_sandbox *sandbox, uint32_t pid,
     sbx_source from, const sbx_call *call);
 
+/* Of a handle, as the one above. */
+SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows,
+    const sbx_call *call);
+#endif
+
+#ifndef SBX_NO_PROC
 /* The process of a handle, by the functions above. */
 SBX_API uint32_t sbx_proc_pid(const sbx_proc *proc);
 SBX_API int sbx_proc_write(sbx_proc *proc, const void *data, size_t len,
     const sbx_call *call);
 SBX_API int sbx_proc_close_stdin(sbx_proc *proc, const sbx_call *call);
 SBX_API int sbx_proc_kill(sbx_proc *proc, bool *existed, const sbx_call *call);
-SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows,
-    const sbx_call *call);
+#endif
 
 typedef enum sbx_proc_part { SBX_PROC_END, SBX_PROC_OUT, SBX_PROC_ERR,
     SBX_PROC_PTY } sbx_proc_part;
@@ -1035,6 +1065,7 @@ typedef struct sbx_proc_event {
     size_t len;
 } sbx_proc_event;
 
+#ifndef SBX_NO_PROC
 /* The next piece of output, with options.pull; waits for it. What it fails with
    is what the stream failed with. */
 SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event,
@@ -1051,6 +1082,7 @@ SBX_API int sbx_proc_status(const sbx_proc *proc);
 
 /* Stops following and frees the handle. The process goes on. NULL is fine. */
 SBX_API void sbx_proc_release(sbx_proc *proc);
+#endif
 
 /* ---- 12. Files -------------------------------------------------------------
 
@@ -1136,6 +1168,7 @@ SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from,
 SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, bool *created, const sbx_call *call);
 
+#ifndef SBX_NO_EXTRAS
 typedef struct sbx_url_options {
     const char *user;
     sbx_choice upload;      /* YES: for POST of a file, else for GET */
@@ -1147,6 +1180,7 @@ typedef struct sbx_url_options {
    cap is too small. Sends something only if the token is not known yet. */
 SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path,
     const sbx_url_options *options, char *out, size_t cap, const sbx_call *call);
+#endif
 
 /* ---- watching ----
 
@@ -1184,6 +1218,7 @@ typedef struct sbx_watch_options {
 
 typedef struct sbx_watch sbx_watch;
 
+#ifndef SBX_NO_WATCH
 /* Begins a watch and returns when the host has it. *out is yours:
    sbx_watch_release(). SBX_E_NOT_FOUND, SBX_E_NOT_A_FILE (no directory),
    SBX_E_UNSUPPORTED_HOST: the daemon is too old for an option; nothing was sent. */
@@ -1205,6 +1240,7 @@ SBX_API int sbx_watch_status(const sbx_watch *watch);
 /* Frees the handle. A watch that was not stopped is stopped in the background:
    sbx_poll(), a blocking call or sbx_close() sees to it. NULL is fine. */
 SBX_API void sbx_watch_release(sbx_watch *watch);
+#endif
 
 /* ---- 13. JSON --------------------------------------------------------------
 

@@ -90,12 +90,15 @@ SBX_API int sbx_command_send_stdin(sbx_sandbox *sandbox, uint32_t pid, const voi
     return sbxi_send_input(sandbox, SBX_FEATURE_COMMAND_SEND_STDIN, pid, data, len, call);
 }
 
+#ifndef SBX_NO_PTY
 SBX_API int sbx_pty_send_input(sbx_sandbox *sandbox, uint32_t pid, const void *data,
     size_t len, const sbx_call *call)
 {
     return sbxi_send_input(sandbox, SBX_FEATURE_PTY_SEND_INPUT, pid, data, len, call);
 }
+#endif
 
+#ifndef SBX_NO_PROC
 static int sbxi_stream_input(sbx_sandbox *sandbox, unsigned feature, uint32_t pid,
     const sbx_source *from, const sbx_call *call)
 {
@@ -111,12 +114,15 @@ SBX_API int sbx_command_stream_stdin(sbx_sandbox *sandbox, uint32_t pid, sbx_sou
 {
     return sbxi_stream_input(sandbox, SBX_FEATURE_COMMAND_STREAM_STDIN, pid, &from, call);
 }
+#endif
 
+#ifndef SBX_NO_PTY
 SBX_API int sbx_pty_stream_input(sbx_sandbox *sandbox, uint32_t pid, sbx_source from,
     const sbx_call *call)
 {
     return sbxi_stream_input(sandbox, SBX_FEATURE_PTY_STREAM_INPUT, pid, &from, call);
 }
+#endif
 
 SBX_API int sbx_command_close_stdin(sbx_sandbox *sandbox, uint32_t pid, const sbx_call *call)
 {
@@ -125,6 +131,7 @@ SBX_API int sbx_command_close_stdin(sbx_sandbox *sandbox, uint32_t pid, const sb
     return sbxi_start(&k);
 }
 
+#ifndef SBX_NO_PTY
 SBX_API int sbx_pty_resize(sbx_sandbox *sandbox, uint32_t pid, uint16_t cols, uint16_t rows,
     const sbx_call *call)
 {
@@ -135,3 +142,4 @@ SBX_API int sbx_pty_resize(sbx_sandbox *sandbox, uint32_t pid, uint16_t cols, ui
     sbxi_need(&k, cols && rows, SBXI_TEXT("cols or rows is 0"));
     return sbxi_start(&k);
 }
+#endif

@@ -112,6 +112,7 @@ SBX_API int sbx_files_remove(sbx_sandbox *sandbox, const char *path,
     return sbxi_start(&k);
 }
 
+#ifndef SBX_NO_EXTRAS
 SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path, const sbx_url_options *options,
     char *out, size_t cap, const sbx_call *call)
 {
@@ -127,6 +128,7 @@ SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path, const sbx_url_
     sbxi_need(&k, out && cap, SBXI_TEXT("out is NULL or cap 0"));
     return sbxi_start(&k);
 }
+#endif
 
 SBX_API int sbx_files_rename(sbx_sandbox *sandbox, const char *from, const char *to,
     const sbx_files_options *options, sbx_file_info **info, const sbx_call *call)

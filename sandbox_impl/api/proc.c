@@ -1,36 +1,7 @@
 /* api/proc - processes in the background and terminals: handles that follow one
    process. What they share with watches stands first. Called by the user. */
 
-/* Ends the stream; nothing of it comes any more. */
-static void sbxi_unfollow(sbx_proc *p)
-{
-    sbx_op *stream = p->stream;
-    if (!stream) return;
-    p->stream = NULL;
-    stream->proc = NULL;
-    if (sbxi_is_stream(stream->feature)) stream->args.of.command.result = NULL;
-    sbx_op_release(stream);
-}
-
-/* A call about a watch that the host knows by an id. */
-static void sbxi_watch_in(sbxi_call *k, sbx_proc *p, unsigned feature, const sbx_call *call)
-{
-    sbxi_call_in(k, p->sandbox, feature, call);
-    k->args.of.files.watcher = p->id;
-    k->args.of.files.o.user = p->user;
-    k->args.each.watch = p->each;
-    k->args.ctx = p->ctx;
-}
-
-/* The host forgets a watch nobody wants; nobody waits for that. */
-static void sbxi_unwatch(sbx_proc *p)
-{
-    sbxi_call k;
-    sbx_op *op;
-    sbxi_watch_in(&k, p, SBX_FEATURE_WATCH_STOP, NULL);
-    op = sbxi_op_new(&k);
-    if (op) op->released = op->detached = true;
-}
+#ifndef SBX_NO_PROC
 
 /* Starts the stream and the operation that waits for its first word. out: where the
    pointer to the handle goes. */
@@ -72,7 +43,7 @@ static int sbxi_follow(sbxi_call *k, void *out)
     } else {
         rc = sbxi_call_fail(k->client, wait.call, SBX_E_NOMEM, NULL);
     }
-    sbx_proc_release(p); /* others hold it now, or nobody */
+    sbxi_proc_unref(p); /* others hold it now, or nobody */
     return rc;
 }
 
@@ -103,6 +74,8 @@ SBX_API int sbx_command_connect(sbx_sandbox *sandbox, uint32_t pid,
                            call);
 }
 
+#ifndef SBX_NO_PTY
+
 SBX_API int sbx_pty_connect(sbx_sandbox *sandbox, uint32_t pid,
     const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
 {
@@ -119,6 +92,8 @@ SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
     at->rows = rows ? rows : 24;
     return sbxi_follow(&k, out);
 }
+
+#endif
 
 /* Waits for something of the stream. */
 static int sbxi_proc_ask(sbx_proc *proc, uint8_t until, void *out, sbx_command_result *result,
@@ -161,7 +136,7 @@ SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result, const sbx_
 SBX_API int sbx_proc_write(sbx_proc *proc, const void *data, size_t len, const sbx_call *call)
 {
     if (!proc) return SBX_E_ARG;
-    return sbxi_send_input(proc->sandbox, proc->pty ? SBX_FEATURE_PTY_SEND_INPUT
+    return sbxi_send_input(proc->sandbox, SBXI_HAS_PTY && proc->pty ? SBX_FEATURE_PTY_SEND_INPUT
         : SBX_FEATURE_COMMAND_SEND_STDIN, proc->pid, data, len, call);
 }
 
@@ -175,22 +150,18 @@ SBX_API int sbx_proc_kill(sbx_proc *proc, bool *existed, const sbx_call *call)
     return proc ? sbx_command_kill(proc->sandbox, proc->pid, existed, call) : SBX_E_ARG;
 }
 
+#ifndef SBX_NO_PTY
 SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows, const sbx_call *call)
 {
     return proc ? sbx_pty_resize(proc->sandbox, proc->pid, cols, rows, call) : SBX_E_ARG;
 }
+#endif
 
 SBX_API void sbx_proc_release(sbx_proc *proc)
 {
-    sbx_alloc alloc;
-    if (!proc || --proc->refs > 0) return;
-    alloc = proc->sandbox->client->link.alloc;
-    sbxi_unfollow(proc);
-    if (proc->id) sbxi_unwatch(proc);
-    sbx_free(proc->block);
-    sbx_free(proc->kept);
-    sbx_free(proc->result.out);
-    sbx_free(proc->result.err);
-    sbxi_sandbox_unref(proc->sandbox);
-    sbxi_alloc_wipe(&alloc, proc, sizeof *proc);
+    sbx_op *stream = proc && proc->refs == 1 ? proc->stream : NULL;
+    sbxi_proc_unref(proc);
+    sbx_op_release(stream);
 }
+
+#endif

@@ -10,6 +10,7 @@ static bool sbxi_pairs_ok(const sbx_pairs *p)
     return true;
 }
 
+#ifndef SBX_NO_EXTRAS
 static bool sbxi_strings_ok(const sbx_strings *s)
 {
     size_t i;
@@ -18,6 +19,8 @@ static bool sbxi_strings_ok(const sbx_strings *s)
         if (!s->items[i]) return false;
     return true;
 }
+
+#endif
 
 /* JSON that goes out as it is must be one value. */
 static int sbxi_ignore(void *ctx, const sbx_json_event *event)
@@ -36,6 +39,7 @@ static bool sbxi_json_ok(const char *text)
     return sbx_json_end(&r) == SBX_OK;
 }
 
+#ifndef SBX_NO_EXTRAS
 static void sbxi_need_network(sbxi_call *k, const sbx_network *n)
 {
     sbxi_need(k, sbxi_strings_ok(&n->allow_out) && sbxi_strings_ok(&n->deny_out)
@@ -44,6 +48,7 @@ static void sbxi_need_network(sbxi_call *k, const sbx_network *n)
         SBXI_TEXT("network.https_ports: items is NULL"));
     sbxi_need(k, sbxi_json_ok(n->rules_json), SBXI_TEXT("network.rules_json is not valid JSON"));
 }
+#endif
 
 SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *options,
                                sbx_sandbox **out, const sbx_call *call)
@@ -56,10 +61,12 @@ SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *op
     sbxi_need(&k, sbxi_pairs_ok(&o->metadata) && sbxi_pairs_ok(&o->envs),
         SBXI_TEXT("metadata or envs: a key or value is NULL"));
     sbxi_need(&k, o->timeout_s >= 0, SBXI_TEXT("timeout_s is negative: a sandbox always ends"));
+#ifndef SBX_NO_EXTRAS
     sbxi_need(&k, sbxi_pairs_ok(&o->volumes), SBXI_TEXT("volumes: a path or name is NULL"));
     sbxi_need(&k, sbxi_json_ok(o->mcp_json) && sbxi_json_ok(o->identity_json),
         SBXI_TEXT("mcp_json or identity_json is not valid JSON"));
     sbxi_need_network(&k, &o->network);
+#endif
     return sbxi_start(&k);
 }
 
@@ -116,24 +123,31 @@ static int sbxi_ask_time(sbx_sandbox *sandbox, sbx_feature feature, int32_t seco
     return sbxi_start(&k);
 }
 
+static int sbxi_resume(sbx_sandbox *sandbox, int32_t timeout_s, sbx_choice memory,
+                       bool *resumed, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_CONNECT, call);
+    k.args.of.resume.timeout_s = timeout_s;
+    k.args.of.resume.memory = memory;
+    k.args.answer = resumed;
+    sbxi_need(&k, timeout_s >= 0, SBXI_TEXT("timeout_s is negative"));
+    return sbxi_start(&k);
+}
+
 SBX_API int sbx_sandbox_connect(sbx_sandbox *sandbox, int32_t timeout_s, bool *resumed,
                                 const sbx_call *call)
 {
-    sbx_resume_options options;
-    memset(&options, 0, sizeof options);
-    options.timeout_s = timeout_s;
-    return sbx_sandbox_resume(sandbox, &options, resumed, call);
+    return sbxi_resume(sandbox, timeout_s, SBX_DEFAULT, resumed, call);
 }
+
+#ifndef SBX_NO_EXTRAS
 
 SBX_API int sbx_sandbox_resume(sbx_sandbox *sandbox, const sbx_resume_options *options,
                                bool *resumed, const sbx_call *call)
 {
-    sbxi_call k;
-    sbxi_call_in(&k, sandbox, SBX_FEATURE_SANDBOX_CONNECT, call);
-    if (options) k.args.of.resume = *options;
-    k.args.answer = resumed;
-    sbxi_need(&k, k.args.of.resume.timeout_s >= 0, SBXI_TEXT("timeout_s is negative"));
-    return sbxi_start(&k);
+    return options ? sbxi_resume(sandbox, options->timeout_s, options->memory, resumed, call)
+        : sbxi_resume(sandbox, 0, SBX_DEFAULT, resumed, call);
 }
 
 SBX_API int sbx_sandbox_pause(sbx_sandbox *sandbox, const sbx_pause_options *options,
@@ -224,6 +238,8 @@ SBX_API int sbx_snapshot_delete(sbx_client *client, const char *id, bool *existe
     return sbxi_start(&k);
 }
 
+#endif
+
 SBX_API int sbx_sandbox_set_timeout(sbx_sandbox *sandbox, int32_t timeout_s, const sbx_call *call)
 {
     return sbxi_ask_time(sandbox, SBX_FEATURE_SANDBOX_SET_TIMEOUT, timeout_s, call);
@@ -259,6 +275,7 @@ SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query,
     return sbxi_start_page(&k);
 }
 
+#ifndef SBX_NO_EXTRAS
 SBX_API int sbx_snapshot_list(sbx_client *client, const char *sandbox_id, const char *name,
                               sbx_page *page, sbx_snapshot_each each, void *ctx,
                               const sbx_call *call)
@@ -272,6 +289,7 @@ SBX_API int sbx_snapshot_list(sbx_client *client, const char *sandbox_id, const 
     k.args.ctx = ctx;
     return sbxi_start_page(&k);
 }
+#endif
 
 SBX_API int sbx_sandbox_kill(sbx_sandbox *sandbox, bool *existed, const sbx_call *call)
 {
@@ -307,11 +325,13 @@ SBX_API int sbx_sandbox_host(const sbx_sandbox *sandbox, uint16_t port, char *ou
     return sbxi_host_text(sandbox, SBX_FEATURE_SANDBOX_HOST, "", port, "", out, cap);
 }
 
+#ifndef SBX_NO_EXTRAS
 SBX_API int sbx_sandbox_mcp_url(const sbx_sandbox *sandbox, char *out, size_t cap)
 {
     return sbxi_host_text(sandbox, SBX_FEATURE_SANDBOX_MCP_URL, "https://",
         sandbox ? sandbox->client->provider->mcp_port : 0, "/mcp", out, cap);
 }
+#endif
 
 SBX_API const char *sbx_sandbox_id(const sbx_sandbox *sandbox) { return sandbox->id; }
 

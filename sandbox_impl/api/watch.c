@@ -1,6 +1,8 @@
 /* api/watch - watching a directory: a stream of events, or a watch on the host that
    is asked. Called by the user. */
 
+#ifndef SBX_NO_WATCH
+
 SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
     const sbx_watch_options *options, sbx_watch_each each, void *ctx, sbx_watch **out,
     const sbx_call *call)
@@ -35,7 +37,7 @@ SBX_API int sbx_watch_stop(sbx_watch *watch, const sbx_call *call)
 {
     sbxi_call k;
     if (!watch) return SBX_E_ARG;
-    sbxi_unfollow(&watch->of);
+    sbx_op_release(sbxi_unfollow(&watch->of));
     watch->of.status = SBX_OK;
     if (!watch->of.id) return sbxi_proc_ask(&watch->of, SBXI_UNTIL_NOW, NULL, NULL, call);
     sbxi_watch_in(&k, &watch->of, SBX_FEATURE_WATCH_STOP, call);
@@ -50,5 +52,7 @@ SBX_API int sbx_watch_status(const sbx_watch *watch)
 
 SBX_API void sbx_watch_release(sbx_watch *watch)
 {
-    if (watch) sbx_proc_release(&watch->of);
+    sbx_proc_release(watch ? &watch->of : NULL);
 }
+
+#endif

@@ -59,6 +59,7 @@ static int sbxi_sandbox_made(sbx_op *op, const char *id)
     return SBX_OK;
 }
 
+#ifndef SBX_NO_EXTRAS
 /* A handle with the credentials that came with its id. NULL: no memory. */
 static sbx_sandbox *sbxi_sandbox_with(sbx_client *c, const sbxi_access *access)
 {
@@ -74,3 +75,4 @@ static sbx_sandbox *sbxi_sandbox_with(sbx_client *c, const sbxi_access *access)
     sbxi_sandbox_unref(s);
     return NULL;
 }
+#endif

@@ -22,6 +22,7 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.metadata),
     SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.envs),
     SBXI_KEEP(SANDBOX_CREATE, 0, create.o.idempotency_key),
+#ifndef SBX_NO_EXTRAS
     SBXI_KEEP(SANDBOX_CREATE, sizeof(sbx_pair), create.o.volumes),
     SBXI_KEEP(SANDBOX_CREATE, 0, create.o.mcp_json),
     SBXI_KEEP(SANDBOX_CREATE, 0, create.o.identity_json),
@@ -44,6 +45,7 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(SANDBOX_LOGS, 0, history.q.search),
     SBXI_KEEP(SNAPSHOT_CREATE, 0, snapshot.name),
     SBXI_ROW(SBX_FEATURE_SNAPSHOT_DELETE, 0, sbx_op, args.target),
+#endif
     SBXI_KEEP(SANDBOX_LIST, 0, list.name),
     SBXI_KEEP(SANDBOX_LIST, sizeof(sbx_pair), list.q.metadata),
     SBXI_KEEP(SANDBOX_LIST, 0, list.q.template_id),

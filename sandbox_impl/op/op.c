@@ -218,6 +218,8 @@ static void sbxi_op_unlink(sbx_op *op)
     if (*at) *at = op->next;
 }
 
+static void sbxi_proc_unref(sbx_proc *p);
+
 /* Frees the memory of a run; the struct stays until the user releases it. */
 static void sbxi_op_clean(sbx_op *op)
 {
@@ -236,7 +238,7 @@ static void sbxi_op_clean(sbx_op *op)
     op->sandbox = NULL;
     sbxi_sandbox_unref(op->spare);
     op->spare = NULL;
-    if (op->until) sbx_proc_release(op->proc);
+    if (SBXI_HAS_PROC && op->until) sbxi_proc_unref(op->proc);
     op->proc = NULL;
 }
 
@@ -259,11 +261,11 @@ static void sbxi_op_tell(sbx_op *op, int status)
         op->error.status = status;
         if (!op->error.pid) op->error.pid = op->pid;
         if (!op->error.http_status) op->error.http_status = op->reply.http;
-        if (op->proc) op->proc->error = op->error;
+        if (sbxi_op_proc(op)) op->proc->error = op->error;
         else if (op->call.error) *op->call.error = op->error;
         else if (!op->released) c->error = op->error;
     }
-    if (op->proc) sbxi_proc_ended(op, status);
+    if (sbxi_op_proc(op)) sbxi_proc_ended(op, status);
     if (op->call.op && op->call.done) {
         c->callbacks++;
         op->call.done(op->call.user, op, status);
@@ -283,7 +285,7 @@ static void sbxi_op_note_create(sbx_op *op, int status)
 
 static void sbxi_op_finish(sbx_op *op, int status)
 {
-    sbx_proc *proc = op->until ? NULL : op->proc;
+    sbx_proc *proc = op->until ? NULL : sbxi_op_proc(op);
     if (status == SBX_OK && !op->detached) status = sbxi_op_deliver(op);
     else if (proc && sbxi_is_stream(op->feature)) (void)sbxi_deliver_command(op); /* so far */
     if (status != SBX_OK) {
@@ -380,7 +382,7 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
     uint32_t total = sbxi_op_left(op, now), other = UINT32_MAX;
     sbx_clock clock;
     if (op->cancelled || op->phase == SBXI_PHASE_STEP) return 0;
-    if (op->phase == SBXI_PHASE_WAIT) return sbxi_proc_has(op) ? 0 : total;
+    if (SBXI_HAS_PROC && op->phase == SBXI_PHASE_WAIT) return sbxi_proc_has(op) ? 0 : total;
     if (op->phase == SBXI_PHASE_NAP) {
         other = sbxi_left(op->nap_since, op->nap_ms, now);
     } else {
@@ -479,7 +481,7 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
         }
         if (op->phase != SBXI_PHASE_STEP && !sbxi_op_left(op, now)) {
             op->error.clock = SBX_CLOCK_TOTAL;
-            if (op->until) sbxi_op_finish(op, SBX_E_TIMEOUT);
+            if (SBXI_HAS_PROC && op->until) sbxi_op_finish(op, SBX_E_TIMEOUT);
             else sbxi_op_answered(op, SBX_E_TIMEOUT);
             continue;
         }
@@ -491,7 +493,7 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
             go = sbxi_op_exchange(op, now);
             break;
         case SBXI_PHASE_WAIT:
-            go = sbxi_proc_has(op);
+            go = SBXI_HAS_PROC && sbxi_proc_has(op);
             if (go) sbxi_op_finish(op, sbxi_proc_take(op));
             break;
         default:
@@ -733,13 +735,14 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
     if (op->sandbox) op->sandbox->refs++;
     op->proc = k->proc;
     op->until = k->until;
-    if (op->until) {
+    if (SBXI_HAS_PROC && op->until) {
         op->phase = SBXI_PHASE_WAIT;
         op->proc->refs++;
     } else if (op->call.op || op->proc || op->feature >= SBX_FEATURE_FILES_WATCH) {
         op->kept = sbxi_keep(&c->link.alloc, sbxi_args_of(op->feature), op, 0);
         if (!op->kept) {
-            sbxi_op_free(op);
+            sbxi_sandbox_unref(op->sandbox);
+            sbxi_alloc_free(&c->link.alloc, op, sizeof *op);
             return NULL;
         }
     }
@@ -774,6 +777,57 @@ static int sbxi_start(sbxi_call *k)
 {
     int rc = sbxi_check(k);
     return rc == SBX_OK ? sbxi_run(k) : rc;
+}
+
+/* ---- letting go of a process ------------------------------------------------ */
+
+/* Nothing of the stream comes any more; it ends at the next run. */
+static sbx_op *sbxi_unfollow(sbx_proc *p)
+{
+    sbx_op *stream = p->stream;
+    if (!stream) return NULL;
+    p->stream = NULL;
+    stream->proc = NULL;
+    stream->released = stream->cancelled = stream->x.stop = true;
+    if (sbxi_is_stream(stream->feature)) stream->args.of.command.result = NULL;
+    return stream;
+}
+
+/* A call about a watch that the host knows by an id. */
+static void sbxi_watch_in(sbxi_call *k, sbx_proc *p, unsigned feature, const sbx_call *call)
+{
+    sbxi_call_in(k, p->sandbox, feature, call);
+    k->args.of.files.watcher = p->id;
+    k->args.of.files.o.user = p->user;
+    k->args.each.watch = p->each;
+    k->args.ctx = p->ctx;
+}
+
+/* The host forgets a watch nobody wants; nobody waits for that. */
+static void sbxi_unwatch(sbx_proc *p)
+{
+    sbxi_call k;
+    sbx_op *op;
+    sbxi_watch_in(&k, p, SBX_FEATURE_WATCH_STOP, NULL);
+    op = sbxi_op_new(&k);
+    if (op) op->released = op->detached = true;
+}
+
+/* One who holds it lets go. It may be an operation that is being freed, so no other
+   is freed here. */
+static void sbxi_proc_unref(sbx_proc *p)
+{
+    sbx_alloc alloc;
+    if (!p || --p->refs > 0) return;
+    alloc = p->sandbox->client->link.alloc;
+    (void)sbxi_unfollow(p);
+    if (SBXI_HAS_WATCH && p->id) sbxi_unwatch(p);
+    sbx_free(p->block);
+    sbx_free(p->kept);
+    sbx_free(p->result.out);
+    sbx_free(p->result.err);
+    sbxi_sandbox_unref(p->sandbox);
+    sbxi_alloc_wipe(&alloc, p, sizeof *p);
 }
 
 /* ---- the user's handle of an operation ------------------------------------ */

@@ -175,6 +175,9 @@ static SBXI_MAYBE const char *sbxi_op_domain(const sbx_op *op)
     return op->call.domain ? op->call.domain : op->client->config.domain;
 }
 
+/* The process whose stream it is, or which it waits for. */
+static sbx_proc *sbxi_op_proc(const sbx_op *op) { return SBXI_HAS_PROC ? op->proc : NULL; }
+
 static const sbxi_route *sbxi_op_route(const sbx_op *op, unsigned route)
 {
     return route == SBX_FEATURE_INVOKE ? &op->args.of.invoke.route

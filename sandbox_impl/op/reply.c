@@ -89,7 +89,8 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     int rc;
     if (len == 0) return SBX_OK;
     op->mid_stream = true;
-    if (op->proc && op->proc->pull) return sbxi_op_said(op, sbxi_proc_put(op->proc, id, data, len));
+    if (sbxi_op_proc(op) && op->proc->pull)
+        return sbxi_op_said(op, sbxi_proc_put(op->proc, id, data, len));
     if (!s->put)
         return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
     rc = s->put(s->ctx, data, len);
@@ -112,6 +113,7 @@ static int sbxi_op_watched(sbx_op *op, sbxi_watch_item *item)
     return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
 }
 
+#ifndef SBX_NO_EXTRAS
 /* A copy of a sandbox for the user, or why there is none. */
 static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
 {
@@ -131,6 +133,7 @@ static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
     sbxi_error_set(&e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
     return op->args.each.fork(op->args.ctx, NULL, &e);
 }
+#endif
 
 static int sbxi_op_item(void *ctx, void *item)
 {
@@ -138,6 +141,7 @@ static int sbxi_op_item(void *ctx, void *item)
     sbxi_args *a = &op->args;
     int rc = SBX_OK;
     switch (op->feature) {
+#ifndef SBX_NO_EXTRAS
     case SBX_FEATURE_SANDBOX_METRICS:
         rc = a->each.metrics(a->ctx, (const sbx_metrics *)item);
         break;
@@ -150,9 +154,11 @@ static int sbxi_op_item(void *ctx, void *item)
     case SBX_FEATURE_SANDBOX_FORK:
         rc = sbxi_op_forked(op, (sbxi_fork_item *)item);
         break;
+#endif
     case SBX_FEATURE_FILES_WATCH:
     case SBX_FEATURE_WATCH_POLL:
-        return sbxi_op_watched(op, (sbxi_watch_item *)item);
+        if (SBXI_HAS_WATCH) return sbxi_op_watched(op, (sbxi_watch_item *)item);
+        break;
     case SBX_FEATURE_SANDBOX_LIST:
         rc = a->each.sandbox(a->ctx, (const sbx_sandbox_info *)item);
         break;
@@ -203,7 +209,8 @@ static int sbxi_reply_bind(sbx_op *op)
     memset(&op->base64, 0, sizeof op->base64);
     if (!r->happy) {
         sbxi_bind_init(&r->bind, op->client->provider->fault, NULL, &r->of.fault);
-    } else if (route->recv == SBXI_RECV_EVENTS && op->feature != SBX_FEATURE_FILES_WATCH) {
+    } else if (route->recv == SBXI_RECV_EVENTS
+               && (!SBXI_HAS_WATCH || op->feature != SBX_FEATURE_FILES_WATCH)) {
         sbxi_bind_init(&r->bind, route->reply, NULL, &r->of.event);
     } else {
         rc = sbxi_block_start(&op->block);

@@ -4,6 +4,28 @@
    no table can say stands in the provider's few functions. Filled in by provider
    files, read by op/. Rows are many, so they are packed into bytes. */
 
+/* What this build has; the compiler drops what stands behind a 0. */
+#ifdef SBX_NO_PROC
+#define SBXI_HAS_PROC 0
+#else
+#define SBXI_HAS_PROC 1
+#endif
+#ifdef SBX_NO_PTY
+#define SBXI_HAS_PTY 0
+#else
+#define SBXI_HAS_PTY 1
+#endif
+#ifdef SBX_NO_WATCH
+#define SBXI_HAS_WATCH 0
+#else
+#define SBXI_HAS_WATCH 1
+#endif
+#ifdef SBX_NO_EXTRAS
+#define SBXI_HAS_EXTRAS 0
+#else
+#define SBXI_HAS_EXTRAS 1
+#endif
+
 enum { SBXI_GET, SBXI_POST, SBXI_PUT, SBXI_DELETE, SBXI_PATCH };
 
 static const char *const sbxi_methods[] = { "GET", "POST", "PUT", "DELETE", "PATCH" };
@@ -108,6 +130,8 @@ typedef struct sbxi_create_args {
     char made_key[37];
 } sbxi_create_args;
 
+typedef struct sbxi_resume_args { int32_t timeout_s; sbx_choice memory; } sbxi_resume_args;
+
 typedef struct sbxi_list_args {
     sbx_sandbox_query q;
     const char *metadata, *state, *order, *after; /* as the query says them */
@@ -117,6 +141,7 @@ typedef struct sbxi_list_args {
     sbx_page *page;
 } sbxi_list_args;
 
+#ifndef SBX_NO_EXTRAS
 typedef struct sbxi_network_args { sbx_network n; sbx_choice internet; } sbxi_network_args;
 
 /* Metrics and logs: numbers of the query as texts, NULL where it has none. */
@@ -135,6 +160,8 @@ typedef struct sbxi_fork_item {
     bool failed;
     sbxi_fault fault;
 } sbxi_fork_item;
+
+#endif
 
 typedef struct sbxi_process_args {
     uint32_t pid;
@@ -169,9 +196,11 @@ typedef struct sbxi_files_args {
     sbx_sink sink;
     sbx_watch_options w;
     const char *watcher;            /* the host's id of a watch */
+#ifndef SBX_NO_EXTRAS
     sbx_url_options u;
     char *text;                     /* where a URL goes */
     size_t cap;
+#endif
 } sbxi_files_args;
 
 /* An event of a watch, as it is bound. */
@@ -230,22 +259,26 @@ typedef struct sbxi_args {
         sbx_process_each process;
         sbx_file_each file;
         sbx_watch_each watch;
+#ifndef SBX_NO_EXTRAS
         sbx_metrics_each metrics;
         sbx_log_each log;
         sbx_fork_each fork;
         sbx_snapshot_each snapshot;
+#endif
     } each;
     void *ctx;                      /* of each() */
     const char *target;             /* {id} of calls without a sandbox */
     union {
         sbxi_create_args create;
         int32_t timeout_s;
-        sbx_resume_options resume;
+        sbxi_resume_args resume;
+#ifndef SBX_NO_EXTRAS
         sbx_pause_options pause;
         sbxi_network_args network;
         sbxi_history_args history;
         sbxi_fork_args fork;
         sbx_snapshot_options snapshot;
+#endif
         sbxi_list_args list;
         sbxi_command_args command;
         sbxi_process_args process;

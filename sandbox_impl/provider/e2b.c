@@ -76,6 +76,7 @@ static const sbxi_field sbxi_e2b_resume_fields[] = {
 };
 static const sbxi_shape sbxi_e2b_resume = SBXI_SHAPE(sbxi_e2b_resume_fields, sbxi_args);
 
+#ifndef SBX_NO_EXTRAS
 /* The form that creates has more members, in another order, than the one that
    changes. */
 static const sbxi_field sbxi_e2b_proxy_tls_fields[] = {
@@ -118,6 +119,7 @@ static const sbxi_field sbxi_e2b_rules_fields[] = {
 static const sbxi_shape sbxi_e2b_rules_of = SBXI_SHAPE(sbxi_e2b_rules_fields, sbxi_args);
 
 static const char *const sbxi_e2b_mount[] = { "name", "path" };
+#endif
 
 static const sbxi_field sbxi_e2b_create_fields[] = {
     SBXI_IN("templateID", STRING, create.o.template_id),
@@ -126,12 +128,17 @@ static const sbxi_field sbxi_e2b_create_fields[] = {
     SBXI_IN("autoPauseMemory", CHOICE, create.o.pause_memory),
     SBXI_SUB("autoResume", OBJECT, sbxi_e2b_resume),
     SBXI_IN("allow_internet_access", CHOICE, create.o.internet),
+#ifndef SBX_NO_EXTRAS
     SBXI_SUB("network", OBJECT, sbxi_e2b_network),
+#endif
     { "metadata", NULL, SBXI_ARG(create.o.metadata), SBXI_ALWAYS, SBXI_T_PAIRS },
-    { "envVars", NULL, SBXI_ARG(create.o.envs), SBXI_ALWAYS, SBXI_T_PAIRS },
+    { "envVars", NULL, SBXI_ARG(create.o.envs), SBXI_ALWAYS, SBXI_T_PAIRS }
+#ifndef SBX_NO_EXTRAS
+    ,
     SBXI_IN("mcp", RAW, create.o.mcp_json),
     SBXI_IN("iam", RAW, create.o.identity_json),
     { "volumeMounts", sbxi_e2b_mount, SBXI_ARG(create.o.volumes), 0, SBXI_T_OBJECTS }
+#endif
 };
 static const sbxi_shape sbxi_e2b_create = SBXI_SHAPE(sbxi_e2b_create_fields, sbxi_args);
 
@@ -193,6 +200,8 @@ static const sbxi_field sbxi_e2b_timeout_fields[] = {
     { "timeout", NULL, SBXI_ARG(timeout_s), SBXI_ALWAYS, SBXI_T_INT }
 };
 static const sbxi_shape sbxi_e2b_timeout = SBXI_SHAPE(sbxi_e2b_timeout_fields, sbxi_args);
+
+#ifndef SBX_NO_EXTRAS
 
 static const sbxi_field sbxi_e2b_refresh_fields[] = {
     { "duration", NULL, SBXI_ARG(timeout_s), SBXI_ALWAYS, SBXI_T_INT }
@@ -267,6 +276,8 @@ static const sbxi_shape sbxi_e2b_log = SBXI_SHAPE(sbxi_e2b_log_fields, sbx_log);
 static const sbxi_field sbxi_e2b_logs_fields[] = { SBXI_SUB("logs", EACH, sbxi_e2b_log) };
 static const sbxi_shape sbxi_e2b_logs = SBXI_SHAPE(sbxi_e2b_logs_fields, sbx_log);
 
+#endif
+
 /* ---- processes ------------------------------------------------------------ */
 
 static const sbxi_field sbxi_e2b_process_fields[] = {
@@ -286,7 +297,9 @@ static const sbxi_shape sbxi_e2b_pty = SBXI_SHAPE(sbxi_e2b_pty_fields, sbxi_args
 
 static const sbxi_field sbxi_e2b_start_fields[] = {
     SBXI_SUB("process", OBJECT, sbxi_e2b_process),
+#ifndef SBX_NO_PTY
     SBXI_SUB("pty", OBJECT, sbxi_e2b_pty),
+#endif
     SBXI_IN("tag", STRING, command.o.tag),
     SBXI_IN("stdin", CHOICE, command.stdin_open)
 };
@@ -298,7 +311,9 @@ static const sbxi_shape sbxi_e2b_started = SBXI_SHAPE(sbxi_e2b_started_fields, s
 static const sbxi_field sbxi_e2b_data_fields[] = {
     { "stdout", NULL, 0, 1, SBXI_T_BYTES },
     { "stderr", NULL, 0, 2, SBXI_T_BYTES },
+#ifndef SBX_NO_PTY
     { "pty", NULL, 0, 3, SBXI_T_BYTES }
+#endif
 };
 static const sbxi_shape sbxi_e2b_data = SBXI_SHAPE(sbxi_e2b_data_fields, sbxi_event);
 
@@ -541,6 +556,34 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
     [SBX_FEATURE_SANDBOX_IS_RUNNING] = { "/health", NULL, NULL, SBXI_PLAIN(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO },
+    [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
+    [SBX_FEATURE_INVOKE] = { "", NULL, NULL, SBXI_E2B_ROOT, 0, 0, 0, 0, SBXI_RECV_SINK, 0 },
+    [SBX_FEATURE_COMMAND_RUN] = SBXI_STREAM("Start", start),
+    [SBX_FEATURE_COMMAND_LIST] = { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
+        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
+    [SBX_FEATURE_COMMAND_KILL] = SBXI_TELL("SendSignal", kill, SBXI_E2B_MISSING_IS_NO),
+    [SBX_FEATURE_COMMAND_SIGNAL] = SBXI_TELL("SendSignal", term, SBXI_E2B_MISSING_IS_NO),
+    [SBX_FEATURE_COMMAND_SEND_STDIN] = SBXI_TELL("SendInput", pipe, 0),
+    [SBX_FEATURE_COMMAND_CLOSE_STDIN] = SBXI_TELL("CloseStdin", one, 0),
+    [SBX_FEATURE_FILES_READ] = { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_SINK, 0 },
+    [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_FILES_WRITE_MANY] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
+    [SBX_FEATURE_FILES_LIST] = { "ListDir", &sbxi_e2b_dir, &sbxi_e2b_entries, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
+    [SBX_FEATURE_FILES_STAT] = { "Stat", &sbxi_e2b_path, &sbxi_e2b_entry, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_FILES_EXISTS] = { "Stat", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
+    [SBX_FEATURE_FILES_REMOVE] = { "Remove", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
+    [SBX_FEATURE_FILES_RENAME] = { "Move", &sbxi_e2b_move, &sbxi_e2b_entry, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBX_FEATURE_FILES_MAKE_DIR] = { "MakeDir", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_EXISTS_IS_NO },
+#ifndef SBX_NO_EXTRAS
     [SBX_FEATURE_SANDBOX_RESUME] = { "/{id}/connect", &sbxi_e2b_connect, &sbxi_e2b_access,
         SBXI_ALL(SBXI_POST), SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
     [SBX_FEATURE_SANDBOX_PAUSE] = { "/pause", &sbxi_e2b_pause, NULL, SBXI_ONE(SBXI_POST),
@@ -564,43 +607,22 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING,
         SBXI_E2B_MISSING_IS_NO },
     [SBX_FEATURE_SANDBOX_MCP_URL] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* computed */
-    [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
-    [SBX_FEATURE_INVOKE] = { "", NULL, NULL, SBXI_E2B_ROOT, 0, 0, 0, 0, SBXI_RECV_SINK, 0 },
-    [SBX_FEATURE_COMMAND_RUN] = SBXI_STREAM("Start", start),
+    [SBX_FEATURE_FILES_URL] = { "/files", NULL, NULL, SBXI_PLAIN(SBXI_GET), SBXI_SEND_NOTHING,
+        SBXI_RECV_NOTHING, 0 },
+#endif
+#ifndef SBX_NO_PROC
     [SBX_FEATURE_COMMAND_START] = SBXI_STREAM("Start", start),
     [SBX_FEATURE_COMMAND_CONNECT] = SBXI_STREAM("Connect", attach),
+    [SBX_FEATURE_COMMAND_STREAM_STDIN] = SBXI_INPUT,
+#endif
+#ifndef SBX_NO_PTY
     [SBX_FEATURE_PTY_CREATE] = SBXI_STREAM("Start", start),
     [SBX_FEATURE_PTY_CONNECT] = SBXI_STREAM("Connect", attach),
-    [SBX_FEATURE_COMMAND_LIST] = { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
-        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
-    [SBX_FEATURE_COMMAND_KILL] = SBXI_TELL("SendSignal", kill, SBXI_E2B_MISSING_IS_NO),
-    [SBX_FEATURE_COMMAND_SIGNAL] = SBXI_TELL("SendSignal", term, SBXI_E2B_MISSING_IS_NO),
-    [SBX_FEATURE_COMMAND_SEND_STDIN] = SBXI_TELL("SendInput", pipe, 0),
-    [SBX_FEATURE_COMMAND_CLOSE_STDIN] = SBXI_TELL("CloseStdin", one, 0),
-    [SBX_FEATURE_COMMAND_STREAM_STDIN] = SBXI_INPUT,
     [SBX_FEATURE_PTY_RESIZE] = SBXI_TELL("Update", resize, 0),
     [SBX_FEATURE_PTY_SEND_INPUT] = SBXI_TELL("SendInput", type, 0),
     [SBX_FEATURE_PTY_STREAM_INPUT] = SBXI_INPUT,
-    [SBX_FEATURE_FILES_READ] = { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET),
-        SBXI_SEND_NOTHING, SBXI_RECV_SINK, 0 },
-    [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
-        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
-    [SBX_FEATURE_FILES_WRITE_MANY] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
-        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
-    [SBX_FEATURE_FILES_LIST] = { "ListDir", &sbxi_e2b_dir, &sbxi_e2b_entries, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
-    [SBX_FEATURE_FILES_STAT] = { "Stat", &sbxi_e2b_path, &sbxi_e2b_entry, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
-    [SBX_FEATURE_FILES_EXISTS] = { "Stat", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
-    [SBX_FEATURE_FILES_REMOVE] = { "Remove", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
-    [SBX_FEATURE_FILES_RENAME] = { "Move", &sbxi_e2b_move, &sbxi_e2b_entry, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
-    [SBX_FEATURE_FILES_MAKE_DIR] = { "MakeDir", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_EXISTS_IS_NO },
-    [SBX_FEATURE_FILES_URL] = { "/files", NULL, NULL, SBXI_PLAIN(SBXI_GET), SBXI_SEND_NOTHING,
-        SBXI_RECV_NOTHING, 0 },
+#endif
+#ifndef SBX_NO_WATCH
     [SBX_FEATURE_FILES_WATCH] = { "WatchDir", &sbxi_e2b_watch, &sbxi_e2b_message_of_watch,
         SBXI_RPC(FILES), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_NO_STREAM },
     [SBX_FEATURE_WATCH_POLL] = { "GetWatcherEvents", &sbxi_e2b_watcher_is, &sbxi_e2b_changed,
@@ -609,6 +631,7 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
     [SBXI_E2B_NEW_WATCHER] = { "CreateWatcher", &sbxi_e2b_watch, &sbxi_e2b_new_watcher,
         SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+#endif
     [SBXI_ROUTE_ACCESS] = { "", NULL, &sbxi_e2b_access, SBXI_ONE(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0 },
     [SBXI_E2B_WRITE_RAW] = { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
@@ -709,8 +732,9 @@ static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
     int32_t ms = op->call.timeout_ms;
     if (op->route->recv != SBXI_RECV_EVENTS)
         return ms ? ms : op->client->link.clocks.total_ms;
-    if (op->feature == SBX_FEATURE_FILES_WATCH) return op->args.of.files.w.timeout_ms;
-    if (op->route->send == SBXI_SEND_INPUT) return ms;
+    if (SBXI_HAS_WATCH && op->feature == SBX_FEATURE_FILES_WATCH)
+        return op->args.of.files.w.timeout_ms;
+    if (SBXI_HAS_PROC && op->route->send == SBXI_SEND_INPUT) return ms;
     return o->timeout_ms ? o->timeout_ms : op->client->provider->command_ms;
 }
 
@@ -743,7 +767,8 @@ static void sbxi_e2b_headers(sbx_op *op)
         sbxi_buf_u64(b, (uint32_t)ms);
         sbxi_buf_text(b, "\r\n");
     }
-    if (route->send == SBXI_SEND_ENVELOPE || route->fields == &sbxi_e2b_watch)
+    if (route->send == SBXI_SEND_ENVELOPE
+        || (SBXI_HAS_WATCH && route->fields == &sbxi_e2b_watch))
         sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
     sbxi_op_user(op, sbxi_e2b_user(op));
 }
@@ -757,6 +782,8 @@ static int sbxi_e2b_host(const sbx_sandbox *s, uint16_t port, sbxi_buf *out)
     sbxi_buf_texts(out, "-", s->id, ".");
     return sbxi_buf_text(out, s->access.domain ? s->access.domain : c->config.domain);
 }
+
+#ifndef SBX_NO_EXTRAS
 
 /* A number as text, without its last `cut` digits; none if it is 0. */
 static const char *sbxi_e2b_number(char text[SBXI_DECIMAL_MAX + 1], int64_t v, size_t cut)
@@ -839,6 +866,8 @@ static int sbxi_e2b_url_step(sbx_op *op)
     return SBX_OK;
 }
 
+#endif
+
 /* One message of a watch's stream. */
 static int sbxi_e2b_on_news(sbx_op *op)
 {
@@ -862,10 +891,10 @@ static int sbxi_e2b_on_event(sbx_op *op)
     const sbxi_event *e = &op->reply.of.event;
     const sbx_command_options *o = &op->args.of.command.o;
     sbx_command_result *result;
-    if (op->feature == SBX_FEATURE_FILES_WATCH) return sbxi_e2b_on_news(op);
+    if (SBXI_HAS_WATCH && op->feature == SBX_FEATURE_FILES_WATCH) return sbxi_e2b_on_news(op);
     if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
-    if (op->route->send == SBXI_SEND_INPUT) { /* was all taken */
+    if (SBXI_HAS_PROC && op->route->send == SBXI_SEND_INPUT) { /* was all taken */
         op->ended = true;
         return SBX_OK;
     }
@@ -881,7 +910,7 @@ static int sbxi_e2b_on_event(sbx_op *op)
     if (!e->start) return SBX_OK;
     op->started = true;
     op->pid = e->pid;
-    if (op->proc) {
+    if (sbxi_op_proc(op)) {
         op->proc->pid = e->pid;
         op->proc->started = true;
     }
@@ -903,12 +932,23 @@ static bool sbxi_e2b_is_key(const char *key)
     return n >= 1 && n <= 255;
 }
 
+/* The servers of the MCP gateway, if there is to be one. */
+static const char *sbxi_e2b_mcp(const sbx_op *op)
+{
+#ifdef SBX_NO_EXTRAS
+    (void)op;
+    return NULL;
+#else
+    return op->args.of.create.o.mcp_json;
+#endif
+}
+
 static int sbxi_e2b_create_begin(sbx_op *op)
 {
     sbxi_create_args *a = &op->args.of.create;
     const sbx_sandbox_options *o = &a->o;
     bool pause = o->on_timeout == SBX_ON_TIMEOUT_PAUSE, resume = o->auto_resume == SBX_YES;
-    if (!o->template_id) a->o.template_id = o->mcp_json ? "mcp-gateway" : "base";
+    if (!o->template_id) a->o.template_id = sbxi_e2b_mcp(op) ? "mcp-gateway" : "base";
     if (!pause && (resume || o->pause_memory != SBX_DEFAULT))
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("auto_resume and pause_memory need on_timeout = SBX_ON_TIMEOUT_PAUSE"));
@@ -993,6 +1033,7 @@ static int sbxi_e2b_list_step(sbx_op *op)
     return sbxi_ask(op, op->feature, SBXI_E2B_NEXT);
 }
 
+#ifndef SBX_NO_EXTRAS
 /* Metrics are asked for by seconds, logs by milliseconds. */
 static int sbxi_e2b_history_begin(sbx_op *op)
 {
@@ -1009,6 +1050,7 @@ static int sbxi_e2b_history_begin(sbx_op *op)
         a->direction = a->q.newest_first == SBX_YES ? "backward" : "forward";
     return SBX_OK;
 }
+#endif
 
 /* A terminal gets a few variables more, unless the user has them. */
 static int sbxi_e2b_pty_envs(sbx_op *op)
@@ -1031,7 +1073,7 @@ static int sbxi_e2b_pty_envs(sbx_op *op)
 static int sbxi_e2b_command_begin(sbx_op *op)
 {
     sbxi_command_args *a = &op->args.of.command;
-    bool pty = op->feature == SBX_FEATURE_PTY_CREATE;
+    bool pty = SBXI_HAS_PTY && op->feature == SBX_FEATURE_PTY_CREATE;
     a->words[0] = pty ? "-i" : "-l";
     a->words[1] = pty ? "-l" : "-c";
     a->words[2] = a->cmd;
@@ -1054,7 +1096,7 @@ static int sbxi_e2b_input_get(void *ctx, void *buf, size_t cap, size_t *got)
         typed[] = "{\"data\":{\"input\":{\"pty\":\"";
     sbx_op *op = (sbx_op *)ctx;
     sbxi_process_args *a = &op->args.of.process;
-    const char *head = op->feature == SBX_FEATURE_PTY_STREAM_INPUT ? typed : piped;
+    const char *head = SBXI_HAS_PTY && op->feature == SBX_FEATURE_PTY_STREAM_INPUT ? typed : piped;
     char *text = (char *)buf + 5, *p;
     size_t room, n;
     if (!a->begun) head = start;
@@ -1102,7 +1144,7 @@ typedef struct sbxi_e2b_gateway {
    of its own. From here on the arguments are those of a command. */
 static int sbxi_e2b_gateway_begin(sbx_op *op)
 {
-    const char *json = op->args.of.create.o.mcp_json, *quote;
+    const char *json = sbxi_e2b_mcp(op), *quote;
     sbxi_command_args *a = &op->args.of.command;
     sbxi_buf *b = &op->block;
     sbxi_e2b_gateway *g;
@@ -1149,7 +1191,7 @@ static int sbxi_e2b_undone(sbx_op *op)
     const sbxi_buf *err = &op->captured[1].buf;
     sbx_error *e = &op->error;
     if (op->detached) return SBX_E_CANCELLED;
-    if (op->step == SBXI_E2B_UNDO)
+    if (!SBXI_HAS_EXTRAS || op->step == SBXI_E2B_UNDO)
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
     sbxi_put_text(e->message, sizeof e->message, "the MCP gateway did not start: ", 31);
@@ -1165,7 +1207,7 @@ static int sbxi_e2b_create_step(sbx_op *op)
     int rc;
     if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
     if (op->step == SBXI_E2B_UNDO || op->step == SBXI_E2B_NO_GATEWAY) return sbxi_e2b_undone(op);
-    if (op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
+    if (SBXI_HAS_EXTRAS && op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
     if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
         SBXI_TEXT("the reply names no sandbox"));
     rc = sbxi_sandbox_made(op, got->id);
@@ -1174,7 +1216,7 @@ static int sbxi_e2b_create_step(sbx_op *op)
     op->repeatable = false;
     if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))
         return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
-    return op->args.of.create.o.mcp_json ? sbxi_e2b_gateway_begin(op) : SBX_OK;
+    return sbxi_e2b_mcp(op) ? sbxi_e2b_gateway_begin(op) : SBX_OK;
 }
 
 static bool sbxi_e2b_raw_body(const sbx_op *op)
@@ -1266,12 +1308,14 @@ static int sbxi_e2b_step(sbx_op *op)
     case SBX_FEATURE_SANDBOX_LIST:
     case SBX_FEATURE_SNAPSHOT_LIST:
         return sbxi_e2b_list_step(op);
+#ifndef SBX_NO_EXTRAS
     case SBX_FEATURE_SANDBOX_METRICS:
     case SBX_FEATURE_SANDBOX_LOGS:
         if (start) rc = sbxi_e2b_history_begin(op);
         break;
     case SBX_FEATURE_FILES_URL:
         return sbxi_e2b_url_step(op);
+#endif
     case SBX_FEATURE_COMMAND_RUN:
     case SBX_FEATURE_COMMAND_START:
     case SBX_FEATURE_COMMAND_CONNECT:
@@ -1289,13 +1333,14 @@ static int sbxi_e2b_step(sbx_op *op)
         break;
     case SBX_FEATURE_COMMAND_STREAM_STDIN:
     case SBX_FEATURE_PTY_STREAM_INPUT:
-        if (start) sbxi_e2b_input_begin(op);
+        if (SBXI_HAS_PROC && start) sbxi_e2b_input_begin(op);
         break;
     case SBX_FEATURE_FILES_WRITE:
     case SBX_FEATURE_FILES_WRITE_MANY:
         return sbxi_e2b_write_step(op);
     case SBX_FEATURE_FILES_WATCH:
-        return sbxi_e2b_watch_step(op);
+        if (SBXI_HAS_WATCH) return sbxi_e2b_watch_step(op);
+        break;
     case SBX_FEATURE_FILES_LIST:
         if (start) files->depth = files->depth == 0 ? 1 : files->depth < 0 ? 0 : files->depth;
         break;

@@ -77,10 +77,15 @@ if command -v "$arm" >/dev/null 2>&1; then
     }
     silent text_all_silent "$typed" $lean
     silent text_all_least "$typed" $lean -fno-thread-jumps
-    silent text_main_job "$(functions_of 6 9; functions_of 12 12 | grep -v watch
+    # The build of who runs commands and moves files, and no more.
+    least="$lean -DSBX_NO_PROC -DSBX_NO_EXTRAS -fno-thread-jumps"
+    main_job=$(functions_of 6 9; functions_of 12 12 | grep -v -e watch -e url
         for f in create attach connect get_info list set_timeout kill is_running host id release; do
             echo sbx_sandbox_$f
-        done; for f in run list kill; do echo sbx_command_$f; done)" $lean -fno-thread-jumps
+        done; for f in run list kill; do echo sbx_command_$f; done)
+    $arm $thumb $small $least -c tests/compile/impl.c -o "$build/job.o" || exit 1
+    text_of text_main_job "$build/job.o" $main_job
+    silent text_main_job_silent "$main_job" $least
     silent invoke "$typed $(functions_of 16 16)" $lean
     awk '$1 == "text_all_silent" { n = $2 } $1 == "invoke" { print "text_invoke", $2 - n }' \
         "$values" >"$build/difference"
@@ -89,6 +94,10 @@ if command -v "$arm" >/dev/null 2>&1; then
     taken_away text_proxy -DSBX_NO_PROXY
     taken_away text_redirect -DSBX_NO_REDIRECT
     taken_away text_trace -DSBX_NO_TRACE
+    taken_away text_extras -DSBX_NO_EXTRAS
+    taken_away text_proc -DSBX_NO_PROC
+    taken_away text_pty -DSBX_NO_PTY
+    taken_away text_watch -DSBX_NO_WATCH
     $arm $thumb $small -fcallgraph-info=su,da -c tests/compile/impl.c -o "$build/whole.o" || exit 1
     text_of text_whole "$build/whole.o" \
         $("${arm%gcc}nm" -g --defined-only "$build/whole.o" | awk '{ print $3 }') >/dev/null
