@@ -62,6 +62,14 @@ void rpc_end_error(text *out, rpc_code code, const char *message);
 bool rpc_route(req *r);                 /* false: not one of ours */
 
 void filesystem_call(req *r, const char *method);
+
+/* ---- watch_e2b.c ---- */
+void watch_stream(req *r, const jnode *body, const char *path);
+void watch_create(req *r, const jnode *body, const char *path);
+void watch_events(req *r, const jnode *body);
+void watch_remove(req *r, const jnode *body);
+
+/* ---- filesystem_e2b.c, process_e2b.c ---- */
 bool filesystem_has(const char *method, bool *stream);
 void process_call(req *r, const char *method);
 /* The process a message selects, with a reference; NULL after a reply. */

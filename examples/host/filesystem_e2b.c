@@ -16,7 +16,7 @@ typedef struct call {
 typedef struct method {
     const char *name;
     bool stream;
-    void (*run)(call *c);       /* NULL: not offered */
+    void (*run)(call *c);
 } method;
 
 /* The named path of the message, made absolute; false after a reply. */
@@ -180,11 +180,33 @@ static void remove_path(call *c)
         rpc_empty(c->r);
 }
 
+static void watch_path(call *c)
+{
+    if (path_of(c, "path", c->path))
+        watch_stream(c->r, c->body, c->path);
+}
+
+static void watcher_new(call *c)
+{
+    if (path_of(c, "path", c->path))
+        watch_create(c->r, c->body, c->path);
+}
+
+static void watcher_events(call *c)
+{
+    watch_events(c->r, c->body);
+}
+
+static void watcher_gone(call *c)
+{
+    watch_remove(c->r, c->body);
+}
+
 static const method methods[] = {
     { "Stat", false, stat_path }, { "MakeDir", false, make_dir }, { "Move", false, move },
     { "ListDir", false, list_dir }, { "Remove", false, remove_path },
-    { "WatchDir", true, NULL }, { "CreateWatcher", false, NULL },
-    { "GetWatcherEvents", false, NULL }, { "RemoveWatcher", false, NULL },
+    { "WatchDir", true, watch_path }, { "CreateWatcher", false, watcher_new },
+    { "GetWatcherEvents", false, watcher_events }, { "RemoveWatcher", false, watcher_gone },
 };
 
 static const method *find(const char *name)
@@ -210,11 +232,6 @@ void filesystem_call(req *r, const char *name)
     call c = { .r = r };
     jtree t;
 
-    if (!m->run) {
-        rpc_error(r, RPC_UNIMPLEMENTED, "not implemented by this host: filesystem.Filesystem/%s",
-                  name);
-        return;
-    }
     if (!rpc_user(r, user, sizeof user))
         return;
     if (fs_find_user(&r->b->root, user[0] ? user : "user", &c.user) != 0) {

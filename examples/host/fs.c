@@ -426,6 +426,16 @@ static int final_target(const fs_root *r, char path[FS_PATH], struct stat *st, b
     return -ELOOP;
 }
 
+bool fs_upload_name(const char *name, bool *over)
+{
+    size_t n = strlen(name);
+    bool replaces = n == 26 && !strcmp(name + 21, ".over");
+
+    if (over)
+        *over = replaces;
+    return n == 26 && !strncmp(name, ".sbx-", 5) && (replaces || !strcmp(name + 21, ".part"));
+}
+
 int fs_upload_begin(const fs_root *r, const fs_user *u, const char *path, fs_upload *up)
 {
     char name[256], random[20], target[FS_PATH];
@@ -452,7 +462,7 @@ int fs_upload_begin(const fs_root *r, const fs_user *u, const char *path, fs_upl
     if (dir < 0)
         return dir;
     random_hex(random, 8);
-    snprintf(up->temp, sizeof up->temp, ".sbx-%s.part", random);
+    snprintf(up->temp, sizeof up->temp, ".sbx-%s.%s", random, there ? "over" : "part");
     up->fd = openat(dir, up->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (up->fd < 0) {
         result = -errno;

@@ -44,6 +44,8 @@ int fs_entry(const fs_root *r, const fs_names *n, int dirfd, const char *name, c
 
 /* A file that is being received: under a temporary name until committed. */
 typedef struct fs_upload { char *path, *target; char temp[48]; int fd; } fs_upload;
+/* Is it such a temporary name? *over (may be NULL): it will replace a file. */
+bool fs_upload_name(const char *name, bool *over);
 int fs_upload_begin(const fs_root *r, const fs_user *u, const char *path, fs_upload *up);
 int fs_upload_commit(const fs_root *r, fs_upload *up);
 void fs_upload_abort(const fs_root *r, fs_upload *up); /* also after commit: frees */

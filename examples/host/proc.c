@@ -4,7 +4,7 @@
    any number of readers, each at its own place. When the slowest has not made
    room the pipes are left alone: they fill, the process waits. Without a reader
    output is thrown away. Memory of a stream: the ring, whatever its length. */
-#include "box.h"
+#include "watch.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -215,6 +215,7 @@ void procs_lost(box *b)
 {
     proc *next;
 
+    watchers_lost(b);
     for (proc *p = b->procs; p; p = next) {
         next = p->next;
         p->lost = true;

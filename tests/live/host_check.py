@@ -746,6 +746,249 @@ def filesystem_calls():
     same(box.rpc("Stat", {"path": ""}, user="root")[1]["entry"]["path"], "/root")
 
 
+# ---- watching ----
+class Watch:
+    """A watcher, polled or streamed: words() tells what has come, up to `last`."""
+
+    def __init__(self, b, path, stream, headers=None, **options):
+        self.b, self.got, self.events = b, [], []
+        m = {"path": path, **options}
+        self.s = self.id = None
+        if stream:
+            self.s = Stream(b, "WatchDir", m, headers, service="filesystem.Filesystem")
+            first = self.s.next()
+            same(first, {"start": {}}, self.s.ended)
+        else:
+            st, r = b.rpc("CreateWatcher", m)
+            same(st, 200, r)
+            self.id = r["watcherId"]
+            check(re.fullmatch("w[a-z0-9]+", self.id), r)
+
+    def take(self):
+        if self.s:
+            m = self.s.next()
+            check(m is not None, (self.got[-5:], self.s.ended))
+            events = [m["filesystem"]] if "filesystem" in m else []
+        else:
+            time.sleep(0.05)
+            st, r = self.b.rpc("GetWatcherEvents", {"watcherId": self.id})
+            same(st, 200, r)
+            events = r.get("events", [])
+        self.events += events
+        self.got += [f"{e['type'][11:]} {e['name']}" for e in events]
+
+    def words(self, last):
+        t = time.time()
+        while last not in self.got:
+            check(time.time() - t < 15, (last, self.got[-30:]))
+            self.take()
+        at = self.got.index(last) + 1
+        out, self.got = self.got[:at], self.got[at:]
+        return out
+
+    def stop(self):
+        if self.s:
+            self.s.close()
+        else:
+            same(self.b.rpc("RemoveWatcher", {"watcherId": self.id}), (200, {}))
+
+
+def watching(fn):
+    def both():
+        for stream in (True, False):
+            box.rpc("Remove", {"path": "watch"})
+            box.rpc("MakeDir", {"path": "watch/sub/deep"})
+            fn(stream)
+    both.__name__ = fn.__name__
+    return test(both)
+
+
+@watching
+def watch_one_directory(stream):
+    w = Watch(box, "watch", stream)
+    box.out("cd watch; echo a > f; chmod 600 f; mv f g; rm g; mkdir d; : > d/unseen; : > sub/unseen; rmdir sub/deep; ln -s x l; mkfifo p; : > end")
+    same(w.words("CREATE end"), ["CREATE f", "WRITE f", "CHMOD f", "RENAME f", "CREATE g", "REMOVE g", "CREATE d", "CREATE l", "CREATE p", "CREATE end"])
+    # what the host does: uploads show under their own name, new or over an old file
+    box.put("watch/up", b"1")
+    if stream:
+        same(w.words("WRITE up"), ["CREATE up", "WRITE up"])
+    box.put("watch/up", b"22")
+    box.rpc("Move", {"source": "watch/up", "destination": "watch/moved"})
+    box.rpc("Remove", {"path": "watch/moved"})
+    same(w.words("REMOVE moved"), ([] if stream else ["CREATE up"]) + ["WRITE up", "RENAME up", "CREATE moved", "REMOVE moved"])
+    # odd names
+    box.out("cd watch; touch 'a b' $'q\\\"\\\\\\n' ü $'bad\\xff'")
+    same([x for x in w.words("CREATE bad\ufffd") if x.startswith("CREATE")], ["CREATE a b", 'CREATE q"\\\n', "CREATE ü", "CREATE bad\ufffd"])
+    # the directory itself
+    box.out("chmod 700 watch; rm -r watch/*; rmdir watch")
+    check("CHMOD ." in (got := w.words("REMOVE .")), got)
+    check("entry" not in w.events[0], w.events[0])
+    w.stop()
+
+
+@watching
+def watch_a_tree(stream):
+    w = Watch(box, "watch", stream, recursive=True)
+    # new directories are followed, with what is in them by then, each told once
+    box.out("cd watch; : > sub/deep/x; mkdir -p new/a/b; : > new/a/b/file; : > new/a/b/end1")
+    got = w.words("CREATE new/a/b/end1")
+    same(sorted(g for g in got if g.startswith("CREATE")), sorted(set(g for g in got if g.startswith("CREATE"))))
+    same([g for g in got if g.startswith("CREATE")], ["CREATE sub/deep/x", "CREATE new", "CREATE new/a", "CREATE new/a/b", "CREATE new/a/b/file", "CREATE new/a/b/end1"])
+    # a renamed directory keeps its place in the tree, with all below it
+    box.out("cd watch; mv new sub/moved; : > sub/moved/a/b/file2; mv sub/moved/a other; mkdir other/c; : > other/c/y; : > other/b/end2")
+    same([g for g in w.words("CREATE other/b/end2") if g.split()[1] not in ("other/c/y",) or g.startswith("CREATE")],
+         ["RENAME new", "CREATE sub/moved", "CREATE sub/moved/a/b/file2", "RENAME sub/moved/a", "CREATE other", "CREATE other/c", "CREATE other/c/y", "CREATE other/b/end2"])
+    # one that leaves is silent, one that comes is told whole
+    box.out("cd watch; rm -rf ../away; mv other ../away; : > ../away/b/silent; mkdir -p ../come/in; : > ../come/in/z; mv ../come here; sleep 0.2; : > here/in/end3")
+    same([g for g in w.words("CREATE here/in/end3") if not g.startswith("WRITE")],
+         ["RENAME other", "CREATE here", "CREATE here/in", "CREATE here/in/z", "CREATE here/in/end3"])
+    # removal of a tree, names used again
+    box.out("cd watch; rm -r here; mkdir here; sleep 0.1; : > here/in; : > end4")
+    got = w.words("CREATE end4")
+    same([g for g in got if not g.startswith("WRITE")], ["REMOVE here/in/end3", "REMOVE here/in/z", "REMOVE here/in", "REMOVE here", "CREATE here", "CREATE here/in", "CREATE end4"]
+         if got.index("REMOVE here/in/end3") < got.index("REMOVE here/in/z") else
+         ["REMOVE here/in/z", "REMOVE here/in/end3", "REMOVE here/in", "REMOVE here", "CREATE here", "CREATE here/in", "CREATE end4"])
+    # swapped names
+    box.out("cd watch; mkdir p q; sleep 0.1; mv p t; mv q p; mv t q; : > p/inq; : > q/inp; : > end5")
+    got = w.words("CREATE end5")
+    check("CREATE p/inq" in got and "CREATE q/inp" in got, got)
+    w.stop()
+    box.rpc("Remove", {"path": "away"})
+
+
+@watching
+def watch_entries(stream):
+    w = Watch(box, "watch", stream, recursive=True, includeEntry=True)
+    box.out("cd watch; printf 123 > sub/f; chmod 640 sub/f; mv sub/f sub/g; rm sub/g; : > end")
+    w.words("CREATE end")
+    by = {}
+    for e in w.events:
+        by.setdefault(e["type"][11:] + " " + e["name"], e)
+    for k, e in by.items():
+        check("entry" not in e or k.split()[0] in ("CREATE", "WRITE", "CHMOD"), e)
+    e = by["CREATE end"]["entry"]
+    check(e["path"] == "/home/user/watch/end" and e["name"] == "end" and e["type"] == "FILE_TYPE_FILE" and e["owner"] == "user" and "size" not in e, e)
+    w.stop()
+    w = Watch(box, "watch", stream, include_entry=True)
+    box.out("cd watch; printf 123 > h; chmod 640 h")
+    w.words("CHMOD h")
+    e = w.events[-1]["entry"]
+    check(e["size"] == "3" and e["mode"] == 0o640, e)
+    w.stop()
+
+
+@test
+def watch_errors():
+    box.rpc("MakeDir", {"path": "watch"})
+    box.put("watch/file", b"")
+    for method in ("WatchDir", "CreateWatcher"):
+        def refused(message, code, text):
+            if method == "WatchDir":
+                s = Stream(box, method, message, service="filesystem.Filesystem")
+                same((s.r.status, s.next()), (200, None))
+                e = s.ended["error"]
+                s.close()
+            else:
+                e = box.rpc(method, message)[1]
+            check(e["code"] == code and text in e["message"], (method, message, e))
+        refused({"path": "nope"}, "not_found", "path /home/user/nope not found")
+        refused({"path": "watch/file"}, "invalid_argument", "is not a directory")
+        refused({"path": "watch/file/x"}, "invalid_argument", "is not a directory")
+        refused({"path": "watch", "recursive": 1}, "invalid_argument", "recursive")
+        refused({"path": "~bob"}, "invalid_argument", "home directory")
+    for method in ("GetWatcherEvents", "RemoveWatcher"):
+        for id in ("w1", None):
+            st, b = box.rpc(method, {"watcherId": id})
+            same((st, b), (404, {"code": "not_found", "message": f"watcher with id {id or ''} not found"}))
+    # by a link, by root, and the clocks of the stream
+    box.out("ln -sfn watch wlink")
+    w = Watch(box, "wlink", True, {"Keepalive-Ping-Interval": "1", "Connect-Timeout-Ms": "2500"})
+    box.out("touch watch/by-link")
+    w.words("CREATE by-link")
+    rest = w.s.all()
+    same(w.s.ended["error"]["code"], "deadline_exceeded")
+    same(sum("keepalive" in e for e in rest[3]), 2)
+    # too many of one sandbox
+    b = host.create()
+    ids = [b.rpc("CreateWatcher", {"path": "/tmp"}) for _ in range(65)]
+    same([s for s, _ in ids], [200] * 64 + [429])
+    check("64 watchers" in message(ids[-1]), ids[-1])
+    same(b.rpc("RemoveWatcher", ids[0][1])[0], 200)
+    same(b.rpc("CreateWatcher", {"path": "/tmp"})[0], 200)
+    same(box.rpc("GetWatcherEvents", ids[1][1])[0], 404, "of another sandbox")
+    b.kill()
+    same(b.rpc("GetWatcherEvents", ids[1][1])[0], 502)
+
+
+@test
+def watchers_die_with_the_sandbox():
+    def watches():
+        n = 0
+        for f in os.listdir(f"/proc/{host.p.pid}/fdinfo"):
+            try:
+                n += open(f"/proc/{host.p.pid}/fdinfo/{f}").read().count("inotify wd")
+            except OSError:
+                pass
+        return n
+
+    def wait_for(n):
+        t = time.time()
+        while watches() != n and time.time() - t < 5:
+            time.sleep(0.05)
+        same(watches(), n)
+    Watch(box, "/tmp", False).stop()  # the thread is there
+    wait_for(0)
+    fds = host.fds()
+    b = host.create()
+    ws = [Watch(b, "/home", stream, recursive=True) for stream in (True, False) for _ in range(3)]
+    b.out("for i in 1 2 3 4 5; do mkdir -p d$i/d/d/d; done; rm -rf d1; mv d2 ../../tmp; echo > d3/x")
+    for w in ws:
+        w.words("CREATE user/d3/x")
+    wait_for(6 * (2 + 3 * 4))  # none of those that left or went
+    t = time.time()
+    same(b.kill(), 204)
+    for w in ws[:3]:
+        w.s.all()
+        same(w.s.ended, None)
+    check(time.time() - t < 3, time.time() - t)
+    wait_for(0)
+    check(host.fds() <= fds + 1, (host.fds(), fds))
+
+
+@test
+def watch_floods():
+    box.rpc("Remove", {"path": "flood"})
+    box.rpc("MakeDir", {"path": "flood"})
+    s, p = Watch(box, "flood", True, recursive=True), Watch(box, "flood", False, recursive=True)
+    n = 200 if QUICK else 600
+    box.out(f"""python3 -c '
+import os
+for i in range({n}):
+    os.makedirs("flood/%d/x" % i)
+    open("flood/%d/x/f" % i, "w").write("1")
+    if i % 2: os.rename("flood/%d" % i, "flood/r%d" % i)
+open("flood/end", "w").close()'""")
+    for w in (s, p):
+        created = [g for g in w.words("CREATE end") if g.startswith("CREATE")]
+        tops = [c for c in created if "/" not in c]
+        same(len(tops), n + n // 2 + 1)
+        same(len(set(created)), len(created), "told twice")
+        w.got = []
+    # every one of them is watched under its present name
+    box.out(f"""python3 -c '
+for i in range({n}): open("flood/%s%d/x/g" % ("r" if i % 2 else "", i), "w").close()
+open("flood/end2", "w").close()'""")
+    for w in (s, p):
+        made = {g for g in w.words("CREATE end2") if g.endswith("/x/g") and g.startswith("CREATE")}
+        same(made ^ {f"CREATE {'r' if i % 2 else ''}{i}/x/g" for i in range(n)}, set())
+    # one write after the other is one event for who asks, and a slow reader costs no memory
+    box.out("cd flood; head -c 100000000 /dev/zero | dd of=big bs=4k 2>/dev/null; : > end3")
+    check(len(p.words("CREATE end3")) < 1000)
+    for w in (s, p):
+        w.stop()
+    box.rpc("Remove", {"path": "flood"})
+
+
 @test
 def deep_trees():
     box.out("""python3 -c '
