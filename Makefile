@@ -229,6 +229,9 @@ coverage: need-tls $(BUILD)/tls-verdict ## fails unless tests reach every line a
 	@$(NEED) python3 openssl
 	@sh tests/tools/coverage.sh
 
+test-sdk: need-host ## the official SDKs on sandboxd; fetches them into build/sdk
+	@sh tests/sdk/run.sh
+
 bench: sandbox.h ## speed beside libcurl, the SDKs and other JSON parsers
 	@sh tests/bench/run.sh
 
@@ -247,4 +250,4 @@ asan: need-test ## the whole suite with everything under ASan and UBSan
 
 .PHONY: all help check-header install clean layers exports public lint sandboxd examples \
     tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
-    golden-ops coverage fuzz bench budget ci-targets asan tsan fault-all
+    golden-ops coverage fuzz test-sdk bench budget ci-targets asan tsan fault-all
