@@ -662,6 +662,7 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(PTY_STREAM_INPUT, "pty_stream_input") \
     X(COMMAND_LIST, "command_list") \
     X(FILES_READ, "files_read") \
+    X(FILES_READ_BYTES, "files_read_bytes") \
     X(FILES_WRITE, "files_write") \
     X(FILES_WRITE_MANY, "files_write_many") \
     X(FILES_LIST, "files_list") \
@@ -1112,6 +1113,14 @@ typedef struct sbx_files_options {
     sbx_choice octet_stream; /* write: raw body instead of multipart; default:
                                raw for sources, multipart for bytes; hosts before
                                0.5.7 always get multipart */
+    int64_t offset, length; /* read: so many bytes from there on, as far as the file
+                               goes; length 0: to its end. A host that sends the
+                               whole file is cut off, what comes before passed over */
+    size_t max_len;         /* read_bytes: a larger file is SBX_E_TOO_LARGE; 0:
+                               SBX_MAX_RESULT */
+    sbx_pairs metadata;     /* write: replaces the file's, shown by stat and list. Keys
+                               are HTTP tokens, their case is lost, values printable
+                               ASCII (E2B daemon 0.6.2 and later) */
 } sbx_files_options;
 
 /* Streams a file to `to`, which gets bytes only after the service agreed.
@@ -1119,6 +1128,11 @@ typedef struct sbx_files_options {
    The file passes through a fixed buffer, whatever its size. */
 SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, sbx_sink to, const sbx_call *call);
+
+/* The same into memory: *data is yours, sbx_free(), with a NUL behind its *len
+   bytes. len must outlive the operation. */
+SBX_API int sbx_files_read_bytes(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, void **data, size_t *len, const sbx_call *call);
 
 /* Writes a file, making its directories. SBX_E_NO_SPACE, SBX_E_NOT_A_FILE;
    SBX_E_SOURCE if the source ends early or has more than its size. *info (may
@@ -7377,6 +7391,9 @@ typedef struct sbxi_files_args {
     sbx_file_write one;
     sbx_reading reading;            /* write_bytes */
     bool from_bytes;
+    bool placed;                    /* the reply is the part that was asked for */
+    uint64_t skip, left;            /* of the body: not the caller's, still the caller's */
+    size_t *len;                    /* read_bytes */
     sbx_sink sink;
     sbx_watch_options w;
     const char *watcher;            /* the host's id of a watch */
@@ -7475,6 +7492,11 @@ typedef struct sbxi_args {
 static bool sbxi_is_paged(unsigned feature)
 {
     return feature == SBX_FEATURE_SANDBOX_LIST || feature == SBX_FEATURE_SNAPSHOT_LIST;
+}
+
+static bool sbxi_reads_file(unsigned feature)
+{
+    return feature == SBX_FEATURE_FILES_READ || feature == SBX_FEATURE_FILES_READ_BYTES;
 }
 
 /* Functions with the same arguments stand together in SBX_FEATURES. */
@@ -7603,6 +7625,7 @@ typedef struct sbxi_reply {
     bool json_started;
     uint8_t should_retry;   /* sbx_choice */
     bool more;              /* op->held.token is that of a next page */
+    bool enough;            /* the rest of the body is not wanted */
     uint8_t locations;      /* Location headers; the last is in op->block */
     uint8_t raw_len;        /* of an error body, kept in error.message meanwhile */
     sbx_json_reader json;
@@ -7781,6 +7804,7 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(FILES_READ, 0, files.path),
     SBXI_KEEP(FILES_READ, 0, files.to),
     SBXI_KEEP(FILES_READ, 0, files.o.user),
+    SBXI_KEEP(FILES_READ, sizeof(sbx_pair), files.o.metadata),
     SBXI_KEEP(FILES_READ, 0, files.watcher),
     SBXI_KEEP(FILES_READ, 1, files.reading),
     SBXI_KEEP(FILES_READ, sizeof(sbx_file_write), files.files),
@@ -8972,6 +8996,9 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     op->mid_stream = true;
     if (sbxi_op_proc(op) && op->proc->pull)
         return sbxi_op_said(op, sbxi_proc_put(op->proc, id, data, len));
+    if (op->feature == SBX_FEATURE_FILES_READ_BYTES) /* room for a NUL stays */
+        return len < op->block.max - op->block.len ? sbxi_buf_add(&op->block, data, len)
+            : SBX_E_TOO_LARGE;
     if (!s->put)
         return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
     rc = s->put(s->ctx, data, len);
@@ -9057,6 +9084,14 @@ static int sbxi_op_item(void *ctx, void *item)
     return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
 }
 
+/* Processes that live, asked for when a stream had no end: is that of it among them? */
+static int sbxi_op_listed(void *ctx, void *item)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    if (((const sbx_process_info *)item)->pid == op->pid) op->ended = true;
+    return SBX_OK;
+}
+
 /* A piece of base64 text inside a message. */
 static int sbxi_op_piece(void *ctx, unsigned id, const char *text, size_t len, bool more)
 {
@@ -9100,7 +9135,7 @@ static int sbxi_reply_bind(sbx_op *op)
         else
             sbxi_bind_init(&r->bind, route->reply, &op->block, NULL);
     }
-    r->bind.item = sbxi_op_item;
+    r->bind.item = op->probing ? sbxi_op_listed : sbxi_op_item;
     r->bind.piece = sbxi_op_piece;
     r->bind.ctx = op;
     sbx_json_init(&r->json, sbxi_bind_event, &r->bind);
@@ -9168,6 +9203,68 @@ static int sbxi_reply_token(sbx_op *op, const char *token, bool cut)
     return SBX_OK;
 }
 
+/* Which part of the file it is: "bytes 5-9/20" with the offset asked for. */
+static void sbxi_reply_range(sbx_op *op, const char *value)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    sbxi_span first = { value + 6, strcspn(value, "-") };
+    uint64_t at;
+    if (strncmp(value, "bytes ", 6) != 0) return;
+    first.len -= 6;
+    a->placed = sbxi_parse_u64(first, INT64_MAX, &at) && at == (uint64_t)a->o.offset;
+}
+
+#define sbxi_file_too_large \
+    SBXI_TEXT("the file is larger than options.max_len, or without it SBX_MAX_RESULT")
+
+/* What of the body is the caller's, by whether the host heeded the range. */
+static int sbxi_reply_file(sbx_op *op, const sbx_http_head *head)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    size_t limit = a->o.max_len ? a->o.max_len : SBX_MAX_RESULT;
+    uint64_t size = 0; /* what will come, if that is known */
+    int rc;
+    bool part = head->status == 206, placed = a->placed && (a->o.offset || a->o.length);
+    a->placed = false;
+    a->skip = part ? 0 : (uint64_t)a->o.offset;
+    a->left = a->o.length ? (uint64_t)a->o.length : UINT64_MAX;
+    if (part && !placed)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the host sends a part of the file that was not asked for"));
+    if (op->feature == SBX_FEATURE_FILES_READ) return SBX_OK;
+    if (!sbxi_size_add(&op->block.max, limit, sizeof(sbxi_owned) + 1)) op->block.max = SIZE_MAX;
+    if (head->length >= 0 && (uint64_t)head->length > a->skip)
+        size = SBXI_MIN(a->left, (uint64_t)head->length - a->skip);
+    rc = sbxi_block_start(&op->block);
+    if (rc == SBX_OK) rc = size > limit ? SBX_E_TOO_LARGE
+        : sbxi_buf_reserve(&op->block, (size_t)size + 1);
+    return rc == SBX_E_TOO_LARGE ? sbxi_op_fail(op, rc, sbxi_file_too_large) : rc;
+}
+
+/* Bytes of a body for the sink: of a file not more than the caller wants. */
+static int sbxi_reply_sink(sbx_op *op, const char *data, size_t len, size_t *used)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    bool file = sbxi_reads_file(op->feature);
+    size_t skip = 0, n = len;
+    int rc;
+    if (file) {
+        skip = (size_t)SBXI_MIN(a->skip, len);
+        n = (size_t)SBXI_MIN(a->left, len - skip);
+    }
+    rc = sbxi_op_put(op, 1, data + skip, n);
+    if (rc == SBX_E_TOO_LARGE && op->feature == SBX_FEATURE_FILES_READ_BYTES)
+        sbxi_op_fail(op, rc, sbxi_file_too_large);
+    *used = rc == SBX_E_AGAIN ? skip : len;
+    if (!file || (rc != SBX_OK && rc != SBX_E_AGAIN)) return rc;
+    a->skip -= skip;
+    if (rc == SBX_E_AGAIN) return rc;
+    a->left -= n;
+    if (a->left || (op->reply.http == 206 && n == len)) return SBX_OK;
+    op->reply.enough = true;
+    return SBX_E_CANCELLED;
+}
+
 #ifndef SBX_NO_REDIRECT
 /* Kept where a result would be, of which a redirect has none. */
 static void sbxi_reply_location(sbx_op *op, sbxi_span value)
@@ -9193,6 +9290,8 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
     else if (strcmp(name, "location") == 0 && op->x.http.head_.status / 100 == 3 && !cut)
         sbxi_reply_location(op, v);
 #endif
+    else if (sbxi_reads_file(op->feature) && strcmp(name, "content-range") == 0 && !cut)
+        sbxi_reply_range(op, value);
     else if (sbxi_is_paged(op->feature) && page && strcmp(name, page) == 0
              && op->x.http.head_.status < 300)
         return sbxi_reply_token(op, value, cut);
@@ -9212,6 +9311,8 @@ static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the reply is compressed though not asked for"));
     sbxi_connect_init(&op->frame, &frames, op);
+    if (r->happy && recv == SBXI_RECV_SINK && sbxi_reads_file(op->feature))
+        return sbxi_reply_file(op, head);
     if (r->happy && (recv == SBXI_RECV_NOTHING || recv >= SBXI_RECV_SINK)) return SBX_OK;
     return sbxi_reply_bind(op);
 }
@@ -9244,8 +9345,7 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
     case SBXI_RECV_NOTHING:
         break;
     case SBXI_RECV_SINK:
-        rc = sbxi_op_put(op, 1, data, len);
-        if (rc == SBX_E_AGAIN) *used = 0;
+        rc = sbxi_reply_sink(op, data, len, used);
         break;
     case SBXI_RECV_EVENTS:
         rc = sbxi_connect_feed(&op->frame, data, len, used);
@@ -9366,11 +9466,28 @@ static int sbxi_deliver_command(sbx_op *op)
     return rc;
 }
 
+/* The file that was read. Of a part behind its end nothing was. */
+static int sbxi_deliver_bytes(sbx_op *op)
+{
+    sbxi_buf *b = &op->block;
+    int rc = op->reply.no || !b->len ? sbxi_block_start(b) : SBX_OK;
+    char *data;
+    if (rc == SBX_OK) rc = sbxi_buf_add(b, "", 1);
+    if (rc != SBX_OK) return rc;
+    sbxi_buf_trim(b);
+    data = b->data + sizeof(sbxi_owned);
+    *op->args.of.files.len = b->len - sizeof(sbxi_owned) - 1;
+    memcpy(op->args.out, &data, sizeof data);
+    sbxi_block_take(b);
+    return SBX_OK;
+}
+
 static int sbxi_op_deliver(sbx_op *op)
 {
     void *got = op->result;
     if (op->until) return SBX_OK; /* has handed out what it waited for */
     if (sbxi_is_stream(op->feature)) return sbxi_deliver_command(op);
+    if (op->feature == SBX_FEATURE_FILES_READ_BYTES) return sbxi_deliver_bytes(op);
     if (op->args.answer) *op->args.answer = !op->reply.no;
     if (!op->args.out) return SBX_OK; /* without a taker it is freed with the operation */
     if (op->feature == SBX_FEATURE_SANDBOX_CREATE) {
@@ -9690,16 +9807,18 @@ static void sbxi_op_finish(sbx_op *op, int status)
 
 #define SBXI_PROBE_MS 5000
 
-/* After a connection was lost in the middle: asks the sandbox, so that the error
-   can say what lives. False: nothing to ask. */
+/* After a connection was lost in the middle, or a process' stream ended without its
+   end: asks the sandbox, so that the error can say what lives. False: nothing to ask. */
 static bool sbxi_op_probe(sbx_op *op, int rc)
 {
-    const sbxi_route *health = &op->client->provider->routes[SBXI_ROUTE_HEALTH];
+    bool no_end = rc == SBX_E_NO_END && op->pid;
+    unsigned ask = no_end ? SBX_FEATURE_COMMAND_LIST : SBXI_ROUTE_HEALTH;
+    const sbxi_route *route = &op->client->provider->routes[ask];
     uint32_t now = sbxi_now(&op->client->link);
-    if (op->probing || !health->path || op->route == health
+    if (op->probing || !route->path || op->route == route
         || op->route->host == SBXI_HOST_CONTROL)
         return false;
-    if (rc != SBX_E_NETWORK || !op->x.sent) return false;
+    if (!no_end && (rc != SBX_E_NETWORK || !op->x.sent)) return false;
     sbxi_error_set(&op->error, rc, NULL);
     sbxi_op_disconnect(op);
     op->probing = true;
@@ -9707,7 +9826,7 @@ static bool sbxi_op_probe(sbx_op *op, int rc)
         op->since = now;
         op->total_ms = SBXI_PROBE_MS;
     }
-    (void)sbxi_ask(op, SBXI_ROUTE_HEALTH, SBXI_STEP_HEALTH);
+    (void)sbxi_ask(op, ask, SBXI_STEP_HEALTH);
     return true;
 }
 
@@ -9715,11 +9834,19 @@ static bool sbxi_op_probe(sbx_op *op, int rc)
 static int sbxi_op_probed(sbx_op *op, int rc)
 {
     sbx_error *e = &op->error;
+    bool listed = op->route->recv != SBXI_RECV_NOTHING; /* which processes there are */
     e->message[0] = 0;
     e->clock = SBX_CLOCK_NONE;
     if (rc == SBX_OK && !op->reply.no) {
         op->reply.http = 0; /* a 204 is not what happened to the call */
         e->sandbox_alive = SBX_YES;
+        if (listed) {
+            e->process_alive = op->ended ? SBX_YES : SBX_NO;
+            return sbxi_error_set(e, SBX_E_NO_END, op->ended
+                ? SBXI_TEXT("the stream ended, the process runs on: connect to its pid")
+                : SBXI_TEXT("the stream ended without the end of its process, which is over; "
+                            "connecting to its pid at once may still tell it"));
+        }
         return sbxi_error_set(e, SBX_E_UNREACHABLE,
             SBXI_TEXT("the connection was lost; the sandbox answers, its command may still run"));
     }
@@ -9728,6 +9855,7 @@ static int sbxi_op_probed(sbx_op *op, int rc)
         return sbxi_error_set(e, SBX_E_SANDBOX_GONE,
             SBXI_TEXT("the sandbox was killed or reached its end while the call ran"));
     }
+    if (listed) return sbxi_error_set(e, SBX_E_NO_END, NULL);
     return sbxi_error_set(e, SBX_E_UNREACHABLE,
         SBXI_TEXT("the connection was lost and the sandbox does not answer: ask with get_info"));
 }
@@ -9811,6 +9939,7 @@ static void sbxi_op_answered(sbx_op *op, int rc)
         sbxi_op_finish(op, rc);
         return;
     }
+    if (op->reply.enough) rc = SBX_OK;
     if (rc == SBX_OK && !op->probing && sbxi_op_is_redirect(op)) {
         rc = sbxi_op_redirect(op);
         if (rc == SBX_PENDING) return;
@@ -10339,7 +10468,7 @@ static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_
 /* Where the rules of single routes begin: behind those of all. */
 enum { SBXI_E2B_MISSING_IS_NO = 22, SBXI_E2B_GONE_IS_NO = 25, SBXI_E2B_EXISTS_IS_NO = 27,
     SBXI_E2B_DEADLINE_KILLS = 29, SBXI_E2B_NO_STREAM = 31,
-    SBXI_E2B_CONFLICT_IS_NO = 36 };
+    SBXI_E2B_CONFLICT_IS_NO = 36, SBXI_E2B_NO_RANGE_IS_NO = 38 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -10380,6 +10509,8 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     { NULL, 501, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 },
     [SBXI_E2B_CONFLICT_IS_NO] = { NULL, 409, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_NO_RANGE_IS_NO] = { NULL, 416, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 }
 };
 
@@ -10850,6 +10981,8 @@ static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{i
     SBXI_RPC(PROCESS), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_DEADLINE_KILLS }
 #define SBXI_TELL(path, fields, rules) { path, &sbxi_e2b_##fields, NULL, SBXI_RPC(PROCESS), \
     SBXI_SEND_JSON, SBXI_RECV_NOTHING, rules }
+#define SBXI_READ { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET), \
+    SBXI_SEND_NOTHING, SBXI_RECV_SINK, SBXI_E2B_NO_RANGE_IS_NO }
 #define SBXI_INPUT { "StreamInput", NULL, &sbxi_e2b_message, SBXI_RPC(PROCESS), \
     SBXI_SEND_INPUT, SBXI_RECV_EVENTS, 0 }
 
@@ -10879,8 +11012,8 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBX_FEATURE_COMMAND_SIGNAL] = SBXI_TELL("SendSignal", term, SBXI_E2B_MISSING_IS_NO),
     [SBX_FEATURE_COMMAND_SEND_STDIN] = SBXI_TELL("SendInput", pipe, 0),
     [SBX_FEATURE_COMMAND_CLOSE_STDIN] = SBXI_TELL("CloseStdin", one, 0),
-    [SBX_FEATURE_FILES_READ] = { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET),
-        SBXI_SEND_NOTHING, SBXI_RECV_SINK, 0 },
+    [SBX_FEATURE_FILES_READ] = SBXI_READ,
+    [SBX_FEATURE_FILES_READ_BYTES] = SBXI_READ,
     [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
         SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
     [SBX_FEATURE_FILES_WRITE_MANY] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
@@ -11052,6 +11185,28 @@ static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
     return o->timeout_ms ? o->timeout_ms : op->client->provider->command_ms;
 }
 
+/* A range to read; what to keep of a file that is written. */
+static void sbxi_e2b_file_headers(sbx_op *op)
+{
+    const sbx_files_options *o = &op->args.of.files.o;
+    sbxi_buf *b = &op->out.text;
+    size_t i;
+    if (op->route->method == SBXI_GET) {
+        if (!o->offset && !o->length) return;
+        sbxi_buf_text(b, "Range: bytes=");
+        sbxi_buf_u64(b, (uint64_t)o->offset);
+        sbxi_buf_text(b, "-");
+        if (o->length && o->length <= INT64_MAX - o->offset)
+            sbxi_buf_u64(b, (uint64_t)(o->offset + o->length - 1));
+        sbxi_buf_text(b, "\r\n");
+        return;
+    }
+    for (i = 0; i < o->metadata.count; i++) {
+        sbxi_buf_text(b, "X-Metadata-");
+        sbxi_header_line(b, o->metadata.items[i].key, o->metadata.items[i].value);
+    }
+}
+
 /* The API key never goes to a sandbox. */
 static void sbxi_e2b_headers(sbx_op *op)
 {
@@ -11071,6 +11226,8 @@ static void sbxi_e2b_headers(sbx_op *op)
     else
         sbxi_header_line(b, "E2B-Traffic-Access-Token", op->sandbox->access.traffic_token);
     if (sbxi_op_invoked(op)) return; /* no RPC */
+    if (route->prefix == SBXI_E2B_ROOT && op->feature >= SBX_FEATURE_FILES_READ)
+        sbxi_e2b_file_headers(op);
     if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE
         && route->send != SBXI_SEND_INPUT)
         return;
@@ -11541,11 +11698,38 @@ static bool sbxi_e2b_raw_body(const sbx_op *op)
     return !a->from_bytes && op->feature == SBX_FEATURE_FILES_WRITE;
 }
 
+/* Metadata travels as headers: what they cannot say is named. */
+static int sbxi_e2b_write_check(sbx_op *op)
+{
+    const sbx_pairs *p = &op->args.of.files.o.metadata;
+    sbx_error *e = &op->error;
+    size_t i;
+    if (p->count && sbxi_older(op->sandbox, SBXI_VERSION(0, 6, 2)))
+        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+            SBXI_TEXT("its daemon is older than 0.6.2: it keeps no metadata of files"));
+    for (i = 0; i < p->count; i++) {
+        const sbx_pair *pair = &p->items[i];
+        const char *value = pair->value;
+        while (*value >= ' ' && *value <= '~') value++;
+        if (sbxi_is_token(sbxi_span_of(pair->key)) && !*value) continue;
+#ifndef SBX_NO_ERROR_TEXT
+        sbxi_put_text(e->message, sizeof e->message, "metadata: ", 10);
+        sbxi_add_text(e->message, sizeof e->message, *value ? "the value is not printable ASCII: "
+            : "the key is not an HTTP token: ");
+        sbxi_add_text(e->message, sizeof e->message, pair->key);
+#endif
+        return sbxi_error_set(e, SBX_E_ARG, NULL);
+    }
+    return SBX_OK;
+}
+
 /* Raw bodies carry one file each, a multipart body all of them. */
 static int sbxi_e2b_write_step(sbx_op *op)
 {
     sbxi_files_args *a = &op->args.of.files;
     if (op->step == SBXI_STEP_START) {
+        int rc = sbxi_e2b_write_check(op);
+        if (rc != SBX_OK) return rc;
         a->at = 0;
         if (!sbxi_e2b_raw_body(op)) {
             a->path = a->count > 1 ? NULL : a->files[0].path;
@@ -11649,6 +11833,10 @@ static int sbxi_e2b_step(sbx_op *op)
     case SBX_FEATURE_PTY_STREAM_INPUT:
         if (SBXI_HAS_PROC && start) sbxi_e2b_input_begin(op);
         break;
+    case SBX_FEATURE_FILES_READ:
+    case SBX_FEATURE_FILES_READ_BYTES:
+        if (!start && op->reply.no && !files->offset && !files->length) rc = SBX_E_PROTOCOL;
+        break;
     case SBX_FEATURE_FILES_WRITE:
     case SBX_FEATURE_FILES_WRITE_MANY:
         return sbxi_e2b_write_step(op);
@@ -11699,6 +11887,7 @@ static const sbx_provider sbx_e2b =
 #undef SBXI_STREAM
 #undef SBXI_TELL
 #undef SBXI_INPUT
+#undef SBXI_READ
 #undef SBXI_MOVED
 #undef SBXI_MAKE
 
@@ -12358,12 +12547,16 @@ SBX_API void sbx_proc_release(sbx_proc *proc)
 
 static bool sbxi_source_ok(const sbx_source *s) { return s->get && s->size >= -1; }
 
+#define sbxi_files_metadata SBXI_TEXT("metadata: a key or value is NULL")
+
 /* The path and options that all functions of files share. */
 static void sbxi_files_at(sbxi_call *k, const char *path, const sbx_files_options *options)
 {
     if (options) k->args.of.files.o = *options;
     k->args.of.files.path = path;
     sbxi_need(k, path && path[0], SBXI_TEXT("path is NULL or empty"));
+    sbxi_need(k, k->args.of.files.o.offset >= 0 && k->args.of.files.o.length >= 0,
+        SBXI_TEXT("offset or length is negative"));
 }
 
 SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
@@ -12376,11 +12569,25 @@ SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
     return sbxi_start(&k);
 }
 
+SBX_API int sbx_files_read_bytes(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, void **data, size_t *len, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_READ_BYTES | SBXI_WANTS, call);
+    sbxi_files_at(&k, path, options);
+    k.args.out = data;
+    k.args.of.files.len = len;
+    if (len) *len = 0;
+    sbxi_need(&k, len != NULL, SBXI_TEXT("len is NULL"));
+    return sbxi_start(&k);
+}
+
 static int sbxi_files_write(sbxi_call *k, const sbx_source *from, void *info)
 {
     k->args.of.files.one.from = *from;
     k->args.out = info;
     sbxi_need(k, sbxi_source_ok(from), SBXI_TEXT("from.get is NULL or from.size is below -1"));
+    sbxi_need(k, sbxi_pairs_ok(&k->args.of.files.o.metadata), sbxi_files_metadata);
     return sbxi_start(k);
 }
 
@@ -12422,6 +12629,7 @@ SBX_API int sbx_files_write_many(sbx_sandbox *sandbox, const sbx_file_write *fil
     k.args.each.file = each;
     k.args.ctx = ctx;
     sbxi_need(&k, files || count == 0, SBXI_TEXT("files is NULL"));
+    sbxi_need(&k, sbxi_pairs_ok(&a->o.metadata), sbxi_files_metadata);
     for (i = 0; files && i < count; i++)
         sbxi_need(&k, files[i].path && files[i].path[0] && sbxi_source_ok(&files[i].from),
             SBXI_TEXT("files: a path is empty, or a source has no get() or a bad size"));

@@ -662,6 +662,7 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(PTY_STREAM_INPUT, "pty_stream_input") \
     X(COMMAND_LIST, "command_list") \
     X(FILES_READ, "files_read") \
+    X(FILES_READ_BYTES, "files_read_bytes") \
     X(FILES_WRITE, "files_write") \
     X(FILES_WRITE_MANY, "files_write_many") \
     X(FILES_LIST, "files_list") \
@@ -1112,6 +1113,14 @@ typedef struct sbx_files_options {
     sbx_choice octet_stream; /* write: raw body instead of multipart; default:
                                raw for sources, multipart for bytes; hosts before
                                0.5.7 always get multipart */
+    int64_t offset, length; /* read: so many bytes from there on, as far as the file
+                               goes; length 0: to its end. A host that sends the
+                               whole file is cut off, what comes before passed over */
+    size_t max_len;         /* read_bytes: a larger file is SBX_E_TOO_LARGE; 0:
+                               SBX_MAX_RESULT */
+    sbx_pairs metadata;     /* write: replaces the file's, shown by stat and list. Keys
+                               are HTTP tokens, their case is lost, values printable
+                               ASCII (E2B daemon 0.6.2 and later) */
 } sbx_files_options;
 
 /* Streams a file to `to`, which gets bytes only after the service agreed.
@@ -1119,6 +1128,11 @@ typedef struct sbx_files_options {
    The file passes through a fixed buffer, whatever its size. */
 SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, sbx_sink to, const sbx_call *call);
+
+/* The same into memory: *data is yours, sbx_free(), with a NUL behind its *len
+   bytes. len must outlive the operation. */
+SBX_API int sbx_files_read_bytes(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, void **data, size_t *len, const sbx_call *call);
 
 /* Writes a file, making its directories. SBX_E_NO_SPACE, SBX_E_NOT_A_FILE;
    SBX_E_SOURCE if the source ends early or has more than its size. *info (may

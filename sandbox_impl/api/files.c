@@ -2,12 +2,16 @@
 
 static bool sbxi_source_ok(const sbx_source *s) { return s->get && s->size >= -1; }
 
+#define sbxi_files_metadata SBXI_TEXT("metadata: a key or value is NULL")
+
 /* The path and options that all functions of files share. */
 static void sbxi_files_at(sbxi_call *k, const char *path, const sbx_files_options *options)
 {
     if (options) k->args.of.files.o = *options;
     k->args.of.files.path = path;
     sbxi_need(k, path && path[0], SBXI_TEXT("path is NULL or empty"));
+    sbxi_need(k, k->args.of.files.o.offset >= 0 && k->args.of.files.o.length >= 0,
+        SBXI_TEXT("offset or length is negative"));
 }
 
 SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
@@ -20,11 +24,25 @@ SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
     return sbxi_start(&k);
 }
 
+SBX_API int sbx_files_read_bytes(sbx_sandbox *sandbox, const char *path,
+    const sbx_files_options *options, void **data, size_t *len, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_READ_BYTES | SBXI_WANTS, call);
+    sbxi_files_at(&k, path, options);
+    k.args.out = data;
+    k.args.of.files.len = len;
+    if (len) *len = 0;
+    sbxi_need(&k, len != NULL, SBXI_TEXT("len is NULL"));
+    return sbxi_start(&k);
+}
+
 static int sbxi_files_write(sbxi_call *k, const sbx_source *from, void *info)
 {
     k->args.of.files.one.from = *from;
     k->args.out = info;
     sbxi_need(k, sbxi_source_ok(from), SBXI_TEXT("from.get is NULL or from.size is below -1"));
+    sbxi_need(k, sbxi_pairs_ok(&k->args.of.files.o.metadata), sbxi_files_metadata);
     return sbxi_start(k);
 }
 
@@ -66,6 +84,7 @@ SBX_API int sbx_files_write_many(sbx_sandbox *sandbox, const sbx_file_write *fil
     k.args.each.file = each;
     k.args.ctx = ctx;
     sbxi_need(&k, files || count == 0, SBXI_TEXT("files is NULL"));
+    sbxi_need(&k, sbxi_pairs_ok(&a->o.metadata), sbxi_files_metadata);
     for (i = 0; files && i < count; i++)
         sbxi_need(&k, files[i].path && files[i].path[0] && sbxi_source_ok(&files[i].from),
             SBXI_TEXT("files: a path is empty, or a source has no get() or a bad size"));

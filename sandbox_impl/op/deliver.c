@@ -29,11 +29,28 @@ static int sbxi_deliver_command(sbx_op *op)
     return rc;
 }
 
+/* The file that was read. Of a part behind its end nothing was. */
+static int sbxi_deliver_bytes(sbx_op *op)
+{
+    sbxi_buf *b = &op->block;
+    int rc = op->reply.no || !b->len ? sbxi_block_start(b) : SBX_OK;
+    char *data;
+    if (rc == SBX_OK) rc = sbxi_buf_add(b, "", 1);
+    if (rc != SBX_OK) return rc;
+    sbxi_buf_trim(b);
+    data = b->data + sizeof(sbxi_owned);
+    *op->args.of.files.len = b->len - sizeof(sbxi_owned) - 1;
+    memcpy(op->args.out, &data, sizeof data);
+    sbxi_block_take(b);
+    return SBX_OK;
+}
+
 static int sbxi_op_deliver(sbx_op *op)
 {
     void *got = op->result;
     if (op->until) return SBX_OK; /* has handed out what it waited for */
     if (sbxi_is_stream(op->feature)) return sbxi_deliver_command(op);
+    if (op->feature == SBX_FEATURE_FILES_READ_BYTES) return sbxi_deliver_bytes(op);
     if (op->args.answer) *op->args.answer = !op->reply.no;
     if (!op->args.out) return SBX_OK; /* without a taker it is freed with the operation */
     if (op->feature == SBX_FEATURE_SANDBOX_CREATE) {

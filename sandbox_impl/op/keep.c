@@ -62,6 +62,7 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(FILES_READ, 0, files.path),
     SBXI_KEEP(FILES_READ, 0, files.to),
     SBXI_KEEP(FILES_READ, 0, files.o.user),
+    SBXI_KEEP(FILES_READ, sizeof(sbx_pair), files.o.metadata),
     SBXI_KEEP(FILES_READ, 0, files.watcher),
     SBXI_KEEP(FILES_READ, 1, files.reading),
     SBXI_KEEP(FILES_READ, sizeof(sbx_file_write), files.files),

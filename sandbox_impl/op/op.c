@@ -303,16 +303,18 @@ static void sbxi_op_finish(sbx_op *op, int status)
 
 #define SBXI_PROBE_MS 5000
 
-/* After a connection was lost in the middle: asks the sandbox, so that the error
-   can say what lives. False: nothing to ask. */
+/* After a connection was lost in the middle, or a process' stream ended without its
+   end: asks the sandbox, so that the error can say what lives. False: nothing to ask. */
 static bool sbxi_op_probe(sbx_op *op, int rc)
 {
-    const sbxi_route *health = &op->client->provider->routes[SBXI_ROUTE_HEALTH];
+    bool no_end = rc == SBX_E_NO_END && op->pid;
+    unsigned ask = no_end ? SBX_FEATURE_COMMAND_LIST : SBXI_ROUTE_HEALTH;
+    const sbxi_route *route = &op->client->provider->routes[ask];
     uint32_t now = sbxi_now(&op->client->link);
-    if (op->probing || !health->path || op->route == health
+    if (op->probing || !route->path || op->route == route
         || op->route->host == SBXI_HOST_CONTROL)
         return false;
-    if (rc != SBX_E_NETWORK || !op->x.sent) return false;
+    if (!no_end && (rc != SBX_E_NETWORK || !op->x.sent)) return false;
     sbxi_error_set(&op->error, rc, NULL);
     sbxi_op_disconnect(op);
     op->probing = true;
@@ -320,7 +322,7 @@ static bool sbxi_op_probe(sbx_op *op, int rc)
         op->since = now;
         op->total_ms = SBXI_PROBE_MS;
     }
-    (void)sbxi_ask(op, SBXI_ROUTE_HEALTH, SBXI_STEP_HEALTH);
+    (void)sbxi_ask(op, ask, SBXI_STEP_HEALTH);
     return true;
 }
 
@@ -328,11 +330,19 @@ static bool sbxi_op_probe(sbx_op *op, int rc)
 static int sbxi_op_probed(sbx_op *op, int rc)
 {
     sbx_error *e = &op->error;
+    bool listed = op->route->recv != SBXI_RECV_NOTHING; /* which processes there are */
     e->message[0] = 0;
     e->clock = SBX_CLOCK_NONE;
     if (rc == SBX_OK && !op->reply.no) {
         op->reply.http = 0; /* a 204 is not what happened to the call */
         e->sandbox_alive = SBX_YES;
+        if (listed) {
+            e->process_alive = op->ended ? SBX_YES : SBX_NO;
+            return sbxi_error_set(e, SBX_E_NO_END, op->ended
+                ? SBXI_TEXT("the stream ended, the process runs on: connect to its pid")
+                : SBXI_TEXT("the stream ended without the end of its process, which is over; "
+                            "connecting to its pid at once may still tell it"));
+        }
         return sbxi_error_set(e, SBX_E_UNREACHABLE,
             SBXI_TEXT("the connection was lost; the sandbox answers, its command may still run"));
     }
@@ -341,6 +351,7 @@ static int sbxi_op_probed(sbx_op *op, int rc)
         return sbxi_error_set(e, SBX_E_SANDBOX_GONE,
             SBXI_TEXT("the sandbox was killed or reached its end while the call ran"));
     }
+    if (listed) return sbxi_error_set(e, SBX_E_NO_END, NULL);
     return sbxi_error_set(e, SBX_E_UNREACHABLE,
         SBXI_TEXT("the connection was lost and the sandbox does not answer: ask with get_info"));
 }
@@ -424,6 +435,7 @@ static void sbxi_op_answered(sbx_op *op, int rc)
         sbxi_op_finish(op, rc);
         return;
     }
+    if (op->reply.enough) rc = SBX_OK;
     if (rc == SBX_OK && !op->probing && sbxi_op_is_redirect(op)) {
         rc = sbxi_op_redirect(op);
         if (rc == SBX_PENDING) return;

@@ -87,6 +87,7 @@ typedef struct sbxi_reply {
     bool json_started;
     uint8_t should_retry;   /* sbx_choice */
     bool more;              /* op->held.token is that of a next page */
+    bool enough;            /* the rest of the body is not wanted */
     uint8_t locations;      /* Location headers; the last is in op->block */
     uint8_t raw_len;        /* of an error body, kept in error.message meanwhile */
     sbx_json_reader json;

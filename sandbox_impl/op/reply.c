@@ -91,6 +91,9 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     op->mid_stream = true;
     if (sbxi_op_proc(op) && op->proc->pull)
         return sbxi_op_said(op, sbxi_proc_put(op->proc, id, data, len));
+    if (op->feature == SBX_FEATURE_FILES_READ_BYTES) /* room for a NUL stays */
+        return len < op->block.max - op->block.len ? sbxi_buf_add(&op->block, data, len)
+            : SBX_E_TOO_LARGE;
     if (!s->put)
         return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
     rc = s->put(s->ctx, data, len);
@@ -176,6 +179,14 @@ static int sbxi_op_item(void *ctx, void *item)
     return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
 }
 
+/* Processes that live, asked for when a stream had no end: is that of it among them? */
+static int sbxi_op_listed(void *ctx, void *item)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    if (((const sbx_process_info *)item)->pid == op->pid) op->ended = true;
+    return SBX_OK;
+}
+
 /* A piece of base64 text inside a message. */
 static int sbxi_op_piece(void *ctx, unsigned id, const char *text, size_t len, bool more)
 {
@@ -219,7 +230,7 @@ static int sbxi_reply_bind(sbx_op *op)
         else
             sbxi_bind_init(&r->bind, route->reply, &op->block, NULL);
     }
-    r->bind.item = sbxi_op_item;
+    r->bind.item = op->probing ? sbxi_op_listed : sbxi_op_item;
     r->bind.piece = sbxi_op_piece;
     r->bind.ctx = op;
     sbx_json_init(&r->json, sbxi_bind_event, &r->bind);
@@ -287,6 +298,68 @@ static int sbxi_reply_token(sbx_op *op, const char *token, bool cut)
     return SBX_OK;
 }
 
+/* Which part of the file it is: "bytes 5-9/20" with the offset asked for. */
+static void sbxi_reply_range(sbx_op *op, const char *value)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    sbxi_span first = { value + 6, strcspn(value, "-") };
+    uint64_t at;
+    if (strncmp(value, "bytes ", 6) != 0) return;
+    first.len -= 6;
+    a->placed = sbxi_parse_u64(first, INT64_MAX, &at) && at == (uint64_t)a->o.offset;
+}
+
+#define sbxi_file_too_large \
+    SBXI_TEXT("the file is larger than options.max_len, or without it SBX_MAX_RESULT")
+
+/* What of the body is the caller's, by whether the host heeded the range. */
+static int sbxi_reply_file(sbx_op *op, const sbx_http_head *head)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    size_t limit = a->o.max_len ? a->o.max_len : SBX_MAX_RESULT;
+    uint64_t size = 0; /* what will come, if that is known */
+    int rc;
+    bool part = head->status == 206, placed = a->placed && (a->o.offset || a->o.length);
+    a->placed = false;
+    a->skip = part ? 0 : (uint64_t)a->o.offset;
+    a->left = a->o.length ? (uint64_t)a->o.length : UINT64_MAX;
+    if (part && !placed)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the host sends a part of the file that was not asked for"));
+    if (op->feature == SBX_FEATURE_FILES_READ) return SBX_OK;
+    if (!sbxi_size_add(&op->block.max, limit, sizeof(sbxi_owned) + 1)) op->block.max = SIZE_MAX;
+    if (head->length >= 0 && (uint64_t)head->length > a->skip)
+        size = SBXI_MIN(a->left, (uint64_t)head->length - a->skip);
+    rc = sbxi_block_start(&op->block);
+    if (rc == SBX_OK) rc = size > limit ? SBX_E_TOO_LARGE
+        : sbxi_buf_reserve(&op->block, (size_t)size + 1);
+    return rc == SBX_E_TOO_LARGE ? sbxi_op_fail(op, rc, sbxi_file_too_large) : rc;
+}
+
+/* Bytes of a body for the sink: of a file not more than the caller wants. */
+static int sbxi_reply_sink(sbx_op *op, const char *data, size_t len, size_t *used)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    bool file = sbxi_reads_file(op->feature);
+    size_t skip = 0, n = len;
+    int rc;
+    if (file) {
+        skip = (size_t)SBXI_MIN(a->skip, len);
+        n = (size_t)SBXI_MIN(a->left, len - skip);
+    }
+    rc = sbxi_op_put(op, 1, data + skip, n);
+    if (rc == SBX_E_TOO_LARGE && op->feature == SBX_FEATURE_FILES_READ_BYTES)
+        sbxi_op_fail(op, rc, sbxi_file_too_large);
+    *used = rc == SBX_E_AGAIN ? skip : len;
+    if (!file || (rc != SBX_OK && rc != SBX_E_AGAIN)) return rc;
+    a->skip -= skip;
+    if (rc == SBX_E_AGAIN) return rc;
+    a->left -= n;
+    if (a->left || (op->reply.http == 206 && n == len)) return SBX_OK;
+    op->reply.enough = true;
+    return SBX_E_CANCELLED;
+}
+
 #ifndef SBX_NO_REDIRECT
 /* Kept where a result would be, of which a redirect has none. */
 static void sbxi_reply_location(sbx_op *op, sbxi_span value)
@@ -312,6 +385,8 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
     else if (strcmp(name, "location") == 0 && op->x.http.head_.status / 100 == 3 && !cut)
         sbxi_reply_location(op, v);
 #endif
+    else if (sbxi_reads_file(op->feature) && strcmp(name, "content-range") == 0 && !cut)
+        sbxi_reply_range(op, value);
     else if (sbxi_is_paged(op->feature) && page && strcmp(name, page) == 0
              && op->x.http.head_.status < 300)
         return sbxi_reply_token(op, value, cut);
@@ -331,6 +406,8 @@ static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the reply is compressed though not asked for"));
     sbxi_connect_init(&op->frame, &frames, op);
+    if (r->happy && recv == SBXI_RECV_SINK && sbxi_reads_file(op->feature))
+        return sbxi_reply_file(op, head);
     if (r->happy && (recv == SBXI_RECV_NOTHING || recv >= SBXI_RECV_SINK)) return SBX_OK;
     return sbxi_reply_bind(op);
 }
@@ -363,8 +440,7 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
     case SBXI_RECV_NOTHING:
         break;
     case SBXI_RECV_SINK:
-        rc = sbxi_op_put(op, 1, data, len);
-        if (rc == SBX_E_AGAIN) *used = 0;
+        rc = sbxi_reply_sink(op, data, len, used);
         break;
     case SBXI_RECV_EVENTS:
         rc = sbxi_connect_feed(&op->frame, data, len, used);

@@ -193,6 +193,9 @@ typedef struct sbxi_files_args {
     sbx_file_write one;
     sbx_reading reading;            /* write_bytes */
     bool from_bytes;
+    bool placed;                    /* the reply is the part that was asked for */
+    uint64_t skip, left;            /* of the body: not the caller's, still the caller's */
+    size_t *len;                    /* read_bytes */
     sbx_sink sink;
     sbx_watch_options w;
     const char *watcher;            /* the host's id of a watch */
@@ -291,6 +294,11 @@ typedef struct sbxi_args {
 static bool sbxi_is_paged(unsigned feature)
 {
     return feature == SBX_FEATURE_SANDBOX_LIST || feature == SBX_FEATURE_SNAPSHOT_LIST;
+}
+
+static bool sbxi_reads_file(unsigned feature)
+{
+    return feature == SBX_FEATURE_FILES_READ || feature == SBX_FEATURE_FILES_READ_BYTES;
 }
 
 /* Functions with the same arguments stand together in SBX_FEATURES. */

@@ -25,7 +25,7 @@ static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_
 /* Where the rules of single routes begin: behind those of all. */
 enum { SBXI_E2B_MISSING_IS_NO = 22, SBXI_E2B_GONE_IS_NO = 25, SBXI_E2B_EXISTS_IS_NO = 27,
     SBXI_E2B_DEADLINE_KILLS = 29, SBXI_E2B_NO_STREAM = 31,
-    SBXI_E2B_CONFLICT_IS_NO = 36 };
+    SBXI_E2B_CONFLICT_IS_NO = 36, SBXI_E2B_NO_RANGE_IS_NO = 38 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -66,6 +66,8 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     { NULL, 501, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 },
     [SBXI_E2B_CONFLICT_IS_NO] = { NULL, 409, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_NO_RANGE_IS_NO] = { NULL, 416, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 }
 };
 
@@ -536,6 +538,8 @@ static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{i
     SBXI_RPC(PROCESS), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_DEADLINE_KILLS }
 #define SBXI_TELL(path, fields, rules) { path, &sbxi_e2b_##fields, NULL, SBXI_RPC(PROCESS), \
     SBXI_SEND_JSON, SBXI_RECV_NOTHING, rules }
+#define SBXI_READ { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET), \
+    SBXI_SEND_NOTHING, SBXI_RECV_SINK, SBXI_E2B_NO_RANGE_IS_NO }
 #define SBXI_INPUT { "StreamInput", NULL, &sbxi_e2b_message, SBXI_RPC(PROCESS), \
     SBXI_SEND_INPUT, SBXI_RECV_EVENTS, 0 }
 
@@ -565,8 +569,8 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBX_FEATURE_COMMAND_SIGNAL] = SBXI_TELL("SendSignal", term, SBXI_E2B_MISSING_IS_NO),
     [SBX_FEATURE_COMMAND_SEND_STDIN] = SBXI_TELL("SendInput", pipe, 0),
     [SBX_FEATURE_COMMAND_CLOSE_STDIN] = SBXI_TELL("CloseStdin", one, 0),
-    [SBX_FEATURE_FILES_READ] = { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET),
-        SBXI_SEND_NOTHING, SBXI_RECV_SINK, 0 },
+    [SBX_FEATURE_FILES_READ] = SBXI_READ,
+    [SBX_FEATURE_FILES_READ_BYTES] = SBXI_READ,
     [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
         SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
     [SBX_FEATURE_FILES_WRITE_MANY] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
@@ -738,6 +742,28 @@ static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
     return o->timeout_ms ? o->timeout_ms : op->client->provider->command_ms;
 }
 
+/* A range to read; what to keep of a file that is written. */
+static void sbxi_e2b_file_headers(sbx_op *op)
+{
+    const sbx_files_options *o = &op->args.of.files.o;
+    sbxi_buf *b = &op->out.text;
+    size_t i;
+    if (op->route->method == SBXI_GET) {
+        if (!o->offset && !o->length) return;
+        sbxi_buf_text(b, "Range: bytes=");
+        sbxi_buf_u64(b, (uint64_t)o->offset);
+        sbxi_buf_text(b, "-");
+        if (o->length && o->length <= INT64_MAX - o->offset)
+            sbxi_buf_u64(b, (uint64_t)(o->offset + o->length - 1));
+        sbxi_buf_text(b, "\r\n");
+        return;
+    }
+    for (i = 0; i < o->metadata.count; i++) {
+        sbxi_buf_text(b, "X-Metadata-");
+        sbxi_header_line(b, o->metadata.items[i].key, o->metadata.items[i].value);
+    }
+}
+
 /* The API key never goes to a sandbox. */
 static void sbxi_e2b_headers(sbx_op *op)
 {
@@ -757,6 +783,8 @@ static void sbxi_e2b_headers(sbx_op *op)
     else
         sbxi_header_line(b, "E2B-Traffic-Access-Token", op->sandbox->access.traffic_token);
     if (sbxi_op_invoked(op)) return; /* no RPC */
+    if (route->prefix == SBXI_E2B_ROOT && op->feature >= SBX_FEATURE_FILES_READ)
+        sbxi_e2b_file_headers(op);
     if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE
         && route->send != SBXI_SEND_INPUT)
         return;
@@ -1227,11 +1255,38 @@ static bool sbxi_e2b_raw_body(const sbx_op *op)
     return !a->from_bytes && op->feature == SBX_FEATURE_FILES_WRITE;
 }
 
+/* Metadata travels as headers: what they cannot say is named. */
+static int sbxi_e2b_write_check(sbx_op *op)
+{
+    const sbx_pairs *p = &op->args.of.files.o.metadata;
+    sbx_error *e = &op->error;
+    size_t i;
+    if (p->count && sbxi_older(op->sandbox, SBXI_VERSION(0, 6, 2)))
+        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+            SBXI_TEXT("its daemon is older than 0.6.2: it keeps no metadata of files"));
+    for (i = 0; i < p->count; i++) {
+        const sbx_pair *pair = &p->items[i];
+        const char *value = pair->value;
+        while (*value >= ' ' && *value <= '~') value++;
+        if (sbxi_is_token(sbxi_span_of(pair->key)) && !*value) continue;
+#ifndef SBX_NO_ERROR_TEXT
+        sbxi_put_text(e->message, sizeof e->message, "metadata: ", 10);
+        sbxi_add_text(e->message, sizeof e->message, *value ? "the value is not printable ASCII: "
+            : "the key is not an HTTP token: ");
+        sbxi_add_text(e->message, sizeof e->message, pair->key);
+#endif
+        return sbxi_error_set(e, SBX_E_ARG, NULL);
+    }
+    return SBX_OK;
+}
+
 /* Raw bodies carry one file each, a multipart body all of them. */
 static int sbxi_e2b_write_step(sbx_op *op)
 {
     sbxi_files_args *a = &op->args.of.files;
     if (op->step == SBXI_STEP_START) {
+        int rc = sbxi_e2b_write_check(op);
+        if (rc != SBX_OK) return rc;
         a->at = 0;
         if (!sbxi_e2b_raw_body(op)) {
             a->path = a->count > 1 ? NULL : a->files[0].path;
@@ -1335,6 +1390,10 @@ static int sbxi_e2b_step(sbx_op *op)
     case SBX_FEATURE_PTY_STREAM_INPUT:
         if (SBXI_HAS_PROC && start) sbxi_e2b_input_begin(op);
         break;
+    case SBX_FEATURE_FILES_READ:
+    case SBX_FEATURE_FILES_READ_BYTES:
+        if (!start && op->reply.no && !files->offset && !files->length) rc = SBX_E_PROTOCOL;
+        break;
     case SBX_FEATURE_FILES_WRITE:
     case SBX_FEATURE_FILES_WRITE_MANY:
         return sbxi_e2b_write_step(op);
@@ -1385,6 +1444,7 @@ static const sbx_provider sbx_e2b =
 #undef SBXI_STREAM
 #undef SBXI_TELL
 #undef SBXI_INPUT
+#undef SBXI_READ
 #undef SBXI_MOVED
 #undef SBXI_MAKE
 

@@ -96,14 +96,15 @@ static bool tried_less(const peer *p, const node *error)
 /* A failure may keep its class and know less of it than without the fault. */
 static bool allowed(const fault *f, const peer *p, const node *outcome, const char *usual)
 {
-    static const char *const lost[] = { "NETWORK", "UNREACHABLE", "SANDBOX_GONE", "TIMEOUT" };
+    static const char *const lost[] = { "NETWORK", "UNREACHABLE", "SANDBOX_GONE", "TIMEOUT",
+        "NO_END" };
     static const char *const busy[] = { "RATE_LIMITED", "BUSY", "SERVER", "NETWORK" };
     const char *got = status_of(outcome);
     /* a clock that goes back for good only makes everything last longer */
     if (!(f->kind == F_BACK && f->on) && one_of(got, meanings[f->kind].statuses, 3)) return true;
     if (f->kind != F_ALLOC && f->kind != F_ENTROPY && one_of(got, busy, 4) &&
         tried_less(p, dom_get(outcome, "error"))) return true;
-    return one_of(usual, lost, 4) && (!strcmp(got, usual) || !strcmp(got, "UNREACHABLE"));
+    return one_of(usual, lost, 5) && (!strcmp(got, usual) || !strcmp(got, "UNREACHABLE"));
 }
 
 /* Items and events that came are the first of those that come without the fault. */

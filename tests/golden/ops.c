@@ -136,7 +136,11 @@ static const member command_options[] = {
 static const member files_options[] = {
     M(sbx_files_options, T_TEXT, user),
     M(sbx_files_options, T_I32, depth),
-    M(sbx_files_options, T_CHOICE, octet_stream), END };
+    M(sbx_files_options, T_CHOICE, octet_stream),
+    M(sbx_files_options, T_I64, offset),
+    M(sbx_files_options, T_I64, length),
+    M(sbx_files_options, T_SIZE, max_len),
+    M(sbx_files_options, T_PAIRS, metadata), END };
 static const member page_members[] = {
     M(sbx_page, T_I32, limit),
     M(sbx_page, T_BOOL, has_next),
@@ -291,6 +295,8 @@ struct step {
     sbx_watch *watch;
     sbx_proc_event piece;
     char *text;             /* that a call fills */
+    void *data;             /* that a call hands out */
+    size_t data_len;
     sbx_command_result result;
     sbx_page *page;
     bool flag;
@@ -1104,6 +1110,12 @@ static int op_read(step *s)
     return sbx_files_read(sandbox_arg(s), text_arg(s, "path"), &s->options->files, sink, s->call);
 }
 
+static int op_read_bytes(step *s)
+{
+    return sbx_files_read_bytes(sandbox_arg(s), text_arg(s, "path"), &s->options->files,
+        &s->data, &s->data_len, s->call);
+}
+
 static int op_write(step *s)
 {
     const node *from = arg(s, "from");
@@ -1331,6 +1343,8 @@ static const op ops[] = {
         "value: existed" },
     { "files_read", op_read, { SANDBOX, { "path", T_TEXT } }, "options", files_options, false,
         "value: the bytes; events: {data}" },
+    { "files_read_bytes", op_read_bytes, { SANDBOX, { "path", T_TEXT } }, "options",
+        files_options, false, "value: the bytes" },
     { "files_write", op_write, { SANDBOX, { "path", T_TEXT }, { "from", T_SOURCE } }, "options",
         files_options, false, "fields: of sbx_file_info" },
     { "files_write_bytes", op_write_bytes, { SANDBOX, { "path", T_TEXT }, { "data", T_DATA } },
@@ -1481,7 +1495,8 @@ static bool is_over(step *s)
 static void check_zero(step *s)
 {
     static const sbx_command_result none;
-    if (s->sandbox || s->info || s->file || s->snapshot || s->proc || s->watch || (s->text && s->text[0]))
+    if (s->sandbox || s->info || s->file || s->snapshot || s->proc || s->watch || s->data ||
+        s->data_len || (s->text && s->text[0]))
         complain(s->run->report, "failed, but an out-pointer is set");
     if (s->op->start != op_proc_wait && memcmp(&none, &s->result, sizeof none))
         complain(s->run->report, "failed, but the result is not zero");
@@ -1520,6 +1535,7 @@ static void collect(step *s)
     }
     if (s->op->start == op_proc_wait && ok) s->fields = from_struct(result_members, &s->result);
     if (s->snapshot) s->fields = from_struct(snapshot_members, s->snapshot);
+    if (s->data) s->value = dom_bytes(s->data, s->data_len);
     if (s->text && ok) s->value = dom_string(s->text);
     if (s->op->start == op_run && ok) s->fields = from_struct(result_members, &s->result);
     if ((s->op->start == op_connect || s->op->start == op_resume) && ok)
@@ -1547,6 +1563,7 @@ static void collect(step *s)
     sbx_free(s->info);
     sbx_free(s->file);
     sbx_free(s->snapshot);
+    sbx_free(s->data);
     sbx_free(s->result.out);
     sbx_free(s->result.err);
 }

@@ -1,0 +1,401 @@
+/* e2b_test - what hosts of one daemon version or another offer, and what becomes of
+   their odder answers: parts of files, metadata, streams without an end. */
+#define SANDBOX_IMPLEMENTATION
+#define SBX_NO_TLS
+#include "../../sandbox_impl/sandbox_all.h"
+#include "op_peer.h"
+#include "../test.h"
+#include "op_rig.h"
+
+#define HAS(r, i, text) CHECK(strstr((r).p->request[i].head, text) != NULL)
+#define LACKS(r, i, text) CHECK(strstr((r).p->request[i].head, text) == NULL)
+
+/* A handle for a daemon of this version. */
+static void rig_version(rig *r, const char *version)
+{
+    sbx_sandbox_access a;
+    memset(&a, 0, sizeof a);
+    a.access_token = "tok";
+    a.daemon_version = version;
+    sbx_sandbox_release(r->s);
+    CHECK_INT(sbx_sandbox_attach(r->c, "box1", &a, &r->s), SBX_OK);
+}
+
+/* ---- parts of files ------------------------------------------------------------ */
+
+typedef struct part_row {
+    int64_t offset, length;
+    const char *range;      /* header sent, "" for none */
+    int status;
+    const char *headers, *body, *want;
+    int rc;
+    bool shut;              /* the connection is not kept */
+} part_row;
+
+static const part_row parts[] = {
+    { 0, 0, "", 200, "", "0123456789", "0123456789", SBX_OK, false },
+    { 3, 4, "Range: bytes=3-6\r\n", 206, "Content-Range: bytes 3-6/10\r\n", "3456", "3456",
+        SBX_OK, false },
+    { 3, 0, "Range: bytes=3-\r\n", 206, "Content-Range: bytes 3-9/10\r\n", "3456789", "3456789",
+        SBX_OK, false },
+    { 0, 4, "Range: bytes=0-3\r\n", 206, "Content-Range: bytes 0-3/*\r\n", "0123", "0123",
+        SBX_OK, false },
+    { 8, 100, "Range: bytes=8-107\r\n", 206, "Content-Range: bytes 8-9/10\r\n", "89", "89",
+        SBX_OK, false },
+    { 9, INT64_MAX, "Range: bytes=9-\r\n", 206, "Content-Range: bytes 9-9/10\r\n", "9", "9",
+        SBX_OK, false },
+    /* more than was asked for */
+    { 3, 4, "Range: bytes=3-6\r\n", 206, "Content-Range: bytes 3-9/10\r\n", "3456789", "3456",
+        SBX_OK, true },
+    /* the whole file all the same */
+    { 3, 4, "Range: bytes=3-6\r\n", 200, "", "0123456789", "3456", SBX_OK, true },
+    { 3, 7, "Range: bytes=3-9\r\n", 200, "", "0123456789", "3456789", SBX_OK, true },
+    { 3, 0, "Range: bytes=3-\r\n", 200, "", "0123456789", "3456789", SBX_OK, false },
+    { 3, 100, "Range: bytes=3-102\r\n", 200, "", "0123456789", "3456789", SBX_OK, false },
+    { 10, 1, "Range: bytes=10-10\r\n", 200, "", "0123456789", "", SBX_OK, false },
+    { 0, 1, "Range: bytes=0-0\r\n", 200, "", "", "", SBX_OK, false },
+    /* nothing is there */
+    { 20, 5, "Range: bytes=20-24\r\n", 416, "Content-Range: bytes */10\r\n", "no", "", SBX_OK,
+        false },
+    { 0, 0, "", 416, "", "no", "", SBX_E_PROTOCOL, false },
+    /* another part, or none that says which it is */
+    { 3, 4, "Range: bytes=3-6\r\n", 206, "Content-Range: bytes 4-7/10\r\n", "4567", "",
+        SBX_E_PROTOCOL, true },
+    { 3, 4, "Range: bytes=3-6\r\n", 206, "Content-Range: lines 3-6/10\r\n", "3456", "",
+        SBX_E_PROTOCOL, true },
+    { 3, 4, "Range: bytes=3-6\r\n", 206, "Content-Range: bytes\r\n", "3456", "",
+        SBX_E_PROTOCOL, true },
+    { 3, 4, "Range: bytes=3-6\r\n", 206, "Content-Range: bytes =\r\n", "3456", "",
+        SBX_E_PROTOCOL, true },
+    { 3, 4, "Range: bytes=3-6\r\n", 206, "", "3456", "", SBX_E_PROTOCOL, true },
+    { 0, 0, "", 206, "Content-Range: bytes 0-3/10\r\n", "0123", "", SBX_E_PROTOCOL, true },
+};
+
+static void check_part(const part_row *row, size_t chunk, size_t recv_max, unsigned refuse,
+                       bool bytes)
+{
+    turn turns[] = { { T_READ, row->status, row->headers, row->body } };
+    rig r;
+    sbx_op *op;
+    sbx_call call;
+    sbx_files_options o = { .offset = row->offset, .length = row->length };
+    picky k = { .refuse = refuse, .op = &op, .wake = 1 };
+    void *data = NULL;
+    size_t len = 77;
+    int rc;
+    turns[0].chunk = chunk;
+    BEGIN(&r, turns);
+    r.p->recv_max = recv_max;
+    call = polled(&r, &op);
+    rc = bytes ? sbx_files_read_bytes(r.s, "/f", &o, &data, &len, &call)
+        : sbx_files_read(r.s, "/f", &o, picky_sink(&k), &call);
+    CHECK_INT(rc, SBX_PENDING);
+    until_end(&r, op);
+    CHECK_INT(sbx_op_status(op), row->rc);
+    if (row->rc != SBX_OK) {
+        CHECK_INT(k.got.len, 0);
+        CHECK(data == NULL);
+    } else if (bytes) {
+        CHECK_MEM(data, len, row->want, strlen(row->want));
+        CHECK_INT(((char *)data)[len], 0);
+    } else {
+        CHECK_MEM(k.got.p ? k.got.p : "", k.got.len, row->want, strlen(row->want));
+    }
+    if (row->range[0]) HAS(r, 0, row->range);
+    else LACKS(r, 0, "Range:");
+    if (!chunk) CHECK_INT(r.p->live, row->shut ? 0 : 1);
+    sbx_free(data);
+    sbx_op_release(op);
+    pt_free(&k.got);
+    rig_end(&r);
+}
+
+TEST(parts_of_files)
+{
+    size_t i, way;
+    char name[40];
+    for (i = 0; i < sizeof parts / sizeof *parts; i++)
+        for (way = 0; way < 8; way++) {
+            snprintf(name, sizeof name, "row %u, way %u", (unsigned)i, (unsigned)way);
+            test_row = name;
+            check_part(&parts[i], way & 1 ? 3 : 0, way & 2 ? 1 : 0, way & 4 ? 1 : 0, false);
+            check_part(&parts[i], way & 1 ? 3 : 0, way & 2 ? 1 : 0, 0, true);
+        }
+    test_row = NULL;
+}
+
+/* A host that goes on for ever is left as soon as the part is there. */
+TEST(a_part_of_an_endless_file)
+{
+    char *data = pattern(100000);
+    turn turns[] = { { T_READ, 200, 0 } };
+    rig r;
+    sbx_files_options o = { .offset = 1000, .length = 500 };
+    picky k = { 0 };
+    turns[0].body = data;
+    turns[0].body_len = 100000;
+    turns[0].slice = 2000;
+    turns[0].slice_ms = 10000;
+    BEGIN(&r, turns);
+    CHECK_INT(sbx_files_read(r.s, "/f", &o, picky_sink(&k), NULL), SBX_OK);
+    CHECK_MEM(k.got.p, k.got.len, data + 1000, 500);
+    CHECK(r.p->slept < 10000);
+    CHECK_INT(r.p->live, 0);
+    pt_free(&k.got);
+    free(data);
+    rig_end(&r);
+}
+
+TEST(bytes_have_a_limit)
+{
+    static const struct { size_t max_len; int64_t offset, length; size_t chunk; int rc; } rows[] = {
+        { 10, 0, 0, 0, SBX_OK }, { 9, 0, 0, 0, SBX_E_TOO_LARGE }, { 10, 0, 0, 4, SBX_OK },
+        { 9, 0, 0, 4, SBX_E_TOO_LARGE }, { SIZE_MAX, 0, 0, 0, SBX_OK }, { 0, 0, 0, 0, SBX_OK },
+        { 3, 0, 3, 0, SBX_OK }, { 3, 7, 0, 0, SBX_OK }, { 3, 6, 0, 0, SBX_E_TOO_LARGE },
+    };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        turn turns[] = { { T_READ, 200, 0, "0123456789" } };
+        rig r;
+        sbx_files_options o = { .max_len = rows[i].max_len, .offset = rows[i].offset,
+            .length = rows[i].length };
+        void *data = &r;
+        size_t len = 5;
+        turns[0].chunk = rows[i].chunk;
+        BEGIN(&r, turns);
+        CHECK_INT(sbx_files_read_bytes(r.s, "/f", &o, &data, &len, NULL), rows[i].rc);
+        if (rows[i].rc == SBX_OK) {
+            CHECK_INT(len, rows[i].length ? rows[i].length : 10 - rows[i].offset);
+        } else {
+            CHECK(data == NULL);
+            CHECK_INT(len, 0);
+            CHECK(strstr(sbx_client_error(r.c)->message, "max_len") != NULL);
+        }
+        sbx_free(data);
+        rig_end(&r);
+    }
+}
+
+TEST(parts_are_checked)
+{
+    rig r;
+    sbx_files_options o = { .offset = -1 };
+    void *data = NULL;
+    size_t len = 0;
+    rig_start(&r);
+    rig_open(&r);
+    CHECK_INT(sbx_files_read_bytes(r.s, "/f", &o, &data, &len, NULL), SBX_E_ARG);
+    o.offset = 0;
+    o.length = -1;
+    CHECK_INT(sbx_files_read_bytes(r.s, "/f", &o, &data, &len, NULL), SBX_E_ARG);
+    CHECK_INT(sbx_files_read_bytes(r.s, "/f", NULL, NULL, &len, NULL), SBX_E_ARG);
+    CHECK_INT(sbx_files_read_bytes(r.s, "/f", NULL, &data, NULL, NULL), SBX_E_ARG);
+    CHECK_INT(r.p->requests, 0);
+    rig_end(&r);
+}
+
+/* The credentials are asked for before; their reply is not held to the file's limit. */
+TEST(bytes_of_a_file_behind_unknown_credentials)
+{
+    turn turns[] = { { "GET /sandboxes/box2 ", 200, 0, CREATED }, { T_READ, 200, 0, "abc" } };
+    rig r;
+    sbx_sandbox *s;
+    sbx_files_options o = { .max_len = 3 };
+    void *data = NULL;
+    size_t len = 0;
+    BEGIN(&r, turns);
+    CHECK_INT(sbx_sandbox_attach(r.c, "box2", NULL, &s), SBX_OK);
+    CHECK_INT(sbx_files_read_bytes(s, "/f", &o, &data, &len, NULL), SBX_OK);
+    CHECK_MEM(data, len, "abc", 3);
+    sbx_free(data);
+    sbx_sandbox_release(s);
+    rig_end(&r);
+}
+
+/* ---- metadata of files ----------------------------------------------------------- */
+
+TEST(metadata_is_sent_as_headers)
+{
+    static const sbx_pair pairs[] = { { "Owner-Id", "42" }, { "note", "a b, c" } };
+    turn turns[] = { { T_FILES, 200, 0, WRITTEN }, { T_FILES, 200, 0, WRITTEN },
+        { "POST /files ", 200, 0, WRITTEN } };
+    rig r;
+    sbx_op *op;
+    sbx_call call;
+    sbx_pair copies[2];
+    sbx_file_write many[2] = { { "/a" }, { "/b" } };
+    sbx_reading reading[2] = { { "x", 1 }, { "y", 1 } };
+    sbx_files_options o = { .metadata = { pairs, 2 } };
+    size_t i;
+    BEGIN(&r, turns);
+    CHECK_INT(sbx_files_write_bytes(r.s, "/f", "x", 1, &o, NULL, NULL), SBX_OK);
+    memcpy(copies, pairs, sizeof copies); /* they are copied at the start */
+    o.metadata.items = copies;
+    o.octet_stream = SBX_YES;
+    call = polled(&r, &op);
+    CHECK_INT(sbx_files_write_bytes(r.s, "/f", "x", 1, &o, NULL, &call), SBX_PENDING);
+    memset(copies, 0xee, sizeof copies);
+    until_end(&r, op);
+    CHECK_INT(sbx_op_status(op), SBX_OK);
+    sbx_op_release(op);
+    o.metadata.items = pairs;
+    o.octet_stream = SBX_NO;
+    for (i = 0; i < 2; i++) many[i].from = sbx_source_memory(&reading[i]);
+    CHECK_INT(sbx_files_write_many(r.s, many, 2, &o, NULL, NULL, NULL), SBX_OK);
+    for (i = 0; i < 3; i++) HAS(r, i, "X-Metadata-Owner-Id: 42\r\nX-Metadata-note: a b, c\r\n");
+    rig_end(&r);
+}
+
+TEST(metadata_that_headers_cannot_say)
+{
+    static const struct { const char *key, *value, *says; } rows[] = {
+        { "", "v", "key" }, { "a b", "v", "a b" }, { "a:b", "v", "a:b" }, { "na\xc3\xafve", "v", "key" },
+        { "k\r\nX", "v", "key" }, { "good", "a\r\nX-Evil: 1", "good" }, { "good", "\xc3\xa9", "good" },
+        { "good", "a\tb", "good" }, { "good", "\x7f", "good" },
+    };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        sbx_pair pair = { rows[i].key, rows[i].value };
+        sbx_files_options o = { .metadata = { &pair, 1 } };
+        rig r;
+        rig_start(&r);
+        rig_open(&r);
+        CHECK_INT(sbx_files_write_bytes(r.s, "/f", "x", 1, &o, NULL, NULL), SBX_E_ARG);
+        CHECK(strstr(sbx_client_error(r.c)->message, "metadata: the") != NULL);
+        CHECK(strstr(sbx_client_error(r.c)->message, rows[i].says) != NULL);
+        CHECK_INT(r.p->requests, 0);
+        rig_end(&r);
+    }
+    {
+        sbx_pair pair = { "k", NULL };
+        sbx_files_options o = { .metadata = { &pair, 1 } };
+        rig r;
+        rig_start(&r);
+        rig_open(&r);
+        CHECK_INT(sbx_files_write_bytes(r.s, "/f", "x", 1, &o, NULL, NULL), SBX_E_ARG);
+        CHECK_INT(sbx_files_write_many(r.s, NULL, 0, &o, NULL, NULL, NULL), SBX_E_ARG);
+        rig_end(&r);
+    }
+}
+
+TEST(metadata_needs_a_daemon)
+{
+    static const sbx_pair pair = { "k", "v" };
+    turn turns[] = { { T_FILES, 200, 0, WRITTEN } };
+    sbx_files_options o = { .metadata = { &pair, 1 } };
+    rig r;
+    BEGIN(&r, turns);
+    rig_version(&r, "0.6.1");
+    CHECK_INT(sbx_files_write_bytes(r.s, "/f", "x", 1, &o, NULL, NULL), SBX_E_UNSUPPORTED_HOST);
+    CHECK(strstr(sbx_client_error(r.c)->message, "0.6.2") != NULL);
+    CHECK_INT(r.p->requests, 0);
+    rig_version(&r, "0.6.2");
+    CHECK_INT(sbx_files_write_bytes(r.s, "/f", "x", 1, &o, NULL, NULL), SBX_OK);
+    rig_end(&r);
+}
+
+/* ---- streams without an end ------------------------------------------------------ */
+
+#define T_LIST "POST /process.Process/List "
+#define T_CONNECT "POST /process.Process/Connect "
+
+/* A stream of a command that just stops behind its output. */
+static void half_stream(ptext *t, bool closed)
+{
+    pt_envelope(t, 0, "{\"event\":{\"start\":{\"pid\":77}}}");
+    pt_envelope(t, 0, "{\"event\":{\"data\":{\"stdout\":\"aGk=\"}}}");
+    if (closed) pt_envelope(t, 2, "{}");
+}
+
+TEST(no_end_is_looked_into)
+{
+    static const struct { int status; const char *body; int rc; int sandbox, process; } rows[] = {
+        { 200, "{\"processes\":[{\"pid\":5},{\"pid\":77,\"config\":{\"cmd\":\"x\"}}]}", SBX_E_NO_END,
+            SBX_YES, SBX_YES },
+        { 200, "{\"processes\":[{\"pid\":7}]}", SBX_E_NO_END, SBX_YES, SBX_NO },
+        { 200, "{}", SBX_E_NO_END, SBX_YES, SBX_NO },
+        { 502, "{\"sandboxId\":\"box1\",\"message\":\"The sandbox was not found\",\"code\":502}",
+            SBX_E_SANDBOX_GONE, SBX_NO, SBX_NO },
+        { 500, "{\"code\":\"internal\",\"message\":\"boom\"}", SBX_E_NO_END, 0, 0 },
+        { 200, "not JSON", SBX_E_NO_END, 0, 0 },
+    };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        turn turns[] = { { T_START, 200, 0 }, { T_LIST, rows[i].status, 0, rows[i].body } };
+        ptext stream = { 0 };
+        rig r;
+        sbx_command_options o = { .capture_limit = 10 };
+        sbx_command_result res;
+        const sbx_error *e;
+        half_stream(&stream, i & 1);
+        turns[0].body = stream.p;
+        turns[0].body_len = stream.len;
+        turns[0].chunk = 20;
+        BEGIN(&r, turns);
+        CHECK_INT(sbx_command_run(r.s, "x", &o, &res, NULL), rows[i].rc);
+        e = sbx_client_error(r.c);
+        CHECK_INT(e->status, rows[i].rc);
+        CHECK_INT(e->sandbox_alive, rows[i].sandbox);
+        CHECK_INT(e->process_alive, rows[i].process);
+        CHECK_INT(e->pid, 77);
+        CHECK(e->message[0] != 0);
+        CHECK_STR(r.p->request[1].body.p, "{}");
+        LACKS(r, 1, "Keepalive-Ping-Interval");
+        pt_free(&stream);
+        rig_end(&r);
+    }
+}
+
+/* Without a pid nobody can be asked about. */
+TEST(no_end_and_no_start)
+{
+    turn turns[] = { { T_START, 200, 0 } };
+    ptext stream = { 0 };
+    rig r;
+    pt_envelope(&stream, 2, "{}");
+    turns[0].body = stream.p;
+    turns[0].body_len = stream.len;
+    BEGIN(&r, turns);
+    CHECK_INT(sbx_command_run(r.s, "x", NULL, NULL, NULL), SBX_E_NO_END);
+    CHECK_INT(sbx_client_error(r.c)->process_alive, 0);
+    pt_free(&stream);
+    rig_end(&r);
+}
+
+/* The user goes on where the stream broke off. */
+TEST(no_end_is_resumed)
+{
+    static const char *const rest[] = { "more" };
+    turn turns[] = { { T_START, 200, 0 }, { T_LIST, 200, 0, "{\"processes\":[{\"pid\":77}]}" },
+        { T_CONNECT, 200, 0 } };
+    ptext stream = { 0 }, second = { 0 };
+    rig r;
+    sbx_proc *p;
+    sbx_command_options o = { 0 };
+    sbx_command_result res;
+    sbx_error e;
+    sbx_call call = { .error = &e };
+    picky k = { 0 };
+    half_stream(&stream, true);
+    stream_of(&second, rest, 1);
+    turns[0].body = stream.p;
+    turns[0].body_len = stream.len;
+    turns[2].body = second.p;
+    turns[2].body_len = second.len;
+    BEGIN(&r, turns);
+    o.out = picky_sink(&k);
+    CHECK_INT(sbx_command_start(r.s, "x", &o, &p, NULL), SBX_OK);
+    CHECK_INT(sbx_proc_wait(p, &res, &call), SBX_E_NO_END);
+    CHECK_INT(e.process_alive, SBX_YES);
+    CHECK(strstr(e.message, "connect") != NULL);
+    sbx_proc_release(p);
+    CHECK_INT(sbx_command_connect(r.s, e.pid, &o, &p, NULL), SBX_OK);
+    CHECK_INT(sbx_proc_wait(p, &res, NULL), SBX_OK);
+    CHECK_INT(res.exit_code, 3);
+    CHECK_MEM(k.got.p, k.got.len, "himore", 6);
+    sbx_proc_release(p);
+    pt_free(&k.got);
+    pt_free(&stream);
+    pt_free(&second);
+    rig_end(&r);
+}
