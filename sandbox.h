@@ -8740,10 +8740,14 @@ static int sbxi_op_parts(sbx_op *op, const char *boundary)
     if (!parts) return SBX_E_NOMEM;
     op->out.parts = parts;
     op->out.part_count = n;
+    if (op->route->send == SBXI_SEND_INPUT) {
+        parts->source = op->args.of.process.body;
+        parts->text_end = b->len;
+        return b->status;
+    }
     for (i = 0; i < n; i++) {
         const sbx_file_write *f = &a->files[a->at + i];
-        bool input = op->route->send == SBXI_SEND_INPUT;
-        parts[i].source = input ? op->args.of.process.body : f->from;
+        parts[i].source = f->from;
         if (boundary && f->from.size < 0)
             return sbxi_op_fail(op, SBX_E_ARG,
                 SBXI_TEXT("this host needs the size of every source"));
