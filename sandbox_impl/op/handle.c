@@ -46,7 +46,7 @@ static bool sbxi_sandbox_reserve(sbx_op *op)
 }
 
 /* The handle of what was made, the operation's. */
-static int sbxi_sandbox_made(sbx_op *op, const char *id)
+static SBXI_MAYBE int sbxi_sandbox_made(sbx_op *op, const char *id)
 {
     size_t len = strlen(id);
     if (len > SBXI_ID_ROOM) {
