@@ -145,7 +145,7 @@ $(BUILD)/tls_server: tests/peer/tls_server.c
 HOST_FLAGS = -std=gnu11 -O2 -Wall -Wextra -Werror -I.
 $(BUILD)/sandboxd: $(wildcard examples/host/*.[ch]) sandbox.h
 	@mkdir -p $(@D)
-	$(CC) $(HOST_FLAGS) $(wildcard examples/host/*.c) -lmicrohttpd -lpthread -o $@
+	$(CC) $(HOST_FLAGS) $(wildcard examples/host/*.c) -lmicrohttpd -lz -lpthread -o $@
 
 sandboxd: need-host $(BUILD)/sandboxd ## build/sandboxd, the local host (Linux)
 examples: need-tls $(EXAMPLES) ## build/examples/*
@@ -154,7 +154,7 @@ tools: need-tls $(VERDICTS) ## build/json-verdict, http-verdict, tls-verdict
 need-tls:
 	@$(NEED) mbedtls
 need-host:
-	@$(NEED) mbedtls microhttpd
+	@$(NEED) mbedtls microhttpd zlib
 
 # ---- demo -------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ demo: ## the main job on a local host: upload, compile, run, fetch
 SUITES = checks unit fuzz tsan fault golden tools live compile budget
 
 need-test:
-	@$(NEED) mbedtls microhttpd openssl python3 'clang?' 'arm?'
+	@$(NEED) mbedtls microhttpd zlib openssl python3 'clang?' 'arm?'
 
 test: need-test ## the whole suite of a developer
 	@$(TALLY) $(foreach s,$(SUITES),"$(MAKE) -s test-$(s)")

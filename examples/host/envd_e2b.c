@@ -111,18 +111,13 @@ static void metrics(req *r)
     reply_text(r, 200, "application/json; charset=utf-8", &t);
 }
 
-static void compose(req *r)
-{
-    reply_error(r, 501, "not implemented by this host: POST /files/compose");
-}
-
 static const handler routes[] = {
     { "GET", "/health", health, NULL, NULL, true },
     { "GET", "/metrics", metrics, NULL, NULL, false },
     { "GET", "/envs", envs, NULL, NULL, false },
     { "GET", "/files", envd_download, NULL, NULL, true },
     { "POST", "/files", envd_upload_end, envd_upload_begin, envd_upload_data, true },
-    { "POST", "/files/compose", compose, NULL, NULL, false },
+    { "POST", "/files/compose", envd_compose, NULL, NULL, false },
 };
 
 /* Paths the orchestrator keeps for itself: the edge never lets them through. */

@@ -1,5 +1,5 @@
 /* E2B's daemon inside a sandbox, as served by the host for each of them:
-   envd_e2b.c routes and REST, files_e2b.c up- and download, rpc_e2b.c the Connect
+   envd_e2b.c routes and REST, files_e2b.c up- and download, compose_e2b.c, rpc_e2b.c the Connect
    protocol, process_e2b.c, process_input_e2b.c, filesystem_e2b.c and watch_e2b.c its
    two services. */
 #ifndef SANDBOXD_ENVD_E2B_H
@@ -12,6 +12,11 @@ void envd_download(req *r);
 bool envd_upload_begin(req *r);
 void envd_upload_data(req *r, const char *p, size_t n);
 void envd_upload_end(req *r);
+
+void files_reply_errno(req *r, int err, const char *path);
+
+/* ---- compose_e2b.c ---- */
+void envd_compose(req *r);
 
 void reply_gone(req *r, const char *id); /* 502: the sandbox was not found */
 

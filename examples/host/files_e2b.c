@@ -2,11 +2,16 @@
    to disk as it comes, under temporary names; only a request that came whole
    shows its files. */
 #include "envd_e2b.h"
+#include "gzip.h"
 
 #include <fcntl.h>
 #include <time.h>
 
 #define MAX_PARTS 20000
+#define METADATA_MAX 4096       /* bytes, with the 9 of the prefix for each */
+#define METADATA_KEY 246
+
+static const char http_date[] = "%a, %d %b %Y %H:%M:%S GMT";
 
 /* ---- who may ---- */
 static void signature(char out[64], const char *path, const char *operation, const char *user,
@@ -92,7 +97,7 @@ static bool who_and_what(req *r, const char *operation, fs_user *u, const char *
     return true;
 }
 
-static void reply_errno(req *r, int err, const char *path)
+void files_reply_errno(req *r, int err, const char *path)
 {
     const char *length = req_header(r, "Content-Length");
     char shown[900];
@@ -139,6 +144,8 @@ static const char *content_type(const char *path, int fd)
     for (size_t i = 0; dot && i < sizeof types / sizeof *types; i++)
         if (!strcasecmp(dot, types[i][0]))
             return types[i][1];
+    if (fd < 0)
+        return "application/octet-stream";
     n = pread(fd, head, sizeof head, 0);
     for (ssize_t i = 0; i < n; i++)
         if (head[i] < 9 || (head[i] > 13 && head[i] < 32 && head[i] != 27))
@@ -220,20 +227,94 @@ static bool not_modified(req *r, const struct stat *st)
     return end && !*end && st->st_mtim.tv_sec <= timegm(&tm);
 }
 
-/* Takes over fd. */
-static void send_file(req *r, int fd, const struct stat *st, const char *path)
+/* Of a coding, in thousandths; -1: not named. */
+static int quality(const char *header, const char *coding)
 {
-    static const char date[] = "%a, %d %b %Y %H:%M:%S GMT";
-    int64_t first = 0, last = st->st_size - 1;
-    int ranged = range_of(req_header(r, "Range"), st->st_size, &first, &last);
-    unsigned status = ranged > 0 ? 206 : ranged < 0 ? 416 : 200;
-    const char *type = content_type(path, fd);
-    struct MHD_Response *m;
+    size_t n = strlen(coding);
+
+    for (const char *at = header; *at; at += *at == ',') {
+        size_t len;
+        int q = 1000;
+
+        at += strspn(at, " \t,");
+        len = strcspn(at, ",; \t");
+        if (len == n && !strncasecmp(at, coding, n)) {
+            const char *end = at + strcspn(at, ","), *weight = strstr(at, "q=");
+
+            if (weight && weight < end) {
+                q = weight[2] == '1' ? 1000 : 0;
+                for (int i = 0, scale = 100; weight[2] == '0' && weight[3] == '.' && i < 3 &&
+                     weight[4 + i] >= '0' && weight[4 + i] <= '9'; i++, scale /= 10)
+                    q += (weight[4 + i] - '0') * scale;
+            }
+            return q;
+        }
+        at += strcspn(at, ",");
+    }
+    return -1;
+}
+
+/* Which coding the answer may have: 1: gzip, 0: none, -1: nothing that is here. Ranges
+   and conditions are of the plain file. */
+static int coding_of(req *r)
+{
+    static const char *const plain[] = { "Range", "If-Modified-Since", "If-None-Match", "If-Range" };
+    const char *accept = req_header(r, "Accept-Encoding");
+    int any = quality(accept ? accept : "", "*"), gzip = quality(accept ? accept : "", "gzip");
+    int identity = quality(accept ? accept : "", "identity");
+    bool conditional = false;
+
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        conditional |= req_header(r, plain[i]) != NULL;
+    if (gzip < 0)
+        gzip = identity == 0 && any > 0 ? any : 0;
+    if (identity < 0)
+        identity = any == 0 ? 0 : 1; /* fine, but whoever names gzip likes that better */
+    if (!conditional && gzip > 0 && gzip >= identity)
+        return 1;
+    return identity > 0 ? 0 : -1;
+}
+
+static void send_packed(req *r, int fd, const struct stat *st, const char *path)
+{
+    struct MHD_Response *m = gzip_response(fd);
     char line[100];
     struct tm tm;
 
-    if (not_modified(r, st))
-        status = 304;
+    if (!m) {
+        reply_error(r, 500, "out of memory");
+        return;
+    }
+    add_header(m, "Content-Type", content_type(path, -1));
+    add_header(m, "Content-Encoding", "gzip");
+    add_header(m, "Vary", "Accept-Encoding");
+    gmtime_r(&st->st_mtim.tv_sec, &tm);
+    strftime(line, sizeof line, http_date, &tm);
+    add_header(m, "Last-Modified", line);
+    disposition(m, path);
+    reply(r, 200, m);
+}
+
+/* Takes over fd. */
+static void send_file(req *r, int fd, const struct stat *st, const char *path)
+{
+    const char *if_range = req_header(r, "If-Range");
+    int64_t first = 0, last = st->st_size - 1;
+    int ranged = range_of(req_header(r, "Range"), st->st_size, &first, &last);
+    const char *type = content_type(path, fd);
+    struct MHD_Response *m;
+    char line[100], modified[100];
+    unsigned status;
+    struct tm tm;
+
+    gmtime_r(&st->st_mtim.tv_sec, &tm);
+    strftime(modified, sizeof modified, http_date, &tm);
+    if (if_range && strcmp(if_range, modified)) { /* another version: all of it */
+        ranged = 0;
+        first = 0;
+        last = st->st_size - 1;
+    }
+    status = not_modified(r, st) ? 304 : ranged > 0 ? 206 : ranged < 0 ? 416 : 200;
     if (status <= 206 && st->st_size > 0) {
         m = MHD_create_response_from_fd_at_offset64((uint64_t)(last - first + 1), fd,
                                                     (uint64_t)first);
@@ -251,9 +332,7 @@ static void send_file(req *r, int fd, const struct stat *st, const char *path)
     add_header(m, "Content-Type", type);
     add_header(m, "Accept-Ranges", "bytes");
     add_header(m, "Vary", "Accept-Encoding");
-    gmtime_r(&st->st_mtim.tv_sec, &tm);
-    strftime(line, sizeof line, date, &tm);
-    add_header(m, "Last-Modified", line);
+    add_header(m, "Last-Modified", modified);
     disposition(m, path);
     if (ranged) {
         if (ranged > 0)
@@ -272,7 +351,7 @@ void envd_download(req *r)
     const char *path, *wrong;
     struct stat st;
     fs_user u;
-    int fd;
+    int fd, coding;
 
     if (!who_and_what(r, "read", &u, &path))
         return;
@@ -282,15 +361,26 @@ void envd_download(req *r)
         return;
     }
     fd = fs_open_regular(&r->b->root, full, &st);
-    if (fd < 0)
-        reply_errno(r, fd, full);
-    else
+    if (fd < 0) {
+        files_reply_errno(r, fd, full);
+        return;
+    }
+    coding = coding_of(r);
+    if (coding > 0) {
+        send_packed(r, fd, &st, full);
+    } else if (coding < 0) {
+        close(fd);
+        reply_error(r, 406, "no acceptable encoding found: gzip and identity are there");
+    } else {
         send_file(r, fd, &st, full);
+    }
 }
 
 /* ---- upload ---- */
 typedef struct upload {
     struct MHD_PostProcessor *pp; /* NULL: a raw body */
+    gunzip *packed;             /* NULL: the body is not */
+    pair_list metadata;
     fs_user user;
     char *fixed;                /* target of the query, NULL: the parts' names */
     fs_upload *parts;
@@ -315,6 +405,8 @@ static void upload_free(req *r)
 
     if (up->pp)
         MHD_destroy_post_processor(up->pp);
+    gunzip_free(up->packed);
+    pairs_free(&up->metadata);
     upload_drop_parts(r, up);
     free(up->parts);
     free(up->fixed);
@@ -326,7 +418,7 @@ static void upload_free(req *r)
 /* The answer is known: nothing stays of what was written. */
 static void upload_fail(req *r, upload *up, int err, const char *path)
 {
-    reply_errno(r, err, path);
+    files_reply_errno(r, err, path);
     upload_drop_parts(r, up);
 }
 
@@ -364,6 +456,15 @@ static bool part_begin(req *r, upload *up, const char *name)
         result = -EISDIR;
     if (result != 0) {
         upload_fail(r, up, result, full);
+        return false;
+    }
+    result = fs_metadata_set(up->parts[up->count - 1].fd, &up->metadata);
+    if (result == -ENOTSUP)
+        reply_error(r, 501, "metadata of files: the file system of this sandbox keeps none");
+    else if (result != 0)
+        reply_error(r, 400, "metadata does not fit this file system: %s", strerror(-result));
+    if (result != 0) {
+        upload_drop_parts(r, up);
         return false;
     }
     up->open = true;
@@ -454,22 +555,51 @@ static enum MHD_Result on_part(void *cls, enum MHD_ValueKind kind, const char *k
     return part_data(r, up, data, size) ? MHD_YES : MHD_NO;
 }
 
-static enum MHD_Result find_metadata(void *cls, enum MHD_ValueKind kind, const char *key,
+static bool printable(const char *s, char first)
+{
+    while (*s >= first && *s <= '~')
+        s++;
+    return *s == '\0';
+}
+
+typedef struct metadata { pair_list pairs; size_t bytes; const char *wrong; } metadata;
+
+static enum MHD_Result take_metadata(void *cls, enum MHD_ValueKind kind, const char *header,
                                      const char *value)
 {
+    metadata *m = cls;
+    char key[METADATA_KEY + 1];
+    size_t n;
+
     (void)kind;
-    (void)value;
-    *(bool *)cls |= !strncasecmp(key, "X-Metadata-", 11);
+    if (strncasecmp(header, "X-Metadata-", 11))
+        return MHD_YES;
+    n = strlen(header + 11);
+    value = value ? value : "";
+    m->bytes += 9 + n + strlen(value);
+    if (n < 1 || n > METADATA_KEY || m->bytes > METADATA_MAX) {
+        m->wrong = n < 1 ? "a metadata key is empty" : n > METADATA_KEY
+                   ? "a metadata key is longer than 246 bytes" : "metadata is larger than 4096 bytes";
+        return MHD_NO;
+    }
+    for (size_t i = 0; i <= n; i++)
+        key[i] = header[11 + i] >= 'A' && header[11 + i] <= 'Z' ? (char)(header[11 + i] | 32)
+                                                                 : header[11 + i];
+    if (!printable(key, '!') || !printable(value, ' ')) {
+        m->wrong = "metadata must be printable ASCII";
+        return MHD_NO;
+    }
+    pairs_add(&m->pairs, key, value);
     return MHD_YES;
 }
 
 /* The body's form, before any of it is read; false after a reply. */
-static bool readable_body(req *r, const char *type)
+static bool readable_body(req *r, const char *type, bool *packed)
 {
     const char *coding = req_header(r, "Content-Encoding");
-    bool metadata = false;
 
-    if (coding && *coding && strcasecmp(coding, "identity")) {
+    *packed = coding && !strcasecmp(coding, "gzip");
+    if (coding && *coding && !*packed && strcasecmp(coding, "identity")) {
         reply_error(r, 400, "unsupported content encoding: %.100s", coding);
         return false;
     }
@@ -478,21 +608,30 @@ static bool readable_body(req *r, const char *type)
         reply_error(r, 400, "unsupported content type: %.200s", type ? type : "");
         return false;
     }
-    MHD_get_connection_values(r->c, MHD_HEADER_KIND, find_metadata, &metadata);
-    if (metadata)
-        reply_error(r, 501, "not implemented by this host: metadata of files");
-    return !metadata;
+    return true;
 }
 
 bool envd_upload_begin(req *r)
 {
     const char *type = req_header(r, "Content-Type"), *path;
+    metadata m = { 0 };
+    bool packed;
     upload *up;
     fs_user u;
 
-    if (!who_and_what(r, "write", &u, &path) || !readable_body(r, type))
+    if (!who_and_what(r, "write", &u, &path) || !readable_body(r, type, &packed))
         return false;
+    MHD_get_connection_values(r->c, MHD_HEADER_KIND, take_metadata, &m);
+    if (m.wrong) {
+        pairs_free(&m.pairs);
+        reply_error(r, 400, "%s", m.wrong);
+        return false;
+    }
     up = xalloc(sizeof *up);
+    up->metadata = m.pairs;
+    up->packed = packed ? gunzip_new() : NULL;
+    if (packed && !up->packed)
+        die("out of memory");
     up->user = u;
     up->fixed = path && *path ? xstrdup(path) : NULL;
     r->state = up;
@@ -510,16 +649,29 @@ bool envd_upload_begin(req *r)
     return part_begin(r, up, up->fixed);
 }
 
+/* Of the body, unpacked. */
+static bool body_data(void *cls, const char *p, size_t n)
+{
+    req *r = cls;
+    upload *up = r->state;
+
+    if (!up->pp)
+        return part_data(r, up, p, n);
+    if (MHD_post_process(up->pp, p, n) != MHD_YES && !r->replied) {
+        reply_error(r, 400, "error parsing multipart form");
+        upload_drop_parts(r, up);
+    }
+    return !r->replied;
+}
+
 void envd_upload_data(req *r, const char *p, size_t n)
 {
     upload *up = r->state;
 
-    if (!up->pp) {
-        part_data(r, up, p, n);
-        return;
-    }
-    if (MHD_post_process(up->pp, p, n) != MHD_YES && !r->replied) {
-        reply_error(r, 400, "error parsing multipart form");
+    if (!up->packed) {
+        body_data(r, p, n);
+    } else if (!gunzip_feed(up->packed, p, n, body_data, r) && !r->replied) {
+        reply_error(r, 400, "error reading gzip body: it is damaged");
         upload_drop_parts(r, up);
     }
 }
@@ -538,6 +690,15 @@ static void reply_written(req *r, const upload *up)
         json_str(&w, "path", path);
         json_str(&w, "name", strrchr(path, '/') + 1);
         json_str(&w, "type", "file");
+        for (size_t k = 0; k < up->metadata.count; k++) {
+            if (k == 0) {
+                sbx_json_key(&w, "metadata");
+                sbx_json_begin_object(&w);
+            }
+            json_str(&w, up->metadata.keys[k], up->metadata.values[k]);
+        }
+        if (up->metadata.count > 0)
+            sbx_json_end_object(&w);
         sbx_json_end_object(&w);
     }
     sbx_json_end_array(&w);
@@ -548,6 +709,10 @@ void envd_upload_end(req *r)
 {
     upload *up = r->state;
 
+    if (up->packed && !gunzip_whole(up->packed)) {
+        reply_error(r, 400, "error reading gzip body: it ends too early");
+        upload_drop_parts(r, up);
+    }
     if (up->pp) {
         enum MHD_Result whole = MHD_destroy_post_processor(up->pp);
 

@@ -387,6 +387,8 @@ int fs_entry(const fs_root *r, const fs_names *names, int dirfd, const char *nam
     json_str(w, "modifiedTime", text);
     if (link)
         json_str(w, "symlinkTarget", found ? target : path);
+    else
+        fs_metadata_json(dirfd, name, w);
     sbx_json_end_object(w);
     return 0;
 }

@@ -50,6 +50,12 @@ int fs_upload_begin(const fs_root *r, const fs_user *u, const char *path, fs_upl
 int fs_upload_commit(const fs_root *r, fs_upload *up);
 void fs_upload_abort(const fs_root *r, fs_upload *up); /* also after commit: frees */
 
+/* ---- fs_meta.c ---- */
+struct pair_list;
+int fs_metadata_set(int fd, const struct pair_list *m); /* -ENOTSUP: not kept here */
+/* "metadata":{...}, if there is any. name "" is the descriptor itself. */
+void fs_metadata_json(int dirfd, const char *name, sbx_json_writer *w);
+
 /* ---- fs_tree.c ---- */
 int fs_list(const fs_root *r, const fs_names *n, const char *path, int depth, sbx_json_writer *w);
 int fs_remove(const fs_root *r, const char *path);      /* whole tree */

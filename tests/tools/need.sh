@@ -2,7 +2,7 @@
 # need.sh WHAT... - makes sure that what the build uses is there, and installs it
 # with the system's package manager where it is not. Cheap when nothing is missing.
 # A name with ? after it is optional: without it some tests are skipped.
-#   mbedtls microhttpd openssl python3   clang? arm?   curl? cjson? jsmn? simdjson?
+#   mbedtls microhttpd zlib openssl python3   clang? arm?   curl? cjson? jsmn? simdjson?
 # NEED=check installs nothing and only says what is missing.
 set -u
 CC=${CC:-cc}
@@ -15,6 +15,7 @@ have() {
     case $1 in
     mbedtls)    have_header mbedtls/ssl.h ;;
     microhttpd) have_header microhttpd.h ;;
+    zlib)       have_header zlib.h ;;
     curl)       have_header curl/curl.h ;;
     cjson)      have_header cjson/cJSON.h ;;
     jsmn)       have_header jsmn.h ;;
@@ -31,6 +32,7 @@ why() {
     case $1 in
     mbedtls)    echo "TLS of the client (headers and library)" ;;
     microhttpd) echo "HTTP server of sandboxd, the local host" ;;
+    zlib)       echo "gzip in sandboxd, the local host" ;;
     openssl)    echo "throw-away certificates for the TLS tests" ;;
     python3)    echo "scripts of the tests" ;;
     curl)       echo "libcurl, a peer of the benchmark" ;;
@@ -45,6 +47,7 @@ package() { # MANAGER WHAT: the package's names there
     case $1:$2 in
     apt-get:mbedtls)    echo libmbedtls-dev ;;
     apt-get:microhttpd) echo libmicrohttpd-dev ;;
+    apt-get:zlib)       echo zlib1g-dev ;;
     apt-get:libfuzzer)  echo "libclang-rt-$(${CLANG:-clang} -dumpversion 2>/dev/null | sed 's/\..*//')-dev" ;;
     dnf:libfuzzer)      echo compiler-rt ;;
     apk:libfuzzer)      echo compiler-rt ;;
@@ -57,9 +60,11 @@ package() { # MANAGER WHAT: the package's names there
     apk:cjson|apk:simdjson) echo "$2-dev" ;;
     dnf:mbedtls)        echo mbedtls-devel ;;
     dnf:microhttpd)     echo libmicrohttpd-devel ;;
+    dnf:zlib)           echo zlib-devel ;;
     dnf:arm)            echo arm-none-eabi-gcc-cs arm-none-eabi-newlib ;;
     apk:mbedtls)        echo mbedtls-dev ;;
     apk:microhttpd)     echo libmicrohttpd-dev linux-headers ;;
+    apk:zlib)           echo zlib-dev ;;
     apk:arm)            echo gcc-arm-none-eabi newlib-arm-none-eabi ;;
     *)                  echo "$2" ;;
     esac
