@@ -134,6 +134,10 @@ $(BUILD)/%-verdict: tests/%_verdict.c sandbox.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu99 -O2 -Wall -Wextra -Werror -I. -o $@ $< $(TLS_LIBS)
 
+$(BUILD)/sdk/%: tests/sdk/%.c sandbox.h $(BUILD)/san
+	@mkdir -p $(@D)
+	$(CC) -std=gnu99 -g -O1 -Wall -Wextra -Werror -I. $(SAN) -o $@ $< $(TLS_LIBS)
+
 $(BUILD)/proxy: tests/peer/proxy.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu99 -O2 -Wall -Wextra -Werror -o $@ $<

@@ -1,9 +1,10 @@
 #!/bin/sh
 # run.sh - make test-sdk: the official SDKs, unchanged, on sandboxd. Installs them under
 # build/, starts the host twice, plain and with TLS under names of a wildcard certificate,
-# and runs methods.py and methods.mjs on it, a scenario for each method. One closing line
-# a package; a package that can't be had is skipped with its reason. SDK_VERBOSE=1 shows
-# every check.
+# and runs on it: methods.py and methods.mjs, a scenario for each method; programs/,
+# programs as users write them; scenario.c and scenario.py, the same story by the C client and
+# by an SDK, whose results must be equal. One closing line a package; a package that
+# can't be had is skipped with its reason. SDK_VERBOSE=1 shows every check.
 set -u
 build=${BUILD:-build}
 dir=$build/sdk
@@ -43,7 +44,7 @@ rm -f "$dir"/skip-* "$dir"/*.out
 fetch_python $py & a=$!
 fetch_python $old & b=$!
 fetch_js $js & c=$!
-${MAKE:-make} -s "$build/sandboxd" || exit 1
+${MAKE:-make} -s "$build/sandboxd" "$build/sdk/scenario" || exit 1
 wait $a $b $c
 
 # ---- the hosts ----
@@ -66,6 +67,7 @@ host_start "$work/tls.log" --state "$work/tls" --tls-cert "$work/certs/wildcard.
     --tls-key "$work/certs/wildcard.key" || exit 1
 tls_pid=$host_pid tls_port=${host_url##*:}
 export E2B_API_KEY=e2b_0000000000000000000000000000000000000000
+export PYTHONDONTWRITEBYTECODE=1
 unset E2B_DEBUG E2B_ACCESS_TOKEN SSL_CERT_FILE http_proxy https_proxy all_proxy \
     HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
@@ -77,6 +79,12 @@ on_tls() { # COMMAND...: the SDK finds the host by its names, as a cloud's
     E2B_DOMAIN=example.test:$tls_port E2B_API_URL=https://api.example.test:$tls_port \
         SDK_HOST_URL=https://api.example.test:$tls_port SDK_RESOLVE=example.test \
         SSL_CERT_FILE="$work/certs/ca.pem" "$@"
+}
+story() { # C and Python on the same host, then the comparison
+    on_plain timeout 60 "$build/sdk/scenario" >"$dir/scenario-c.jsonl" 2>"$dir/scenario-c.err"
+    on_plain timeout 60 "$dir/py-$py/bin/python" tests/sdk/scenario.py >"$dir/scenario-py.jsonl" \
+        2>"$dir/scenario-py.err"
+    python3 tests/sdk/compare.py "$dir/scenario-c.jsonl" "$dir/scenario-py.jsonl"
 }
 job() { # NAME COMMAND...: its output into a file; one that says nothing has failed
     name=$1; shift
@@ -93,12 +101,15 @@ lane_one() {
     n=10
     job py-$py on_plain timeout 120 "$python" tests/sdk/methods.py sync
     job py-$py on_plain timeout 120 "$python" tests/sdk/methods.py async
+    job py-$py on_plain sh tests/sdk/programs.sh "e2b-python $py" py "$python"
+    [ -f "$dir/skip-py-$py" ] || job story story
 }
 lane_two() {
     n=50
     job py-$old on_tls timeout 120 "$dir/py-$old/bin/python" tests/sdk/methods.py sync
     job py-$old on_tls timeout 120 "$dir/py-$old/bin/python" tests/sdk/methods.py async
     job js on_plain timeout 120 node tests/sdk/methods.mjs
+    job js on_plain sh tests/sdk/programs.sh "e2b-js $js" mjs node --import "$here/tests/sdk/js.mjs"
 }
 lane_one & a=$!
 lane_two & b=$!
@@ -116,9 +127,11 @@ closing() { # NAME PACKAGE VERSION
         END { printf "%s: %d passed, %d failed\n", what, p, f; exit !(p > 0 && f == 0) }' || bad=1
 }
 cat "$dir"/*.out 2>/dev/null
+[ ! -f "$dir/skip-py-$py" ] || cp "$dir/skip-py-$py" "$dir/skip-story"
 closing py-$py e2b-python $py
 closing py-$old e2b-python $old
 closing js e2b-js $js
+closing story sandbox.h "$(sed -n 's/^#define SBX_VERSION "\(.*\)"/\1/p' sandbox.h)"
 if [ $bad != 0 ]; then
     for log in plain tls; do
         grep -i -m 5 'error\|fatal\|assert' "$work/$log.log" | sed "s/^/$log host: /"
