@@ -5065,6 +5065,27 @@ static size_t sbxi_ip6_group(const char *s, size_t len, unsigned char *out)
     return i;
 }
 
+/* What stands between two groups: a colon, or once "::", whose place is noted. */
+static bool sbxi_ip6_colon(const char *s, size_t len, size_t *i, size_t n, size_t *gap)
+{
+    if (s[(*i)++] != ':' || *i == len) return false;
+    if (s[*i] != ':') return true;
+    if (*gap != SIZE_MAX) return false;
+    *gap = n;
+    ++*i;
+    return true;
+}
+
+/* Moves what stood behind "::" to the end. */
+static bool sbxi_ip6_stretch(unsigned char *out, size_t n, size_t gap)
+{
+    if (gap == SIZE_MAX) return n == 16;
+    if (n > 14) return false;
+    memmove(out + 16 - (n - gap), out + gap, n - gap);
+    memset(out + gap, 0, 16 - n);
+    return true;
+}
+
 /* out is zeroed by the caller. n counts its bytes, gap is where "::" stood. */
 static bool sbxi_ip6_parse(const char *s, size_t len, unsigned char *out)
 {
@@ -5085,17 +5106,9 @@ static bool sbxi_ip6_parse(const char *s, size_t len, unsigned char *out)
         i += g;
         n += 2;
         if (i == len) break;
-        if (s[i++] != ':' || i == len) return false;
-        if (s[i] != ':') continue;
-        if (gap != SIZE_MAX) return false;
-        gap = n;
-        i++;
+        if (!sbxi_ip6_colon(s, len, &i, n, &gap)) return false;
     }
-    if (gap == SIZE_MAX) return n == 16;
-    if (n > 14) return false;
-    memmove(out + 16 - (n - gap), out + gap, n - gap);
-    memset(out + gap, 0, 16 - n);
-    return true;
+    return sbxi_ip6_stretch(out, n, gap);
 }
 
 /* 4 or 16: text is an address, now in out; 0: it is a name. A zone (%eth0) says
@@ -6311,6 +6324,15 @@ static int sbxi_tls_why(const sbxi_tls_conn *c, sbx_error *e)
         c->host);
 }
 
+/* The peer sent an alert. */
+static int sbxi_tls_alerted(const sbxi_tls_conn *c, int code, sbx_error *e)
+{
+    if (c->judged) return sbxi_tls_why(c, e);
+    return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer refused the TLS handshake: "
+                              "no version or cipher in common, or it does not know the host",
+                              code);
+}
+
 static int sbxi_tls_refused(const sbxi_tls_conn *c, int code, sbx_error *e)
 {
     uint32_t flags = mbedtls_ssl_get_verify_result(&c->ssl);
@@ -6328,11 +6350,7 @@ static int sbxi_tls_refused(const sbxi_tls_conn *c, int code, sbx_error *e)
     if (sbxi_tls_is_version(code))
         return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer is too old: it has neither "
                                   "TLS 1.2 nor what this mbedTLS has above it", code);
-    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && c->judged) return sbxi_tls_why(c, e);
-    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
-        return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer refused the TLS handshake: "
-                                  "no version or cipher in common, or it does not know the host",
-                                  code);
+    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) return sbxi_tls_alerted(c, code, e);
     return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "no agreement with the peer: is this its "
                               "https port?", code);
 }
@@ -6992,25 +7010,30 @@ static int sbxi_source_ended(sbxi_exchange *x, const sbx_source *source)
     return rc == SBX_OK && got ? SBX_E_SOURCE : SBX_OK;
 }
 
-/* Takes the next bytes of the present part into the staging area. */
-static int sbxi_exchange_pull(sbxi_exchange *x)
+/* Up to cap bytes of the present part, none beyond its size. */
+static int sbxi_exchange_fill(sbxi_exchange *x, char *stage, size_t cap, size_t *got)
 {
     const sbx_source *s = &x->out->parts[x->part].source;
-    char *stage = x->conn->io + SBXI_EARLY_BYTES + SBXI_CHUNK_HEAD;
-    size_t cap = SBX_IO_BYTES - SBXI_EARLY_BYTES - SBXI_CHUNK_HEAD - 2, got = 0;
     bool known = s->size >= 0;
     int rc = SBX_OK;
     if (!x->in_part) x->part_left = s->size;
     x->in_part = true;
     if (known && (int64_t)cap > x->part_left) cap = (size_t)x->part_left;
-    if (cap) rc = sbxi_source_get(x, s, stage, cap, &got);
+    if (cap) rc = sbxi_source_get(x, s, stage, cap, got);
     if (rc != SBX_OK) return rc;
-    if (got > cap || (known && got == 0 && cap)) return SBX_E_SOURCE;
-    x->part_left -= (int64_t)got;
-    if (known && x->part_left == 0) {
-        rc = sbxi_source_ended(x, s);
-        if (rc != SBX_OK) return rc;
-    }
+    if (*got > cap || (known && *got == 0 && cap)) return SBX_E_SOURCE;
+    x->part_left -= (int64_t)*got;
+    return known && x->part_left == 0 ? sbxi_source_ended(x, s) : SBX_OK;
+}
+
+/* Takes the next bytes of the present part into the staging area. */
+static int sbxi_exchange_pull(sbxi_exchange *x)
+{
+    char *stage = x->conn->io + SBXI_EARLY_BYTES + SBXI_CHUNK_HEAD;
+    size_t got = 0;
+    int rc = sbxi_exchange_fill(x, stage,
+        SBX_IO_BYTES - SBXI_EARLY_BYTES - SBXI_CHUNK_HEAD - 2, &got);
+    if (rc != SBX_OK) return rc;
     if (got == 0 || x->part_left == 0) {
         x->part++;
         x->in_part = false;
@@ -7162,7 +7185,7 @@ static uint32_t sbxi_exchange_left(const sbxi_exchange *x, uint32_t now, sbx_clo
     return sbxi_left(x->since, x->want && !x->dry ? ms : SBX_NEVER, now);
 }
 
-/* Runs until done (SBX_OK), blocked (SBX_E_AGAIN, see want), or failed. */
+/* The state machine: runs until done (SBX_OK), blocked (SBX_E_AGAIN, see want), or failed. */
 static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
 {
     int rc = SBX_OK;
@@ -8253,25 +8276,33 @@ static int sbxi_check_texts(sbx_client *c, sbx_error *e)
                   "(sandbox_url only) and {domain} may stand in it"));
 }
 
+/* Keeps config.headers as lines. */
+static int sbxi_check_headers(sbx_client *c, sbx_error *e)
+{
+    const sbx_pairs *all = &c->config.headers;
+    size_t i;
+    int rc = SBX_OK;
+    for (i = 0; rc == SBX_OK && i < all->count; i++) {
+        const sbx_pair *h = all->items ? &all->items[i] : NULL;
+        rc = SBX_E_ARG;
+        if (h && h->value && sbxi_is_token(sbxi_span_of(h->key)))
+            rc = sbxi_header_line(&c->extra, h->key, h->value);
+    }
+    return rc == SBX_OK ? rc
+        : sbxi_error_set(e, rc, SBXI_TEXT("headers: a name or value is not allowed"));
+}
+
 static int sbxi_check_config(sbx_client *c, sbx_error *e)
 {
     const sbx_config *g = &c->config;
     const char *const *d = c->provider->dialects;
-    size_t i;
     int rc = sbxi_check_texts(c, e);
 #ifdef SBX_NO_REDIRECT
     if (g->redirects > 0)
         return sbxi_error_set(e, SBX_E_UNSUPPORTED,
             SBXI_TEXT("redirects are compiled out (SBX_NO_REDIRECT)"));
 #endif
-    for (i = 0; rc == SBX_OK && i < g->headers.count; i++) {
-        const sbx_pair *h = g->headers.items ? &g->headers.items[i] : NULL;
-        rc = SBX_E_ARG;
-        if (h && h->value && sbxi_is_token(sbxi_span_of(h->key)))
-            rc = sbxi_header_line(&c->extra, h->key, h->value);
-        if (rc != SBX_OK)
-            sbxi_error_set(e, rc, SBXI_TEXT("headers: a name or value is not allowed"));
-    }
+    if (rc == SBX_OK) rc = sbxi_check_headers(c, e);
     if (rc != SBX_OK || !g->dialect) return rc;
     for (; d[c->dialect]; c->dialect++)
         if (strcmp(d[c->dialect], g->dialect) == 0) return SBX_OK;
@@ -8458,7 +8489,8 @@ static const char sbxi_trace_next[][13] = {
     "555555555555"          /* behind the backslash of a string */
 };
 
-static void sbxi_trace_char(sbxi_tracer *t, sbxi_tracing *s, char c)
+/* Whether the name so far ends in what sounds secret. */
+static bool sbxi_trace_is_hot(uint32_t name)
 {
 #define SBXI_WORD(a, b, c, d) ((uint32_t)a << 24 | (uint32_t)b << 16 | (uint32_t)c << 8 | d)
     static const uint32_t words[] = { SBXI_WORD('a', 'u', 't', 'h'), SBXI_WORD('o', 'k', 'e', 'n'),
@@ -8468,18 +8500,29 @@ static void sbxi_trace_char(sbxi_tracer *t, sbxi_tracing *s, char c)
         SBXI_WORD('p', 'i', 'k', 'e'), SBXI_WORD('s', '-', 'k', 'e'), SBXI_WORD('s', '_', 'k', 'e'),
         SBXI_WORD('s', 's', 'k', 'e') };
 #undef SBXI_WORD
+    size_t i;
+    for (i = 0; i < SBXI_LEN(words) && name != words[i]; i++) {}
+    return i < SBXI_LEN(words);
+}
+
+/* The class of a byte; the name so far grows by it, or is over. */
+static size_t sbxi_trace_class(sbxi_tracing *s, char c)
+{
     const char *mark = strchr(sbxi_trace_marks, c); /* NUL: as others */
-    size_t class = mark ? (size_t)(mark - sbxi_trace_marks) : sizeof sbxi_trace_marks - 1, i;
-    uint8_t before = s->state;
     if (sbxi_is_alnum(c) || c == '-' || c == '_') {
-        class = sizeof sbxi_trace_marks;
         s->name = s->name << 8 | (unsigned char)sbxi_lower(c);
-    } else {
-        s->name = 0;
+        return sizeof sbxi_trace_marks;
     }
+    s->name = 0;
+    return mark ? (size_t)(mark - sbxi_trace_marks) : sizeof sbxi_trace_marks - 1;
+}
+
+static void sbxi_trace_char(sbxi_tracer *t, sbxi_tracing *s, char c)
+{
+    size_t class = sbxi_trace_class(s, c), i;
+    uint8_t before = s->state;
     s->state = (uint8_t)(sbxi_trace_next[before][class] - '0');
-    for (i = 0; s->state == SBXI_TR_TEXT && i < SBXI_LEN(words); i++)
-        if (s->name == words[i]) s->state = SBXI_TR_HOT;
+    if (s->state == SBXI_TR_TEXT && sbxi_trace_is_hot(s->name)) s->state = SBXI_TR_HOT;
     if (s->state < SBXI_TR_QUOTED || (s->state == SBXI_TR_QUOTED && before == SBXI_TR_COLON))
         sbxi_trace_value(t, s, c);
     if (before < SBXI_TR_QUOTED && s->state >= SBXI_TR_QUOTED)
@@ -8645,23 +8688,31 @@ static SBXI_MAYBE void sbxi_op_user(sbx_op *op, const char *user)
     sbxi_basic(b, plain, len + 1);
 }
 
-static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
+/* The first line and the host. */
+static void sbxi_op_request_line(sbx_op *op, const sbxi_url *url, const sbxi_proxy *proxy)
 {
     sbxi_buf *b = &op->out.text;
-    const sbx_client *c = op->client;
     const sbxi_route *r = op->route;
     const sbxi_invoke_args *own = sbxi_op_invoked(op);
     const char *authority = op->url.data + (url->tls ? 8 : 7); /* behind its scheme */
     const char *target = url->path.ptr;
-    const sbxi_proxy *proxy = url->tls ? NULL : sbxi_link_proxy(&c->link, url);
     if (proxy) target = op->url.data; /* who reads it must know where to send it */
     sbxi_buf_texts(b, sbxi_methods[r->method], " ", NULL);
     sbxi_buf_add(b, target, (size_t)(url->path.ptr + url->path.len - target));
-    if (r->fields && !op->hops && r->send != SBXI_SEND_JSON && r->send != SBXI_SEND_ENVELOPE)
+    if (!op->hops && r->fields && r->send != SBXI_SEND_JSON && r->send != SBXI_SEND_ENVELOPE)
         sbxi_op_query(op, r->fields);
-    if (own && own->query[0] && !op->hops) sbxi_buf_texts(b, "?", own->query, NULL);
+    if (!op->hops && own && own->query[0]) sbxi_buf_texts(b, "?", own->query, NULL);
     sbxi_buf_text(b, " HTTP/1.1\r\nHost: ");
     sbxi_buf_add(b, authority, (size_t)(url->path.ptr - authority));
+}
+
+static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
+{
+    sbxi_buf *b = &op->out.text;
+    const sbx_client *c = op->client;
+    const sbxi_invoke_args *own = sbxi_op_invoked(op);
+    const sbxi_proxy *proxy = url->tls ? NULL : sbxi_link_proxy(&c->link, url);
+    sbxi_op_request_line(op, url, proxy);
     sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
     if (c->config.user_agent) sbxi_buf_texts(b, " ", c->config.user_agent, NULL);
     sbxi_buf_text(b, "\r\nAccept: */*\r\nAccept-Encoding: identity\r\n");
@@ -8670,7 +8721,7 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
 #endif
     if (own && own->bearer) sbxi_header_line(b, "Authorization", own->bearer);
     else c->provider->headers(op);
-    if (r->host == SBXI_HOST_CONTROL) sbxi_buf_add(b, c->extra.data, c->extra.len);
+    if (op->route->host == SBXI_HOST_CONTROL) sbxi_buf_add(b, c->extra.data, c->extra.len);
     if (b->status == SBX_E_ARG)
         sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a header value holds a control character"));
 }
@@ -8775,42 +8826,54 @@ static void sbxi_op_length(sbx_op *op, size_t body)
     for (i = 0; i < op->out.part_count; i++) op->out.parts[i].text_end -= cut;
 }
 
+/* The type of a multipart body, which ends with its boundary, that goes to out. */
+static int sbxi_op_boundary(sbx_op *op, const char **type, const char **out)
+{
+    char *text = op->line; /* free until the reply comes */
+    size_t len = strlen(*type);
+    memcpy(text, *type, len);
+    *type = text;
+    *out = text + len;
+    return sbxi_random_hex(op, text + len, false);
+}
+
+/* How the end of the body is told: none, by chunks, by its length. */
+static unsigned sbxi_op_framing(sbx_op *op, bool typed)
+{
+    const sbxi_files_args *a = &op->args.of.files;
+    uint8_t send = op->route->send;
+    op->out.chunked = send == SBXI_SEND_INPUT
+        || (send == SBXI_SEND_RAW && a->files[a->at].from.size < 0);
+    if (!typed && op->route->method != SBXI_POST) return 0;
+    return op->out.chunked ? 1 : 2;
+}
+
 /* Ends the head and adds the body. Files whose size is not known go in chunks;
    in a multipart body, which has further text behind them, they are refused. */
 static int sbxi_op_body(sbx_op *op)
 {
     static const char *const types[] = { NULL, "application/json", "application/connect+json",
         "application/octet-stream", "multipart/form-data; boundary=", "application/connect+json" };
-    /* no body, one in chunks, one of a known length */
     static const char *const ends[] = { "\r\n", "Transfer-Encoding: chunked\r\n\r\n",
         "Content-Length: 00000000000000000000\r\n\r\n" };
     sbxi_buf *b = &op->out.text;
-    const sbxi_files_args *a = &op->args.of.files;
     uint8_t send = op->route->send;
     const char *type = types[send], *boundary = NULL;
-    size_t body, end = 0;
+    size_t body;
+    unsigned end;
     int rc = SBX_OK;
-    if (send == SBXI_SEND_MULTIPART) {
-        char *text = op->line; /* free until the reply comes */
-        size_t len = strlen(type);
-        memcpy(text, type, len);
-        type = text;
-        boundary = text + len;
-        rc = sbxi_random_hex(op, text + len, false);
-        if (rc != SBX_OK) return rc;
-    }
+    if (send == SBXI_SEND_MULTIPART) rc = sbxi_op_boundary(op, &type, &boundary);
+    if (rc != SBX_OK) return rc;
     if (sbxi_op_invoked(op)) type = op->args.of.invoke.type;
     sbxi_header_line(b, "Content-Type", type);
-    op->out.chunked = send == SBXI_SEND_INPUT
-        || (send == SBXI_SEND_RAW && a->files[a->at].from.size < 0);
-    if (type || op->route->method == SBXI_POST) end = op->out.chunked ? 1 : 2;
+    end = sbxi_op_framing(op, type != NULL);
     sbxi_buf_text(b, ends[end]);
     body = b->len;
     if (send >= SBXI_SEND_RAW) rc = sbxi_op_parts(op, boundary);
     else if (type) sbxi_op_json(op);
-    if (rc == SBX_OK) rc = b->status;
-    if (rc == SBX_OK && end == 2) sbxi_op_length(op, body);
-    return rc;
+    if (rc != SBX_OK || b->status != SBX_OK) return rc != SBX_OK ? rc : b->status;
+    if (end == 2) sbxi_op_length(op, body);
+    return SBX_OK;
 }
 
 /* Sources start over for a repeated request. False: one cannot. */
@@ -9047,6 +9110,7 @@ static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
 }
 #endif
 
+/* An item of a list for the user: a dispatcher by the callback's type. */
 static int sbxi_op_item(void *ctx, void *item)
 {
     sbx_op *op = (sbx_op *)ctx;
@@ -9221,13 +9285,26 @@ static void sbxi_reply_range(sbx_op *op, const char *value)
 #define sbxi_file_too_large \
     SBXI_TEXT("the file is larger than options.max_len, or without it SBX_MAX_RESULT")
 
+/* Room for the bytes that will come, as far as their number is known. */
+static int sbxi_reply_room(sbx_op *op, int64_t length)
+{
+    const sbxi_files_args *a = &op->args.of.files;
+    size_t limit = a->o.max_len ? a->o.max_len : SBX_MAX_RESULT;
+    uint64_t size = 0;
+    int rc;
+    if (!sbxi_size_add(&op->block.max, limit, sizeof(sbxi_owned) + 1)) op->block.max = SIZE_MAX;
+    if (length >= 0 && (uint64_t)length > a->skip)
+        size = SBXI_MIN(a->left, (uint64_t)length - a->skip);
+    rc = sbxi_block_start(&op->block);
+    if (rc == SBX_OK) rc = size > limit ? SBX_E_TOO_LARGE
+        : sbxi_buf_reserve(&op->block, (size_t)size + 1);
+    return rc == SBX_E_TOO_LARGE ? sbxi_op_fail(op, rc, sbxi_file_too_large) : rc;
+}
+
 /* What of the body is the caller's, by whether the host heeded the range. */
 static int sbxi_reply_file(sbx_op *op, const sbx_http_head *head)
 {
     sbxi_files_args *a = &op->args.of.files;
-    size_t limit = a->o.max_len ? a->o.max_len : SBX_MAX_RESULT;
-    uint64_t size = 0; /* what will come, if that is known */
-    int rc;
     bool part = head->status == 206, placed = a->placed && (a->o.offset || a->o.length);
     a->placed = false;
     a->skip = part ? 0 : (uint64_t)a->o.offset;
@@ -9235,14 +9312,7 @@ static int sbxi_reply_file(sbx_op *op, const sbx_http_head *head)
     if (part && !placed)
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the host sends a part of the file that was not asked for"));
-    if (op->feature == SBX_FEATURE_FILES_READ) return SBX_OK;
-    if (!sbxi_size_add(&op->block.max, limit, sizeof(sbxi_owned) + 1)) op->block.max = SIZE_MAX;
-    if (head->length >= 0 && (uint64_t)head->length > a->skip)
-        size = SBXI_MIN(a->left, (uint64_t)head->length - a->skip);
-    rc = sbxi_block_start(&op->block);
-    if (rc == SBX_OK) rc = size > limit ? SBX_E_TOO_LARGE
-        : sbxi_buf_reserve(&op->block, (size_t)size + 1);
-    return rc == SBX_E_TOO_LARGE ? sbxi_op_fail(op, rc, sbxi_file_too_large) : rc;
+    return op->feature == SBX_FEATURE_FILES_READ ? SBX_OK : sbxi_reply_room(op, head->length);
 }
 
 /* Bytes of a body for the sink: of a file not more than the caller wants. */
@@ -9279,12 +9349,19 @@ static void sbxi_reply_location(sbx_op *op, sbxi_span value)
 }
 #endif
 
+/* Whether a header line names the next page of a list. */
+static bool sbxi_is_page(const sbx_op *op, const char *name)
+{
+    const char *page = op->client->provider->page_header;
+    return sbxi_is_paged(op->feature) && page && strcmp(name, page) == 0
+        && op->x.http.head_.status < 300;
+}
+
 static int sbxi_reply_header(void *ctx, const char *name, const char *value, bool cut)
 {
     sbx_op *op = (sbx_op *)ctx;
     sbxi_reply *r = &op->reply;
     sbxi_span v = sbxi_span_of(value);
-    const char *page = op->client->provider->page_header;
     sbxi_trace_header(op, name, value);
     if (strcmp(name, "retry-after") == 0)
         r->retry_after_ms = sbxi_retry_after(op, v);
@@ -9296,8 +9373,7 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
 #endif
     else if (sbxi_reads_file(op->feature) && strcmp(name, "content-range") == 0 && !cut)
         sbxi_reply_range(op, value);
-    else if (sbxi_is_paged(op->feature) && page && strcmp(name, page) == 0
-             && op->x.http.head_.status < 300)
+    else if (sbxi_is_page(op, name))
         return sbxi_reply_token(op, value, cut);
     return SBX_OK;
 }
@@ -9591,6 +9667,15 @@ static uint32_t sbxi_op_left(const sbx_op *op, uint32_t now)
     return sbxi_left(op->since, op->total_ms, now);
 }
 
+/* Whether what the service says lets the request be sent again. */
+static bool sbxi_reply_lets_retry(const sbxi_reply *r, uint8_t class)
+{
+    if (r->happy || class == SBXI_RETRY_NEVER) return false;
+    if (r->should_retry != SBX_DEFAULT) return r->should_retry == SBX_YES;
+    if (r->http == 429 || r->http == 503) return true;
+    return class == SBXI_RETRY_SAFE && (r->http == 502 || r->http == 504);
+}
+
 /* Whether the failed exchange may be sent again, by the route's class. */
 static bool sbxi_may_retry(const sbx_op *op, int rc)
 {
@@ -9598,15 +9683,9 @@ static bool sbxi_may_retry(const sbx_op *op, int rc)
     uint8_t class = op->repeatable ? SBXI_RETRY_SAFE : op->route->retry;
     if (op->mid_stream || op->probing) return false;
     if (op->detached && op->route->retry != SBXI_RETRY_SAFE) return false; /* the create */
-    if (!r->http) {
-        if (rc == SBX_E_CONNECT) return true;
-        if (rc != SBX_E_NETWORK) return false;
-        return !op->x.sent || class == SBXI_RETRY_SAFE;
-    }
-    if (r->happy || class == SBXI_RETRY_NEVER) return false;
-    if (r->should_retry != SBX_DEFAULT) return r->should_retry == SBX_YES;
-    if (r->http == 429 || r->http == 503) return true;
-    return class == SBXI_RETRY_SAFE && (r->http == 502 || r->http == 504);
+    if (r->http) return sbxi_reply_lets_retry(r, class);
+    return rc == SBX_E_CONNECT
+        || (rc == SBX_E_NETWORK && (!op->x.sent || class == SBXI_RETRY_SAFE));
 }
 
 /* Whether what was sent can be sent again. */
@@ -9618,6 +9697,14 @@ static bool sbxi_op_rewinds(const sbx_op *op)
     return true;
 }
 
+/* A kept connection that died before one byte came back; a create that is followed
+   up, without a sandbox yet, is not sent again for it. */
+static bool sbxi_op_is_stale(const sbx_op *op, int rc)
+{
+    return rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh
+        && !op->mid_stream && !(op->detached && !op->sandbox);
+}
+
 /* A call without a deadline of its own is not made to sleep longer. */
 #define SBXI_NAP_MS 60000u
 
@@ -9626,10 +9713,9 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
 {
     const sbx_client *c = op->client;
     int32_t limit = c->config.retries == 0 ? 3 : c->config.retries < 0 ? 0 : c->config.retries;
-    bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh;
     uint32_t now;
     int32_t ms;
-    if (stale && !op->mid_stream && !(op->detached && !op->sandbox)) {
+    if (sbxi_op_is_stale(op, rc)) {
         if (!sbxi_op_rewinds(op)) return false;
         if (op->tries == 0) op->tries = 1;
         op->fresh = true;
@@ -9670,6 +9756,12 @@ static bool sbxi_op_is_redirect(const sbx_op *op)
     return op->client->config.redirects > 0 && n < 8 && 0xC7 >> n & 1;
 }
 
+static bool sbxi_url_same_origin(const sbxi_url *a, const sbxi_url *b)
+{
+    return a->tls == b->tls && a->port == b->port && a->host.len == b->host.len
+        && sbxi_ends_nocase(a->host, b->host);
+}
+
 /* Turns op->url to where the reply points: a path, or a URL of the same origin,
    whose bytes stay as they are. False: it is neither. */
 static bool sbxi_op_turn(sbx_op *op)
@@ -9678,9 +9770,7 @@ static bool sbxi_op_turn(sbx_op *op)
     sbxi_url now, other;
     if (!sbxi_url_origin(now_text, &now)) return false;
     if (!to.len || to.ptr[0] != '/' || (to.len > 1 && to.ptr[1] == '/')) {
-        if (!sbxi_url_origin(to, &other) || other.tls != now.tls || other.port != now.port
-            || other.host.len != now.host.len || !sbxi_ends_nocase(other.host, now.host))
-            return false;
+        if (!sbxi_url_origin(to, &other) || !sbxi_url_same_origin(&other, &now)) return false;
         to = other.path;
     }
     if (!sbxi_is_target(to, '#')) return false;
@@ -9936,25 +10026,23 @@ static void sbxi_op_step(sbx_op *op)
     if (rc != SBX_PENDING) sbxi_op_finish(op, rc);
 }
 
-/* The exchange is over, well or not. */
-static void sbxi_op_answered(sbx_op *op, int rc)
+/* What the end of the exchange means. SBX_PENDING: it goes on elsewhere. */
+static int sbxi_op_outcome(sbx_op *op, int rc)
 {
-    if (!op->route && rc != SBX_OK) { /* it waits for another operation, and has no exchange */
-        sbxi_op_finish(op, rc);
-        return;
-    }
-    if (op->reply.enough) rc = SBX_OK;
-    if (rc == SBX_OK && !op->probing && sbxi_op_is_redirect(op)) {
-        rc = sbxi_op_redirect(op);
-        if (rc == SBX_PENDING) return;
-    } else if (rc == SBX_OK) {
-        rc = sbxi_reply_end(op);
-    }
+    if (rc == SBX_OK)
+        rc = !op->probing && sbxi_op_is_redirect(op) ? sbxi_op_redirect(op) : sbxi_reply_end(op);
     if (rc == SBX_E_NETWORK && op->x.sent) op->cut = true;
     if (rc == SBX_E_BAD_JSON && !op->x.stop)
         rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));
     /* the command's end has come; that the rest was cut, or does not come, changes nothing */
-    if ((rc == SBX_E_NETWORK || rc == SBX_E_TIMEOUT) && op->ended) rc = SBX_OK;
+    return (rc == SBX_E_NETWORK || rc == SBX_E_TIMEOUT) && op->ended ? SBX_OK : rc;
+}
+
+/* The exchange is over, well or not. */
+static void sbxi_op_answered(sbx_op *op, int rc)
+{
+    rc = sbxi_op_outcome(op, rc);
+    if (rc == SBX_PENDING) return;
     if (op->probing) {
         sbxi_op_finish(op, sbxi_op_probed(op, rc));
         return;
@@ -9991,20 +10079,24 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
     return true;
 }
 
+/* Whether it was cancelled or its time is over, which ends it, or what it is at. */
+static bool sbxi_op_overdue(sbx_op *op, uint32_t now)
+{
+    bool cancelled = op->cancelled && !op->detached;
+    if (!cancelled && (op->phase == SBXI_PHASE_STEP || sbxi_op_left(op, now))) return false;
+    if (!cancelled) op->error.clock = SBX_CLOCK_TOTAL;
+    if (cancelled || (SBXI_HAS_PROC && op->until)) /* which has no exchange */
+        sbxi_op_finish(op, cancelled ? SBX_E_CANCELLED : SBX_E_TIMEOUT);
+    else
+        sbxi_op_answered(op, SBX_E_TIMEOUT);
+    return true;
+}
+
 static void sbxi_op_run(sbx_op *op, uint32_t now)
 {
     bool go = true;
     while (go && op->phase != SBXI_PHASE_END) {
-        if (op->cancelled && !op->detached) {
-            sbxi_op_finish(op, SBX_E_CANCELLED);
-            return;
-        }
-        if (op->phase != SBXI_PHASE_STEP && !sbxi_op_left(op, now)) {
-            op->error.clock = SBX_CLOCK_TOTAL;
-            if (SBXI_HAS_PROC && op->until) sbxi_op_finish(op, SBX_E_TIMEOUT);
-            else sbxi_op_answered(op, SBX_E_TIMEOUT);
-            continue;
-        }
+        if (sbxi_op_overdue(op, now)) continue;
         switch (op->phase) {
         case SBXI_PHASE_STEP:
             sbxi_op_step(op);
@@ -10215,42 +10307,50 @@ static void sbxi_need(sbxi_call *k, bool fine, const char *message)
     k->message = message;
 }
 
-/* The checks of all calls, those of this client and of the moment. */
-static void sbxi_call_check(sbxi_call *k)
+/* What speaks against a call to this client, now. */
+static int sbxi_call_refused(const sbxi_call *k)
 {
     const sbx_client *c = k->client;
     const sbx_call *call = k->call;
+    bool blocks = !call || !call->op, key = c->config.api_key || (call && call->api_key);
+    if (blocks && c->callbacks) return SBX_E_REENTRANT;
+    if (blocks && !c->link.net.wait) return SBX_E_NO_WAIT;
+    if (!sbx_supports(c, k->feature)) return SBX_E_UNSUPPORTED;
+    return key || c->debug ? SBX_OK : SBX_E_AUTH;
+}
+
+/* The checks of all calls. */
+static void sbxi_call_check(sbxi_call *k)
+{
     const sbxi_args *a = &k->args;
     sbxi_need(k, !k->wants || a->out || a->answer || a->each.file,
         SBXI_TEXT("out, each or exists is NULL"));
     if (k->status) return;
-    if (!(call && call->op)) {
-        if (c->callbacks) k->status = SBX_E_REENTRANT;
-        else if (!c->link.net.wait) k->status = SBX_E_NO_WAIT;
-    }
-    if (k->status) return;
-    if (!sbx_supports(c, k->feature)) {
-        k->status = SBX_E_UNSUPPORTED;
-    } else if (!c->config.api_key && !(call && call->api_key) && !c->debug) {
-        k->status = SBX_E_AUTH;
+    k->status = sbxi_call_refused(k);
+    if (k->status == SBX_E_AUTH)
         k->message = SBXI_TEXT("no API key: set config.api_key or its variable");
-    }
+}
+
+/* The total clock of a call: its own, its function's, its route's. */
+static int32_t sbxi_call_ms(const sbxi_call *k)
+{
+    const sbx_client *c = k->client;
+    const sbxi_route *route = &c->provider->routes[k->feature];
+    if (k->call && k->call->timeout_ms) return k->call->timeout_ms;
+    if (k->total_ms) return k->total_ms;
+    return route->send >= SBXI_SEND_RAW || route->recv >= SBXI_RECV_SINK ? SBX_NEVER
+        : c->link.clocks.total_ms;
 }
 
 /* The operation of a call, linked to its client; NULL: no memory. */
 static sbx_op *sbxi_op_new(const sbxi_call *k)
 {
     sbx_client *c = k->client;
-    const sbxi_route *route = &c->provider->routes[k->feature];
     sbx_op *op = (sbx_op *)sbxi_alloc_get(&c->link.alloc, sizeof *op), **end = &c->ops;
-    int32_t ms = c->link.clocks.total_ms;
     if (!op) return NULL;
-    if (route->send >= SBXI_SEND_RAW || route->recv >= SBXI_RECV_SINK) ms = SBX_NEVER;
-    if (k->total_ms) ms = k->total_ms;
     sbxi_op_init(op, k);
-    if (op->call.timeout_ms) ms = op->call.timeout_ms;
     op->since = sbxi_now(&c->link);
-    op->total_ms = ms;
+    op->total_ms = sbxi_call_ms(k);
     op->sandbox = k->sandbox;
     if (op->sandbox) op->sandbox->refs++;
     op->proc = k->proc;
@@ -11148,18 +11248,23 @@ static bool sbxi_e2b_shared_host(const char *domain)
     return n > 0 && at && at[-1] == '|' && at[n] == '|';
 }
 
-static const char *sbxi_e2b_base(const sbx_op *op)
+/* The sandbox's base URL; a shared host wants headers, so it is of no use to others. */
+static const char *sbxi_e2b_data_url(const sbx_op *op, bool share)
 {
     const sbx_client *c = op->client;
-    if (op->route->host == SBXI_HOST_CONTROL) {
-        if (c->config.api_url) return c->config.api_url;
-        return c->debug ? "http://localhost:3000" : "https://api.{domain}";
-    }
     if (op->sandbox->access.data_url) return op->sandbox->access.data_url;
     if (c->config.sandbox_url) return c->config.sandbox_url;
     if (c->debug) return "http://localhost:{port}";
-    return sbxi_e2b_shared_host(sbxi_op_domain(op))
+    return share && sbxi_e2b_shared_host(sbxi_op_domain(op))
         ? "https://sandbox.{domain}" : "https://{port}-{id}.{domain}";
+}
+
+static const char *sbxi_e2b_base(const sbx_op *op)
+{
+    const sbx_client *c = op->client;
+    if (op->route->host != SBXI_HOST_CONTROL) return sbxi_e2b_data_url(op, true);
+    if (c->config.api_url) return c->config.api_url;
+    return c->debug ? "http://localhost:3000" : "https://api.{domain}";
 }
 
 /* Files and commands name a user; a daemon before 0.4.0 has no default one. */
@@ -11211,12 +11316,29 @@ static void sbxi_e2b_file_headers(sbx_op *op)
     }
 }
 
+/* What goes with each RPC. */
+static void sbxi_e2b_rpc_headers(sbx_op *op)
+{
+    const sbxi_route *route = op->route;
+    sbxi_buf *b = &op->out.text;
+    int32_t ms = sbxi_e2b_limit_ms(op);
+    sbxi_buf_text(b, "Connect-Protocol-Version: 1\r\n");
+    if (ms > 0) {
+        sbxi_buf_text(b, "Connect-Timeout-Ms: ");
+        sbxi_buf_u64(b, (uint32_t)ms);
+        sbxi_buf_text(b, "\r\n");
+    }
+    if (route->send == SBXI_SEND_ENVELOPE
+        || (SBXI_HAS_WATCH && route->fields == &sbxi_e2b_watch))
+        sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
+    sbxi_op_user(op, sbxi_e2b_user(op));
+}
+
 /* The API key never goes to a sandbox. */
 static void sbxi_e2b_headers(sbx_op *op)
 {
     const sbxi_route *route = op->route;
     sbxi_buf *b = &op->out.text;
-    int32_t ms;
     if (route->host == SBXI_HOST_CONTROL) {
         sbxi_header_line(b, "X-API-KEY", sbxi_op_key(op));
         if (op->feature == SBX_FEATURE_SANDBOX_CREATE && route->send == SBXI_SEND_JSON)
@@ -11232,20 +11354,9 @@ static void sbxi_e2b_headers(sbx_op *op)
     if (sbxi_op_invoked(op)) return; /* no RPC */
     if (route->prefix == SBXI_E2B_ROOT && op->feature >= SBX_FEATURE_FILES_READ)
         sbxi_e2b_file_headers(op);
-    if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE
-        && route->send != SBXI_SEND_INPUT)
-        return;
-    sbxi_buf_text(b, "Connect-Protocol-Version: 1\r\n");
-    ms = sbxi_e2b_limit_ms(op);
-    if (ms > 0) {
-        sbxi_buf_text(b, "Connect-Timeout-Ms: ");
-        sbxi_buf_u64(b, (uint32_t)ms);
-        sbxi_buf_text(b, "\r\n");
-    }
-    if (route->send == SBXI_SEND_ENVELOPE
-        || (SBXI_HAS_WATCH && route->fields == &sbxi_e2b_watch))
-        sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
-    sbxi_op_user(op, sbxi_e2b_user(op));
+    if (route->send == SBXI_SEND_JSON || route->send == SBXI_SEND_ENVELOPE
+        || route->send == SBXI_SEND_INPUT)
+        sbxi_e2b_rpc_headers(op);
 }
 
 static int sbxi_e2b_host(const sbx_sandbox *s, uint16_t port, sbxi_buf *out)
@@ -11315,9 +11426,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     if (expires && (!token || !now))
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("expires_s needs a clock, and a sandbox with a token"));
-    parts[0] = op->sandbox->access.data_url ? op->sandbox->access.data_url
-        : c->config.sandbox_url ? c->config.sandbox_url
-        : c->debug ? "http://localhost:{port}" : "https://{port}-{id}.{domain}";
+    parts[0] = sbxi_e2b_data_url(op, false);
     parts[1] = "";
     parts[2] = "/files";
     values[0] = op->sandbox->id;
@@ -11359,13 +11468,34 @@ static int sbxi_e2b_on_news(sbx_op *op)
     return n->changed ? sbxi_op_item(op, &n->item) : SBX_OK;
 }
 
+/* The first message: the process runs. */
+static int sbxi_e2b_on_start(sbx_op *op, uint32_t pid)
+{
+    const sbx_command_options *o = &op->args.of.command.o;
+    op->started = true;
+    op->pid = pid;
+    if (sbxi_op_proc(op)) {
+        op->proc->pid = pid;
+        op->proc->started = true;
+    }
+    if (o->started) o->started(o->started_ctx, pid);
+    return sbxi_op_said(op, SBX_OK);
+}
+
+static void sbxi_e2b_on_end(sbx_op *op, const sbxi_event *e)
+{
+    sbx_command_result *result = op->args.of.command.result;
+    op->ended = true;
+    if (!result) return;
+    result->exit_code = e->exit_code;
+    memcpy(result->reason, e->reason, sizeof result->reason);
+}
+
 /* One message of a process stream. The first must be the start; the end of the
    stream is a message of its own that may hold an error. */
 static int sbxi_e2b_on_event(sbx_op *op)
 {
     const sbxi_event *e = &op->reply.of.event;
-    const sbx_command_options *o = &op->args.of.command.o;
-    sbx_command_result *result;
     if (SBXI_HAS_WATCH && op->feature == SBX_FEATURE_FILES_WATCH) return sbxi_e2b_on_news(op);
     if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
@@ -11373,24 +11503,11 @@ static int sbxi_e2b_on_event(sbx_op *op)
         op->ended = true;
         return SBX_OK;
     }
-    result = op->args.of.command.result;
     if (op->started == e->start || (op->ended && !e->alive))
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the command's stream is not one start, output, one end"));
-    if (e->end) op->ended = true;
-    if (e->end && result) {
-        result->exit_code = e->exit_code;
-        memcpy(result->reason, e->reason, sizeof result->reason);
-    }
-    if (!e->start) return SBX_OK;
-    op->started = true;
-    op->pid = e->pid;
-    if (sbxi_op_proc(op)) {
-        op->proc->pid = e->pid;
-        op->proc->started = true;
-    }
-    if (o->started) o->started(o->started_ctx, e->pid);
-    return sbxi_op_said(op, SBX_OK);
+    if (e->end) sbxi_e2b_on_end(op, e);
+    return e->start ? sbxi_e2b_on_start(op, e->pid) : SBX_OK;
 }
 
 /* ---- steps ---------------------------------------------------------------- */
@@ -11418,8 +11535,26 @@ static const char *sbxi_e2b_mcp(const sbx_op *op)
 #endif
 }
 
+/* The key that lets a create be repeated, if there is to be one. */
+static int sbxi_e2b_create_key(sbx_op *op)
+{
+    sbxi_create_args *a = &op->args.of.create;
+    int rc = SBX_OK;
+    a->key = a->o.idempotency_key;
+    if (a->key && !sbxi_e2b_is_key(a->key))
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("idempotency_key is 1 to 255 of a-z, 0-9 and -"));
+    if (!a->key && a->o.idempotent == SBX_YES) {
+        rc = sbxi_random_hex(op, a->made_key, true);
+        a->key = a->made_key;
+    }
+    op->repeatable = a->key != NULL;
+    return rc;
+}
+
 static int sbxi_e2b_create_begin(sbx_op *op)
 {
+    int rc;
     sbxi_create_args *a = &op->args.of.create;
     const sbx_sandbox_options *o = &a->o;
     bool pause = o->on_timeout == SBX_ON_TIMEOUT_PAUSE, resume = o->auto_resume == SBX_YES;
@@ -11431,17 +11566,8 @@ static int sbxi_e2b_create_begin(sbx_op *op)
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("auto_resume needs the memory: pause_memory must not be SBX_NO"));
     if (o->on_timeout) a->auto_pause = pause ? SBX_YES : SBX_NO;
-    a->key = o->idempotency_key;
-    if (a->key && !sbxi_e2b_is_key(a->key))
-        return sbxi_op_fail(op, SBX_E_ARG,
-            SBXI_TEXT("idempotency_key is 1 to 255 of a-z, 0-9 and -"));
-    if (!a->key && o->idempotent == SBX_YES) {
-        int rc = sbxi_random_hex(op, a->made_key, true);
-        if (rc != SBX_OK) return rc;
-        a->key = a->made_key;
-    }
-    op->repeatable = a->key != NULL;
-    return sbxi_ask(op, SBX_FEATURE_SANDBOX_CREATE, SBXI_STEP_DONE);
+    rc = sbxi_e2b_create_key(op);
+    return rc == SBX_OK ? sbxi_ask(op, SBX_FEATURE_SANDBOX_CREATE, SBXI_STEP_DONE) : rc;
 }
 
 /* Metadata is encoded three times: each word, the form of words, the query. */
@@ -11467,6 +11593,15 @@ static int sbxi_e2b_metadata(sbx_op *op)
     return out->status;
 }
 
+/* Where the caller's page begins, and how long it is. */
+static void sbxi_e2b_list_page(sbxi_list_args *a, const sbx_page *page)
+{
+    if (page->next_token[0]) a->token = page->next_token;
+    if (!page->limit) return;
+    a->limit_text[sbxi_print_u64(a->limit_text, (uint32_t)page->limit)] = 0;
+    a->limit = a->limit_text;
+}
+
 /* The query of a list: for snapshots all there is is in the arguments. */
 static int sbxi_e2b_list_begin(sbx_op *op)
 {
@@ -11483,11 +11618,7 @@ static int sbxi_e2b_list_begin(sbx_op *op)
         sbxi_print_time(a->after_text, q->started_after_unix_ms);
         a->after = a->after_text;
     }
-    if (a->page && a->page->limit) {
-        a->limit_text[sbxi_print_u64(a->limit_text, (uint32_t)a->page->limit)] = 0;
-        a->limit = a->limit_text;
-    }
-    if (a->page && a->page->next_token[0]) a->token = a->page->next_token;
+    if (a->page) sbxi_e2b_list_page(a, a->page);
     if (q->metadata.items) rc = sbxi_e2b_metadata(op);
     return rc == SBX_OK ? sbxi_ask(op, op->feature, SBXI_E2B_NEXT) : rc;
 }
@@ -11676,13 +11807,10 @@ static int sbxi_e2b_undone(sbx_op *op)
 }
 
 /* A sandbox exists now; what cannot be handed out is killed again. */
-static int sbxi_e2b_create_step(sbx_op *op)
+static int sbxi_e2b_created(sbx_op *op)
 {
     const sbxi_access *got = (const sbxi_access *)op->result;
     int rc;
-    if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
-    if (op->step == SBXI_E2B_UNDO || op->step == SBXI_E2B_NO_GATEWAY) return sbxi_e2b_undone(op);
-    if (SBXI_HAS_EXTRAS && op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
     if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
         SBXI_TEXT("the reply names no sandbox"));
     rc = sbxi_sandbox_made(op, got->id);
@@ -11692,6 +11820,14 @@ static int sbxi_e2b_create_step(sbx_op *op)
     if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))
         return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
     return sbxi_e2b_mcp(op) ? sbxi_e2b_gateway_begin(op) : SBX_OK;
+}
+
+static int sbxi_e2b_create_step(sbx_op *op)
+{
+    if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
+    if (op->step == SBXI_STEP_DONE) return sbxi_e2b_created(op);
+    if (SBXI_HAS_EXTRAS && op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
+    return sbxi_e2b_undone(op);
 }
 
 static bool sbxi_e2b_raw_body(const sbx_op *op)
@@ -11765,12 +11901,29 @@ static int sbxi_e2b_watch_begin(sbx_op *op)
         : sbxi_ask(op, SBX_FEATURE_FILES_WATCH, SBXI_STEP_DONE);
 }
 
-/* A stream of events, or a watcher that is asked now and then. */
-static int sbxi_e2b_watch_step(sbx_op *op)
+/* The host has made a watcher: its id lasts as long as the handle. */
+static int sbxi_e2b_watching(sbx_op *op)
 {
     sbxi_files_args *a = &op->args.of.files;
     sbx_proc *p = op->proc;
     const sbxi_e2b_watcher *w = (const sbxi_e2b_watcher *)op->result;
+    if (!p) return SBX_E_CANCELLED;
+    if (!w || !w->id || !w->id[0])
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no watcher"));
+    p->block = op->result;
+    p->kept = op->kept;
+    op->result = op->kept = NULL;
+    p->user = a->o.user;
+    p->id = a->watcher = w->id;
+    p->started = p->rests = true;
+    return SBX_OK;
+}
+
+/* A stream of events, or a watcher that is asked now and then. */
+static int sbxi_e2b_watch_step(sbx_op *op)
+{
+    const sbxi_files_args *a = &op->args.of.files;
+    int rc;
     if (op->step == SBXI_STEP_START) return sbxi_e2b_watch_begin(op);
     if (op->step == SBXI_STEP_DONE) {
         if (!op->reply.no)
@@ -11779,21 +11932,12 @@ static int sbxi_e2b_watch_step(sbx_op *op)
         if (a->w.mode == SBX_WATCH_STREAM) return SBX_E_UNSUPPORTED_HOST;
         return sbxi_ask(op, SBXI_E2B_NEW_WATCHER, SBXI_E2B_WATCHING);
     }
-    if (op->step == SBXI_E2B_WATCHING) {
-        if (!p) return SBX_E_CANCELLED;
-        if (!w || !w->id || !w->id[0])
-            return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no watcher"));
-        p->block = op->result;
-        p->kept = op->kept;
-        op->result = op->kept = NULL;
-        p->user = a->o.user;
-        p->id = a->watcher = w->id;
-        p->started = p->rests = true;
-    }
-    if (a->w.interval_ms < 0) return SBX_OK;
+    rc = op->step == SBXI_E2B_WATCHING ? sbxi_e2b_watching(op) : SBX_OK;
+    if (rc != SBX_OK || a->w.interval_ms < 0) return rc;
     return sbxi_ask_later(op, SBX_FEATURE_WATCH_POLL, SBXI_E2B_NEXT, a->w.interval_ms);
 }
 
+/* A dispatcher by feature: what its steps are, if they are not one exchange. */
 static int sbxi_e2b_step(sbx_op *op)
 {
     bool start = op->step == SBXI_STEP_START;
@@ -11969,6 +12113,17 @@ SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *op
     return sbxi_start(&k);
 }
 
+/* The handle takes a copy of what the user knows. False: no memory. */
+static bool sbxi_sandbox_take(sbx_sandbox *s, const sbx_sandbox_access *access)
+{
+    s->access = *access;
+    s->known = access->daemon_version || access->access_token || access->data_url;
+    s->given = (sbx_sandbox_access *)sbxi_keep(&s->client->link.alloc, SBXI_KEEP_ACCESS,
+                                               &s->access, sizeof s->access);
+    if (s->given) s->access = *s->given;
+    return s->given != NULL;
+}
+
 SBX_API int sbx_sandbox_attach(sbx_client *client, const char *id,
                                const sbx_sandbox_access *access, sbx_sandbox **out)
 {
@@ -11979,17 +12134,9 @@ SBX_API int sbx_sandbox_attach(sbx_client *client, const char *id,
         return sbxi_call_fail(client, NULL, SBX_E_ARG,
             SBXI_TEXT("out is NULL, or id is empty or not plain text"));
     s = sbxi_sandbox_new(client, id);
-    if (s && access) {
-        s->access = *access;
-        s->known = access->daemon_version || access->access_token || access->data_url;
-        s->given = (sbx_sandbox_access *)sbxi_keep(&client->link.alloc, SBXI_KEEP_ACCESS,
-                                                   &s->access, sizeof s->access);
-        if (s->given) {
-            s->access = *s->given;
-        } else {
-            sbxi_sandbox_unref(s);
-            s = NULL;
-        }
+    if (s && access && !sbxi_sandbox_take(s, access)) {
+        sbxi_sandbox_unref(s);
+        s = NULL;
     }
     *out = s;
     return s ? SBX_OK : sbxi_call_fail(client, NULL, SBX_E_NOMEM, NULL);
@@ -12893,23 +13040,28 @@ static int sbxi_invoke_fail(sbxi_invoking *v, const char *what, sbxi_span name)
     return v->call.status = SBX_E_ARG;
 }
 
+/* A piece of content in base64. */
+static int sbxi_value_decode(sbxi_invoking *v, sbxi_span s)
+{
+    sbxi_buf *b = &v->text;
+    size_t n;
+    int rc = sbxi_buf_reserve(b, s.len / 4 * 3 + 3);
+    if (rc == SBX_OK) rc = sbx_base64_decode(&v->base64, s.ptr, s.len, b->data + b->len, &n);
+    if (rc == SBX_OK) b->len += n;
+    return rc;
+}
+
 static int sbxi_value_event(void *ctx, const sbx_json_event *ev)
 {
     sbxi_invoking *v = (sbxi_invoking *)ctx;
     sbxi_buf *b = &v->text;
     sbxi_span s = { ev->text, ev->len };
-    size_t n;
-    int rc;
     if (ev->type < SBX_JSON_STRING || (ev->flags & SBX_JSON_CUT)) return SBX_E_ARG;
     if (ev->type >= SBX_JSON_TRUE) s = sbxi_span_of(ev->type == SBX_JSON_TRUE ? "true" : "false");
     if (v->how <= SBXI_VALUE_TEXT && s.len && memchr(s.ptr, 0, s.len)) return SBX_E_ARG;
     if (v->how < SBXI_VALUE_TEXT) return sbxi_percent(b, s, (unsigned)v->how);
     if (v->how < SBXI_VALUE_BASE64) return sbxi_buf_add(b, s.ptr, s.len);
-    if (ev->type != SBX_JSON_STRING) return SBX_E_ARG;
-    rc = sbxi_buf_reserve(b, s.len / 4 * 3 + 3);
-    if (rc == SBX_OK) rc = sbx_base64_decode(&v->base64, s.ptr, s.len, b->data + b->len, &n);
-    if (rc == SBX_OK) b->len += n;
-    return rc;
+    return ev->type == SBX_JSON_STRING ? sbxi_value_decode(v, s) : SBX_E_ARG;
 }
 
 /* Writes a member's value. */

@@ -114,23 +114,28 @@ static int sbxi_invoke_fail(sbxi_invoking *v, const char *what, sbxi_span name)
     return v->call.status = SBX_E_ARG;
 }
 
+/* A piece of content in base64. */
+static int sbxi_value_decode(sbxi_invoking *v, sbxi_span s)
+{
+    sbxi_buf *b = &v->text;
+    size_t n;
+    int rc = sbxi_buf_reserve(b, s.len / 4 * 3 + 3);
+    if (rc == SBX_OK) rc = sbx_base64_decode(&v->base64, s.ptr, s.len, b->data + b->len, &n);
+    if (rc == SBX_OK) b->len += n;
+    return rc;
+}
+
 static int sbxi_value_event(void *ctx, const sbx_json_event *ev)
 {
     sbxi_invoking *v = (sbxi_invoking *)ctx;
     sbxi_buf *b = &v->text;
     sbxi_span s = { ev->text, ev->len };
-    size_t n;
-    int rc;
     if (ev->type < SBX_JSON_STRING || (ev->flags & SBX_JSON_CUT)) return SBX_E_ARG;
     if (ev->type >= SBX_JSON_TRUE) s = sbxi_span_of(ev->type == SBX_JSON_TRUE ? "true" : "false");
     if (v->how <= SBXI_VALUE_TEXT && s.len && memchr(s.ptr, 0, s.len)) return SBX_E_ARG;
     if (v->how < SBXI_VALUE_TEXT) return sbxi_percent(b, s, (unsigned)v->how);
     if (v->how < SBXI_VALUE_BASE64) return sbxi_buf_add(b, s.ptr, s.len);
-    if (ev->type != SBX_JSON_STRING) return SBX_E_ARG;
-    rc = sbxi_buf_reserve(b, s.len / 4 * 3 + 3);
-    if (rc == SBX_OK) rc = sbx_base64_decode(&v->base64, s.ptr, s.len, b->data + b->len, &n);
-    if (rc == SBX_OK) b->len += n;
-    return rc;
+    return ev->type == SBX_JSON_STRING ? sbxi_value_decode(v, s) : SBX_E_ARG;
 }
 
 /* Writes a member's value. */

@@ -70,6 +70,17 @@ SBX_API int sbx_sandbox_create(sbx_client *client, const sbx_sandbox_options *op
     return sbxi_start(&k);
 }
 
+/* The handle takes a copy of what the user knows. False: no memory. */
+static bool sbxi_sandbox_take(sbx_sandbox *s, const sbx_sandbox_access *access)
+{
+    s->access = *access;
+    s->known = access->daemon_version || access->access_token || access->data_url;
+    s->given = (sbx_sandbox_access *)sbxi_keep(&s->client->link.alloc, SBXI_KEEP_ACCESS,
+                                               &s->access, sizeof s->access);
+    if (s->given) s->access = *s->given;
+    return s->given != NULL;
+}
+
 SBX_API int sbx_sandbox_attach(sbx_client *client, const char *id,
                                const sbx_sandbox_access *access, sbx_sandbox **out)
 {
@@ -80,17 +91,9 @@ SBX_API int sbx_sandbox_attach(sbx_client *client, const char *id,
         return sbxi_call_fail(client, NULL, SBX_E_ARG,
             SBXI_TEXT("out is NULL, or id is empty or not plain text"));
     s = sbxi_sandbox_new(client, id);
-    if (s && access) {
-        s->access = *access;
-        s->known = access->daemon_version || access->access_token || access->data_url;
-        s->given = (sbx_sandbox_access *)sbxi_keep(&client->link.alloc, SBXI_KEEP_ACCESS,
-                                                   &s->access, sizeof s->access);
-        if (s->given) {
-            s->access = *s->given;
-        } else {
-            sbxi_sandbox_unref(s);
-            s = NULL;
-        }
+    if (s && access && !sbxi_sandbox_take(s, access)) {
+        sbxi_sandbox_unref(s);
+        s = NULL;
     }
     *out = s;
     return s ? SBX_OK : sbxi_call_fail(client, NULL, SBX_E_NOMEM, NULL);

@@ -432,25 +432,30 @@ static int sbxi_source_ended(sbxi_exchange *x, const sbx_source *source)
     return rc == SBX_OK && got ? SBX_E_SOURCE : SBX_OK;
 }
 
-/* Takes the next bytes of the present part into the staging area. */
-static int sbxi_exchange_pull(sbxi_exchange *x)
+/* Up to cap bytes of the present part, none beyond its size. */
+static int sbxi_exchange_fill(sbxi_exchange *x, char *stage, size_t cap, size_t *got)
 {
     const sbx_source *s = &x->out->parts[x->part].source;
-    char *stage = x->conn->io + SBXI_EARLY_BYTES + SBXI_CHUNK_HEAD;
-    size_t cap = SBX_IO_BYTES - SBXI_EARLY_BYTES - SBXI_CHUNK_HEAD - 2, got = 0;
     bool known = s->size >= 0;
     int rc = SBX_OK;
     if (!x->in_part) x->part_left = s->size;
     x->in_part = true;
     if (known && (int64_t)cap > x->part_left) cap = (size_t)x->part_left;
-    if (cap) rc = sbxi_source_get(x, s, stage, cap, &got);
+    if (cap) rc = sbxi_source_get(x, s, stage, cap, got);
     if (rc != SBX_OK) return rc;
-    if (got > cap || (known && got == 0 && cap)) return SBX_E_SOURCE;
-    x->part_left -= (int64_t)got;
-    if (known && x->part_left == 0) {
-        rc = sbxi_source_ended(x, s);
-        if (rc != SBX_OK) return rc;
-    }
+    if (*got > cap || (known && *got == 0 && cap)) return SBX_E_SOURCE;
+    x->part_left -= (int64_t)*got;
+    return known && x->part_left == 0 ? sbxi_source_ended(x, s) : SBX_OK;
+}
+
+/* Takes the next bytes of the present part into the staging area. */
+static int sbxi_exchange_pull(sbxi_exchange *x)
+{
+    char *stage = x->conn->io + SBXI_EARLY_BYTES + SBXI_CHUNK_HEAD;
+    size_t got = 0;
+    int rc = sbxi_exchange_fill(x, stage,
+        SBX_IO_BYTES - SBXI_EARLY_BYTES - SBXI_CHUNK_HEAD - 2, &got);
+    if (rc != SBX_OK) return rc;
     if (got == 0 || x->part_left == 0) {
         x->part++;
         x->in_part = false;
@@ -602,7 +607,7 @@ static uint32_t sbxi_exchange_left(const sbxi_exchange *x, uint32_t now, sbx_clo
     return sbxi_left(x->since, x->want && !x->dry ? ms : SBX_NEVER, now);
 }
 
-/* Runs until done (SBX_OK), blocked (SBX_E_AGAIN, see want), or failed. */
+/* The state machine: runs until done (SBX_OK), blocked (SBX_E_AGAIN, see want), or failed. */
 static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
 {
     int rc = SBX_OK;

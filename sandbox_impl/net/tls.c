@@ -1159,6 +1159,15 @@ static int sbxi_tls_why(const sbxi_tls_conn *c, sbx_error *e)
         c->host);
 }
 
+/* The peer sent an alert. */
+static int sbxi_tls_alerted(const sbxi_tls_conn *c, int code, sbx_error *e)
+{
+    if (c->judged) return sbxi_tls_why(c, e);
+    return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer refused the TLS handshake: "
+                              "no version or cipher in common, or it does not know the host",
+                              code);
+}
+
 static int sbxi_tls_refused(const sbxi_tls_conn *c, int code, sbx_error *e)
 {
     uint32_t flags = mbedtls_ssl_get_verify_result(&c->ssl);
@@ -1176,11 +1185,7 @@ static int sbxi_tls_refused(const sbxi_tls_conn *c, int code, sbx_error *e)
     if (sbxi_tls_is_version(code))
         return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer is too old: it has neither "
                                   "TLS 1.2 nor what this mbedTLS has above it", code);
-    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && c->judged) return sbxi_tls_why(c, e);
-    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
-        return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer refused the TLS handshake: "
-                                  "no version or cipher in common, or it does not know the host",
-                                  code);
+    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) return sbxi_tls_alerted(c, code, e);
     return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "no agreement with the peer: is this its "
                               "https port?", code);
 }

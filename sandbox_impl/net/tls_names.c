@@ -34,6 +34,27 @@ static size_t sbxi_ip6_group(const char *s, size_t len, unsigned char *out)
     return i;
 }
 
+/* What stands between two groups: a colon, or once "::", whose place is noted. */
+static bool sbxi_ip6_colon(const char *s, size_t len, size_t *i, size_t n, size_t *gap)
+{
+    if (s[(*i)++] != ':' || *i == len) return false;
+    if (s[*i] != ':') return true;
+    if (*gap != SIZE_MAX) return false;
+    *gap = n;
+    ++*i;
+    return true;
+}
+
+/* Moves what stood behind "::" to the end. */
+static bool sbxi_ip6_stretch(unsigned char *out, size_t n, size_t gap)
+{
+    if (gap == SIZE_MAX) return n == 16;
+    if (n > 14) return false;
+    memmove(out + 16 - (n - gap), out + gap, n - gap);
+    memset(out + gap, 0, 16 - n);
+    return true;
+}
+
 /* out is zeroed by the caller. n counts its bytes, gap is where "::" stood. */
 static bool sbxi_ip6_parse(const char *s, size_t len, unsigned char *out)
 {
@@ -54,17 +75,9 @@ static bool sbxi_ip6_parse(const char *s, size_t len, unsigned char *out)
         i += g;
         n += 2;
         if (i == len) break;
-        if (s[i++] != ':' || i == len) return false;
-        if (s[i] != ':') continue;
-        if (gap != SIZE_MAX) return false;
-        gap = n;
-        i++;
+        if (!sbxi_ip6_colon(s, len, &i, n, &gap)) return false;
     }
-    if (gap == SIZE_MAX) return n == 16;
-    if (n > 14) return false;
-    memmove(out + 16 - (n - gap), out + gap, n - gap);
-    memset(out + gap, 0, 16 - n);
-    return true;
+    return sbxi_ip6_stretch(out, n, gap);
 }
 
 /* 4 or 16: text is an address, now in out; 0: it is a name. A zone (%eth0) says

@@ -239,25 +239,33 @@ static int sbxi_check_texts(sbx_client *c, sbx_error *e)
                   "(sandbox_url only) and {domain} may stand in it"));
 }
 
+/* Keeps config.headers as lines. */
+static int sbxi_check_headers(sbx_client *c, sbx_error *e)
+{
+    const sbx_pairs *all = &c->config.headers;
+    size_t i;
+    int rc = SBX_OK;
+    for (i = 0; rc == SBX_OK && i < all->count; i++) {
+        const sbx_pair *h = all->items ? &all->items[i] : NULL;
+        rc = SBX_E_ARG;
+        if (h && h->value && sbxi_is_token(sbxi_span_of(h->key)))
+            rc = sbxi_header_line(&c->extra, h->key, h->value);
+    }
+    return rc == SBX_OK ? rc
+        : sbxi_error_set(e, rc, SBXI_TEXT("headers: a name or value is not allowed"));
+}
+
 static int sbxi_check_config(sbx_client *c, sbx_error *e)
 {
     const sbx_config *g = &c->config;
     const char *const *d = c->provider->dialects;
-    size_t i;
     int rc = sbxi_check_texts(c, e);
 #ifdef SBX_NO_REDIRECT
     if (g->redirects > 0)
         return sbxi_error_set(e, SBX_E_UNSUPPORTED,
             SBXI_TEXT("redirects are compiled out (SBX_NO_REDIRECT)"));
 #endif
-    for (i = 0; rc == SBX_OK && i < g->headers.count; i++) {
-        const sbx_pair *h = g->headers.items ? &g->headers.items[i] : NULL;
-        rc = SBX_E_ARG;
-        if (h && h->value && sbxi_is_token(sbxi_span_of(h->key)))
-            rc = sbxi_header_line(&c->extra, h->key, h->value);
-        if (rc != SBX_OK)
-            sbxi_error_set(e, rc, SBXI_TEXT("headers: a name or value is not allowed"));
-    }
+    if (rc == SBX_OK) rc = sbxi_check_headers(c, e);
     if (rc != SBX_OK || !g->dialect) return rc;
     for (; d[c->dialect]; c->dialect++)
         if (strcmp(d[c->dialect], g->dialect) == 0) return SBX_OK;

@@ -83,6 +83,15 @@ static uint32_t sbxi_op_left(const sbx_op *op, uint32_t now)
     return sbxi_left(op->since, op->total_ms, now);
 }
 
+/* Whether what the service says lets the request be sent again. */
+static bool sbxi_reply_lets_retry(const sbxi_reply *r, uint8_t class)
+{
+    if (r->happy || class == SBXI_RETRY_NEVER) return false;
+    if (r->should_retry != SBX_DEFAULT) return r->should_retry == SBX_YES;
+    if (r->http == 429 || r->http == 503) return true;
+    return class == SBXI_RETRY_SAFE && (r->http == 502 || r->http == 504);
+}
+
 /* Whether the failed exchange may be sent again, by the route's class. */
 static bool sbxi_may_retry(const sbx_op *op, int rc)
 {
@@ -90,15 +99,9 @@ static bool sbxi_may_retry(const sbx_op *op, int rc)
     uint8_t class = op->repeatable ? SBXI_RETRY_SAFE : op->route->retry;
     if (op->mid_stream || op->probing) return false;
     if (op->detached && op->route->retry != SBXI_RETRY_SAFE) return false; /* the create */
-    if (!r->http) {
-        if (rc == SBX_E_CONNECT) return true;
-        if (rc != SBX_E_NETWORK) return false;
-        return !op->x.sent || class == SBXI_RETRY_SAFE;
-    }
-    if (r->happy || class == SBXI_RETRY_NEVER) return false;
-    if (r->should_retry != SBX_DEFAULT) return r->should_retry == SBX_YES;
-    if (r->http == 429 || r->http == 503) return true;
-    return class == SBXI_RETRY_SAFE && (r->http == 502 || r->http == 504);
+    if (r->http) return sbxi_reply_lets_retry(r, class);
+    return rc == SBX_E_CONNECT
+        || (rc == SBX_E_NETWORK && (!op->x.sent || class == SBXI_RETRY_SAFE));
 }
 
 /* Whether what was sent can be sent again. */
@@ -110,6 +113,14 @@ static bool sbxi_op_rewinds(const sbx_op *op)
     return true;
 }
 
+/* A kept connection that died before one byte came back; a create that is followed
+   up, without a sandbox yet, is not sent again for it. */
+static bool sbxi_op_is_stale(const sbx_op *op, int rc)
+{
+    return rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh
+        && !op->mid_stream && !(op->detached && !op->sandbox);
+}
+
 /* A call without a deadline of its own is not made to sleep longer. */
 #define SBXI_NAP_MS 60000u
 
@@ -118,10 +129,9 @@ static bool sbxi_op_retry(sbx_op *op, int rc)
 {
     const sbx_client *c = op->client;
     int32_t limit = c->config.retries == 0 ? 3 : c->config.retries < 0 ? 0 : c->config.retries;
-    bool stale = rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh;
     uint32_t now;
     int32_t ms;
-    if (stale && !op->mid_stream && !(op->detached && !op->sandbox)) {
+    if (sbxi_op_is_stale(op, rc)) {
         if (!sbxi_op_rewinds(op)) return false;
         if (op->tries == 0) op->tries = 1;
         op->fresh = true;
@@ -162,6 +172,12 @@ static bool sbxi_op_is_redirect(const sbx_op *op)
     return op->client->config.redirects > 0 && n < 8 && 0xC7 >> n & 1;
 }
 
+static bool sbxi_url_same_origin(const sbxi_url *a, const sbxi_url *b)
+{
+    return a->tls == b->tls && a->port == b->port && a->host.len == b->host.len
+        && sbxi_ends_nocase(a->host, b->host);
+}
+
 /* Turns op->url to where the reply points: a path, or a URL of the same origin,
    whose bytes stay as they are. False: it is neither. */
 static bool sbxi_op_turn(sbx_op *op)
@@ -170,9 +186,7 @@ static bool sbxi_op_turn(sbx_op *op)
     sbxi_url now, other;
     if (!sbxi_url_origin(now_text, &now)) return false;
     if (!to.len || to.ptr[0] != '/' || (to.len > 1 && to.ptr[1] == '/')) {
-        if (!sbxi_url_origin(to, &other) || other.tls != now.tls || other.port != now.port
-            || other.host.len != now.host.len || !sbxi_ends_nocase(other.host, now.host))
-            return false;
+        if (!sbxi_url_origin(to, &other) || !sbxi_url_same_origin(&other, &now)) return false;
         to = other.path;
     }
     if (!sbxi_is_target(to, '#')) return false;
@@ -428,25 +442,23 @@ static void sbxi_op_step(sbx_op *op)
     if (rc != SBX_PENDING) sbxi_op_finish(op, rc);
 }
 
-/* The exchange is over, well or not. */
-static void sbxi_op_answered(sbx_op *op, int rc)
+/* What the end of the exchange means. SBX_PENDING: it goes on elsewhere. */
+static int sbxi_op_outcome(sbx_op *op, int rc)
 {
-    if (!op->route && rc != SBX_OK) { /* it waits for another operation, and has no exchange */
-        sbxi_op_finish(op, rc);
-        return;
-    }
-    if (op->reply.enough) rc = SBX_OK;
-    if (rc == SBX_OK && !op->probing && sbxi_op_is_redirect(op)) {
-        rc = sbxi_op_redirect(op);
-        if (rc == SBX_PENDING) return;
-    } else if (rc == SBX_OK) {
-        rc = sbxi_reply_end(op);
-    }
+    if (rc == SBX_OK)
+        rc = !op->probing && sbxi_op_is_redirect(op) ? sbxi_op_redirect(op) : sbxi_reply_end(op);
     if (rc == SBX_E_NETWORK && op->x.sent) op->cut = true;
     if (rc == SBX_E_BAD_JSON && !op->x.stop)
         rc = sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply is not JSON, or was cut short"));
     /* the command's end has come; that the rest was cut, or does not come, changes nothing */
-    if ((rc == SBX_E_NETWORK || rc == SBX_E_TIMEOUT) && op->ended) rc = SBX_OK;
+    return (rc == SBX_E_NETWORK || rc == SBX_E_TIMEOUT) && op->ended ? SBX_OK : rc;
+}
+
+/* The exchange is over, well or not. */
+static void sbxi_op_answered(sbx_op *op, int rc)
+{
+    rc = sbxi_op_outcome(op, rc);
+    if (rc == SBX_PENDING) return;
     if (op->probing) {
         sbxi_op_finish(op, sbxi_op_probed(op, rc));
         return;
@@ -483,20 +495,24 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
     return true;
 }
 
+/* Whether it was cancelled or its time is over, which ends it, or what it is at. */
+static bool sbxi_op_overdue(sbx_op *op, uint32_t now)
+{
+    bool cancelled = op->cancelled && !op->detached;
+    if (!cancelled && (op->phase == SBXI_PHASE_STEP || sbxi_op_left(op, now))) return false;
+    if (!cancelled) op->error.clock = SBX_CLOCK_TOTAL;
+    if (cancelled || (SBXI_HAS_PROC && op->until)) /* which has no exchange */
+        sbxi_op_finish(op, cancelled ? SBX_E_CANCELLED : SBX_E_TIMEOUT);
+    else
+        sbxi_op_answered(op, SBX_E_TIMEOUT);
+    return true;
+}
+
 static void sbxi_op_run(sbx_op *op, uint32_t now)
 {
     bool go = true;
     while (go && op->phase != SBXI_PHASE_END) {
-        if (op->cancelled && !op->detached) {
-            sbxi_op_finish(op, SBX_E_CANCELLED);
-            return;
-        }
-        if (op->phase != SBXI_PHASE_STEP && !sbxi_op_left(op, now)) {
-            op->error.clock = SBX_CLOCK_TOTAL;
-            if (SBXI_HAS_PROC && op->until) sbxi_op_finish(op, SBX_E_TIMEOUT);
-            else sbxi_op_answered(op, SBX_E_TIMEOUT);
-            continue;
-        }
+        if (sbxi_op_overdue(op, now)) continue;
         switch (op->phase) {
         case SBXI_PHASE_STEP:
             sbxi_op_step(op);
@@ -707,42 +723,50 @@ static void sbxi_need(sbxi_call *k, bool fine, const char *message)
     k->message = message;
 }
 
-/* The checks of all calls, those of this client and of the moment. */
-static void sbxi_call_check(sbxi_call *k)
+/* What speaks against a call to this client, now. */
+static int sbxi_call_refused(const sbxi_call *k)
 {
     const sbx_client *c = k->client;
     const sbx_call *call = k->call;
+    bool blocks = !call || !call->op, key = c->config.api_key || (call && call->api_key);
+    if (blocks && c->callbacks) return SBX_E_REENTRANT;
+    if (blocks && !c->link.net.wait) return SBX_E_NO_WAIT;
+    if (!sbx_supports(c, k->feature)) return SBX_E_UNSUPPORTED;
+    return key || c->debug ? SBX_OK : SBX_E_AUTH;
+}
+
+/* The checks of all calls. */
+static void sbxi_call_check(sbxi_call *k)
+{
     const sbxi_args *a = &k->args;
     sbxi_need(k, !k->wants || a->out || a->answer || a->each.file,
         SBXI_TEXT("out, each or exists is NULL"));
     if (k->status) return;
-    if (!(call && call->op)) {
-        if (c->callbacks) k->status = SBX_E_REENTRANT;
-        else if (!c->link.net.wait) k->status = SBX_E_NO_WAIT;
-    }
-    if (k->status) return;
-    if (!sbx_supports(c, k->feature)) {
-        k->status = SBX_E_UNSUPPORTED;
-    } else if (!c->config.api_key && !(call && call->api_key) && !c->debug) {
-        k->status = SBX_E_AUTH;
+    k->status = sbxi_call_refused(k);
+    if (k->status == SBX_E_AUTH)
         k->message = SBXI_TEXT("no API key: set config.api_key or its variable");
-    }
+}
+
+/* The total clock of a call: its own, its function's, its route's. */
+static int32_t sbxi_call_ms(const sbxi_call *k)
+{
+    const sbx_client *c = k->client;
+    const sbxi_route *route = &c->provider->routes[k->feature];
+    if (k->call && k->call->timeout_ms) return k->call->timeout_ms;
+    if (k->total_ms) return k->total_ms;
+    return route->send >= SBXI_SEND_RAW || route->recv >= SBXI_RECV_SINK ? SBX_NEVER
+        : c->link.clocks.total_ms;
 }
 
 /* The operation of a call, linked to its client; NULL: no memory. */
 static sbx_op *sbxi_op_new(const sbxi_call *k)
 {
     sbx_client *c = k->client;
-    const sbxi_route *route = &c->provider->routes[k->feature];
     sbx_op *op = (sbx_op *)sbxi_alloc_get(&c->link.alloc, sizeof *op), **end = &c->ops;
-    int32_t ms = c->link.clocks.total_ms;
     if (!op) return NULL;
-    if (route->send >= SBXI_SEND_RAW || route->recv >= SBXI_RECV_SINK) ms = SBX_NEVER;
-    if (k->total_ms) ms = k->total_ms;
     sbxi_op_init(op, k);
-    if (op->call.timeout_ms) ms = op->call.timeout_ms;
     op->since = sbxi_now(&c->link);
-    op->total_ms = ms;
+    op->total_ms = sbxi_call_ms(k);
     op->sandbox = k->sandbox;
     if (op->sandbox) op->sandbox->refs++;
     op->proc = k->proc;

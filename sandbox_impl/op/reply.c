@@ -138,6 +138,7 @@ static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
 }
 #endif
 
+/* An item of a list for the user: a dispatcher by the callback's type. */
 static int sbxi_op_item(void *ctx, void *item)
 {
     sbx_op *op = (sbx_op *)ctx;
@@ -312,13 +313,26 @@ static void sbxi_reply_range(sbx_op *op, const char *value)
 #define sbxi_file_too_large \
     SBXI_TEXT("the file is larger than options.max_len, or without it SBX_MAX_RESULT")
 
+/* Room for the bytes that will come, as far as their number is known. */
+static int sbxi_reply_room(sbx_op *op, int64_t length)
+{
+    const sbxi_files_args *a = &op->args.of.files;
+    size_t limit = a->o.max_len ? a->o.max_len : SBX_MAX_RESULT;
+    uint64_t size = 0;
+    int rc;
+    if (!sbxi_size_add(&op->block.max, limit, sizeof(sbxi_owned) + 1)) op->block.max = SIZE_MAX;
+    if (length >= 0 && (uint64_t)length > a->skip)
+        size = SBXI_MIN(a->left, (uint64_t)length - a->skip);
+    rc = sbxi_block_start(&op->block);
+    if (rc == SBX_OK) rc = size > limit ? SBX_E_TOO_LARGE
+        : sbxi_buf_reserve(&op->block, (size_t)size + 1);
+    return rc == SBX_E_TOO_LARGE ? sbxi_op_fail(op, rc, sbxi_file_too_large) : rc;
+}
+
 /* What of the body is the caller's, by whether the host heeded the range. */
 static int sbxi_reply_file(sbx_op *op, const sbx_http_head *head)
 {
     sbxi_files_args *a = &op->args.of.files;
-    size_t limit = a->o.max_len ? a->o.max_len : SBX_MAX_RESULT;
-    uint64_t size = 0; /* what will come, if that is known */
-    int rc;
     bool part = head->status == 206, placed = a->placed && (a->o.offset || a->o.length);
     a->placed = false;
     a->skip = part ? 0 : (uint64_t)a->o.offset;
@@ -326,14 +340,7 @@ static int sbxi_reply_file(sbx_op *op, const sbx_http_head *head)
     if (part && !placed)
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the host sends a part of the file that was not asked for"));
-    if (op->feature == SBX_FEATURE_FILES_READ) return SBX_OK;
-    if (!sbxi_size_add(&op->block.max, limit, sizeof(sbxi_owned) + 1)) op->block.max = SIZE_MAX;
-    if (head->length >= 0 && (uint64_t)head->length > a->skip)
-        size = SBXI_MIN(a->left, (uint64_t)head->length - a->skip);
-    rc = sbxi_block_start(&op->block);
-    if (rc == SBX_OK) rc = size > limit ? SBX_E_TOO_LARGE
-        : sbxi_buf_reserve(&op->block, (size_t)size + 1);
-    return rc == SBX_E_TOO_LARGE ? sbxi_op_fail(op, rc, sbxi_file_too_large) : rc;
+    return op->feature == SBX_FEATURE_FILES_READ ? SBX_OK : sbxi_reply_room(op, head->length);
 }
 
 /* Bytes of a body for the sink: of a file not more than the caller wants. */
@@ -370,12 +377,19 @@ static void sbxi_reply_location(sbx_op *op, sbxi_span value)
 }
 #endif
 
+/* Whether a header line names the next page of a list. */
+static bool sbxi_is_page(const sbx_op *op, const char *name)
+{
+    const char *page = op->client->provider->page_header;
+    return sbxi_is_paged(op->feature) && page && strcmp(name, page) == 0
+        && op->x.http.head_.status < 300;
+}
+
 static int sbxi_reply_header(void *ctx, const char *name, const char *value, bool cut)
 {
     sbx_op *op = (sbx_op *)ctx;
     sbxi_reply *r = &op->reply;
     sbxi_span v = sbxi_span_of(value);
-    const char *page = op->client->provider->page_header;
     sbxi_trace_header(op, name, value);
     if (strcmp(name, "retry-after") == 0)
         r->retry_after_ms = sbxi_retry_after(op, v);
@@ -387,8 +401,7 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
 #endif
     else if (sbxi_reads_file(op->feature) && strcmp(name, "content-range") == 0 && !cut)
         sbxi_reply_range(op, value);
-    else if (sbxi_is_paged(op->feature) && page && strcmp(name, page) == 0
-             && op->x.http.head_.status < 300)
+    else if (sbxi_is_page(op, name))
         return sbxi_reply_token(op, value, cut);
     return SBX_OK;
 }

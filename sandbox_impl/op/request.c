@@ -63,23 +63,31 @@ static SBXI_MAYBE void sbxi_op_user(sbx_op *op, const char *user)
     sbxi_basic(b, plain, len + 1);
 }
 
-static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
+/* The first line and the host. */
+static void sbxi_op_request_line(sbx_op *op, const sbxi_url *url, const sbxi_proxy *proxy)
 {
     sbxi_buf *b = &op->out.text;
-    const sbx_client *c = op->client;
     const sbxi_route *r = op->route;
     const sbxi_invoke_args *own = sbxi_op_invoked(op);
     const char *authority = op->url.data + (url->tls ? 8 : 7); /* behind its scheme */
     const char *target = url->path.ptr;
-    const sbxi_proxy *proxy = url->tls ? NULL : sbxi_link_proxy(&c->link, url);
     if (proxy) target = op->url.data; /* who reads it must know where to send it */
     sbxi_buf_texts(b, sbxi_methods[r->method], " ", NULL);
     sbxi_buf_add(b, target, (size_t)(url->path.ptr + url->path.len - target));
-    if (r->fields && !op->hops && r->send != SBXI_SEND_JSON && r->send != SBXI_SEND_ENVELOPE)
+    if (!op->hops && r->fields && r->send != SBXI_SEND_JSON && r->send != SBXI_SEND_ENVELOPE)
         sbxi_op_query(op, r->fields);
-    if (own && own->query[0] && !op->hops) sbxi_buf_texts(b, "?", own->query, NULL);
+    if (!op->hops && own && own->query[0]) sbxi_buf_texts(b, "?", own->query, NULL);
     sbxi_buf_text(b, " HTTP/1.1\r\nHost: ");
     sbxi_buf_add(b, authority, (size_t)(url->path.ptr - authority));
+}
+
+static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
+{
+    sbxi_buf *b = &op->out.text;
+    const sbx_client *c = op->client;
+    const sbxi_invoke_args *own = sbxi_op_invoked(op);
+    const sbxi_proxy *proxy = url->tls ? NULL : sbxi_link_proxy(&c->link, url);
+    sbxi_op_request_line(op, url, proxy);
     sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
     if (c->config.user_agent) sbxi_buf_texts(b, " ", c->config.user_agent, NULL);
     sbxi_buf_text(b, "\r\nAccept: */*\r\nAccept-Encoding: identity\r\n");
@@ -88,7 +96,7 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
 #endif
     if (own && own->bearer) sbxi_header_line(b, "Authorization", own->bearer);
     else c->provider->headers(op);
-    if (r->host == SBXI_HOST_CONTROL) sbxi_buf_add(b, c->extra.data, c->extra.len);
+    if (op->route->host == SBXI_HOST_CONTROL) sbxi_buf_add(b, c->extra.data, c->extra.len);
     if (b->status == SBX_E_ARG)
         sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a header value holds a control character"));
 }
@@ -193,42 +201,54 @@ static void sbxi_op_length(sbx_op *op, size_t body)
     for (i = 0; i < op->out.part_count; i++) op->out.parts[i].text_end -= cut;
 }
 
+/* The type of a multipart body, which ends with its boundary, that goes to out. */
+static int sbxi_op_boundary(sbx_op *op, const char **type, const char **out)
+{
+    char *text = op->line; /* free until the reply comes */
+    size_t len = strlen(*type);
+    memcpy(text, *type, len);
+    *type = text;
+    *out = text + len;
+    return sbxi_random_hex(op, text + len, false);
+}
+
+/* How the end of the body is told: none, by chunks, by its length. */
+static unsigned sbxi_op_framing(sbx_op *op, bool typed)
+{
+    const sbxi_files_args *a = &op->args.of.files;
+    uint8_t send = op->route->send;
+    op->out.chunked = send == SBXI_SEND_INPUT
+        || (send == SBXI_SEND_RAW && a->files[a->at].from.size < 0);
+    if (!typed && op->route->method != SBXI_POST) return 0;
+    return op->out.chunked ? 1 : 2;
+}
+
 /* Ends the head and adds the body. Files whose size is not known go in chunks;
    in a multipart body, which has further text behind them, they are refused. */
 static int sbxi_op_body(sbx_op *op)
 {
     static const char *const types[] = { NULL, "application/json", "application/connect+json",
         "application/octet-stream", "multipart/form-data; boundary=", "application/connect+json" };
-    /* no body, one in chunks, one of a known length */
     static const char *const ends[] = { "\r\n", "Transfer-Encoding: chunked\r\n\r\n",
         "Content-Length: 00000000000000000000\r\n\r\n" };
     sbxi_buf *b = &op->out.text;
-    const sbxi_files_args *a = &op->args.of.files;
     uint8_t send = op->route->send;
     const char *type = types[send], *boundary = NULL;
-    size_t body, end = 0;
+    size_t body;
+    unsigned end;
     int rc = SBX_OK;
-    if (send == SBXI_SEND_MULTIPART) {
-        char *text = op->line; /* free until the reply comes */
-        size_t len = strlen(type);
-        memcpy(text, type, len);
-        type = text;
-        boundary = text + len;
-        rc = sbxi_random_hex(op, text + len, false);
-        if (rc != SBX_OK) return rc;
-    }
+    if (send == SBXI_SEND_MULTIPART) rc = sbxi_op_boundary(op, &type, &boundary);
+    if (rc != SBX_OK) return rc;
     if (sbxi_op_invoked(op)) type = op->args.of.invoke.type;
     sbxi_header_line(b, "Content-Type", type);
-    op->out.chunked = send == SBXI_SEND_INPUT
-        || (send == SBXI_SEND_RAW && a->files[a->at].from.size < 0);
-    if (type || op->route->method == SBXI_POST) end = op->out.chunked ? 1 : 2;
+    end = sbxi_op_framing(op, type != NULL);
     sbxi_buf_text(b, ends[end]);
     body = b->len;
     if (send >= SBXI_SEND_RAW) rc = sbxi_op_parts(op, boundary);
     else if (type) sbxi_op_json(op);
-    if (rc == SBX_OK) rc = b->status;
-    if (rc == SBX_OK && end == 2) sbxi_op_length(op, body);
-    return rc;
+    if (rc != SBX_OK || b->status != SBX_OK) return rc != SBX_OK ? rc : b->status;
+    if (end == 2) sbxi_op_length(op, body);
+    return SBX_OK;
 }
 
 /* Sources start over for a repeated request. False: one cannot. */

@@ -72,7 +72,8 @@ static const char sbxi_trace_next[][13] = {
     "555555555555"          /* behind the backslash of a string */
 };
 
-static void sbxi_trace_char(sbxi_tracer *t, sbxi_tracing *s, char c)
+/* Whether the name so far ends in what sounds secret. */
+static bool sbxi_trace_is_hot(uint32_t name)
 {
 #define SBXI_WORD(a, b, c, d) ((uint32_t)a << 24 | (uint32_t)b << 16 | (uint32_t)c << 8 | d)
     static const uint32_t words[] = { SBXI_WORD('a', 'u', 't', 'h'), SBXI_WORD('o', 'k', 'e', 'n'),
@@ -82,18 +83,29 @@ static void sbxi_trace_char(sbxi_tracer *t, sbxi_tracing *s, char c)
         SBXI_WORD('p', 'i', 'k', 'e'), SBXI_WORD('s', '-', 'k', 'e'), SBXI_WORD('s', '_', 'k', 'e'),
         SBXI_WORD('s', 's', 'k', 'e') };
 #undef SBXI_WORD
+    size_t i;
+    for (i = 0; i < SBXI_LEN(words) && name != words[i]; i++) {}
+    return i < SBXI_LEN(words);
+}
+
+/* The class of a byte; the name so far grows by it, or is over. */
+static size_t sbxi_trace_class(sbxi_tracing *s, char c)
+{
     const char *mark = strchr(sbxi_trace_marks, c); /* NUL: as others */
-    size_t class = mark ? (size_t)(mark - sbxi_trace_marks) : sizeof sbxi_trace_marks - 1, i;
-    uint8_t before = s->state;
     if (sbxi_is_alnum(c) || c == '-' || c == '_') {
-        class = sizeof sbxi_trace_marks;
         s->name = s->name << 8 | (unsigned char)sbxi_lower(c);
-    } else {
-        s->name = 0;
+        return sizeof sbxi_trace_marks;
     }
+    s->name = 0;
+    return mark ? (size_t)(mark - sbxi_trace_marks) : sizeof sbxi_trace_marks - 1;
+}
+
+static void sbxi_trace_char(sbxi_tracer *t, sbxi_tracing *s, char c)
+{
+    size_t class = sbxi_trace_class(s, c), i;
+    uint8_t before = s->state;
     s->state = (uint8_t)(sbxi_trace_next[before][class] - '0');
-    for (i = 0; s->state == SBXI_TR_TEXT && i < SBXI_LEN(words); i++)
-        if (s->name == words[i]) s->state = SBXI_TR_HOT;
+    if (s->state == SBXI_TR_TEXT && sbxi_trace_is_hot(s->name)) s->state = SBXI_TR_HOT;
     if (s->state < SBXI_TR_QUOTED || (s->state == SBXI_TR_QUOTED && before == SBXI_TR_COLON))
         sbxi_trace_value(t, s, c);
     if (before < SBXI_TR_QUOTED && s->state >= SBXI_TR_QUOTED)

@@ -701,18 +701,23 @@ static bool sbxi_e2b_shared_host(const char *domain)
     return n > 0 && at && at[-1] == '|' && at[n] == '|';
 }
 
-static const char *sbxi_e2b_base(const sbx_op *op)
+/* The sandbox's base URL; a shared host wants headers, so it is of no use to others. */
+static const char *sbxi_e2b_data_url(const sbx_op *op, bool share)
 {
     const sbx_client *c = op->client;
-    if (op->route->host == SBXI_HOST_CONTROL) {
-        if (c->config.api_url) return c->config.api_url;
-        return c->debug ? "http://localhost:3000" : "https://api.{domain}";
-    }
     if (op->sandbox->access.data_url) return op->sandbox->access.data_url;
     if (c->config.sandbox_url) return c->config.sandbox_url;
     if (c->debug) return "http://localhost:{port}";
-    return sbxi_e2b_shared_host(sbxi_op_domain(op))
+    return share && sbxi_e2b_shared_host(sbxi_op_domain(op))
         ? "https://sandbox.{domain}" : "https://{port}-{id}.{domain}";
+}
+
+static const char *sbxi_e2b_base(const sbx_op *op)
+{
+    const sbx_client *c = op->client;
+    if (op->route->host != SBXI_HOST_CONTROL) return sbxi_e2b_data_url(op, true);
+    if (c->config.api_url) return c->config.api_url;
+    return c->debug ? "http://localhost:3000" : "https://api.{domain}";
 }
 
 /* Files and commands name a user; a daemon before 0.4.0 has no default one. */
@@ -764,12 +769,29 @@ static void sbxi_e2b_file_headers(sbx_op *op)
     }
 }
 
+/* What goes with each RPC. */
+static void sbxi_e2b_rpc_headers(sbx_op *op)
+{
+    const sbxi_route *route = op->route;
+    sbxi_buf *b = &op->out.text;
+    int32_t ms = sbxi_e2b_limit_ms(op);
+    sbxi_buf_text(b, "Connect-Protocol-Version: 1\r\n");
+    if (ms > 0) {
+        sbxi_buf_text(b, "Connect-Timeout-Ms: ");
+        sbxi_buf_u64(b, (uint32_t)ms);
+        sbxi_buf_text(b, "\r\n");
+    }
+    if (route->send == SBXI_SEND_ENVELOPE
+        || (SBXI_HAS_WATCH && route->fields == &sbxi_e2b_watch))
+        sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
+    sbxi_op_user(op, sbxi_e2b_user(op));
+}
+
 /* The API key never goes to a sandbox. */
 static void sbxi_e2b_headers(sbx_op *op)
 {
     const sbxi_route *route = op->route;
     sbxi_buf *b = &op->out.text;
-    int32_t ms;
     if (route->host == SBXI_HOST_CONTROL) {
         sbxi_header_line(b, "X-API-KEY", sbxi_op_key(op));
         if (op->feature == SBX_FEATURE_SANDBOX_CREATE && route->send == SBXI_SEND_JSON)
@@ -785,20 +807,9 @@ static void sbxi_e2b_headers(sbx_op *op)
     if (sbxi_op_invoked(op)) return; /* no RPC */
     if (route->prefix == SBXI_E2B_ROOT && op->feature >= SBX_FEATURE_FILES_READ)
         sbxi_e2b_file_headers(op);
-    if (route->send != SBXI_SEND_JSON && route->send != SBXI_SEND_ENVELOPE
-        && route->send != SBXI_SEND_INPUT)
-        return;
-    sbxi_buf_text(b, "Connect-Protocol-Version: 1\r\n");
-    ms = sbxi_e2b_limit_ms(op);
-    if (ms > 0) {
-        sbxi_buf_text(b, "Connect-Timeout-Ms: ");
-        sbxi_buf_u64(b, (uint32_t)ms);
-        sbxi_buf_text(b, "\r\n");
-    }
-    if (route->send == SBXI_SEND_ENVELOPE
-        || (SBXI_HAS_WATCH && route->fields == &sbxi_e2b_watch))
-        sbxi_buf_text(b, "Keepalive-Ping-Interval: 50\r\n");
-    sbxi_op_user(op, sbxi_e2b_user(op));
+    if (route->send == SBXI_SEND_JSON || route->send == SBXI_SEND_ENVELOPE
+        || route->send == SBXI_SEND_INPUT)
+        sbxi_e2b_rpc_headers(op);
 }
 
 static int sbxi_e2b_host(const sbx_sandbox *s, uint16_t port, sbxi_buf *out)
@@ -868,9 +879,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     if (expires && (!token || !now))
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("expires_s needs a clock, and a sandbox with a token"));
-    parts[0] = op->sandbox->access.data_url ? op->sandbox->access.data_url
-        : c->config.sandbox_url ? c->config.sandbox_url
-        : c->debug ? "http://localhost:{port}" : "https://{port}-{id}.{domain}";
+    parts[0] = sbxi_e2b_data_url(op, false);
     parts[1] = "";
     parts[2] = "/files";
     values[0] = op->sandbox->id;
@@ -912,13 +921,34 @@ static int sbxi_e2b_on_news(sbx_op *op)
     return n->changed ? sbxi_op_item(op, &n->item) : SBX_OK;
 }
 
+/* The first message: the process runs. */
+static int sbxi_e2b_on_start(sbx_op *op, uint32_t pid)
+{
+    const sbx_command_options *o = &op->args.of.command.o;
+    op->started = true;
+    op->pid = pid;
+    if (sbxi_op_proc(op)) {
+        op->proc->pid = pid;
+        op->proc->started = true;
+    }
+    if (o->started) o->started(o->started_ctx, pid);
+    return sbxi_op_said(op, SBX_OK);
+}
+
+static void sbxi_e2b_on_end(sbx_op *op, const sbxi_event *e)
+{
+    sbx_command_result *result = op->args.of.command.result;
+    op->ended = true;
+    if (!result) return;
+    result->exit_code = e->exit_code;
+    memcpy(result->reason, e->reason, sizeof result->reason);
+}
+
 /* One message of a process stream. The first must be the start; the end of the
    stream is a message of its own that may hold an error. */
 static int sbxi_e2b_on_event(sbx_op *op)
 {
     const sbxi_event *e = &op->reply.of.event;
-    const sbx_command_options *o = &op->args.of.command.o;
-    sbx_command_result *result;
     if (SBXI_HAS_WATCH && op->feature == SBX_FEATURE_FILES_WATCH) return sbxi_e2b_on_news(op);
     if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
@@ -926,24 +956,11 @@ static int sbxi_e2b_on_event(sbx_op *op)
         op->ended = true;
         return SBX_OK;
     }
-    result = op->args.of.command.result;
     if (op->started == e->start || (op->ended && !e->alive))
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the command's stream is not one start, output, one end"));
-    if (e->end) op->ended = true;
-    if (e->end && result) {
-        result->exit_code = e->exit_code;
-        memcpy(result->reason, e->reason, sizeof result->reason);
-    }
-    if (!e->start) return SBX_OK;
-    op->started = true;
-    op->pid = e->pid;
-    if (sbxi_op_proc(op)) {
-        op->proc->pid = e->pid;
-        op->proc->started = true;
-    }
-    if (o->started) o->started(o->started_ctx, e->pid);
-    return sbxi_op_said(op, SBX_OK);
+    if (e->end) sbxi_e2b_on_end(op, e);
+    return e->start ? sbxi_e2b_on_start(op, e->pid) : SBX_OK;
 }
 
 /* ---- steps ---------------------------------------------------------------- */
@@ -971,8 +988,26 @@ static const char *sbxi_e2b_mcp(const sbx_op *op)
 #endif
 }
 
+/* The key that lets a create be repeated, if there is to be one. */
+static int sbxi_e2b_create_key(sbx_op *op)
+{
+    sbxi_create_args *a = &op->args.of.create;
+    int rc = SBX_OK;
+    a->key = a->o.idempotency_key;
+    if (a->key && !sbxi_e2b_is_key(a->key))
+        return sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("idempotency_key is 1 to 255 of a-z, 0-9 and -"));
+    if (!a->key && a->o.idempotent == SBX_YES) {
+        rc = sbxi_random_hex(op, a->made_key, true);
+        a->key = a->made_key;
+    }
+    op->repeatable = a->key != NULL;
+    return rc;
+}
+
 static int sbxi_e2b_create_begin(sbx_op *op)
 {
+    int rc;
     sbxi_create_args *a = &op->args.of.create;
     const sbx_sandbox_options *o = &a->o;
     bool pause = o->on_timeout == SBX_ON_TIMEOUT_PAUSE, resume = o->auto_resume == SBX_YES;
@@ -984,17 +1019,8 @@ static int sbxi_e2b_create_begin(sbx_op *op)
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("auto_resume needs the memory: pause_memory must not be SBX_NO"));
     if (o->on_timeout) a->auto_pause = pause ? SBX_YES : SBX_NO;
-    a->key = o->idempotency_key;
-    if (a->key && !sbxi_e2b_is_key(a->key))
-        return sbxi_op_fail(op, SBX_E_ARG,
-            SBXI_TEXT("idempotency_key is 1 to 255 of a-z, 0-9 and -"));
-    if (!a->key && o->idempotent == SBX_YES) {
-        int rc = sbxi_random_hex(op, a->made_key, true);
-        if (rc != SBX_OK) return rc;
-        a->key = a->made_key;
-    }
-    op->repeatable = a->key != NULL;
-    return sbxi_ask(op, SBX_FEATURE_SANDBOX_CREATE, SBXI_STEP_DONE);
+    rc = sbxi_e2b_create_key(op);
+    return rc == SBX_OK ? sbxi_ask(op, SBX_FEATURE_SANDBOX_CREATE, SBXI_STEP_DONE) : rc;
 }
 
 /* Metadata is encoded three times: each word, the form of words, the query. */
@@ -1020,6 +1046,15 @@ static int sbxi_e2b_metadata(sbx_op *op)
     return out->status;
 }
 
+/* Where the caller's page begins, and how long it is. */
+static void sbxi_e2b_list_page(sbxi_list_args *a, const sbx_page *page)
+{
+    if (page->next_token[0]) a->token = page->next_token;
+    if (!page->limit) return;
+    a->limit_text[sbxi_print_u64(a->limit_text, (uint32_t)page->limit)] = 0;
+    a->limit = a->limit_text;
+}
+
 /* The query of a list: for snapshots all there is is in the arguments. */
 static int sbxi_e2b_list_begin(sbx_op *op)
 {
@@ -1036,11 +1071,7 @@ static int sbxi_e2b_list_begin(sbx_op *op)
         sbxi_print_time(a->after_text, q->started_after_unix_ms);
         a->after = a->after_text;
     }
-    if (a->page && a->page->limit) {
-        a->limit_text[sbxi_print_u64(a->limit_text, (uint32_t)a->page->limit)] = 0;
-        a->limit = a->limit_text;
-    }
-    if (a->page && a->page->next_token[0]) a->token = a->page->next_token;
+    if (a->page) sbxi_e2b_list_page(a, a->page);
     if (q->metadata.items) rc = sbxi_e2b_metadata(op);
     return rc == SBX_OK ? sbxi_ask(op, op->feature, SBXI_E2B_NEXT) : rc;
 }
@@ -1229,13 +1260,10 @@ static int sbxi_e2b_undone(sbx_op *op)
 }
 
 /* A sandbox exists now; what cannot be handed out is killed again. */
-static int sbxi_e2b_create_step(sbx_op *op)
+static int sbxi_e2b_created(sbx_op *op)
 {
     const sbxi_access *got = (const sbxi_access *)op->result;
     int rc;
-    if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
-    if (op->step == SBXI_E2B_UNDO || op->step == SBXI_E2B_NO_GATEWAY) return sbxi_e2b_undone(op);
-    if (SBXI_HAS_EXTRAS && op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
     if (!got || !got->id || !got->id[0]) return sbxi_op_fail(op, SBX_E_PROTOCOL,
         SBXI_TEXT("the reply names no sandbox"));
     rc = sbxi_sandbox_made(op, got->id);
@@ -1245,6 +1273,14 @@ static int sbxi_e2b_create_step(sbx_op *op)
     if (op->detached || sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 0)))
         return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_UNDO);
     return sbxi_e2b_mcp(op) ? sbxi_e2b_gateway_begin(op) : SBX_OK;
+}
+
+static int sbxi_e2b_create_step(sbx_op *op)
+{
+    if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
+    if (op->step == SBXI_STEP_DONE) return sbxi_e2b_created(op);
+    if (SBXI_HAS_EXTRAS && op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
+    return sbxi_e2b_undone(op);
 }
 
 static bool sbxi_e2b_raw_body(const sbx_op *op)
@@ -1318,12 +1354,29 @@ static int sbxi_e2b_watch_begin(sbx_op *op)
         : sbxi_ask(op, SBX_FEATURE_FILES_WATCH, SBXI_STEP_DONE);
 }
 
-/* A stream of events, or a watcher that is asked now and then. */
-static int sbxi_e2b_watch_step(sbx_op *op)
+/* The host has made a watcher: its id lasts as long as the handle. */
+static int sbxi_e2b_watching(sbx_op *op)
 {
     sbxi_files_args *a = &op->args.of.files;
     sbx_proc *p = op->proc;
     const sbxi_e2b_watcher *w = (const sbxi_e2b_watcher *)op->result;
+    if (!p) return SBX_E_CANCELLED;
+    if (!w || !w->id || !w->id[0])
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no watcher"));
+    p->block = op->result;
+    p->kept = op->kept;
+    op->result = op->kept = NULL;
+    p->user = a->o.user;
+    p->id = a->watcher = w->id;
+    p->started = p->rests = true;
+    return SBX_OK;
+}
+
+/* A stream of events, or a watcher that is asked now and then. */
+static int sbxi_e2b_watch_step(sbx_op *op)
+{
+    const sbxi_files_args *a = &op->args.of.files;
+    int rc;
     if (op->step == SBXI_STEP_START) return sbxi_e2b_watch_begin(op);
     if (op->step == SBXI_STEP_DONE) {
         if (!op->reply.no)
@@ -1332,21 +1385,12 @@ static int sbxi_e2b_watch_step(sbx_op *op)
         if (a->w.mode == SBX_WATCH_STREAM) return SBX_E_UNSUPPORTED_HOST;
         return sbxi_ask(op, SBXI_E2B_NEW_WATCHER, SBXI_E2B_WATCHING);
     }
-    if (op->step == SBXI_E2B_WATCHING) {
-        if (!p) return SBX_E_CANCELLED;
-        if (!w || !w->id || !w->id[0])
-            return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no watcher"));
-        p->block = op->result;
-        p->kept = op->kept;
-        op->result = op->kept = NULL;
-        p->user = a->o.user;
-        p->id = a->watcher = w->id;
-        p->started = p->rests = true;
-    }
-    if (a->w.interval_ms < 0) return SBX_OK;
+    rc = op->step == SBXI_E2B_WATCHING ? sbxi_e2b_watching(op) : SBX_OK;
+    if (rc != SBX_OK || a->w.interval_ms < 0) return rc;
     return sbxi_ask_later(op, SBX_FEATURE_WATCH_POLL, SBXI_E2B_NEXT, a->w.interval_ms);
 }
 
+/* A dispatcher by feature: what its steps are, if they are not one exchange. */
 static int sbxi_e2b_step(sbx_op *op)
 {
     bool start = op->step == SBXI_STEP_START;
