@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -25,6 +26,8 @@ typedef struct child { pid_t pid; uint64_t token; } child;
 
 typedef struct agent {
     int sock, sigfd;
+    bool net;                   /* commands get the network of this system */
+    int closed_net;             /* else this one; -1: not made yet */
     const make_msg *make;
     child *children;
     size_t count, room;
@@ -84,6 +87,8 @@ static void __attribute__((noreturn)) child_main(const agent *ag, const spawn_ms
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
+    if (!ag->net && ag->closed_net >= 0 && setns(ag->closed_net, CLONE_NEWNET) != 0)
+        fail(answer, SPAWN_AT_USER);
     if (!become(s))
         fail(answer, SPAWN_AT_USER);
     /* As the user, so that it cannot enter what it may not. */
@@ -96,7 +101,7 @@ static void __attribute__((noreturn)) child_main(const agent *ag, const spawn_ms
             fail(answer, SPAWN_AT_FORK);
     if (conf.rung == 3) {
         snprintf(root, sizeof root, "%s/boxes/%s/root", conf.state, ag->make->id);
-        if (confine_rung3(root, ag->make->flags & MAKE_NO_NET) != 0)
+        if (confine_rung3(root, !ag->net) != 0)
             fail(answer, SPAWN_AT_USER);
     }
     environ = envp;
@@ -202,6 +207,58 @@ static void forward_signal(const agent *ag, const token_msg *m)
             kill(ag->children[i].pid, m->value); /* not reaped yet: the pid is its own */
 }
 
+/* ---- the life of the whole ---- */
+static int set_net(agent *ag, bool on)
+{
+    if (!on && conf.rung < 3 && ag->closed_net < 0 && (ag->closed_net = box_closed_net()) < 0)
+        return errno ? errno : EPERM;
+    ag->net = on;
+    return 0;
+}
+
+static int freeze(bool on)
+{
+    if (!on)
+        tree_continue();
+    return on && !tree_stop(FREEZE_WAIT_MS) ? ETIMEDOUT : 0;
+}
+
+/* A connection to a port of the closed network: made by a child that enters it. */
+static void connect_inside(const agent *ag, int port, int answer)
+{
+    struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port),
+                               .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    spawn_answer a = { 0, 0, 0 };
+    int fd;
+
+    if (fork() != 0)
+        return;
+    if (ag->closed_net >= 0 && setns(ag->closed_net, CLONE_NEWNET) != 0)
+        fail(answer, SPAWN_AT_FORK);
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&v4, sizeof v4) != 0) {
+        close(fd);
+        fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0 || connect(fd, (struct sockaddr *)&v6, sizeof v6) != 0)
+            fail(answer, SPAWN_AT_EXEC);
+    }
+    _exit(msg_send(answer, &a, sizeof a, &fd, 1) == 0 ? 0 : 1);
+}
+
+static void whole_message(agent *ag, const token_msg *m, const int *fds, int nfds)
+{
+    token_msg done = { M_DONE, 0, m->token };
+
+    if (m->type == M_CONNECT && nfds == 1)
+        connect_inside(ag, m->value, fds[0]);
+    if (m->type != M_FREEZE && m->type != M_NET)
+        return;
+    done.value = m->type == M_NET ? set_net(ag, m->value != 0) : freeze(m->value != 0);
+    msg_send(ag->sock, &done, sizeof done, NULL, 0);
+}
+
 /* ---- the end ---- */
 
 /* Rung 3: kills children until none is left. Orphans of killed ones come to us
@@ -249,6 +306,8 @@ static void serve_message(agent *ag)
         spawn(ag, &m.spawn, fds);
     else if (n == (ssize_t)sizeof m.token && m.type == M_SIGNAL)
         forward_signal(ag, &m.token);
+    else if (n == (ssize_t)sizeof m.token)
+        whole_message(ag, &m.token, fds, nfds);
     for (int i = 0; n > 0 && i < nfds; i++)
         close(fds[i]);
 }
@@ -256,8 +315,8 @@ static void serve_message(agent *ag)
 void agent_run(int sock, const make_msg *make)
 {
     ready_msg ready = { .type = M_READY };
-    agent ag = { .sock = 3, .make = make };
-    int rootfd = -1;
+    agent ag = { .sock = 3, .net = true, .make = make, .closed_net = -1 };
+    int fds[2] = { -1, -1 };
     sigset_t mask;
 
     prctl(PR_SET_NAME, "sandbox-agent");
@@ -272,10 +331,14 @@ void agent_run(int sock, const make_msg *make)
     ag.sigfd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     if (conf.rung == 3)
         prctl(PR_SET_CHILD_SUBREAPER, 1);
-    ready.err = box_enter(make, &rootfd, ready.why, sizeof ready.why);
-    if (msg_send(3, &ready, sizeof ready, &rootfd, ready.err ? 0 : 1) != 0 || ready.err)
+    ready.err = box_enter(make, fds, ready.why, sizeof ready.why);
+    ready.pid = (int32_t)getpid();
+    if (ready.err == 0 && (make->flags & MAKE_NO_NET) && (ready.err = set_net(&ag, false)) != 0)
+        snprintf(ready.why, sizeof ready.why, "closed network: %s", strerror(ready.err));
+    if (msg_send(3, &ready, sizeof ready, fds, ready.err ? 0 : 2) != 0 || ready.err)
         _exit(1);
-    close(rootfd);
+    close(fds[0]);
+    close(fds[1]);
     for (;;) {
         struct pollfd p[2] = { { 3, POLLIN, 0 }, { ag.sigfd, POLLIN, 0 } };
         struct signalfd_siginfo info;

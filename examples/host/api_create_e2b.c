@@ -1,7 +1,6 @@
 /* sandboxd: creation of sandboxes, and the memory of idempotency keys. */
 #include "api_e2b.h"
 
-#define MAX_LIFE_S 86400
 #define DEFAULT_LIFE_S 300
 #define DEFAULT_LIFE_OLD_S 15
 #define KEYS_MAX 1000
@@ -190,7 +189,7 @@ static bool string_map(req *r, const jnode *body, const char *name, pair_list *o
 }
 
 /* 1 yes, 0 no, -1 absent, -2 replied. */
-static int boolean(req *r, const jnode *body, const char *name)
+int api_bool(req *r, const jnode *body, const char *name)
 {
     const jnode *n = jget(body, name, NULL);
 
@@ -203,21 +202,48 @@ static int boolean(req *r, const jnode *body, const char *name)
     return n->num != 0;
 }
 
+static bool all_traffic(const jnode *list)
+{
+    for (const jnode *n = list ? list->first : NULL; n; n = n->next)
+        if (jtext(n) && !strcmp(jtext(n), "0.0.0.0/0"))
+            return true;
+    return false;
+}
+
+int api_network_rules(req *r, const jnode *rules)
+{
+    static const char *const unknown[] = { "dnsServers", "egressProxy", "rules", "httpsPorts" };
+    const jnode *allow = jget(rules, "allowOut", NULL), *deny = jget(rules, "denyOut", NULL);
+
+    if ((rules && rules->type != J_OBJECT) || (allow && allow->type != J_ARRAY) ||
+        (deny && deny->type != J_ARRAY)) {
+        reply_error(r, 400, "validation error: 'network' must be an object, its 'allowOut' and "
+                    "'denyOut' lists");
+        return -2;
+    }
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        const jnode *n = jget(rules, unknown[i], NULL);
+
+        if (n && n->first) {
+            reply_error(r, 501, "not implemented by this host: '%s' of a network", unknown[i]);
+            return -2;
+        }
+    }
+    if ((allow && allow->first && !all_traffic(allow)) ||
+        (deny && deny->first && !all_traffic(deny))) {
+        reply_error(r, 501, "not implemented by this host: rules of a network other than for "
+                    "0.0.0.0/0, all of it");
+        return -2;
+    }
+    return all_traffic(allow) ? 1 : all_traffic(deny) ? 0 : -1;
+}
+
 /* Options that would change what the sandbox does, and that this host cannot do:
    better refused than left out silently. */
 static bool only_what_is_offered(req *r, const jnode *body)
 {
-    static const char *const parts[] = { "network", "mcp", "iam", "volumeMounts" };
-    const jnode *resume = jget(body, "autoResume", NULL), *on = jget(resume, "enabled", NULL);
-    int pause = boolean(r, body, "autoPause");
+    static const char *const parts[] = { "mcp", "iam", "volumeMounts" };
 
-    if (pause == -2)
-        return false;
-    if (pause == 1 || (on && on->num)) {
-        reply_error(r, 501, "not implemented by this host: %s", pause == 1 ? "autoPause"
-                    : "autoResume");
-        return false;
-    }
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const jnode *n = jget(body, parts[i], NULL);
 
@@ -229,8 +255,53 @@ static bool only_what_is_offered(req *r, const jnode *body)
     return true;
 }
 
+/* What happens at its end, and what may come in and go out. */
+static bool read_life(req *r, const jnode *body, box_options *o)
+{
+    const jnode *resume = jget(body, "autoResume", NULL), *net = jget(body, "network", NULL);
+    int pause = api_bool(r, body, "autoPause"), memory = api_bool(r, body, "autoPauseMemory");
+    int on = resume ? api_bool(r, resume, "enabled") : -1, rules = api_network_rules(r, net);
+    int open = net ? api_bool(r, net, "allowPublicTraffic") : -1;
+
+    if (pause == -2 || memory == -2 || on == -2 || open == -2 || rules == -2)
+        return false;
+    if (resume && resume->type != J_OBJECT) {
+        reply_error(r, 400, "validation error: 'autoResume' must be an object");
+        return false;
+    }
+    o->pause_at_end = pause == 1;
+    o->no_pause_memory = memory == 0;
+    o->auto_resume = on == 1;
+    o->private_ports = open == 0;
+    o->mask_host = jtext(jget(net, "maskRequestHost", NULL));
+    if (o->mask_host && (strlen(o->mask_host) > 255 || o->mask_host[strcspn(o->mask_host, "\r\n")])) {
+        reply_error(r, 400, "validation error: 'maskRequestHost' is no host name");
+        return false;
+    }
+    o->internet = api_bool(r, body, "allow_internet_access");
+    if (rules >= 0 && o->internet != 0)
+        o->internet = rules;
+    return o->internet != -2;
+}
+
+static bool find_files(const char *name, box_options *o, snapshot *from)
+{
+    o->files = -1;
+    o->im = find_template(name);
+    if (o->im) {
+        o->alias = o->im->name;
+        return true;
+    }
+    if (!snapshot_find(name, from) || (o->files = snapshot_open(from)) < 0)
+        return false;
+    o->im = from->im;
+    o->template_id = from->id;
+    o->alias = from->name;
+    return true;
+}
+
 static bool read_options(req *r, const jnode *body, bool v2, box_options *o, pair_list *metadata,
-                         pair_list *env)
+                         pair_list *env, snapshot *from)
 {
     const jnode *name = jget(body, "templateID", NULL);
     int64_t seconds = v2 ? DEFAULT_LIFE_S : DEFAULT_LIFE_OLD_S;
@@ -251,10 +322,9 @@ static bool read_options(req *r, const jnode *body, bool v2, box_options *o, pai
         return false;
     }
     o->timeout_ms = seconds * 1000;
-    o->internet = boolean(r, body, "allow_internet_access");
-    secure = boolean(r, body, "secure");
+    secure = api_bool(r, body, "secure");
     o->secure = v2 || secure != 0;
-    if (o->internet == -2 || secure == -2 || !only_what_is_offered(r, body))
+    if (secure == -2 || !only_what_is_offered(r, body) || !read_life(r, body, o))
         return false;
     if (o->internet == 0 && conf.rung == 3 && !rung3_can_cut_net()) {
         reply_error(r, 501, "not implemented by this host: allow_internet_access false");
@@ -264,13 +334,16 @@ static bool read_options(req *r, const jnode *body, bool v2, box_options *o, pai
         return false;
     o->metadata = metadata;
     o->env = env;
-    o->im = find_template(jtext(name));
-    if (!o->im) {
-        unknown_template(r, jtext(name));
-        return false;
-    }
-    o->alias = o->im->name;
-    return true;
+    if (find_files(jtext(name), o, from))
+        return true;
+    unknown_template(r, jtext(name));
+    return false;
+}
+
+void api_too_many(req *r)
+{
+    reply_error(r, 429, "this host runs %d sandboxes already, its limit (--max-sandboxes)",
+                conf.max_sandboxes);
 }
 
 static void make(req *r, const box_options *o, const char *key)
@@ -282,8 +355,7 @@ static void make(req *r, const box_options *o, const char *key)
     int result = box_create(o, &b, why, sizeof why);
 
     if (result == -EAGAIN) {
-        reply_error(r, 429, "this host runs %d sandboxes already, its limit (--max-sandboxes)",
-                    conf.max_sandboxes);
+        api_too_many(r);
     } else if (result != 0) {
         log_at(0, "a sandbox could not be made: %s", why);
         reply_error_code(r, 500, "sandbox_create_failed", why);
@@ -306,13 +378,16 @@ static void create(req *r, bool v2)
 {
     const char *key = v2 ? req_header(r, "Idempotency-Key") : NULL;
     pair_list metadata = { 0 }, env = { 0 };
-    box_options o = { .internet = -1 };
+    box_options o = { .internet = -1, .files = -1 };
+    snapshot from;
     jtree t;
 
     if (!api_body(r, &t, false))
         return;
-    if (read_options(r, t.root, v2, &o, &metadata, &env) && (!key || key_begin(r, key)))
+    if (read_options(r, t.root, v2, &o, &metadata, &env, &from) && (!key || key_begin(r, key)))
         make(r, &o, key);
+    if (o.files >= 0)
+        close(o.files);
     pairs_free(&metadata);
     pairs_free(&env);
     jtree_free(&t);

@@ -3,9 +3,6 @@
 
 #include <sys/statvfs.h>
 
-#define DEFAULT_CONNECT_S 300
-#define MAX_LIFE_S 86400
-
 /* ---- shared ---- */
 bool api_body(req *r, jtree *t, bool may_be_empty)
 {
@@ -39,7 +36,7 @@ int api_int(req *r, const jnode *body, const char *name, int64_t min, int64_t ma
     return 1;
 }
 
-static void not_found(req *r, const char *id)
+void api_not_found(req *r, const char *id)
 {
     char shown[200];
 
@@ -51,10 +48,10 @@ box *api_box(req *r)
 {
     /* /sandboxes/{id}... and /v2/sandboxes/{id}... */
     const char *id = r->segments[!strcmp(r->segments[0], "v2") ? 2 : 1];
-    box *b = box_find(id);
+    box *b = box_find_any(id);
 
     if (!b)
-        not_found(r, id);
+        api_not_found(r, id);
     else
         memcpy(r->box_id, b->id, sizeof r->box_id);
     return b;
@@ -72,7 +69,9 @@ void api_sandbox_json(sbx_json_writer *w, box *b)
         json_str(w, "envdAccessToken", b->token);
     json_str(w, "envdVersion", ENVD_VERSION);
     json_str(w, "sandboxID", b->id);
-    json_str(w, "templateID", b->im->template_id);
+    json_str(w, "templateID", b->template_id);
+    if (b->traffic_token[0])
+        json_str(w, "trafficAccessToken", b->traffic_token);
     sbx_json_end_object(w);
 }
 
@@ -87,14 +86,7 @@ static int64_t disk_mib(void)
     return (int64_t)((uint64_t)st.f_blocks * st.f_frsize >> 20);
 }
 
-static int64_t memory_mib(void)
-{
-    if (conf.memory_mib > 0)
-        return conf.memory_mib;
-    return (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) >> 20;
-}
-
-static void time_field(sbx_json_writer *w, const char *key, int64_t ms)
+void api_time(sbx_json_writer *w, const char *key, int64_t ms)
 {
     char s[40];
 
@@ -105,16 +97,21 @@ static void time_field(sbx_json_writer *w, const char *key, int64_t ms)
 void api_listed_json(sbx_json_writer *w, box *b, bool detail)
 {
     int64_t end_ms;
+    bool paused, internet;
+    int choice;
 
     pthread_mutex_lock(&b->lock);
     end_ms = b->end_ms;
+    paused = b->state == BOX_PAUSED;
+    internet = b->internet;
+    choice = b->internet_choice;
     pthread_mutex_unlock(&b->lock);
     sbx_json_begin_object(w);
     if (b->alias[0])
         json_str(w, "alias", b->alias);
-    if (detail && b->internet_choice >= 0) {
+    if (detail && choice >= 0) {
         sbx_json_key(w, "allowInternetAccess");
-        sbx_json_bool(w, b->internet);
+        sbx_json_bool(w, internet);
     }
     json_str(w, "clientID", CLIENT_ID);
     json_num(w, "cpuCount", sysconf(_SC_NPROCESSORS_ONLN));
@@ -123,7 +120,7 @@ void api_listed_json(sbx_json_writer *w, box *b, bool detail)
         sbx_json_key(w, "domain");
         sbx_json_null(w);
     }
-    time_field(w, "endAt", end_ms);
+    api_time(w, "endAt", end_ms);
     if (detail && b->token[0])
         json_str(w, "envdAccessToken", b->token);
     json_str(w, "envdVersion", ENVD_VERSION);
@@ -131,24 +128,35 @@ void api_listed_json(sbx_json_writer *w, box *b, bool detail)
         sbx_json_key(w, "lifecycle");
         sbx_json_begin_object(w);
         sbx_json_key(w, "autoResume");
-        sbx_json_bool(w, false);
-        json_str(w, "onTimeout", "kill");
+        sbx_json_bool(w, b->auto_resume);
+        json_str(w, "onTimeout", b->pause_at_end ? "pause" : "kill");
         sbx_json_end_object(w);
     }
-    json_num(w, "memoryMB", memory_mib());
+    json_num(w, "memoryMB", box_memory_total() >> 20);
     sbx_json_key(w, "metadata");
     sbx_json_begin_object(w);
     for (size_t i = 0; i < b->metadata.count; i++)
         json_str(w, b->metadata.keys[i], b->metadata.values[i]);
     sbx_json_end_object(w);
+    if (detail && b->pause_at_end)
+        json_str(w, "pauseMode", b->pause_memory ? "full" : "filesystem");
     json_str(w, "sandboxID", b->id);
-    time_field(w, "startedAt", b->started_ms);
-    json_str(w, "state", "running");
-    json_str(w, "templateID", b->im->template_id);
+    api_time(w, "startedAt", b->started_ms);
+    json_str(w, "state", paused ? "paused" : "running");
+    json_str(w, "templateID", b->template_id);
     sbx_json_key(w, "volumeMounts");
     sbx_json_begin_array(w);
     sbx_json_end_array(w);
     sbx_json_end_object(w);
+}
+
+/* A paused one has no clock: false after a reply. */
+static bool api_runs(req *r, box *b)
+{
+    if (box_state_of(b) == BOX_RUNNING)
+        return true;
+    api_not_found(r, b->id);
+    return false;
 }
 
 /* ---- single sandboxes ---- */
@@ -175,7 +183,7 @@ static void remove_box(req *r)
     if (box_kill(b, "deleted"))
         reply_empty(r, 204);
     else
-        not_found(r, b->id); /* another request was first */
+        api_not_found(r, b->id); /* another request was first */
     box_unref(b);
 }
 
@@ -192,7 +200,7 @@ static void set_timeout(req *r)
         got = api_int(r, t.root, "timeout", 0, MAX_LIFE_S, &seconds);
         if (got == 0)
             reply_error(r, 400, "validation error: 'timeout' is missing");
-        if (got > 0) {
+        if (got > 0 && api_runs(r, b)) {
             box_set_end(b, seconds * 1000, false);
             reply_empty(r, 204);
         }
@@ -210,50 +218,13 @@ static void refresh(req *r)
     if (!b)
         return;
     if (api_body(r, &t, true)) {
-        if (api_int(r, t.root, "duration", 0, 3600, &seconds) >= 0) {
+        if (api_int(r, t.root, "duration", 0, 3600, &seconds) >= 0 && api_runs(r, b)) {
             box_set_end(b, seconds * 1000, true);
             reply_empty(r, 204);
         }
         jtree_free(&t);
     }
     box_unref(b);
-}
-
-static void connect_box(req *r)
-{
-    int64_t seconds = DEFAULT_CONNECT_S;
-    box *b = api_box(r);
-    bool v2 = !strcmp(r->segments[0], "v2");
-    sbx_json_writer w;
-    text out = { 0 };
-    jtree t;
-    int got;
-
-    if (!b)
-        return;
-    if (api_body(r, &t, v2)) {
-        got = api_int(r, t.root, "timeout", 0, MAX_LIFE_S, &seconds);
-        if (got == 0 && !v2) {
-            reply_error(r, 400, "validation error: 'timeout' is missing");
-        } else if (got >= 0) {
-            box_set_end(b, seconds * 1000, true);
-            sbx_json_writer_init(&w, text_sink(&out));
-            api_sandbox_json(&w, b);
-            reply_text(r, 200, JSON_TYPE, &out);
-        }
-        jtree_free(&t);
-    }
-    box_unref(b);
-}
-
-static void resume_box(req *r)
-{
-    box *b = api_box(r);
-
-    if (b) {
-        reply_error(r, 409, "Sandbox ID is already running");
-        box_unref(b);
-    }
 }
 
 /* ---- the host itself ---- */
@@ -301,27 +272,29 @@ static const handler routes[] = {
     { "GET", "/v2/sandboxes", api_list_v2, NULL, NULL, false },
     { "POST", "/sandboxes", api_create_old, NULL, NULL, false },
     { "GET", "/sandboxes", api_list_old, NULL, NULL, false },
+    { "GET", "/sandboxes/metrics", api_metrics_of_many, NULL, NULL, false },
     { "GET", "/sandboxes/*", get_info, NULL, NULL, false },
     { "DELETE", "/sandboxes/*", remove_box, NULL, NULL, false },
-    { "POST", "/v2/sandboxes/*/connect", connect_box, NULL, NULL, false },
-    { "POST", "/sandboxes/*/connect", connect_box, NULL, NULL, false },
+    { "POST", "/v2/sandboxes/*/connect", api_connect, NULL, NULL, false },
+    { "POST", "/sandboxes/*/connect", api_connect, NULL, NULL, false },
     { "POST", "/sandboxes/*/timeout", set_timeout, NULL, NULL, false },
     { "POST", "/sandboxes/*/refreshes", refresh, NULL, NULL, false },
-    { "POST", "/sandboxes/*/resume", resume_box, NULL, NULL, false },
-    /* Known to the provider, not to this host. */
-    { "POST", "/sandboxes/*/pause", not_offered, NULL, NULL, false },
-    { "POST", "/sandboxes/*/fork", not_offered, NULL, NULL, false },
-    { "POST", "/sandboxes/*/snapshots", not_offered, NULL, NULL, false },
-    { "PUT", "/sandboxes/*/network", not_offered, NULL, NULL, false },
-    { "GET", "/sandboxes/*/metrics", not_offered, NULL, NULL, false },
-    { "GET", "/sandboxes/*/logs", not_offered, NULL, NULL, false },
-    { "GET", "/v2/sandboxes/*/logs", not_offered, NULL, NULL, false },
+    { "POST", "/sandboxes/*/resume", api_resume, NULL, NULL, false },
+    { "POST", "/sandboxes/*/pause", api_pause, NULL, NULL, false },
+    { "POST", "/sandboxes/*/fork", api_fork, NULL, NULL, false },
+    { "POST", "/sandboxes/*/snapshots", api_snapshot, NULL, NULL, false },
+    { "GET", "/snapshots", api_snapshots, NULL, NULL, false },
+    { "DELETE", "/templates/*", api_snapshot_delete, NULL, NULL, false },
+    { "PUT", "/sandboxes/*/network", api_network, NULL, NULL, false },
+    { "GET", "/sandboxes/*/metrics", api_metrics, NULL, NULL, false },
+    { "GET", "/sandboxes/*/logs", api_logs_old, NULL, NULL, false },
+    { "GET", "/v2/sandboxes/*/logs", api_logs, NULL, NULL, false },
 };
 
 /* Whole parts of the provider's surface that this host does not have. */
 static bool elsewhere(const req *r)
 {
-    static const char *const parts[] = { "templates", "snapshots", "volumes", "volumecontent",
+    static const char *const parts[] = { "templates", "volumes", "volumecontent",
         "secrets", "teams", "events", "nodes", "access-tokens", "api-keys", "admin" };
     size_t at = r->segment_count > 0 && (!strcmp(r->segments[0], "v2") ||
                                          !strcmp(r->segments[0], "v3"));

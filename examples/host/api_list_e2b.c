@@ -9,10 +9,9 @@ typedef struct query {
     char *keys[MAX_FILTERS], *values[MAX_FILTERS];
     size_t filters;
     char *metadata;             /* holds the texts of the filters */
-    bool running, ascending;
+    bool running, paused, ascending;
     int64_t limit, started_after_ms;    /* 0: any */
-    const image *im;            /* NULL: any */
-    bool im_unknown;
+    char template_id[24];       /* "": any; "-": none there is */
     int64_t after_ms;           /* place, 0: from the start */
     char after_id[ID_LEN + 3];
 } query;
@@ -50,33 +49,30 @@ static bool read_states(query *q, const char *value)
     if (strlen(value) >= sizeof list)
         return false;
     strcpy(list, value);
-    q->running = false;
+    q->running = q->paused = false;
     for (char *s = strtok_r(list, ",", &save); s; s = strtok_r(NULL, ",", &save)) {
         if (!strcmp(s, "running"))
             q->running = true;
-        else if (strcmp(s, "paused"))
+        else if (!strcmp(s, "paused"))
+            q->paused = true;
+        else
             return false;
     }
     return true;
 }
 
-static void make_token(const box *b, bool ascending, char out[200])
+void api_token(char out[300], const char *plain)
 {
-    char plain[120], when[48];
-    size_t n;
+    size_t n = sbx_base64_encode(out, plain, strlen(plain));
 
-    rfc3339(when, sizeof when, b->started_ms * 1000000, false);
-    snprintf(plain, sizeof plain, "%s__%s%s", when, b->id, ascending ? "__asc" : "");
-    n = sbx_base64_encode(out, plain, strlen(plain));
     out[n] = '\0';
     for (char *c = out; *c; c++)
         *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
 }
 
-static bool read_token(query *q, const char *token)
+bool api_token_read(const char *token, char plain[256])
 {
     sbx_base64 state = { 0 };
-    char plain[256], *id, *order;
     size_t n;
 
     if (strlen(token) > 200 ||
@@ -84,8 +80,23 @@ static bool read_token(query *q, const char *token)
         sbx_base64_end(&state) != SBX_OK)
         return false;
     plain[n] = '\0';
-    id = strstr(plain, "__");
-    if (!id || strlen(plain) != n)
+    return strlen(plain) == n;
+}
+
+static void make_token(const box *b, bool ascending, char out[300])
+{
+    char plain[120], when[48];
+
+    rfc3339(when, sizeof when, b->started_ms * 1000000, false);
+    snprintf(plain, sizeof plain, "%s__%s%s", when, b->id, ascending ? "__asc" : "");
+    api_token(out, plain);
+}
+
+static bool read_token(query *q, const char *token)
+{
+    char plain[256], *id, *order;
+
+    if (!api_token_read(token, plain) || !(id = strstr(plain, "__")))
         return false;
     *id = '\0';
     id += 2;
@@ -99,12 +110,16 @@ static bool read_token(query *q, const char *token)
     return true;
 }
 
-static const image *image_named(const char *name)
+static void template_named(const char *name, char *id, size_t cap)
 {
+    snapshot s;
+
+    snprintf(id, cap, "-");
     for (int i = 0; i < conf.image_count; i++)
         if (!strcmp(name, conf.images[i].name) || !strcmp(name, conf.images[i].template_id))
-            return &conf.images[i];
-    return NULL;
+            snprintf(id, cap, "%s", conf.images[i].template_id);
+    if (*id == '-' && snapshot_find(name, &s))
+        snprintf(id, cap, "%s", s.id);
 }
 
 static bool read_query(req *r, query *q)
@@ -113,7 +128,7 @@ static bool read_query(req *r, query *q)
     bool bad = false;
     int64_t n;
 
-    q->running = true;
+    q->running = q->paused = true;
     q->limit = PAGE_MAX;
     if ((v = req_query(r, "metadata", &bad)) && (bad || !read_metadata(q, v))) {
         reply_error(r, 400, "Invalid metadata query: pairs of key=value are expected");
@@ -138,10 +153,8 @@ static bool read_query(req *r, query *q)
         }
         q->limit = n > PAGE_MAX ? PAGE_MAX : n;
     }
-    if ((v = req_query(r, "template", &bad)) && *v) {
-        q->im = image_named(v);
-        q->im_unknown = !q->im;
-    }
+    if ((v = req_query(r, "template", &bad)) && *v)
+        template_named(v, q->template_id, sizeof q->template_id);
     if ((v = req_query(r, "startedAfter", &bad)) && *v &&
         !parse_rfc3339(v, &q->started_after_ms)) {
         reply_error(r, 400, "validation error: 'startedAfter' is no RFC 3339 time");
@@ -154,9 +167,10 @@ static bool read_query(req *r, query *q)
     return true;
 }
 
-static bool wanted(const query *q, const box *b)
+static bool wanted(const query *q, box *b)
 {
-    if (!q->running || q->im_unknown || (q->im && q->im != b->im) ||
+    if (!(box_state_of(b) == BOX_PAUSED ? q->paused : q->running) ||
+        (q->template_id[0] && strcmp(q->template_id, b->template_id)) ||
         (q->started_after_ms && b->started_ms <= q->started_after_ms))
         return false;
     for (size_t i = 0; i < q->filters; i++) {
@@ -199,7 +213,7 @@ static bool behind(const query *q, box *b)
 static void list(req *r, query *q)
 {
     sbx_json_writer w;
-    char token[200] = "", number[24];
+    char token[300] = "", number[24];
     text t = { 0 };
     box **all;
     size_t n = box_list(&all), total = 0;
@@ -213,7 +227,7 @@ static void list(req *r, query *q)
     for (size_t i = 0; i < n; i++) {
         if (!wanted(q, all[i]))
             continue;
-        total++;
+        total += box_state_of(all[i]) != BOX_PAUSED;
         if (!behind(q, all[i]))
             continue;
         if (shown < q->limit) {

@@ -282,19 +282,46 @@ void base_tree_rung3(const char *path)
     close(root);
 }
 
-/* Only what a host makes: --state may name a directory that stays. */
+/* Removes what has not that file in it, or all of a state that does not stay. True:
+   the directory is gone. */
+static bool clean_dir(const char *name, const char *kept_by)
+{
+    char path[400], at[700];
+    struct dirent *e;
+    DIR *d;
+
+    snprintf(path, sizeof path, "%s/%s", conf.state, name);
+    if (conf.state_is_temp)
+        return fs_remove_path(path);
+    d = opendir(path);
+    while (d && (e = readdir(d))) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+            continue;
+        snprintf(at, sizeof at, "%s/%s/%s", path, e->d_name, kept_by);
+        if (access(at, F_OK) == 0)
+            continue;
+        snprintf(at, sizeof at, "%s/%s", path, e->d_name);
+        fs_remove_path(at);
+    }
+    if (d)
+        closedir(d);
+    return rmdir(path) == 0 || errno == ENOENT;
+}
+
+/* Only what a host makes, without paused sandboxes and snapshots: --state may name
+   a directory that stays. */
 void state_clean(bool with_lock)
 {
     char path[400];
+    bool empty = clean_dir("boxes", "box.json");
 
-    snprintf(path, sizeof path, "%s/boxes", conf.state);
-    fs_remove_path(path);
+    empty &= clean_dir("snapshots", "snapshot.json");
     for (int i = 0; i < MAX_IMAGES; i++) {
         snprintf(path, sizeof path, "%s/image%d", conf.state, i);
         fs_remove_path(path);
     }
-    if (!with_lock)
-        return;
+    if (!with_lock || !empty)
+        return; /* the lock marks the directory as ours */
     snprintf(path, sizeof path, "%s/lock", conf.state);
     unlink(path);
     if (conf.state_is_temp)

@@ -84,12 +84,19 @@ void box_unref(void *ptr)
         close(b->sock.fd);
     if (b->root.fd >= 0)
         close(b->root.fd);
+    if (b->dirfd >= 0)
+        close(b->dirfd);
+    for (uint64_t i = 0; i < b->line_count && i < LOG_LINES; i++)
+        free(b->lines[i].text);
+    free(b->lines);
+    free(b->samples);
     pairs_free(&b->metadata);
     pairs_free(&b->env);
     free(b->real);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->changed);
     explicit_bzero(b->token, sizeof b->token);
+    explicit_bzero(b->traffic_token, sizeof b->traffic_token);
     free(b);
 }
 
@@ -113,17 +120,55 @@ bool box_running(box *b)
     return yes;
 }
 
-box *box_find(const char *id)
+box_state box_state_of(box *b)
+{
+    box_state s;
+
+    pthread_mutex_lock(&b->lock);
+    s = b->state;
+    pthread_mutex_unlock(&b->lock);
+    return s;
+}
+
+bool box_await(box *b)
+{
+    bool there;
+
+    pthread_mutex_lock(&b->lock);
+    while (b->state == BOX_BUSY || b->state == BOX_STARTING)
+        pthread_cond_wait(&b->changed, &b->lock);
+    there = b->state == BOX_RUNNING || b->state == BOX_PAUSED;
+    pthread_mutex_unlock(&b->lock);
+    return there;
+}
+
+static box *find_in(const char *id, bool any)
 {
     box *b;
 
     pthread_mutex_lock(&table_lock);
     b = lookup(id);
-    if (b && box_running(b))
+    if (b && (any || box_running(b)))
         box_ref(b);
     else
         b = NULL;
     pthread_mutex_unlock(&table_lock);
+    return b;
+}
+
+box *box_find(const char *id)
+{
+    return find_in(id, false);
+}
+
+box *box_find_any(const char *id)
+{
+    box *b = find_in(id, true);
+
+    if (b && !box_await(b)) {
+        box_unref(b);
+        b = NULL;
+    }
     return b;
 }
 
@@ -134,11 +179,14 @@ size_t box_list(box ***out)
     pthread_mutex_lock(&table_lock);
     *out = xalloc(sizeof **out * (size_t)(count + 1));
     for (int i = 0; i < BUCKETS; i++)
-        for (box *b = table[i]; b; b = b->next)
-            if (box_running(b)) {
+        for (box *b = table[i]; b; b = b->next) {
+            box_state s = box_state_of(b);
+
+            if (s == BOX_RUNNING || s == BOX_BUSY || s == BOX_PAUSED) {
                 box_ref(b);
                 (*out)[n++] = b;
             }
+        }
     pthread_mutex_unlock(&table_lock);
     return n;
 }
@@ -156,12 +204,17 @@ int boxes_count(void)
 /* ---- the end ---- */
 
 /* Hands a dead one to the janitor. Takes over no reference: the table's is used. */
-static void bury(box *b)
+static void enqueue(box *b) /* under table_lock */
 {
-    pthread_mutex_lock(&table_lock);
     b->queue = janitor_queue;
     janitor_queue = b;
     pthread_cond_signal(&janitor_work);
+}
+
+static void bury(box *b)
+{
+    pthread_mutex_lock(&table_lock);
+    enqueue(b);
     pthread_mutex_unlock(&table_lock);
 }
 
@@ -171,7 +224,7 @@ static void clean_up(box *b)
     box **at;
 
     snprintf(path, sizeof path, "%s/boxes/%s", conf.state, b->id);
-    for (int tries = 0; tries < 50 && !fs_remove_path(path); tries++)
+    for (int tries = 0; !b->keep && tries < 50 && !fs_remove_path(path); tries++)
         usleep(10000); /* a mount may take a moment to go */
     cgroup_remove(b->id);
     pthread_mutex_lock(&b->lock);
@@ -201,33 +254,74 @@ static void *janitor_main(void *unused)
         }
         janitor_queue = b->queue;
         pthread_mutex_unlock(&table_lock);
-        clean_up(b);
+        if (b->to_pause) {
+            b->to_pause = false;
+            box_pause_queued(b);
+            box_unref(b);
+        } else {
+            clean_up(b);
+        }
         pthread_mutex_lock(&table_lock);
     }
     pthread_mutex_unlock(&table_lock);
     return NULL;
 }
 
-/* Under b->lock. */
-static bool begin_end(box *b, const char *reason)
+static void tell_to_die(const box *b)
 {
     id_msg m = { .type = M_KILL };
 
-    if (b->state != BOX_RUNNING)
-        return false;
-    b->state = BOX_ENDING;
     memcpy(m.id, b->id, sizeof m.id);
     msg_send(zygote_sock, &m, sizeof m, NULL, 0);
+}
+
+/* Under b->lock. True: it ends by this call; a hollow one is for the caller to bury. */
+static bool begin_end(box *b, const char *reason)
+{
+    if (b->state != BOX_RUNNING && b->state != BOX_PAUSED)
+        return false;
+    if (!b->keep)
+        keep_forget(b->id);
     log_at(2, "sandbox %s ends: %s", b->id, reason);
+    b->state = b->hollow ? BOX_DEAD : BOX_ENDING;
+    if (!b->hollow)
+        tell_to_die(b);
     return true;
+}
+
+void box_end_processes(box *b)
+{
+    tell_to_die(b);
+    while (!b->hollow)
+        pthread_cond_wait(&b->changed, &b->lock);
+}
+
+void box_settle(box *b, box_state state)
+{
+    bool died;
+
+    pthread_mutex_lock(&b->lock);
+    died = b->hollow && state == BOX_RUNNING;
+    b->state = died ? BOX_DEAD : state;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+    if (died)
+        bury(b);
 }
 
 bool box_kill(box *b, const char *reason)
 {
-    bool ours;
+    bool ours, hollow;
 
     pthread_mutex_lock(&b->lock);
+    while (b->state == BOX_BUSY)
+        pthread_cond_wait(&b->changed, &b->lock);
+    hollow = b->hollow;
     ours = begin_end(b, reason);
+    pthread_mutex_unlock(&b->lock);
+    if (ours && hollow)
+        bury(b);
+    pthread_mutex_lock(&b->lock);
     while (b->state != BOX_GONE)
         pthread_cond_wait(&b->changed, &b->lock);
     pthread_mutex_unlock(&b->lock);
@@ -236,6 +330,7 @@ bool box_kill(box *b, const char *reason)
 
 void box_on_dead(const char *id, int status)
 {
+    bool stays;
     box *b;
 
     pthread_mutex_lock(&table_lock);
@@ -246,16 +341,21 @@ void box_on_dead(const char *id, int status)
     if (!b)
         return;
     pthread_mutex_lock(&b->lock);
-    if (b->state == BOX_RUNNING)
+    if (b->state == BOX_RUNNING || (b->state == BOX_PAUSED && !b->hollow))
         log_at(0, "sandbox %s died by itself (status %d)", b->id, status);
-    b->state = BOX_DEAD;
+    stays = b->state == BOX_BUSY; /* a pause that keeps files only, or one that failed */
+    b->hollow = true;
+    if (!stays)
+        b->state = BOX_DEAD;
+    pthread_cond_broadcast(&b->changed);
     procs_lost(b);
     if (b->sock.on) {
         reactor_drop(&b->sock);
         reactor_later(box_unref, b); /* the one registering took */
     }
     pthread_mutex_unlock(&b->lock);
-    bury(b);
+    if (!stays)
+        bury(b);
     reactor_later(box_unref, b);
 }
 
@@ -265,8 +365,15 @@ void box_on_message(box *b)
     ssize_t n;
 
     while ((n = msg_recv(b->sock.fd, &m, sizeof m, NULL, NULL, MSG_DONTWAIT)) > 0)
-        if (n == (ssize_t)sizeof m && m.type == M_EXIT)
+        if (n == (ssize_t)sizeof m && m.type == M_EXIT) {
             proc_exited(b, m.token, m.value);
+        } else if (n == (ssize_t)sizeof m && m.type == M_DONE) {
+            pthread_mutex_lock(&b->lock);
+            b->done_token = m.token;
+            b->done_value = m.value;
+            pthread_cond_broadcast(&b->changed);
+            pthread_mutex_unlock(&b->lock);
+        }
     if (n == 0 || (n < 0 && errno != EAGAIN)) {
         /* The agent is dead; the zygote will say so, be quiet until then. */
         pthread_mutex_lock(&b->lock);
@@ -282,7 +389,11 @@ void box_expire(int64_t now, int64_t *next)
         for (box *b = table[i]; b; b = b->next) {
             pthread_mutex_lock(&b->lock);
             if (b->state == BOX_RUNNING) {
-                if (now >= b->end_mono) {
+                if (now >= b->end_mono && b->pause_at_end) {
+                    b->state = BOX_BUSY;
+                    b->to_pause = true;
+                    enqueue(box_ref(b));
+                } else if (now >= b->end_mono) {
                     if (begin_end(b, "timeout"))
                         log_at(1, "sandbox %s: its time is over", b->id);
                 } else if (b->end_mono < *next) {
@@ -303,29 +414,24 @@ void box_set_end(box *b, int64_t timeout_ms, bool only_extend)
     if (!only_extend || mono > b->end_mono) {
         b->end_mono = mono;
         b->end_ms = end;
+        b->life_ms = timeout_ms;
     }
     pthread_mutex_unlock(&b->lock);
     reactor_deadline(mono);
 }
 
 /* ---- the beginning ---- */
-static box *box_new(const box_options *o)
+const char *box_files(void)
+{
+    return conf.rung == 3 ? "root" : "upper";
+}
+
+box *box_blank(const char *id)
 {
     box *b = xalloc(sizeof *b);
 
-    b->id[0] = 'i';
-    random_id(b->id + 1, ID_LEN - 1);
-    if (o->secure)
-        random_hex(b->token, 32);
-    b->im = o->im;
-    snprintf(b->alias, sizeof b->alias, "%s", o->alias);
-    pairs_add(&b->env, "E2B_SANDBOX", "true");
-    pairs_add(&b->env, "E2B_SANDBOX_ID", b->id);
-    pairs_add(&b->env, "E2B_TEMPLATE_ID", o->im->template_id);
-    pairs_copy(&b->env, o->env);
-    pairs_copy(&b->metadata, o->metadata);
-    b->internet_choice = o->internet;
-    b->internet = o->internet != 0;
+    snprintf(b->id, sizeof b->id, "%s", id);
+    b->dirfd = -1;
     b->sock = (watch){ .kind = W_BOX, .fd = -1, .owner = b };
     b->root.fd = -1;
     b->root.real = "";
@@ -342,13 +448,71 @@ static box *box_new(const box_options *o)
     return b;
 }
 
+void box_pairs_of_system(box *b)
+{
+    pairs_add(&b->env, "E2B_SANDBOX", "true");
+    pairs_add(&b->env, "E2B_SANDBOX_ID", b->id);
+    pairs_add(&b->env, "E2B_TEMPLATE_ID", b->template_id);
+}
+
+static box *box_new(const box_options *o)
+{
+    char id[ID_LEN + 3] = "i";
+    box *b;
+
+    random_id(id + 1, ID_LEN - 1);
+    b = box_blank(id);
+    if (o->secure)
+        random_hex(b->token, 32);
+    if (o->private_ports)
+        random_hex(b->traffic_token, 32);
+    b->im = o->im;
+    snprintf(b->template_id, sizeof b->template_id, "%s", o->template_id ? o->template_id
+             : o->im->template_id);
+    snprintf(b->alias, sizeof b->alias, "%s", o->alias ? o->alias : "");
+    snprintf(b->mask_host, sizeof b->mask_host, "%s", o->mask_host ? o->mask_host : "");
+    box_pairs_of_system(b);
+    pairs_copy(&b->env, o->env);
+    pairs_copy(&b->metadata, o->metadata);
+    b->internet_choice = o->internet;
+    b->internet = o->internet != 0;
+    b->pause_at_end = o->pause_at_end;
+    b->pause_memory = !o->no_pause_memory;
+    b->auto_resume = o->auto_resume;
+    b->life_ms = o->timeout_ms;
+    return b;
+}
+
+/* Under table_lock. */
+static bool room_for_one(void)
+{
+    int running = 0;
+
+    if (count < conf.max_sandboxes)
+        return true;
+    for (int i = 0; i < BUCKETS; i++)
+        for (box *b = table[i]; b; b = b->next)
+            running += box_state_of(b) != BOX_PAUSED;
+    return running < conf.max_sandboxes;
+}
+
+bool box_may_run(void)
+{
+    bool ok;
+
+    pthread_mutex_lock(&table_lock);
+    ok = room_for_one() && !closing;
+    pthread_mutex_unlock(&table_lock);
+    return ok;
+}
+
 static bool enter_table(box *b)
 {
     unsigned at = bucket(b->id);
     bool ok;
 
     pthread_mutex_lock(&table_lock);
-    ok = count < conf.max_sandboxes && !closing;
+    ok = (b->state == BOX_PAUSED || room_for_one()) && !closing;
     if (ok) {
         b->next = table[at];
         table[at] = b;
@@ -358,19 +522,27 @@ static bool enter_table(box *b)
     return ok;
 }
 
+bool box_adopt(box *b)
+{
+    b->state = BOX_PAUSED;
+    b->hollow = true;
+    return enter_table(b);
+}
+
 /* Asks the zygote and waits for the agent's first word. */
-static int bring_up(box *b, char *why, size_t cap, bool *asked)
+int box_bring_up(box *b, char *why, size_t cap, bool *asked)
 {
     make_msg m = { .type = M_MAKE, .image = (uint32_t)(b->im - conf.images),
                    .flags = b->internet ? 0 : MAKE_NO_NET };
     ready_msg ready = { .err = -1 };
-    int pair[2], nfds = 1, rootfd = -1;
+    int pair[2], nfds = 2, fds[2] = { -1, -1 };
     struct pollfd p;
     char path[400];
 
     snprintf(path, sizeof path, "%s/boxes/%s", conf.state, b->id);
     memcpy(m.id, b->id, sizeof m.id);
-    if (mkdir(path, 0711) != 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+    if ((mkdir(path, 0711) != 0 && errno != EEXIST) ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
         snprintf(why, cap, "%s", strerror(errno));
         return -EIO;
     }
@@ -380,16 +552,40 @@ static int bring_up(box *b, char *why, size_t cap, bool *asked)
     snprintf(why, cap, "no answer from the new sandbox");
     p = (struct pollfd){ pair[0], POLLIN, 0 };
     if (!*asked || poll(&p, 1, READY_WAIT_MS) != 1 ||
-        msg_recv(pair[0], &ready, sizeof ready, &rootfd, &nfds, 0) != (ssize_t)sizeof ready)
+        msg_recv(pair[0], &ready, sizeof ready, fds, &nfds, 0) != (ssize_t)sizeof ready)
         return -EIO;
     ready.why[sizeof ready.why - 1] = '\0';
-    if (nfds == 1)
-        b->root.fd = rootfd;
-    if (ready.type != M_READY || ready.err != 0 || nfds != 1) {
+    if (nfds == 2) {
+        /* In place: who still has the number from before a pause finds this tree. */
+        if (b->root.fd >= 0) {
+            dup3(fds[0], b->root.fd, O_CLOEXEC);
+            close(fds[0]);
+        } else {
+            b->root.fd = fds[0];
+        }
+        b->dirfd = fds[1];
+        b->agent_pid = ready.pid;
+    }
+    if (ready.type != M_READY || ready.err != 0 || nfds != 2) {
         snprintf(why, cap, "%.200s", ready.why);
         return -EIO;
     }
     return 0;
+}
+
+static int put_files(box *b, int from, char *why, size_t cap)
+{
+    char path[400];
+    int result;
+
+    snprintf(path, sizeof path, "%s/boxes/%s", conf.state, b->id);
+    if (mkdir(path, 0711) != 0)
+        return -EIO;
+    snprintf(path, sizeof path, "%s/boxes/%s/%s", conf.state, b->id, box_files());
+    result = fs_copy_path(from, path);
+    if (result != 0)
+        snprintf(why, cap, "copy of the files: %s", strerror(-result));
+    return result == 0 ? 0 : -EIO;
 }
 
 int box_create(const box_options *o, box **out, char *why, size_t cap)
@@ -404,7 +600,9 @@ int box_create(const box_options *o, box **out, char *why, size_t cap)
         box_unref(b);
         return -EAGAIN;
     }
-    result = bring_up(b, why, cap, &asked);
+    result = o->files >= 0 ? put_files(b, o->files, why, cap) : 0;
+    if (result == 0)
+        result = box_bring_up(b, why, cap, &asked);
     pthread_mutex_lock(&b->lock);
     if (result == 0 && b->state == BOX_STARTING) {
         b->started_ms = unix_ms();
@@ -424,8 +622,10 @@ int box_create(const box_options *o, box **out, char *why, size_t cap)
         begin_end(b, "it could not be made");
     }
     pthread_mutex_unlock(&b->lock);
+    pthread_cond_broadcast(&b->changed);
     if (result == 0) {
         reactor_deadline(b->end_mono);
+        box_log(b, "info", "sandbox started");
         *out = b;
         return 0;
     }
@@ -441,7 +641,32 @@ int boxes_start(int sock, pid_t zygote)
     zygote_sock = sock;
     zygote_pid = zygote;
     reactor_start(sock);
+    keep_load();
+    samples_start();
     return pthread_create(&janitor, NULL, janitor_main, NULL) == 0 ? 0 : -1;
+}
+
+/* Those that are paused stay on disk, if the state does. */
+static void end_everything(void)
+{
+    box **all;
+    size_t n = box_list(&all);
+
+    for (size_t i = 0; i < n; i++) {
+        box *b = all[i];
+        bool hollow, ours;
+
+        box_await(b);
+        pthread_mutex_lock(&b->lock);
+        b->keep = b->state == BOX_PAUSED && !conf.state_is_temp && keep_kept(b->id);
+        hollow = b->hollow;
+        ours = begin_end(b, "shutdown");
+        pthread_mutex_unlock(&b->lock);
+        if (ours && hollow)
+            bury(b);
+        box_unref(b);
+    }
+    free(all);
 }
 
 void boxes_stop(void)
@@ -452,12 +677,9 @@ void boxes_stop(void)
     until.tv_sec += 30;
     pthread_mutex_lock(&table_lock);
     closing = true;
-    for (int i = 0; i < BUCKETS; i++)
-        for (box *b = table[i]; b; b = b->next) {
-            pthread_mutex_lock(&b->lock);
-            begin_end(b, "shutdown");
-            pthread_mutex_unlock(&b->lock);
-        }
+    pthread_mutex_unlock(&table_lock);
+    end_everything();
+    pthread_mutex_lock(&table_lock);
     while (count > 0 &&
            pthread_cond_timedwait(&table_changed, &table_lock, &until) != ETIMEDOUT)
         ;
@@ -475,7 +697,9 @@ void boxes_close(void)
     pthread_cond_signal(&janitor_work);
     pthread_mutex_unlock(&table_lock);
     pthread_join(janitor, NULL);
+    samples_stop();
     reactor_stop();
+    keep_free();
     close(zygote_sock); /* the zygote cleans up what may be left, then ends */
     while (waitpid(zygote_pid, &status, 0) < 0 && errno == EINTR)
         ;

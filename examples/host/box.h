@@ -1,4 +1,6 @@
 /* Sandboxes and their processes as the host sees them. box.c: life and death;
+   life.c: pause, resume, copies; keep.c: what survives on disk; sample.c: metrics
+   and the log of a sandbox's life;
    reactor.c: the thread that waits for everything; proc.c: processes and output.
 
    Locks: table_lock (box.c) before box->lock. Every pointer held outside a lock
@@ -25,34 +27,61 @@ typedef struct watch {
     bool nudge;                 /* report it even if there is nothing to read */
 } watch;
 
-typedef enum box_state { BOX_STARTING, BOX_RUNNING, BOX_ENDING, BOX_DEAD, BOX_GONE } box_state;
+typedef enum box_state { BOX_STARTING, BOX_RUNNING, BOX_BUSY, BOX_PAUSED, BOX_ENDING, BOX_DEAD,
+    BOX_GONE } box_state;
+
+/* A line of the log, a measurement. */
+typedef struct box_log_line { int64_t at_ms; char level[8]; char *text; } box_log_line;
+typedef struct box_sample {
+    int64_t at_ms, cpu_us, percent, memory, cache, disk_used, disk_total; /* percent: x 100 */
+} box_sample;
+#define LOG_LINES 1000
+#define SAMPLES 720
+
 
 struct proc;
 
 typedef struct box {
     char id[ID_LEN + 3];
     char token[72];             /* "": not secured */
+    char traffic_token[72];     /* "": ports are open to all */
+    char mask_host[256];        /* Host of requests to ports, "": as it comes */
     const image *im;
-    char alias[64];
+    char template_id[24];       /* of the image or the snapshot */
+    char alias[160];
     pair_list metadata, env;
     bool internet;
     int internet_choice;        /* as asked: -1 not said, 0, 1 */
+    bool pause_at_end, pause_memory, auto_resume;
+    int64_t life_ms;            /* as last asked for */
     int64_t started_ms, end_ms; /* wall clock, for people */
     int64_t end_mono;           /* the clock that ends it */
     char *real;                 /* rung 3: its root directory */
     fs_root root;
+    int dirfd;                  /* its own files are below; -1: nothing runs */
+    int32_t agent_pid;          /* rung 3: of this system */
     watch sock;                 /* to the agent */
     /* below: under lock */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     box_state state;
+    bool hollow;                /* no process is left, only files */
+    bool keep;                  /* at its end the files stay, for the next host */
+    uint64_t done_token;        /* of the agent's last answer, and what it said */
+    int32_t done_value;
+    int64_t paused_mono;
     struct proc *procs;
     uint64_t last_token;
-    int64_t cpu_ticks, cpu_at_ms; /* of the last metrics */
+    box_sample *samples;        /* a ring once it is full */
+    uint64_t sample_count;
+    int64_t sample_mono;
+    box_log_line *lines;        /* a ring once it is full */
+    uint64_t line_count;
     int refs;                   /* atomic */
     /* below: under table_lock */
     struct box *next;           /* in its bucket */
     struct box *queue;          /* for the janitor */
+    bool to_pause;              /* what it shall do: pause it, not clean up */
 } box;
 
 typedef struct box_options {
@@ -60,7 +89,11 @@ typedef struct box_options {
     const char *alias;
     const pair_list *metadata, *env;
     int internet;               /* -1, 0, 1 */
-    bool secure;
+    bool secure, private_ports;
+    bool pause_at_end, no_pause_memory, auto_resume;
+    const char *mask_host;      /* NULL: none */
+    const char *template_id;    /* NULL: the image's */
+    int files;                  /* a tree to begin with, -1: none */
     int64_t timeout_ms;
 } box_options;
 
@@ -70,14 +103,61 @@ void boxes_close(void);         /* after the last request: ends the threads */
 /* 0, -EAGAIN: as many as allowed, or -EIO with why. One reference is yours. */
 int box_create(const box_options *o, box **out, char *why, size_t cap);
 box *box_find(const char *id);  /* a running one, with a reference, or NULL */
+box *box_find_any(const char *id); /* a paused one too; what is in between is waited for */
+bool box_await(box *b);         /* false: it ended */
 box *box_ref(box *b);
 void box_unref(void *b);
 bool box_running(box *b);
 /* false: another one did it. Returns when processes and directory are gone. */
 bool box_kill(box *b, const char *reason);
 void box_set_end(box *b, int64_t timeout_ms, bool only_extend);
-size_t box_list(box ***out);    /* references to all running ones; free the list */
+size_t box_list(box ***out);    /* references, paused ones too; free the list */
 int boxes_count(void);
+box_state box_state_of(box *b);
+int box_bring_up(box *b, char *why, size_t cap, bool *asked);
+bool box_may_run(void);         /* one more */
+bool box_adopt(box *b);         /* one from disk */
+box *box_blank(const char *id);
+void box_pairs_of_system(box *b);
+void box_settle(box *b, box_state state); /* leaves BOX_BUSY */
+void box_end_processes(box *b); /* under lock, busy: waits until none is left */
+const char *box_files(void);    /* the name of the directory of its own files */
+
+/* ---- life.c: 0 or -errno; -EBUSY: another state, in *was ---- */
+int box_pause(box *b, bool memory, box_state *was);
+void box_pause_queued(box *b);  /* busy already, by its clock */
+int box_resume(box *b, bool memory, int64_t timeout_ms, bool *resumed, char *why, size_t cap);
+int box_set_net(box *b, bool on);
+/* Its files, as they are at one moment, into a new directory. */
+int box_copy_files(box *b, const char *path, box_state *was);
+bool box_has_processes(box *b);
+
+/* ---- keep.c ---- */
+bool keep_box(box *b);          /* writes down a paused one; needs no lock */
+void keep_forget(const char *id);
+bool keep_kept(const char *id);
+void keep_load(void);
+typedef struct snapshot {
+    char id[24], name[130], tag[64], sandbox[ID_LEN + 3];   /* name "": none */
+    const image *im;
+    int64_t made_ms;
+    struct snapshot *next;
+} snapshot;
+int snapshot_make(box *b, const char *name, const char *tag, snapshot *out, box_state *was);
+bool snapshot_find(const char *reference, snapshot *out); /* id, name, name:tag, any/name */
+bool snapshot_delete(const char *reference);
+size_t snapshot_list(snapshot **out);   /* newest first; free it */
+int snapshot_open(const snapshot *s);   /* its tree */
+void keep_free(void);
+
+/* ---- sample.c ---- */
+void samples_start(void);
+void samples_stop(void);
+void box_measure(box *b, int64_t at_least_ms); /* unless the last one is that new */
+box_sample box_last_sample(box *b);
+int64_t box_memory_total(void);
+void box_log(box *b, const char *level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* for the reactor */
 void box_expire(int64_t now, int64_t *next);

@@ -1,6 +1,7 @@
-/* sandboxd: limits by control groups where this system lets us make them: the
-   v1 controllers memory and pids, or v2. Every step may fail; what works is used
-   and named in the log, the rest falls to process limits. Layout:
+/* sandboxd: limits, freezing and measuring by control groups where this system
+   lets us make them: the v1 controllers memory, pids, freezer and cpuacct, or v2.
+   Every step may fail; what works is used and named in the log, the rest falls to
+   process limits, stop signals and /proc. Layout:
    <controller>/<own path>/sandboxd-<pid of the host>/<sandbox id> */
 #include "host.h"
 
@@ -11,10 +12,10 @@
 
 typedef struct group {
     char parent[512];       /* our own directory in it */
-    bool memory, pids, v2;
+    bool memory, pids, freezer, cpu, v2;
 } group;
 
-static group groups[2];
+static group groups[4];
 static int group_count;
 static char note[120] = "none";
 
@@ -95,6 +96,8 @@ static bool try_group(const char *mount, const char *controller)
         if (mkdir(g->parent, 0755) == 0) {
             g->memory = !strcmp(controller, "memory");
             g->pids = !strcmp(controller, "pids");
+            g->freezer = !strcmp(controller, "freezer");
+            g->cpu = !strcmp(controller, "cpuacct");
             if (g->v2) {
                 put(g->parent, "cgroup.subtree_control", "+memory");
                 put(g->parent, "cgroup.subtree_control", "+pids");
@@ -103,9 +106,10 @@ static bool try_group(const char *mount, const char *controller)
                     have[0] = '\0';
                 g->memory = strstr(have, "memory") != NULL;
                 g->pids = strstr(have, "pids") != NULL;
+                g->freezer = g->cpu = g->memory || g->pids; /* of the core, in any group */
             }
             snprintf(probe, sizeof probe, "%s/probe", g->parent);
-            if ((g->memory || g->pids) && mkdir(probe, 0755) == 0) {
+            if ((g->memory || g->pids || g->freezer || g->cpu) && mkdir(probe, 0755) == 0) {
                 rmdir(probe);
                 group_count++;
                 return true;
@@ -121,7 +125,7 @@ void cgroup_probe(void)
 {
     char line[1024], type[64], mount[256], opts[512];
     FILE *f = conf.uid == 0 ? fopen("/proc/self/mounts", "re") : NULL;
-    bool memory = false, pids = false;
+    bool memory = false, pids = false, freezer = false, cpu = false;
 
     while (f && fgets(line, sizeof line, f)) {
         if (sscanf(line, "%*s %255s %63s %511s", mount, type, opts) != 3)
@@ -130,14 +134,20 @@ void cgroup_probe(void)
             memory = try_group(mount, "memory");
         else if (!strcmp(type, "cgroup") && strstr(opts, "pids") && !pids)
             pids = try_group(mount, "pids");
-        else if (!strcmp(type, "cgroup2") && !memory && !pids && try_group(mount, ""))
-            memory = pids = true;
+        else if (!strcmp(type, "cgroup") && strstr(opts, "freezer") && !freezer)
+            freezer = try_group(mount, "freezer");
+        else if (!strcmp(type, "cgroup") && strstr(opts, "cpuacct") && !cpu)
+            cpu = try_group(mount, "cpuacct");
+        else if (!strcmp(type, "cgroup2") && !memory && !pids && !freezer && !cpu &&
+                 try_group(mount, ""))
+            memory = pids = freezer = cpu = true;
     }
     if (f)
         fclose(f);
     if (group_count > 0)
-        snprintf(note, sizeof note, "%s%s%s", groups[0].v2 ? "v2 " : "v1 ",
-                 memory ? "memory " : "", pids ? "pids" : "");
+        snprintf(note, sizeof note, "%s%s%s%s%s", groups[0].v2 ? "v2" : "v1",
+                 memory ? " memory" : "", pids ? " pids" : "", freezer ? " freezer" : "",
+                 cpu ? " cpu" : "");
 }
 
 const char *cgroup_note(void)
@@ -163,6 +173,90 @@ void cgroup_enter(const char *id)
             put(dir, "pids.max", value);
         put(dir, "cgroup.procs", "0");
     }
+}
+
+static const group *group_of(bool (*has)(const group *))
+{
+    for (int i = 0; i < group_count; i++)
+        if (has(&groups[i]))
+            return &groups[i];
+    return NULL;
+}
+
+static bool has_freezer(const group *g) { return g->freezer; }
+static bool has_memory(const group *g) { return g->memory; }
+static bool has_cpu(const group *g) { return g->cpu; }
+
+bool cgroup_limits(void)
+{
+    for (int i = 0; i < group_count; i++)
+        if (groups[i].memory || groups[i].pids)
+            return true;
+    return false;
+}
+
+bool cgroup_can_freeze(void)
+{
+    return group_of(has_freezer) != NULL;
+}
+
+bool cgroup_freeze(const char *id, bool frozen)
+{
+    const group *g = group_of(has_freezer);
+    char dir[600], path[640], text[512];
+
+    if (!g)
+        return false;
+    snprintf(dir, sizeof dir, "%.500s/%.30s", g->parent, id);
+    snprintf(path, sizeof path, "%s/%s", dir, g->v2 ? "cgroup.events" : "freezer.state");
+    for (int tries = 0; tries < FREEZE_WAIT_MS; tries++) {
+        /* v1 wants the order again when a process forked while it took hold. */
+        if ((tries == 0 || !g->v2) &&
+            !put(dir, g->v2 ? "cgroup.freeze" : "freezer.state",
+                 g->v2 ? (frozen ? "1" : "0") : frozen ? "FROZEN" : "THAWED"))
+            return false;
+        if (read_small(AT_FDCWD, path, text, sizeof text) < 0)
+            return false;
+        if (g->v2 ? strstr(text, frozen ? "frozen 1" : "frozen 0") != NULL
+                  : !strcmp(text, frozen ? "FROZEN\n" : "THAWED\n"))
+            return true;
+        usleep(1000);
+    }
+    if (frozen)
+        cgroup_freeze(id, false);
+    return false;
+}
+
+/* The number behind name in a file of lines, or the whole file's if name is "". */
+static int64_t number_in(const group *g, const char *id, const char *file, const char *name)
+{
+    char path[700], text[8192], *at = text;
+    size_t n = strlen(name);
+
+    snprintf(path, sizeof path, "%.500s/%.30s/%s", g->parent, id, file);
+    if (read_small(AT_FDCWD, path, text, sizeof text) < 0)
+        return -1;
+    while (n > 0 && at && (strncmp(at, name, n) || at[n] != ' ')) {
+        at = strchr(at, '\n');
+        at = at ? at + 1 : NULL;
+    }
+    return at ? strtoll(at + n, NULL, 10) : -1;
+}
+
+void cgroup_usage(const char *id, int64_t *cpu_us, int64_t *memory, int64_t *cache)
+{
+    const group *cpu = group_of(has_cpu), *mem = group_of(has_memory);
+
+    if (cpu && cpu->v2)
+        *cpu_us = number_in(cpu, id, "cpu.stat", "usage_usec");
+    else if (cpu && (*cpu_us = number_in(cpu, id, "cpuacct.usage", "")) >= 0)
+        *cpu_us /= 1000;
+    if (!mem)
+        return;
+    *memory = number_in(mem, id, mem->v2 ? "memory.current" : "memory.usage_in_bytes", "");
+    *cache = number_in(mem, id, "memory.stat", mem->v2 ? "file" : "cache");
+    if (*memory >= 0 && *cache > 0) /* used: what could not be given back */
+        *memory = *memory > *cache ? *memory - *cache : 0;
 }
 
 void cgroup_remove(const char *id)

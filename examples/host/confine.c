@@ -28,6 +28,10 @@
                    BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_NET_RAW) | BIT(CAP_SYS_CHROOT) | \
                    BIT(CAP_SETFCAP))
 
+/* What the agent alone has: to move commands into another network. They lose it
+   when they become another user, or by exec, as the bounding set is without it. */
+#define AGENT_CAPS (BIT(CAP_SYS_ADMIN) | BIT(CAP_NET_ADMIN))
+
 static int drop_capabilities(void)
 {
     struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
@@ -38,7 +42,7 @@ static int drop_capabilities(void)
             prctl(PR_CAPBSET_DROP, cap) != 0)
             return -1;
     for (int i = 0; i < 2; i++) {
-        data[i].effective = data[i].permitted = (uint32_t)(KEPT_CAPS >> (32 * i));
+        data[i].effective = data[i].permitted = (uint32_t)((KEPT_CAPS | AGENT_CAPS) >> (32 * i));
         data[i].inheritable = 0;
     }
     return (int)syscall(SYS_capset, &head, data);
@@ -58,7 +62,7 @@ static void limit(int what, uint64_t value)
 
 int confine_agent(int rung)
 {
-    bool groups = strcmp(cgroup_note(), "none") != 0;
+    bool groups = cgroup_limits();
 
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_NOFILE, 65536);

@@ -1,24 +1,11 @@
 /* sandboxd: the daemon of a sandbox: which one, who may, and its plain REST. */
 #include "envd_e2b.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/statvfs.h>
-
 #define ENVD_PORT "49983"
 
 void reply_gone(req *r, const char *id)
 {
-    sbx_json_writer w;
-    text t = { 0 };
-
-    sbx_json_writer_init(&w, text_sink(&t));
-    sbx_json_begin_object(&w);
-    json_str(&w, "sandboxId", id);
-    json_str(&w, "message", "The sandbox was not found");
-    json_num(&w, "code", 502);
-    sbx_json_end_object(&w);
-    reply_text(r, 502, "application/json; charset=utf-8", &t);
+    edge_error(r, 502, id, "The sandbox was not found", 0);
 }
 
 /* ---- REST ---- */
@@ -42,71 +29,27 @@ static void envs(req *r)
     reply_text(r, 200, "application/json; charset=utf-8", &t);
 }
 
-/* Sums over the sandbox's own /proc, which shows its processes only. */
-static void usage(box *b, int64_t *ticks, int64_t *bytes)
-{
-    int fd = b->real ? -1 : fs_open(&b->root, "/proc", O_RDONLY | O_DIRECTORY, 0);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-    struct dirent *e;
-    char path[300], line[1024], *at;
-
-    *ticks = *bytes = 0;
-    while (d && (e = readdir(d))) {
-        unsigned long long u, s, pages;
-        long long cu, cs;
-
-        if (e->d_name[0] < '1' || e->d_name[0] > '9')
-            continue;
-        snprintf(path, sizeof path, "%s/stat", e->d_name);
-        if (read_small(dirfd(d), path, line, sizeof line) <= 0 || !(at = strrchr(line, ')')))
-            continue;
-        if (sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld", &u,
-                   &s, &cu, &cs) == 4)
-            *ticks += (int64_t)(u + s) + cu + cs;
-        snprintf(path, sizeof path, "%s/statm", e->d_name);
-        if (read_small(dirfd(d), path, line, sizeof line) > 0 &&
-            sscanf(line, "%*u %llu", &pages) == 1)
-            *bytes += (int64_t)pages * sysconf(_SC_PAGESIZE);
-    }
-    if (d)
-        closedir(d);
-    else if (fd >= 0)
-        close(fd);
-}
-
 static void metrics(req *r)
 {
-    int64_t ticks, used, now = mono_ms(), percent = 0, disk_total = 0, disk_used = 0, total;
     sbx_json_writer w;
-    struct statvfs st;
+    box_sample s;
     text t = { 0 };
+    int64_t total = box_memory_total();
 
-    usage(r->b, &ticks, &used);
-    pthread_mutex_lock(&r->b->lock);
-    if (r->b->cpu_at_ms && now > r->b->cpu_at_ms && ticks > r->b->cpu_ticks)
-        percent = (ticks - r->b->cpu_ticks) * 1000 / sysconf(_SC_CLK_TCK) * 100 * 100 /
-                  (now - r->b->cpu_at_ms);
-    r->b->cpu_at_ms = now;
-    r->b->cpu_ticks = ticks;
-    pthread_mutex_unlock(&r->b->lock);
-    if (fstatvfs(r->b->root.fd, &st) == 0) {
-        disk_total = (int64_t)(st.f_blocks * st.f_frsize);
-        disk_used = (int64_t)((st.f_blocks - st.f_bfree) * st.f_frsize);
-    }
-    total = conf.memory_mib > 0 ? (int64_t)conf.memory_mib << 20
-                                : (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    box_measure(r->b, 200);
+    s = box_last_sample(r->b);
     sbx_json_writer_init(&w, text_sink(&t));
     sbx_json_begin_object(&w);
-    json_num(&w, "ts", unix_ms() / 1000);
+    json_num(&w, "ts", s.at_ms / 1000);
     json_num(&w, "cpu_count", sysconf(_SC_NPROCESSORS_ONLN));
-    json_rat(&w, "cpu_used_pct", percent);
+    json_rat(&w, "cpu_used_pct", s.percent);
     json_num(&w, "mem_total_mib", total >> 20);
-    json_num(&w, "mem_used_mib", used >> 20);
+    json_num(&w, "mem_used_mib", s.memory >> 20);
     json_num(&w, "mem_total", total);
-    json_num(&w, "mem_used", used);
-    json_num(&w, "mem_cache", 0);
-    json_num(&w, "disk_used", disk_used);
-    json_num(&w, "disk_total", disk_total);
+    json_num(&w, "mem_used", s.memory);
+    json_num(&w, "mem_cache", s.cache);
+    json_num(&w, "disk_used", s.disk_used);
+    json_num(&w, "disk_total", s.disk_total);
     sbx_json_end_object(&w);
     reply_text(r, 200, "application/json; charset=utf-8", &t);
 }
@@ -154,10 +97,28 @@ static bool token_ok(req *r)
     return false;
 }
 
-static void other_port(req *r, const char *id, const char *port)
+/* The sandbox for a request, awake; NULL after a reply. Traffic wakes a paused one
+   if that was asked for, and if the traffic may come in at all. */
+static box *awake(req *r, const char *id, bool daemon)
 {
-    reply_error(r, 501, "not implemented by this host: port %s of sandbox %s (only the daemon's, "
-                ENVD_PORT ")", port, id);
+    box *b = box_find_any(id);
+    char why[300];
+    bool resumed;
+    int result;
+
+    if (b && box_state_of(b) == BOX_RUNNING)
+        return b;
+    if (b && b->auto_resume && (daemon || port_token_ok(r, b))) {
+        result = box_resume(b, true, b->life_ms, &resumed, why, sizeof why);
+        if (result == 0)
+            return b;
+        if (result == -EAGAIN)
+            edge_error(r, 429, id, "As many sandboxes run as may", 0);
+    }
+    if (b)
+        box_unref(b);
+    reply_gone(r, id);
+    return NULL;
 }
 
 void envd_route(req *r, const char *id, const char *port)
@@ -173,14 +134,12 @@ void envd_route(req *r, const char *id, const char *port)
         reply_plain(r, 400, "Invalid sandbox port");
         return;
     }
-    r->b = box_find(id);
-    if (!r->b) {
-        reply_gone(r, id);
+    r->b = awake(r, id, !strcmp(port, ENVD_PORT));
+    if (!r->b)
         return;
-    }
     memcpy(r->box_id, r->b->id, sizeof r->box_id);
     if (strcmp(port, ENVD_PORT)) {
-        other_port(r, id, port);
+        port_route(r, (int)number);
         return;
     }
     if (internal(r))

@@ -20,6 +20,12 @@ void envd_compose(req *r);
 
 void reply_gone(req *r, const char *id); /* 502: the sandbox was not found */
 
+/* ---- port_e2b.c ---- */
+void edge_error(req *r, unsigned status, const char *id, const char *message, int port);
+bool port_token_ok(req *r, const box *b);       /* false after a 403 */
+void port_route(req *r, int port);      /* to a server inside */
+void ports_stop(void);
+
 /* ---- rpc_e2b.c ---- */
 
 /* The codes of Connect this host uses, with their HTTP status. */

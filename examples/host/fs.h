@@ -61,4 +61,8 @@ int fs_list(const fs_root *r, const fs_names *n, const char *path, int depth, sb
 int fs_remove(const fs_root *r, const char *path);      /* whole tree */
 bool fs_remove_path(const char *path);                  /* of the host system */
 
+/* ---- fs_copy.c: what is in one directory into another; 0 or -errno ---- */
+int fs_copy(int from, int to);
+int fs_copy_path(int from, const char *path);   /* a new directory */
+
 #endif

@@ -97,14 +97,16 @@ void json_num_text(sbx_json_writer *w, const char *key, int64_t value); /* "5" *
 void json_rat(sbx_json_writer *w, const char *key, int64_t hundredths);
 
 /* ---- wire between host, zygote and agent (SOCK_SEQPACKET) ---- */
-enum { M_MAKE = 1, M_KILL, M_DEAD, M_READY, M_SPAWN, M_SIGNAL, M_EXIT };
+enum { M_MAKE = 1, M_KILL, M_DEAD, M_READY, M_SPAWN, M_SIGNAL, M_EXIT,
+       M_FREEZE, M_NET, M_CONNECT, M_DONE };
 #define MAKE_NO_NET 1u
 #define SPAWN_ROOT 1u           /* rung 2: as root, in a further user namespace */
 #define SPAWN_PTY 2u            /* on a terminal of its own */
 
 typedef struct make_msg { uint32_t type, image, flags; char id[ID_LEN + 3]; } make_msg;
 typedef struct id_msg { uint32_t type, status; char id[ID_LEN + 3]; } id_msg;
-typedef struct ready_msg { uint32_t type; int32_t err; char why[240]; } ready_msg;
+/* With the root directory, and the one all of the sandbox's own files are below. */
+typedef struct ready_msg { uint32_t type; int32_t err, pid; char why[240]; } ready_msg;
 /* With its descriptors: answer, payload, stdin, stdout, stderr; with SPAWN_PTY only
    the first two, and the terminal's other end comes back in an answer with pid 0.
    Payload: cwd, argc arguments, envc environment entries, each with its NUL. */
@@ -115,6 +117,9 @@ typedef struct spawn_msg {
 } spawn_msg;
 enum { SPAWN_AT_FORK = 1, SPAWN_AT_CWD, SPAWN_AT_USER, SPAWN_AT_PTY, SPAWN_AT_EXEC };
 typedef struct spawn_answer { int32_t pid, stage, err; } spawn_answer;
+/* M_FREEZE: value 1 stop, 0 go on; M_NET: 1 on, 0 off; M_CONNECT: to the port value,
+   with a socket for the answer, a spawn_answer with the connection. The first two
+   are answered by M_DONE: its value is 0 or an errno. */
 typedef struct token_msg { uint32_t type; int32_t value; uint64_t token; } token_msg;
 
 int msg_send(int sock, const void *p, size_t n, const int *fds, int nfds);
@@ -124,8 +129,9 @@ ssize_t msg_recv(int sock, void *p, size_t cap, int *fds, int *nfds, int flags);
 /* ---- zygote.c, agent.c, isolate.c, base_tree.c, confine.c, cgroup.c ---- */
 int zygote_start(pid_t *zygote); /* returns the host's end; chooses conf.rung */
 void agent_run(int sock, const make_msg *m) __attribute__((noreturn));
-int box_enter(const make_msg *m, int *rootfd, char *why, size_t cap); /* in the child */
-int clone_flags(int rung, unsigned make_flags);
+int box_enter(const make_msg *m, int fds[2], char *why, size_t cap); /* in the child */
+int box_closed_net(void);       /* a network of nothing but lo; -1 */
+int clone_flags(int rung);
 int box_command_root(void);     /* rung 2: become root of a nested user namespace */
 void base_tree_make(void);      /* the lower trees of all images */
 void base_tree_own_homes(void);  /* once the rung is known */
@@ -140,5 +146,16 @@ const char *cgroup_note(void);
 void cgroup_enter(const char *id);      /* the calling process */
 void cgroup_remove(const char *id);
 void cgroup_sweep(void);                /* the parent groups, at the end */
+#define FREEZE_WAIT_MS 10000
+bool cgroup_limits(void);               /* memory or processes are limited by groups */
+bool cgroup_can_freeze(void);
+bool cgroup_freeze(const char *id, bool frozen); /* false: it could not, all run on */
+/* What is not known keeps its value or is -1. */
+void cgroup_usage(const char *id, int64_t *cpu_us, int64_t *memory, int64_t *cache);
+
+/* ---- freeze.c: a tree of processes without control groups ---- */
+size_t tree_of(pid_t root, pid_t **out);    /* all below root, in this /proc; free it */
+bool tree_stop(int64_t wait_ms);            /* agent: everything below itself */
+void tree_continue(void);
 
 #endif

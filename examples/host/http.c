@@ -1,6 +1,7 @@
 /* sandboxd: the glue to libmicrohttpd. One thread a connection; handlers may
    block. Which service a request is for is decided by its host and headers, as
    the provider's edge does. */
+#include "envd_e2b.h"
 #include "fault.h"
 
 #include <arpa/inet.h>
@@ -312,6 +313,7 @@ static void *on_uri(void *unused, const char *uri, struct MHD_Connection *c)
     r->at_ms = mono_ms();
     r->target = xalloc(n + 1);
     memcpy(r->target, uri, n);
+    r->query = xstrdup(uri + n);
     r->body.limit = BODY_MAX;
     return r;
 }
@@ -343,6 +345,7 @@ static void on_completed(void *unused, struct MHD_Connection *c, void **state,
         free(r->segments[i]);
     text_free(&r->body);
     free(r->target);
+    free(r->query);
     free(r);
 }
 
@@ -434,7 +437,7 @@ static void on_log(void *unused, const char *fmt, va_list ap)
 bool http_start(int listen_fd, const char *cert, const char *key)
 {
     unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
-                     MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG | (cert ? MHD_USE_TLS : 0);
+                     MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG | MHD_ALLOW_UPGRADE | (cert ? MHD_USE_TLS : 0);
     struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert },
         { MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key },
@@ -457,6 +460,7 @@ bool http_start(int listen_fd, const char *cert, const char *key)
 
 void http_stop(void)
 {
+    ports_stop();
     if (server)
         MHD_stop_daemon(server);
     server = NULL;

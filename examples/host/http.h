@@ -27,6 +27,7 @@ struct req {
     struct MHD_Connection *c;
     char method[16];
     char *target;                   /* as sent, without the query */
+    char *query;                    /* as sent, with its '?' */
     char *segments[MAX_SEGMENTS];   /* percent-decoded */
     size_t segment_count;
     const handler *h;

@@ -2,7 +2,7 @@
    the same thing: an overlay over a lower tree, own /proc and /dev, pivot_root.
    Rung 3 is a directory. box_enter() runs in the fresh child of the zygote, in
    its new namespaces, and leaves it inside; what it made dies with them. */
-#include "host.h"
+#include "fs.h"
 
 #include <fcntl.h>
 #include <net/if.h>
@@ -23,7 +23,7 @@
 #define ATTR_NOSUID 2u
 #define ATTR_NODEV 4u
 
-int clone_flags(int rung, unsigned make_flags)
+int clone_flags(int rung)
 {
     int flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
 
@@ -31,8 +31,6 @@ int clone_flags(int rung, unsigned make_flags)
         return 0;
     if (rung == 2)
         flags |= CLONE_NEWUSER;
-    if (make_flags & MAKE_NO_NET)
-        flags |= CLONE_NEWNET;
     return flags;
 }
 
@@ -69,6 +67,32 @@ static void loopback_up(void)
         ioctl(s, SIOCSIFFLAGS, &ifr);
         close(s);
     }
+}
+
+/* The agent stays where it is: a child makes the namespace and hands it over. */
+int box_closed_net(void)
+{
+    int pair[2], fd = -1, n = 1, status = 0;
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return -1;
+    pid = fork();
+    if (pid == 0) {
+        /* what an agent of user namespaces may not read in its own /proc */
+        prctl(PR_SET_DUMPABLE, 1);
+        if (unshare(CLONE_NEWNET) != 0)
+            _exit(1);
+        loopback_up();
+        fd = open(conf.rung == 3 ? "/proc/thread-self/ns/net" : "/proc/self/ns/net",
+                  O_RDONLY | O_CLOEXEC);
+        _exit(fd >= 0 && msg_send(pair[1], &n, sizeof n, &fd, 1) == 0 ? 0 : 1);
+    }
+    close(pair[1]);
+    if (pid < 0 || msg_recv(pair[0], &status, sizeof status, &fd, &n, 0) <= 0 || n != 1)
+        fd = -1;
+    close(pair[0]);
+    return fd;
 }
 
 /* Read-only for the mount and everything below; the older call for the top only. */
@@ -198,11 +222,44 @@ static bool change_root(void)
 #define STEP(what, ok) do { if (!(ok)) { snprintf(why, cap, "%s: %s", what, strerror(errno)); \
                                          return -1; } } while (0)
 
-static int enter_namespaces(const make_msg *m, const char *dir, char *why, size_t cap)
+/* Files from before: a tree put aside, or the layer itself if that is to be on a
+   disk of its own from now on. -1: none. */
+static int earlier_files(const char *dir, bool own_disk)
+{
+    char at[400];
+    int fd;
+
+    snprintf(at, sizeof at, "%s/saved", dir);
+    fd = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && own_disk) {
+        snprintf(at, sizeof at, "%s/upper", dir);
+        fd = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    return fd;
+}
+
+static bool restore(const char *dir, int from)
+{
+    char at[400];
+    int to, result;
+
+    snprintf(at, sizeof at, "%s/upper", dir);
+    if (!fs_remove_path(at) || mkdir(at, 0755) != 0)
+        return false;
+    to = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    result = to < 0 ? -errno : fs_copy(from, to);
+    if (to >= 0)
+        close(to);
+    errno = -result;
+    return result == 0;
+}
+
+static int enter_namespaces(const make_msg *m, const char *dir, int *dirfd, char *why, size_t cap)
 {
     const image *im = &conf.images[m->image];
     char at[400], size[40];
     bool own_disk = conf.disk_mib > 0;
+    int from = earlier_files(dir, own_disk);
 
     if (conf.rung == 2)
         STEP("user namespace", map_ids(USER_UID, conf.uid, conf.gid));
@@ -211,11 +268,18 @@ static int enter_namespaces(const make_msg *m, const char *dir, char *why, size_
     snprintf(size, sizeof size, "size=%dm,mode=755", conf.disk_mib > 0 ? conf.disk_mib : 1024);
     if (own_disk)
         STEP("disk of its own", mount_tmpfs(dir, size));
+    STEP("earlier files", from < 0 || restore(dir, from));
     if (!overlay(dir, im)) {
         /* A state directory that is itself on an overlay cannot hold the upper
            layer: memory can. */
-        STEP("overlay", !own_disk && mount_tmpfs(dir, size) && overlay(dir, im));
+        if (from < 0)
+            from = earlier_files(dir, true);
+        STEP("overlay", !own_disk && mount_tmpfs(dir, size) &&
+             (from < 0 || restore(dir, from)) && overlay(dir, im));
     }
+    if (from >= 0)
+        close(from);
+    *dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     snprintf(at, sizeof at, "%s/root", dir);
     STEP("root directory", chdir(at) == 0);
     STEP("programs", mount_programs(im));
@@ -224,12 +288,10 @@ static int enter_namespaces(const make_msg *m, const char *dir, char *why, size_
     if (conf.rung == 1)
         STEP("masks of /proc", mask_proc());
     STEP("pivot_root", change_root());
-    if (m->flags & MAKE_NO_NET)
-        loopback_up();
     return 0;
 }
 
-int box_enter(const make_msg *m, int *rootfd, char *why, size_t cap)
+int box_enter(const make_msg *m, int fds[2], char *why, size_t cap)
 {
     char dir[360];
 
@@ -237,18 +299,20 @@ int box_enter(const make_msg *m, int *rootfd, char *why, size_t cap)
     umask(0);
     cgroup_enter(m->id);
     if (conf.rung < 3) {
-        if (enter_namespaces(m, dir, why, cap) != 0)
+        if (enter_namespaces(m, dir, &fds[1], why, cap) != 0)
             return -1;
-        *rootfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        fds[0] = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     } else {
         char at[400];
 
         snprintf(at, sizeof at, "%s/root", dir);
-        STEP("root directory", mkdir(at, 0755) == 0 && chdir(at) == 0);
-        base_tree_rung3(at);
-        *rootfd = open(at, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (mkdir(at, 0755) == 0)
+            base_tree_rung3(at);
+        STEP("root directory", chdir(at) == 0);
+        fds[0] = open(at, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        fds[1] = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     }
-    STEP("root descriptor", *rootfd >= 0);
+    STEP("root descriptor", fds[0] >= 0 && fds[1] >= 0);
     umask(022);
     STEP("limits", confine_agent(conf.rung) == 0);
     return 0;

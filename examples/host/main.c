@@ -25,8 +25,9 @@ static const char help[] =
     "  --bind ADDR         address to listen on (127.0.0.1)\n"
     "  --tls-cert F        serve https: certificate chain, PEM\n"
     "  --tls-key F         its key, PEM\n"
-    "  --state DIR         where sandboxes live; default: a new directory in\n"
-    "                      $TMPDIR or /tmp, removed at the end\n"
+    "  --state DIR         where sandboxes live; paused ones and snapshots stay there\n"
+    "                      when the host ends. Default: a new directory in $TMPDIR or\n"
+    "                      /tmp, removed at the end\n"
     "  --api-key KEY       key that clients must show; default, for local use:\n"
     "                      " DEFAULT_KEY "\n"
     "  --image REF=TREE    a further template: its name, and a directory with a\n"
@@ -269,7 +270,7 @@ static void open_state(void)
     if (conf.state_is_temp)
         chmod(conf.state, 0711);
     snprintf(path, sizeof path, "%s/boxes", conf.state);
-    if (mkdir(path, 0711) != 0)
+    if (mkdir(path, 0711) != 0 && errno != EEXIST)
         die("%s: %s", path, strerror(errno));
     base_tree_make();
 }

@@ -24,7 +24,7 @@ static int host_sock;
 
 static pid_t clone_box(int sock, const make_msg *m)
 {
-    pid_t pid = (pid_t)syscall(SYS_clone, (long)(clone_flags(conf.rung, m->flags) | SIGCHLD),
+    pid_t pid = (pid_t)syscall(SYS_clone, (long)(clone_flags(conf.rung) | SIGCHLD),
                                0L, 0L, 0L, 0L);
 
     if (pid == 0)
@@ -70,7 +70,7 @@ static bool try_rung(int rung, char *why, size_t cap)
 {
     make_msg m = { .type = M_MAKE, .id = "probe" };
     ready_msg ready = { .err = -1 };
-    int pair[2], rootfd, nfds = 1, status;
+    int pair[2], fds[2], nfds = 2, status;
     struct pollfd p;
     bool ok = false;
     char dir[400];
@@ -93,11 +93,11 @@ static bool try_rung(int rung, char *why, size_t cap)
     if (pid > 0) {
         snprintf(why, cap, "no answer");
         if (poll(&p, 1, 10000) == 1 &&
-            msg_recv(pair[0], &ready, sizeof ready, &rootfd, &nfds, 0) == sizeof ready) {
+            msg_recv(pair[0], &ready, sizeof ready, fds, &nfds, 0) == sizeof ready) {
             ready.why[sizeof ready.why - 1] = '\0';
             snprintf(why, cap, "%s", ready.err ? ready.why : "");
-            if (nfds > 0)
-                close(rootfd);
+            while (nfds > 0)
+                close(fds[--nfds]);
             ok = ready.err == 0 && try_command(pair[0], why, cap);
         }
         kill(pid, rung < 3 ? SIGKILL : SIGTERM);
@@ -221,6 +221,8 @@ static void end_box(made *b)
 {
     b->ending = true;
     kill(b->pid, conf.rung < 3 ? SIGKILL : SIGTERM);
+    if (cgroup_can_freeze())
+        cgroup_freeze(b->id, false); /* the frozen do not die before */
 }
 
 /* The host is gone: end everything, remove what it would have removed. */

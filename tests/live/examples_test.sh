@@ -102,6 +102,16 @@ END
 threads two_threads
 [ ! -s "$dir/../tsan/flags" ] || threads ../tsan/two_threads
 
+exact pause_resume <<'END'
+paused
+resumed: yes
+  sleep 0.5; test $(cat count) -gt 1 && echo it counts -> it counts
+  echo prepared > work; cat work -> prepared
+snapshot made
+  cat work -> prepared
+snapshot deleted
+END
+
 matches error_handling <<'END'
 ^wrong key: SBX_E_AUTH$
 ^nobody there: SBX_E_CONNECT$

@@ -282,8 +282,13 @@ def create_refusals():
     refused({"templateID": "base", "envVars": {"A": 1}}, 400, "envVars")
     refused({"templateID": "base", "metadata": []}, 400, "metadata")
     refused({"templateID": "base", "allow_internet_access": "x"}, 400, "allow_internet_access")
-    refused({"templateID": "base", "autoPause": True}, 501, "not implemented by this host")
-    refused({"templateID": "base", "network": {"denyOut": ["0.0.0.0/0"]}}, 501, "network")
+    refused({"templateID": "base", "autoPause": 1}, 400, "autoPause")
+    refused({"templateID": "base", "autoResume": {"enabled": "x"}}, 400, "enabled")
+    refused({"templateID": "base", "autoResume": True}, 400, "autoResume")
+    refused({"templateID": "base", "network": []}, 400, "network")
+    refused({"templateID": "base", "network": {"allowPublicTraffic": 1}}, 400, "allowPublicTraffic")
+    refused({"templateID": "base", "network": {"denyOut": ["1.2.3.4"]}}, 501, "0.0.0.0/0")
+    refused({"templateID": "base", "network": {"dnsServers": ["1.1.1.1"]}}, 501, "dnsServers")
     refused('{"templateID":"base"' + " " * (17 << 20) + "}", 413, "larger than")
     refused('{"templateID":"base"', 400, "not JSON")
 
@@ -291,7 +296,7 @@ def create_refusals():
 @test
 def other_endpoints():
     for method, path, status in (("POST", "/v3/templates", 501), ("GET", "/volumes", 501),
-                                 ("POST", "/sandboxes/x/pause", 501), ("GET", "/nope", 404),
+                                 ("POST", "/sandboxes/x/pause", 404), ("GET", "/nope", 404),
                                  ("PUT", "/v2/sandboxes", 405), ("GET", "/sandboxes/inone", 404),
                                  ("DELETE", "/sandboxes/inone", 404),
                                  ("GET", "/sandboxes/a%2Fb", 404), ("GET", "/sandboxes/%zz", 400)):
@@ -426,6 +431,393 @@ def timeouts_end_sandboxes():
     same(host.call("POST", f"/sandboxes/{b.id}/timeout", {"timeout": 9})[0], 404)
 
 
+# ---- pause, resume, copies ----
+def counting(b, name="n"):
+    """A process that counts in a file; a look at it."""
+    b.start(f"while :; do n=$((n + 1)); echo $n > {name}.t; mv {name}.t {name}; sleep 0.02; done & exec sleep 1000").next()
+    look = lambda: int(b.get(name)[1] or 0)
+    wait_for(lambda: look() > 2)
+    return look
+
+
+def wait_for(fn, seconds=10):
+    until = time.time() + seconds
+    while time.time() < until:
+        try:
+            if fn():
+                return
+        except (ValueError, AssertionError):
+            pass
+        time.sleep(0.03)
+    check(False, "it did not come to pass")
+
+
+def state_of(b):
+    s, i, _ = b.host.json("GET", "/sandboxes/" + b.id)
+    return i["state"] if s == 200 else s
+
+
+@test
+def pause_freezes_and_resume_thaws():
+    b = host.create(timeout=600, metadata={"m": "1"})
+    look = counting(b)
+    stream = b.start("for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.1; done")
+    stream.next()
+    b.call("POST", "/files?path=kept", b"kept", {"Content-Type": "application/octet-stream"})
+    same(host.call("POST", f"/sandboxes/{b.id}/pause")[:2], (204, b""))
+    same(state_of(b), "paused")
+    s, m, _ = host.json("POST", f"/sandboxes/{b.id}/pause", {})
+    same((s, m["message"]), (409, f"Sandbox '{b.id}' cannot be paused while in 'paused' state"))
+    s, m, _ = b.call("GET", "/health")
+    same((s, json.loads(m)), (502, {"sandboxId": b.id, "message": "The sandbox was not found", "code": 502}))
+    same(host.call("POST", f"/sandboxes/{b.id}/timeout", {"timeout": 5})[0], 404)
+    same(host.call("POST", f"/sandboxes/{b.id}/refreshes", {"duration": 5})[0], 404)
+    for path in ("fork", "snapshots"):
+        same(host.call("POST", f"/sandboxes/{b.id}/{path}", {})[0], 409, path)
+    same(host.call("PUT", f"/sandboxes/{b.id}/network", {})[0], 409)
+    same([e["state"] for e in host.json("GET", "/v2/sandboxes?state=paused")[1] if e["sandboxID"] == b.id],
+         ["paused"])
+    same([e for e in host.json("GET", "/v2/sandboxes?state=running")[1] if e["sandboxID"] == b.id], [])
+    same([e for e in host.json("GET", "/sandboxes")[1] if e["sandboxID"] == b.id], [])
+    time.sleep(0.5)
+    s, m, _ = host.json("POST", f"/v2/sandboxes/{b.id}/connect", {"timeout": 300})
+    same((s, m["sandboxID"], m["envdAccessToken"]), (201, b.id, b.token))
+    was = look()
+    same(host.call("POST", f"/v2/sandboxes/{b.id}/connect", {})[0], 200)
+    wait_for(lambda: look() > was + 2)
+    out, _, end, _ = stream.all()
+    check(out.split()[-1] == b"8" and end and not end.get("exitCode"), (out, end))
+    same(b.get("kept")[1], b"kept")
+    # what it counted while it was frozen: nothing
+    same(host.call("POST", f"/sandboxes/{b.id}/pause", {"memory": True})[0], 204)
+    same(host.call("POST", f"/sandboxes/{b.id}/connect", {"timeout": 300})[0], 201)
+    was = look()
+    host.call("POST", f"/sandboxes/{b.id}/pause", {})
+    time.sleep(1)
+    s, m, _ = host.json("POST", f"/sandboxes/{b.id}/resume", {"timeout": 100})
+    same(s, 201)
+    check(look() < was + 15, (was, look()))
+    s, m, _ = host.json("POST", f"/sandboxes/{b.id}/resume", {"timeout": 100})
+    same((s, m["message"]), (409, "Sandbox ID is already running"))
+    # paused ones can be killed
+    host.call("POST", f"/sandboxes/{b.id}/pause", {})
+    same(b.kill(), 204)
+    same(state_of(b), 404)
+    for path in ("pause", "connect", "resume", "fork", "snapshots", "refreshes"):
+        s, m, _ = host.json("POST", f"/sandboxes/{b.id}/{path}", {"timeout": 5})
+        check(s == 404 and "doesn't exist" in m["message"], (path, s, m))
+
+
+@test
+def pause_of_files_only():
+    b = host.create(timeout=600)
+    b.start("sleep 1234.5 & exec sleep 1000").next()
+    b.put("a/b", b"data")
+    b.out("ln -s there link; mkfifo pipe; chmod 700 a; ln a/b hard")
+    if host.rung < 3:
+        b.out("rm -rf /var/log; mkdir /var/log; echo x > /etc/new; rm /etc/hostname; mv /srv /moved", user="root")
+    look = "stat -c '%n %F %a %U %h' ~user/* /moved /etc/new; ls -a /var/log; ls /etc/hostname /srv"
+    before = b.run(look, user="root")[0]
+    same(host.call("POST", f"/sandboxes/{b.id}/pause", {"memory": False})[0], 204)
+    check(not [c for c in all_command_lines() if "1234.5" in c], "a process goes on")
+    same(state_of(b), "paused")
+    s, m, _ = host.json("POST", f"/v2/sandboxes/{b.id}/connect", {"timeout": 500})
+    same(s, 201, m)
+    same(b.run(look, user="root")[0], before)
+    same(b.get("a/b")[1], b"data")
+    same(b.proc("List", {})[1].get("processes", []), [])
+    # memory asked for no more: boots anew
+    b.start("exec sleep 1000").next()
+    host.call("POST", f"/sandboxes/{b.id}/pause")
+    same(host.call("POST", f"/v2/sandboxes/{b.id}/connect", {"memory": False})[0], 201)
+    same(b.proc("List", {})[1].get("processes", []), [])
+    same(b.run(look, user="root")[0], before)
+    same(b.kill(), 204)
+
+
+@test
+def time_that_pauses():
+    b = host.create(timeout=1, autoPause=True)
+    look = counting(b)
+    i = host.json("GET", "/sandboxes/" + b.id)[1]
+    same((i["lifecycle"], i["pauseMode"]), ({"autoResume": False, "onTimeout": "pause"}, "full"))
+    wait_for(lambda: state_of(b) == "paused")
+    s, body, _ = b.call("GET", "/health")
+    same(s, 502)
+    same(host.call("POST", f"/v2/sandboxes/{b.id}/connect", {"timeout": 1})[0], 201)
+    check(look() > 1)
+    wait_for(lambda: state_of(b) == "paused")
+    b.kill()
+    b = host.create(timeout=1, autoPause=True, autoPauseMemory=False)
+    b.put("f", b"1")
+    b.start("sleep 1234.6").next()
+    wait_for(lambda: state_of(b) == "paused")
+    same(host.json("GET", "/sandboxes/" + b.id)[1]["pauseMode"], "filesystem")
+    check(not [c for c in all_command_lines() if "1234.6" in c], "a process goes on")
+    host.call("POST", f"/v2/sandboxes/{b.id}/connect", {"timeout": 100})
+    same(b.get("f")[1], b"1")
+    b.kill()
+    b = host.create(timeout=2, autoPause=True, autoResume={"enabled": True})
+    look = counting(b)
+    was = look()
+    host.call("POST", f"/sandboxes/{b.id}/pause")
+    check(look() >= was, "traffic did not wake it")
+    same(state_of(b), "running")
+    same(host.json("GET", "/sandboxes/" + b.id)[1]["lifecycle"], {"autoResume": True, "onTimeout": "pause"})
+    wait_for(lambda: state_of(b) == "paused")
+    same(b.kill(), 204)
+
+
+@test
+def pauses_and_resumes_at_once():
+    b = host.create(timeout=600)
+    counting(b)
+    got = []
+    def one(i):
+        for _ in range(5):
+            got.append(host.call("POST", f"/sandboxes/{b.id}/pause")[0] if i % 2 else
+                       host.call("POST", f"/v2/sandboxes/{b.id}/connect", {})[0])
+    ts = [threading.Thread(target=one, args=(i,)) for i in range(6)]
+    [t.start() for t in ts]
+    [t.join() for t in ts]
+    check(set(got) <= {200, 201, 204, 409} and got.count(204) >= 1, got)
+    check(abs(got.count(204) - got.count(201)) <= 1, got)
+    host.call("POST", f"/v2/sandboxes/{b.id}/connect", {})
+    same(b.out("echo well"), "well\n")
+    ts = [threading.Thread(target=lambda: got.append(host.call("POST", f"/sandboxes/{b.id}/pause")[0])),
+          threading.Thread(target=lambda: got.append(b.kill()))]
+    [t.start() for t in ts]
+    [t.join() for t in ts]
+    same(state_of(b), 404)
+
+
+@test
+def snapshots_restore_the_tree():
+    b = host.create(timeout=600, metadata={"who": "me"})
+    b.put("data", os.urandom(300000))
+    b.out("mkdir -p deep/er; echo 1 > deep/er/file; truncate -s 200M sparse")
+    b.out("rm /etc/hostname", user="root") if host.rung < 3 else None
+    look = counting(b)
+    data = b.get("data")[1]
+    s, one, _ = host.json("POST", f"/sandboxes/{b.id}/snapshots")
+    same((s, one["names"]), (201, []))
+    was = look()
+    wait_for(lambda: look() > was)
+    b.out("rm -rf deep; echo 2 > data")
+    name = "snap-" + os.urandom(4).hex()
+    s, two, _ = host.json("POST", f"/sandboxes/{b.id}/snapshots", {"name": name + ":v1"})
+    same((s, two["names"]), (201, [name + ":v1"]))
+    for bad in ("", ":x", "a b", "x:", "x" * 200):
+        same(host.call("POST", f"/sandboxes/{b.id}/snapshots", {"name": bad})[0], 400, bad)
+    q = lambda t: urllib.parse.quote(t, safe="")
+    s, l, h = host.json("GET", f"/snapshots?sandboxID={b.id}")
+    same(([e["snapshotID"] for e in l], h.get("X-Next-Token")), ([two["snapshotID"], one["snapshotID"]], None))
+    s, l, h = host.json("GET", f"/snapshots?sandboxID={b.id}&limit=1")
+    same([e["snapshotID"] for e in l], [two["snapshotID"]])
+    s, l, h = host.json("GET", f"/snapshots?sandboxID={b.id}&limit=1&nextToken={q(h['X-Next-Token'])}")
+    same(([e["snapshotID"] for e in l], h.get("X-Next-Token")), ([one["snapshotID"]], None))
+    same(host.json("GET", "/snapshots?nextToken=nonsense")[1]["message"], "Invalid next token")
+    same(host.call("GET", "/snapshots?limit=0")[0], 400)
+    for want in (name, name + ":v1", "team/" + name):
+        same([e["snapshotID"] for e in host.json("GET", "/snapshots?name=" + q(want))[1]], [two["snapshotID"]])
+    same(host.json("GET", "/snapshots?name=none")[1], [])
+    x = host.create(templateID=one["snapshotID"])
+    same(x.get("data")[1], data)
+    same(x.out("cat deep/er/file; stat -c %s sparse; ls /etc/hostname 2>/dev/null | wc -l"), "1\n209715200\n0\n"
+         if host.rung < 3 else "1\n209715200\n1\n")
+    same(x.proc("List", {})[1].get("processes", []), [])
+    i = host.json("GET", "/sandboxes/" + x.id)[1]
+    check(i["templateID"] + ":default" == one["snapshotID"] and i["metadata"] == {}, i)
+    same([e["sandboxID"] for e in host.json("GET", "/v2/sandboxes?template=" + q(one["snapshotID"]))[1]], [x.id])
+    y = host.create(templateID="team/" + name + ":v1")
+    same(y.get("data")[1], b"2\n")
+    y.kill()
+    b.kill()
+    x.put("data", b"own")
+    same(host.call("DELETE", "/templates/" + q(one["snapshotID"]))[0], 204)
+    same(host.call("DELETE", "/templates/" + q(one["snapshotID"]))[0], 404)
+    same(x.get("data")[1], b"own")
+    x.kill()
+    same(host.call("DELETE", "/templates/" + q("team/" + name + ":v1"))[0], 204)
+    s, m, _ = host.json("POST", "/v2/sandboxes", {"templateID": name + ":v1"})
+    same(s, 404)
+
+
+@test
+def forks():
+    b = host.create(timeout=600, metadata={"a": "b"}, envVars={"E": "f"})
+    b.put("f", b"shared")
+    s, l, _ = host.json("POST", f"/sandboxes/{b.id}/fork", {"count": 3, "timeout": 60})
+    same((s, len(l), [set(e) for e in l]), (201, 3, [{"sandbox"}] * 3))
+    made = [Box(host, e["sandbox"]["sandboxID"], e["sandbox"]["envdAccessToken"]) for e in l]
+    same(len({m.id for m in made} | {b.id}), 4)
+    for n, m in enumerate(made):
+        same((m.get("f")[1], m.out("echo $E")), (b"shared", "f\n"))
+        same(host.json("GET", "/sandboxes/" + m.id)[1]["metadata"], {"a": "b"})
+        m.put("f", b"%d" % n)
+    same(b.get("f")[1], b"shared")
+    same([m.get("f")[1] for m in made], [b"0", b"1", b"2"])
+    same(len(host.json("POST", f"/sandboxes/{b.id}/fork")[1]), 1)
+    for bad in (0, 101, "x"):
+        same(host.call("POST", f"/sandboxes/{b.id}/fork", {"count": bad})[0], 400)
+    for e in host.json("GET", "/v2/sandboxes?metadata=a%3Db")[1]:
+        Box(host, e["sandboxID"], None).kill()
+    h = Host("--max-sandboxes", "2")
+    try:
+        c = h.create()
+        s, l, _ = h.json("POST", f"/sandboxes/{c.id}/fork", {"count": 2})
+        same((s, "sandbox" in l[0], l[1]["error"]["code"]), (201, True, 429))
+        c2 = Box(h, l[0]["sandbox"]["sandboxID"], None)
+        same(h.call("POST", f"/sandboxes/{c2.id}/pause")[0], 204)
+        c3 = h.create()  # a paused one leaves its place
+        same(h.call("POST", f"/sandboxes/{c2.id}/connect", {"timeout": 5})[0], 429)
+        same(state_of(c2), "paused")
+    finally:
+        same(h.stop(), [])
+
+
+@test
+def metrics_of_the_kernel():
+    b = host.create(timeout=600)
+    url = f"/sandboxes/{b.id}/metrics"
+    first = host.json("GET", url)[1][-1]
+    b.start("while :; do :; done").next()
+    b.start("python3 -c 'x = bytearray(80 << 20); import time; time.sleep(1000)'").next()
+    time.sleep(1.3)
+    s, l, _ = host.json("GET", url)
+    m = l[-1]
+    same(set(m), {"timestamp", "timestampUnix", "cpuCount", "cpuUsedPct", "memUsed", "memTotal", "memCache",
+                  "diskUsed", "diskTotal"})
+    check(m["cpuUsedPct"] > 20 and m["memUsed"] > 50 << 20 and m["memTotal"] > m["memUsed"]
+          and m["diskTotal"] > m["diskUsed"] > 0 and abs(m["timestampUnix"] - time.time()) < 5, m)
+    check(first["memUsed"] < m["memUsed"])
+    t = m["timestampUnix"]
+    same([e["timestampUnix"] for e in host.json("GET", f"{url}?start={t}&end={t}")[1]][-1], t)
+    same(host.json("GET", f"{url}?end={first['timestampUnix'] - 1}")[1], [])
+    same(host.json("GET", f"{url}?start={t + 100}")[1], [])
+    for bad in ("start=x", "start=5&end=4", "end=-1"):
+        same(host.call("GET", f"{url}?{bad}")[0], 400, bad)
+    s, a, _ = host.json("GET", f"/sandboxes/metrics?sandbox_ids={b.id},{box.id}%2Cinone")
+    same((s, set(a["sandboxes"])), (200, {b.id, box.id}))
+    same(host.call("GET", "/sandboxes/metrics")[0], 400)
+    same(host.call("GET", "/sandboxes/metrics?sandbox_ids=" + ",".join(["i"] * 101))[0], 400)
+    e = json.loads(b.call("GET", "/metrics")[1])
+    check(e["mem_used"] > 50 << 20, e)
+    host.call("POST", f"/sandboxes/{b.id}/pause")
+    check(host.json("GET", url)[1], "a paused one keeps its measurements")
+    b.kill()
+
+
+@test
+def logs_of_a_life():
+    b = host.create(timeout=600)
+    host.call("POST", f"/sandboxes/{b.id}/pause")
+    time.sleep(0.01)
+    host.call("POST", f"/v2/sandboxes/{b.id}/connect", {})
+    url = f"/v2/sandboxes/{b.id}/logs"
+    s, l, _ = host.json("GET", url)
+    l = l["logs"]
+    words = [e["message"] for e in l]
+    same(words[:3], ["sandbox started", "sandbox paused", "sandbox resumed"])
+    check(all(e["level"] == "info" and isinstance(e["fields"], dict) for e in l), l)
+    get = lambda q: [e["message"] for e in host.json("GET", url + "?" + q)[1]["logs"]]
+    same(get("direction=backward"), words[::-1])
+    same(get("limit=1"), words[:1])
+    same(get("limit=1&direction=backward"), words[-1:])
+    same(get("search=paus"), ["sandbox paused"])
+    same(get("level=debug"), words)
+    same(get("level=error"), [])
+    ms = lambda e: int(__import__("datetime").datetime.fromisoformat(e["timestamp"].replace("Z", "+00:00"))
+                       .timestamp() * 1000 + 0.5)
+    same(get(f"cursor={ms(l[2])}"), words[2:])
+    same(get(f"cursor={ms(l[1])}&direction=backward"), words[1::-1])
+    for bad in ("limit=x", "level=odd", "direction=up", "cursor=x", "search=" + "x" * 257):
+        same(host.call("GET", url + "?" + bad)[0], 400, bad)
+    s, o, _ = host.json("GET", f"/sandboxes/{b.id}/logs?start=0&limit=2")
+    same(([e["message"] for e in o["logEntries"]], [json.loads(e["line"])["message"] for e in o["logs"]]),
+         (words[:2], words[:2]))
+    b.kill()
+    same(host.call("GET", url)[0], 404)
+
+
+@test
+def network_on_and_off():
+    if host.rung == 3 and os.uname().machine not in ("x86_64", "aarch64"):
+        raise Skip("no seccomp filter for this machine")
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    reach = f"exec 3<>/dev/tcp/127.0.0.1/{port} && echo reached"
+    b = host.create(network={"denyOut": ["0.0.0.0/0"]})
+    check("reached" not in b.run(reach)[0])
+    same(host.json("GET", "/sandboxes/" + b.id)[1]["allowInternetAccess"], False)
+    b.kill()
+    b = host.create()
+    check("reached" in b.run(reach)[0])
+    url = f"/sandboxes/{b.id}/network"
+    busy = b.start("exec sleep 1000")
+    pid = busy.next()["start"]["pid"]
+    s, m, _ = host.json("PUT", url, {"allow_internet_access": False})
+    check(s == 409 and "end them first" in m["message"], (s, m))
+    b.proc("SendSignal", {"process": {"pid": pid}, "signal": "SIGNAL_SIGKILL"})
+    busy.all()
+    wait_for(lambda: host.call("PUT", url, {"denyOut": ["0.0.0.0/0"]})[0] == 204)
+    check("reached" not in b.run(reach)[0])
+    same(host.call("PUT", url, {})[0], 204)
+    check("reached" in b.run(reach)[0])
+    same(host.call("PUT", url, {"allow_internet_access": False})[0], 204)
+    host.call("POST", f"/sandboxes/{b.id}/pause", {"memory": False})
+    host.call("POST", f"/v2/sandboxes/{b.id}/connect", {})
+    check("reached" not in b.run(reach)[0], "forgotten by a pause")
+    for body, status in (({"allow_internet_access": 1}, 400), ({"rules": {"a": [{}]}}, 501),
+                         ({"denyOut": "x"}, 400), ({"allowOut": ["1.1.1.1"]}, 501)):
+        same(host.call("PUT", url, body)[0], status, body)
+    b.kill()
+    listener.close()
+
+
+@test
+def state_survives():
+    d = tempfile.mkdtemp(prefix="hostcheck-state-")
+    os.chmod(d, 0o711)
+    if os.geteuid() == 0 and ISOLATION != "1":
+        os.chmod(d, 0o755)
+    ids = {}
+    for sig in (signal.SIGTERM, signal.SIGKILL):
+        h = Host("--state", d)
+        frozen, files, runs = h.create(timeout=600, metadata={"k": "v"}, envVars={"E": "f"}), h.create(), h.create()
+        look = counting(frozen)
+        files.put("f", b"files")
+        same(h.call("POST", f"/sandboxes/{frozen.id}/pause")[0], 204)
+        same(h.call("POST", f"/sandboxes/{files.id}/pause", {"memory": False})[0], 204)
+        snap = h.json("POST", f"/sandboxes/{runs.id}/snapshots", {"name": "kept"})[1]["snapshotID"]
+        h.stop(sig)
+        time.sleep(0.5 if sig == signal.SIGKILL else 0)
+        check(not [f for f in os.listdir(d + "/boxes") if f not in (frozen.id, files.id)], os.listdir(d + "/boxes"))
+        os.makedirs(d + "/boxes/ihalf/upper")  # as a host that was cut off would leave it
+        os.makedirs(d + "/snapshots/half/files")
+        h = Host("--state", d)
+        same(sorted(os.listdir(d + "/boxes")), sorted([frozen.id, files.id]))
+        same(os.listdir(d + "/snapshots"), [snap.split(":")[0]])
+        same({e["sandboxID"]: e["state"] for e in h.json("GET", "/v2/sandboxes")[1]},
+             {frozen.id: "paused", files.id: "paused"})
+        frozen.host = files.host = h
+        s, m, _ = h.json("POST", f"/v2/sandboxes/{frozen.id}/connect", {})
+        same((s, m["envdAccessToken"]), (201, frozen.token))
+        check(look() > 0)
+        same(frozen.out("echo $E"), "f\n")
+        same(h.json("GET", "/sandboxes/" + frozen.id)[1]["metadata"], {"k": "v"})
+        same(h.call("POST", f"/v2/sandboxes/{files.id}/connect", {})[0], 201)
+        same(files.get("f")[1], b"files")
+        x = h.create(templateID="kept")
+        same(x.out("echo alive"), "alive\n")
+        same(h.call("DELETE", "/templates/kept")[0], 204)
+        files.host.call("POST", f"/sandboxes/{files.id}/pause")
+        same(files.kill(), 204)
+        h.stop()
+        same(os.listdir(d), [])
+    shutil.rmtree(d)
+
+
 # ---- routing ----
 @test
 def routing():
@@ -437,12 +829,203 @@ def routing():
     plain({"E2b-Sandbox-Id": "No!", "E2b-Sandbox-Port": "49983"}, 400, "Invalid sandbox ID")
     plain({"E2b-Sandbox-Id": box.id, "E2b-Sandbox-Port": "x"}, 400, "Invalid sandbox port")
     plain({"E2b-Sandbox-Id": "inone", "E2b-Sandbox-Port": "49983"}, 502, "was not found")
-    plain({"E2b-Sandbox-Id": box.id, "E2b-Sandbox-Port": "8080"}, 501, "not implemented")
+    s, b, _ = host.call("GET", "/", headers={"E2b-Sandbox-Id": box.id, "E2b-Sandbox-Port": "9"}, key=False)
+    same((s, json.loads(b)), (502, {"sandboxId": box.id, "message": "The sandbox is running but port is not open",
+                                    "port": 9, "code": 502}))
     plain({"Host": f"49983-{box.id}.e2b.example"}, 204, "")
     plain({"Host": "49983-inone.e2b.example"}, 502, "was not found")
     plain({"Host": "api.e2b.example"}, 200, "Health check")
     plain(box.headers, 404, '"path"', "/init")
     plain(box.headers, 404, "404 page not found", "/nope")
+
+
+SERVER = r"""
+import http.server, sys, time, hashlib, base64
+class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def reply(self, body, status=200, **headers):
+        self.send_response(status)
+        for k, v in headers.items(): self.send_header(k.replace("_", "-"), v)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD": self.wfile.write(body)
+    def read(self):
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            out = b""
+            while True:
+                n = int(self.rfile.readline(), 16)
+                out += self.rfile.read(n)
+                self.rfile.readline()
+                if n == 0: return out
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def do_GET(self):
+        if self.path == "/ws":
+            key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+            self.send_response(101)
+            self.send_header("Upgrade", "websocket"); self.send_header("Connection", "Upgrade")
+            self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+            self.end_headers()
+            self.wfile.write(b"hello first")
+            self.wfile.flush()
+            while (b := self.rfile.read1(100)):
+                self.wfile.write(b.upper()); self.wfile.flush()
+            self.close_connection = True
+        elif self.path == "/slow":
+            self.send_response(200); self.send_header("Transfer-Encoding", "chunked"); self.end_headers()
+            for i in range(4):
+                self.wfile.write(b"3\r\n%d, \r\n" % i); self.wfile.flush(); time.sleep(0.3)
+            self.wfile.write(b"0\r\n\r\n")
+        elif self.path == "/cut":
+            self.send_response(200); self.send_header("Content-Length", "100"); self.end_headers()
+            self.wfile.write(b"short"); self.close_connection = True
+        elif self.path == "/none": self.close_connection = True
+        elif self.path == "/204": self.send_response(204); self.end_headers()
+        else:
+            self.reply(repr((self.path, dict(self.headers))).encode(), 207, X_One="a", Set_Cookie="c=d")
+    do_HEAD = do_GET
+    def do_POST(self): self.reply(hashlib.sha256(self.read()).hexdigest().encode() + self.command.encode())
+    do_PUT = do_DELETE = do_POST
+    def log_message(self, *a): pass
+class S(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    address_family = int(sys.argv[2])
+S((sys.argv[3], int(sys.argv[1])), H).serve_forever()
+"""
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+def serve(b, family=socket.AF_INET, bind="127.0.0.1", port=None):
+    """A server inside: how to call it by header and by name."""
+    port = port or free_port()
+    b.put("server.py", SERVER.encode())
+    b.start(f"exec python3 server.py {port} {int(family)} {bind}").next()
+    h = {"E2b-Sandbox-Id": b.id, "E2b-Sandbox-Port": str(port)}
+    def call(method, path, body=None, headers=None, by_name=False, **k):
+        routed = {"Host": f"{port}-{b.id}.sandbox.example"} if by_name else h
+        return b.host.call(method, path, body, dict(routed, **(headers or {})), key=False, **k)
+    wait_for(lambda: call("GET", "/204")[0] == 204)
+    call.port, call.headers = port, h
+    return call
+
+
+def all_of_http(call, b):
+    for by_name in (False, True):
+        s, body, h = call("GET", "/a%2Fb?c=%20d&e", headers={"X-Mine": "1"}, by_name=by_name)
+        path, seen = eval(body)
+        same((s, path, seen["X-Mine"], h["X-One"], h["Set-Cookie"]), (207, "/a%2Fb?c=%20d&e", "1", "a", "c=d"))
+        check("X-API-Key" not in seen and "E2b-Sandbox-Id" not in seen, seen)
+        if by_name:
+            same(seen["Host"], f"{call.port}-{b.id}.sandbox.example")
+    big = os.urandom(3 << 20)
+    want = hashlib.sha256(big).hexdigest()
+    for method in ("POST", "PUT", "DELETE"):
+        same(call(method, "/", big)[1].decode(), want + method)
+    chunks = iter([big[:5], big[5:70000], big[70000:]])
+    same(call("POST", "/", chunks)[1].decode(), want + "POST")  # in chunks
+    s, body, h = call("HEAD", "/x")
+    check(s == 207 and body == b"" and int(h["Content-Length"]) > 20, (s, body, h))
+    same(call("GET", "/204")[:2], (204, b""))
+    s, body, _ = call("GET", "/none")
+    same((s, json.loads(body)["message"]), (502, "The sandbox is running but port is not open"))
+
+
+@test
+def servers_inside():
+    b = host.create(timeout=600)
+    call = serve(b)
+    all_of_http(call, b)
+    try:
+        call("GET", "/cut")
+        check(False, "a cut answer looks whole")
+    except http.client.IncompleteRead as e:
+        same(e.partial, b"short")
+    c = host.connection()
+    c.request("GET", "/slow", headers=call.headers)
+    r, at, t = c.getresponse(), [], time.time()
+    while (piece := r.read1(100)):
+        at.append(time.time() - t)
+    check(len(at) >= 4 and at[0] < 0.25 and at[-1] > 0.6, at)
+    c.close()
+    s = socket.create_connection(("127.0.0.1", host.port))
+    s.settimeout(10)
+    s.sendall((f"GET /ws HTTP/1.1\r\nHost: {call.port}-{b.id}.x.y\r\nConnection: keep-alive, Upgrade\r\n"
+               "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode())
+    got = b""
+    while b"hello first" not in got:
+        got += s.recv(4096)
+    check(got.startswith(b"HTTP/1.1 101") and b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in got, got)
+    for word in (b"\x81\x00abc", b"x" * 50):
+        s.sendall(word)
+        back = b""
+        while len(back) < len(word):
+            back += s.recv(100)
+        same(back, word.upper())
+    # others' servers are not reached, neither this machine's nor another sandbox's
+    listener = socket.create_server(("127.0.0.1", 0))
+    other = host.create()
+    for x, port in ((b, listener.getsockname()[1]), (b, host.port), (other, call.port)):
+        st, body, _ = host.call("GET", "/", headers={"E2b-Sandbox-Id": x.id, "E2b-Sandbox-Port": str(port)}, key=False)
+        same((st, json.loads(body).get("port")), (502, port))
+    listener.close()
+    other.kill()
+    # a pause keeps it, and its connections
+    host.call("POST", f"/sandboxes/{b.id}/pause")
+    st, body, _ = call("GET", "/")
+    same((st, json.loads(body)["message"]), (502, "The sandbox was not found"))
+    host.call("POST", f"/v2/sandboxes/{b.id}/connect", {})
+    same(call("GET", "/")[0], 207)
+    s.sendall(b"still")
+    same(s.recv(100), b"STILL")
+    b.kill()
+    same(s.recv(100), b"")
+    s.close()
+
+
+@test
+def servers_of_every_kind():
+    if host.rung < 3:  # a network of its own: ports of this machine and of others do not matter
+        boxes = [host.create(timeout=600, allow_internet_access=False) for _ in range(2)]
+        for b in boxes:
+            all_of_http(serve(b, port=8000), b)
+        for b in boxes:
+            b.kill()
+    for family, bind in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::1"), (socket.AF_INET6, "::")):
+        b = host.create(timeout=600)
+        same(serve(b, family, bind)("GET", "/")[0], 207)
+        b.kill()
+
+
+@test
+def traffic_tokens_and_masks():
+    s, m, _ = host.json("POST", "/v2/sandboxes", {"templateID": "base", "autoPause": True, "timeout": 600,
+                        "autoResume": {"enabled": True}, "network": {"allowPublicTraffic": False,
+                                                                     "maskRequestHost": "in.side:${PORT}"}})
+    same(s, 201, m)
+    b = Box(host, m["sandboxID"], m["envdAccessToken"])
+    port = free_port()
+    b.put("server.py", SERVER.encode())
+    b.start(f"exec python3 server.py {port} 2 127.0.0.1").next()
+    h = {"E2b-Sandbox-Id": b.id, "E2b-Sandbox-Port": str(port)}
+    token = m["trafficAccessToken"]
+    get = lambda t=None: host.call("GET", "/", headers={**h, **({"e2b-traffic-access-token": t} if t else {})}, key=False)
+    wait_for(lambda: get(token)[0] == 207)
+    same(eval(get(token)[1])[1]["Host"], f"in.side:{port}")
+    check("Traffic" not in str(eval(get(token)[1])[1]))
+    for t, word in ((None, "is missing"), ("x", "is invalid"), (token[:-1], "is invalid")):
+        s, body, _ = get(t)
+        check(s == 403 and json.loads(body)["code"] == 403 and word in json.loads(body)["message"], (t, s, body))
+    same(b.call("GET", "/health")[0], 204, "the daemon has its own token")
+    s, again, _ = host.json("POST", f"/v2/sandboxes/{b.id}/connect", {})
+    same(again["trafficAccessToken"], token)
+    host.call("POST", f"/sandboxes/{b.id}/pause")
+    same((get("x")[0], state_of(b)), (403, "paused"))
+    same((get(token)[0], state_of(b)), (207, "running"))
+    b.kill()
 
 
 @test

@@ -60,6 +60,7 @@ while [ "$n" -gt 0 ]; do # every program on both hosts; death_test starts its ow
 done
 [ ! -f tests/live/host_check.py ] ||
     set -- "$@" "sh tests/live/on.sh plain python3 tests/live/host_check.py --sandboxd $build/sandboxd"
+set -- "$@" "sh tests/live/on.sh plain python3 tests/live/slow_clients.py"
 sh tests/tools/tally.sh -t 300 "$@" "sh tests/tools/demo.sh" | tee "$work/out"
 
 left=
