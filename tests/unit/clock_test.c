@@ -367,6 +367,9 @@ TEST(command_that_ended_before_the_stall)
 TEST(handshake_belongs_to_the_connect_clock)
 {
     int drip, slow;
+#ifdef SBX_NO_TLS
+    SKIP("built without TLS");
+#endif
     for (drip = 0; drip < 2; drip++)
         for (slow = 0; slow < 2; slow++) {
             turn turns[] = { { NULL, 200, 0, "{}", .used = 1 } };
