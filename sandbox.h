@@ -3430,7 +3430,7 @@ typedef struct sbxi_shape {
 /* What sbx_pairs and sbx_strings look like, so one code serves both. */
 typedef struct sbxi_items { const void *items; size_t count; } sbxi_items;
 
-#define SBXI_LEVELS 8       /* of bound objects inside each other */
+#define SBXI_LEVELS 6       /* of bound objects inside each other */
 #define SBXI_EACH SIZE_MAX  /* base of a level that is an array of items */
 
 /* Stands before the texts of a member, aligned. Offsets are in the block. */
@@ -6603,7 +6603,7 @@ typedef struct sbxi_conn {
 typedef struct sbxi_link {
     sbx_alloc alloc;
     sbx_net net;
-    sbx_tls tls;
+    const sbx_tls *tls;
     const char *env_ca;
 #ifndef SBX_NO_POSIX
     sbxi_posix posix;       /* context of the built-in transport */
@@ -6854,7 +6854,7 @@ static int sbxi_link_trust(sbxi_link *link, sbx_error *e)
 {
     int rc;
     if (link->trust) return SBX_OK;
-    rc = sbxi_tls_trust_open(&link->trust, &link->alloc, &link->net, &link->tls, link->env_ca, e);
+    rc = sbxi_tls_trust_open(&link->trust, &link->alloc, &link->net, link->tls, link->env_ca, e);
 #ifndef SBX_NO_PROXY
     if (rc == SBX_OK && link->proxies.of[1].url) {
         const sbxi_proxy *p = &link->proxies.of[1];
@@ -7607,8 +7607,10 @@ typedef struct sbxi_event {
     bool start, data, end, alive, failed;
     uint32_t pid;
     int32_t exit_code;
-    char reason[48];
-    sbxi_fault fault;
+    union {
+        char reason[48];
+        sbxi_fault fault;   /* failed: then nothing else counts */
+    } of;
 } sbxi_event;
 
 /* Captured output of one stream. */
@@ -8347,7 +8349,7 @@ static int sbxi_client_fill(sbx_client *c, sbx_error *e)
     if (rc == SBX_OK) rc = sbxi_open_transport(c, e);
     if (rc != SBX_OK) return rc;
     c->texts = sbxi_keep(&c->link.alloc, SBXI_KEEP_CLIENT, c, 0);
-    c->link.tls = c->config.tls;
+    c->link.tls = &c->config.tls;
     return c->texts ? sbxi_open_proxies(c, e) : SBX_E_NOMEM;
 }
 
@@ -9093,8 +9095,9 @@ static int sbxi_op_watched(sbx_op *op, sbxi_watch_item *item)
 static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
 {
     sbxi_fault *f = &item->fault;
+    sbx_error *e = &op->error; /* lent: nothing is wrong with the call */
     sbx_sandbox *s;
-    sbx_error e;
+    int rc;
     if (item->access.id && item->access.id[0]) {
         item->access.of.data_url = op->sandbox->access.data_url;
         s = sbxi_sandbox_with(op->client, &item->access);
@@ -9102,11 +9105,12 @@ static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
         op->error.may_exist = SBX_YES;
         return SBX_E_NOMEM;
     }
-    sbxi_error_clear(&e);
-    e.http_status = f->number;
-    sbxi_put_text(e.code, sizeof e.code, f->word, strlen(f->word));
-    sbxi_error_set(&e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
-    return op->args.each.fork(op->args.ctx, NULL, &e);
+    e->http_status = f->number;
+    sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
+    sbxi_error_set(e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
+    rc = op->args.each.fork(op->args.ctx, NULL, e);
+    sbxi_error_clear(e);
+    return rc;
 }
 #endif
 
@@ -10868,7 +10872,7 @@ static const sbxi_shape sbxi_e2b_data = SBXI_SHAPE(sbxi_e2b_data_fields, sbxi_ev
 
 static const sbxi_field sbxi_e2b_end_fields[] = {
     SBXI_FIELD("exitCode", INT, sbxi_event, exit_code),
-    SBXI_FIXED("status", sbxi_event, reason)
+    SBXI_FIXED("status", sbxi_event, of.reason)
 };
 static const sbxi_shape sbxi_e2b_end = SBXI_SHAPE(sbxi_e2b_end_fields, sbxi_event);
 
@@ -10886,7 +10890,7 @@ static const sbxi_shape sbxi_e2b_event = SBXI_SHAPE(sbxi_e2b_event_fields, sbxi_
 static const sbxi_field sbxi_e2b_message_fields[] = {
     SBXI_SUB("event", OBJECT, sbxi_e2b_event),
     SBXI_FIELD("error", SEEN, sbxi_event, failed),
-    { "error", &sbxi_e2b_fault, offsetof(sbxi_event, fault), 0, SBXI_T_OBJECT }
+    { "error", &sbxi_e2b_fault, offsetof(sbxi_event, of.fault), 0, SBXI_T_OBJECT }
 };
 static const sbxi_shape sbxi_e2b_message = SBXI_SHAPE(sbxi_e2b_message_fields, sbxi_event);
 
@@ -11488,7 +11492,7 @@ static void sbxi_e2b_on_end(sbx_op *op, const sbxi_event *e)
     op->ended = true;
     if (!result) return;
     result->exit_code = e->exit_code;
-    memcpy(result->reason, e->reason, sizeof result->reason);
+    memcpy(result->reason, e->of.reason, sizeof result->reason);
 }
 
 /* One message of a process stream. The first must be the start; the end of the
@@ -11497,7 +11501,7 @@ static int sbxi_e2b_on_event(sbx_op *op)
 {
     const sbxi_event *e = &op->reply.of.event;
     if (SBXI_HAS_WATCH && op->feature == SBX_FEATURE_FILES_WATCH) return sbxi_e2b_on_news(op);
-    if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
+    if (e->failed) return sbxi_op_fault(op, &e->of.fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
     if (SBXI_HAS_PROC && op->route->send == SBXI_SEND_INPUT) { /* was all taken */
         op->ended = true;
@@ -12536,41 +12540,46 @@ SBX_API int sbx_pty_resize(sbx_sandbox *sandbox, uint32_t pid, uint16_t cols, ui
    pointer to the handle goes. */
 static int sbxi_follow(sbxi_call *k, void *out)
 {
+    const sbx_call *call = k->call;
     sbx_call background;
-    sbx_proc *p = NULL;
-    sbxi_call wait = *k;
+    sbx_proc *p;
     int rc;
-    wait.args.out = out;
-    wait.total_ms = k->client ? k->client->link.clocks.total_ms : 0;
-    rc = sbxi_check(&wait);
+    k->args.out = out;
+    rc = sbxi_check(k);
     if (rc != SBX_OK) return rc;
     p = (sbx_proc *)sbxi_alloc_get(&k->client->link.alloc, sizeof *p);
-    if (!p) return sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
+    if (!p) return sbxi_call_fail(k->client, call, SBX_E_NOMEM, NULL);
     p->sandbox = k->sandbox;
     p->sandbox->refs++;
     p->status = SBX_PENDING;
     p->refs = 1; /* this function's */
     p->each = k->args.each.watch;
     p->ctx = k->args.ctx;
+    k->args.out = NULL;
     if (sbxi_is_stream(k->feature)) {
         p->pty = k->feature == SBX_FEATURE_PTY_CREATE || k->feature == SBX_FEATURE_PTY_CONNECT;
         p->pull = k->args.of.command.o.pull == SBX_YES;
         k->args.of.command.result = &p->result;
     }
     memset(&background, 0, sizeof background);
-    if (k->call) {
-        background.api_key = k->call->api_key;
-        background.domain = k->call->domain;
+    if (call) {
+        background.api_key = call->api_key;
+        background.domain = call->domain;
     }
-    wait.until = SBXI_UNTIL_START;
-    wait.proc = k->proc = p;
+    k->proc = p;
     k->call = &background;
     p->stream = sbxi_op_new(k);
     if (p->stream) {
         p->stream->released = true;
-        rc = sbxi_run(&wait);
+        /* the same call, but it waits: no arguments of its own */
+        memset(&k->args, 0, sizeof k->args);
+        k->args.out = out;
+        k->call = call;
+        k->until = SBXI_UNTIL_START;
+        k->total_ms = k->client->link.clocks.total_ms;
+        rc = sbxi_run(k);
     } else {
-        rc = sbxi_call_fail(k->client, wait.call, SBX_E_NOMEM, NULL);
+        rc = sbxi_call_fail(k->client, call, SBX_E_NOMEM, NULL);
     }
     sbxi_proc_unref(p); /* others hold it now, or nobody */
     return rc;

@@ -7,41 +7,46 @@
    pointer to the handle goes. */
 static int sbxi_follow(sbxi_call *k, void *out)
 {
+    const sbx_call *call = k->call;
     sbx_call background;
-    sbx_proc *p = NULL;
-    sbxi_call wait = *k;
+    sbx_proc *p;
     int rc;
-    wait.args.out = out;
-    wait.total_ms = k->client ? k->client->link.clocks.total_ms : 0;
-    rc = sbxi_check(&wait);
+    k->args.out = out;
+    rc = sbxi_check(k);
     if (rc != SBX_OK) return rc;
     p = (sbx_proc *)sbxi_alloc_get(&k->client->link.alloc, sizeof *p);
-    if (!p) return sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
+    if (!p) return sbxi_call_fail(k->client, call, SBX_E_NOMEM, NULL);
     p->sandbox = k->sandbox;
     p->sandbox->refs++;
     p->status = SBX_PENDING;
     p->refs = 1; /* this function's */
     p->each = k->args.each.watch;
     p->ctx = k->args.ctx;
+    k->args.out = NULL;
     if (sbxi_is_stream(k->feature)) {
         p->pty = k->feature == SBX_FEATURE_PTY_CREATE || k->feature == SBX_FEATURE_PTY_CONNECT;
         p->pull = k->args.of.command.o.pull == SBX_YES;
         k->args.of.command.result = &p->result;
     }
     memset(&background, 0, sizeof background);
-    if (k->call) {
-        background.api_key = k->call->api_key;
-        background.domain = k->call->domain;
+    if (call) {
+        background.api_key = call->api_key;
+        background.domain = call->domain;
     }
-    wait.until = SBXI_UNTIL_START;
-    wait.proc = k->proc = p;
+    k->proc = p;
     k->call = &background;
     p->stream = sbxi_op_new(k);
     if (p->stream) {
         p->stream->released = true;
-        rc = sbxi_run(&wait);
+        /* the same call, but it waits: no arguments of its own */
+        memset(&k->args, 0, sizeof k->args);
+        k->args.out = out;
+        k->call = call;
+        k->until = SBXI_UNTIL_START;
+        k->total_ms = k->client->link.clocks.total_ms;
+        rc = sbxi_run(k);
     } else {
-        rc = sbxi_call_fail(k->client, wait.call, SBX_E_NOMEM, NULL);
+        rc = sbxi_call_fail(k->client, call, SBX_E_NOMEM, NULL);
     }
     sbxi_proc_unref(p); /* others hold it now, or nobody */
     return rc;

@@ -60,7 +60,7 @@ typedef struct sbxi_shape {
 /* What sbx_pairs and sbx_strings look like, so one code serves both. */
 typedef struct sbxi_items { const void *items; size_t count; } sbxi_items;
 
-#define SBXI_LEVELS 8       /* of bound objects inside each other */
+#define SBXI_LEVELS 6       /* of bound objects inside each other */
 #define SBXI_EACH SIZE_MAX  /* base of a level that is an array of items */
 
 /* Stands before the texts of a member, aligned. Offsets are in the block. */

@@ -25,7 +25,7 @@ typedef struct sbxi_conn {
 typedef struct sbxi_link {
     sbx_alloc alloc;
     sbx_net net;
-    sbx_tls tls;
+    const sbx_tls *tls;
     const char *env_ca;
 #ifndef SBX_NO_POSIX
     sbxi_posix posix;       /* context of the built-in transport */
@@ -276,7 +276,7 @@ static int sbxi_link_trust(sbxi_link *link, sbx_error *e)
 {
     int rc;
     if (link->trust) return SBX_OK;
-    rc = sbxi_tls_trust_open(&link->trust, &link->alloc, &link->net, &link->tls, link->env_ca, e);
+    rc = sbxi_tls_trust_open(&link->trust, &link->alloc, &link->net, link->tls, link->env_ca, e);
 #ifndef SBX_NO_PROXY
     if (rc == SBX_OK && link->proxies.of[1].url) {
         const sbxi_proxy *p = &link->proxies.of[1];

@@ -310,7 +310,7 @@ static int sbxi_client_fill(sbx_client *c, sbx_error *e)
     if (rc == SBX_OK) rc = sbxi_open_transport(c, e);
     if (rc != SBX_OK) return rc;
     c->texts = sbxi_keep(&c->link.alloc, SBXI_KEEP_CLIENT, c, 0);
-    c->link.tls = c->config.tls;
+    c->link.tls = &c->config.tls;
     return c->texts ? sbxi_open_proxies(c, e) : SBX_E_NOMEM;
 }
 

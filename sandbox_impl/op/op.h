@@ -46,8 +46,10 @@ typedef struct sbxi_event {
     bool start, data, end, alive, failed;
     uint32_t pid;
     int32_t exit_code;
-    char reason[48];
-    sbxi_fault fault;
+    union {
+        char reason[48];
+        sbxi_fault fault;   /* failed: then nothing else counts */
+    } of;
 } sbxi_event;
 
 /* Captured output of one stream. */

@@ -121,8 +121,9 @@ static int sbxi_op_watched(sbx_op *op, sbxi_watch_item *item)
 static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
 {
     sbxi_fault *f = &item->fault;
+    sbx_error *e = &op->error; /* lent: nothing is wrong with the call */
     sbx_sandbox *s;
-    sbx_error e;
+    int rc;
     if (item->access.id && item->access.id[0]) {
         item->access.of.data_url = op->sandbox->access.data_url;
         s = sbxi_sandbox_with(op->client, &item->access);
@@ -130,11 +131,12 @@ static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
         op->error.may_exist = SBX_YES;
         return SBX_E_NOMEM;
     }
-    sbxi_error_clear(&e);
-    e.http_status = f->number;
-    sbxi_put_text(e.code, sizeof e.code, f->word, strlen(f->word));
-    sbxi_error_set(&e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
-    return op->args.each.fork(op->args.ctx, NULL, &e);
+    e->http_status = f->number;
+    sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
+    sbxi_error_set(e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
+    rc = op->args.each.fork(op->args.ctx, NULL, e);
+    sbxi_error_clear(e);
+    return rc;
 }
 #endif
 

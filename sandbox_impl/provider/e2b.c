@@ -321,7 +321,7 @@ static const sbxi_shape sbxi_e2b_data = SBXI_SHAPE(sbxi_e2b_data_fields, sbxi_ev
 
 static const sbxi_field sbxi_e2b_end_fields[] = {
     SBXI_FIELD("exitCode", INT, sbxi_event, exit_code),
-    SBXI_FIXED("status", sbxi_event, reason)
+    SBXI_FIXED("status", sbxi_event, of.reason)
 };
 static const sbxi_shape sbxi_e2b_end = SBXI_SHAPE(sbxi_e2b_end_fields, sbxi_event);
 
@@ -339,7 +339,7 @@ static const sbxi_shape sbxi_e2b_event = SBXI_SHAPE(sbxi_e2b_event_fields, sbxi_
 static const sbxi_field sbxi_e2b_message_fields[] = {
     SBXI_SUB("event", OBJECT, sbxi_e2b_event),
     SBXI_FIELD("error", SEEN, sbxi_event, failed),
-    { "error", &sbxi_e2b_fault, offsetof(sbxi_event, fault), 0, SBXI_T_OBJECT }
+    { "error", &sbxi_e2b_fault, offsetof(sbxi_event, of.fault), 0, SBXI_T_OBJECT }
 };
 static const sbxi_shape sbxi_e2b_message = SBXI_SHAPE(sbxi_e2b_message_fields, sbxi_event);
 
@@ -941,7 +941,7 @@ static void sbxi_e2b_on_end(sbx_op *op, const sbxi_event *e)
     op->ended = true;
     if (!result) return;
     result->exit_code = e->exit_code;
-    memcpy(result->reason, e->reason, sizeof result->reason);
+    memcpy(result->reason, e->of.reason, sizeof result->reason);
 }
 
 /* One message of a process stream. The first must be the start; the end of the
@@ -950,7 +950,7 @@ static int sbxi_e2b_on_event(sbx_op *op)
 {
     const sbxi_event *e = &op->reply.of.event;
     if (SBXI_HAS_WATCH && op->feature == SBX_FEATURE_FILES_WATCH) return sbxi_e2b_on_news(op);
-    if (e->failed) return sbxi_op_fault(op, &e->fault, op->reply.http);
+    if (e->failed) return sbxi_op_fault(op, &e->of.fault, op->reply.http);
     if (op->frame.flags) return SBX_OK;
     if (SBXI_HAS_PROC && op->route->send == SBXI_SEND_INPUT) { /* was all taken */
         op->ended = true;

@@ -561,21 +561,19 @@ NEST(5, nest6s)
 NEST(4, nest5s)
 NEST(3, nest4s)
 NEST(2, nest3s)
-NEST(1, nest2s)
-NEST(0, nest1s)
 
-TEST(bind_nests_eight_levels)
+TEST(bind_nests_six_levels)
 {
     int rc;
-    const all *a = (const all *)read_into(&nest1s, "{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"n\":8}}}}}}},"
+    const all *a = (const all *)read_into(&nest3s, "{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"n\":8}}}}},"
         "\"n\":1}", 4, 9000, &rc);
     CHECK_INT(rc, SBX_OK);
     REQUIRE(a != NULL);
     CHECK_INT(a->u, 8);
     CHECK_INT(a->i, 1);
     /* One more is skipped, not followed. */
-    a = (const all *)read_into(&nest0s, "{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"n\":5,\"o\":"
-        "{\"n\":8}}}}}}}}}", 4, 9000, &rc);
+    a = (const all *)read_into(&nest2s, "{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"n\":5,\"o\":"
+        "{\"n\":8}}}}}}}", 4, 9000, &rc);
     CHECK_INT(rc, SBX_OK);
     REQUIRE(a != NULL);
     CHECK_INT(a->u, 0);
@@ -669,9 +667,9 @@ TEST(bind_write_nests_and_opens_late)
 {
     all a;
     memset(&a, 0, sizeof a);
-    CHECK_STR(written(&nest1s, &a), "{}");
+    CHECK_STR(written(&nest3s, &a), "{}");
     a.u = 5;
-    CHECK_STR(written(&nest1s, &a), "{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"n\":5}}}}}}}}");
+    CHECK_STR(written(&nest3s, &a), "{\"o\":{\"o\":{\"o\":{\"o\":{\"o\":{\"n\":5}}}}}}");
     a.u = 0;
     a.i = 1;
     CHECK_STR(written(&nest6s, &a), "{\"n\":1,\"o\":{\"n\":1}}");

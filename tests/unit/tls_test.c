@@ -1369,7 +1369,7 @@ TEST(sessions_belong_to_the_way)
         memset(&link, 0, sizeof link);
         link.alloc = heap;
         link.net = v.net;
-        link.tls = v.tls;
+        link.tls = &v.tls;
         link.proxies.of[1].url = url;
         link.proxies.none = rows[i].none;
         if (url) CHECK(sbxi_proxy_set(&link.proxies.of[1]));
@@ -1437,7 +1437,7 @@ TEST(blocked_writes_are_repeated)
         memset(&out, 0, sizeof out);
         link.alloc = heap;
         link.net = v.net;
-        link.tls = v.tls;
+        link.tls = &v.tls;
         link.clocks.connect_ms = link.clocks.idle_ms = link.clocks.first_byte_ms = 5000;
         parts[0].source.ctx = &left[0];
         parts[1].source.ctx = &left[1];
