@@ -1072,7 +1072,8 @@ typedef struct sbx_proc_event {
 SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event,
     const sbx_call *call);
 
-/* Waits for the end; without call->timeout_ms for ever. Statuses as those of
+/* Waits for the end; without call->timeout_ms for ever. When it blocks, output that
+   was not pulled is dropped from here on. Statuses as those of
    sbx_command_run(). Captured output goes to the first caller that asks, and is
    handed out after a failure too, with the pid: sbx_free() result->out and err. */
 SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result,
@@ -12668,6 +12669,11 @@ SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event, const sbx_call 
 SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result, const sbx_call *call)
 {
     if (result) memset(result, 0, sizeof *result);
+    if (proc && proc->pull && (!call || !call->op)) { /* nobody can pull meanwhile */
+        proc->pull = proc->taken = proc->handed = false;
+        proc->piece.data = NULL;
+        if (proc->stream) sbx_op_wake(proc->stream);
+    }
     return sbxi_proc_ask(proc, SBXI_UNTIL_END, NULL, result, call);
 }
 

@@ -135,6 +135,11 @@ SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event, const sbx_call 
 SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result, const sbx_call *call)
 {
     if (result) memset(result, 0, sizeof *result);
+    if (proc && proc->pull && (!call || !call->op)) { /* nobody can pull meanwhile */
+        proc->pull = proc->taken = proc->handed = false;
+        proc->piece.data = NULL;
+        if (proc->stream) sbx_op_wake(proc->stream);
+    }
     return sbxi_proc_ask(proc, SBXI_UNTIL_END, NULL, result, call);
 }
 
