@@ -167,7 +167,7 @@ demo: ## the main job on a local host: upload, compile, run, fetch
 
 # ---- tests ------------------------------------------------------------------
 
-SUITES = checks unit fuzz tsan fault golden tools live compile budget
+SUITES = checks unit fuzz tsan fault golden tools live soak compile budget
 
 need-test:
 	@$(NEED) mbedtls microhttpd zlib openssl python3 'clang?' 'arm?'
@@ -236,6 +236,14 @@ coverage: need-tls $(BUILD)/tls-verdict ## fails unless tests reach every line a
 test-sdk: need-host ## the official SDKs on sandboxd; fetches them into build/sdk
 	@sh tests/sdk/run.sh
 
+# Without sanitizers, whose own memory grows.
+$(BUILD)/sdk/soak: SAN = -O2
+soak: need-host $(BUILD)/sandboxd $(BUILD)/sdk/soak ## 20,000 commands, 2,000 sandboxes, 200 streams: memory stays flat [SOAK=n: an n-th]
+	@sh tests/sdk/soak.sh $(SOAK)
+
+test-soak: need-test
+	@$(TALLY) -t 120 "SOAK=200 $(MAKE) -s soak"
+
 bench: sandbox.h ## speed beside libcurl, the SDKs and other JSON parsers
 	@sh tests/bench/run.sh
 
@@ -254,4 +262,4 @@ asan: need-test ## the whole suite with everything under ASan and UBSan
 
 .PHONY: all help check-header install clean layers exports public lint sandboxd examples \
     tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
-    golden-ops coverage fuzz test-sdk bench budget ci-targets asan tsan fault-all
+    golden-ops coverage fuzz test-sdk soak bench budget ci-targets asan tsan fault-all
