@@ -46,7 +46,7 @@ void api_metrics(req *r)
 
     if (!b)
         return;
-    if (number_of(r, "start", 12, &start) && number_of(r, "end", 12, &end)) {
+    if (number_of(r, "start", 15, &start) && number_of(r, "end", 15, &end)) {
         if (start > end) {
             reply_error(r, 400, "validation error: 'start' is after 'end'");
         } else {

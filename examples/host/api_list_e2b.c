@@ -171,7 +171,7 @@ static bool wanted(const query *q, box *b)
 {
     if (!(box_state_of(b) == BOX_PAUSED ? q->paused : q->running) ||
         (q->template_id[0] && strcmp(q->template_id, b->template_id)) ||
-        (q->started_after_ms && b->started_ms <= q->started_after_ms))
+        (q->started_after_ms && b->started_ms < q->started_after_ms))
         return false;
     for (size_t i = 0; i < q->filters; i++) {
         bool same = false;

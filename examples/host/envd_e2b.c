@@ -1,8 +1,6 @@
 /* sandboxd: the daemon of a sandbox: which one, who may, and its plain REST. */
 #include "envd_e2b.h"
 
-#define ENVD_PORT "49983"
-
 void reply_gone(req *r, const char *id)
 {
     edge_error(r, 502, id, "The sandbox was not found", 0);

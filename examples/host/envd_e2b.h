@@ -7,6 +7,8 @@
 
 #include "http.h"
 
+#define ENVD_PORT "49983"
+
 /* ---- files_e2b.c ---- */
 void envd_download(req *r);
 bool envd_upload_begin(req *r);

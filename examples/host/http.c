@@ -297,7 +297,7 @@ static void route(req *r)
             envd_route(r, id, port);
         else
             reply_plain(r, 400, "missing header");
-    } else {
+    } else if (!files_signed_route(r)) {
         control_route(r);
     }
 }

@@ -71,6 +71,7 @@ bool route_fits(const req *r, const char *pattern);
 
 void control_route(req *r);     /* api_e2b.c */
 void envd_route(req *r, const char *id, const char *port); /* envd_e2b.c */
+bool files_signed_route(req *r); /* files_e2b.c; false: no signed URL */
 
 bool http_start(int listen_fd, const char *cert, const char *key);
 void http_stop(void);

@@ -1367,6 +1367,10 @@ def signed_urls():
                       (sign("read", "").replace("s.txt", "t.txt"), "invalid signature"), ("/files?path=/x", "missing signature")):
         s, b, _ = host.json("GET", url, headers=bare)
         check(s == 401 and text in b["message"], (url, s, b))
+    same(host.call("GET", sign("read", "user", now + 60))[:2], (200, b"signed"))  # found by the signature
+    for url, text in ((sign("read", "", now - 5), "signature is already expired"), (sign("write", ""), "invalid signature")):
+        s, b, _ = host.json("GET", url)
+        check(s == 401 and text in b["message"], (url, s, b))
     same(host.call("POST", sign("write", ""), b"again", {**bare, "Content-Type": "application/octet-stream"})[0], 200)
     same(box.get("s.txt")[1], b"again")
 

@@ -53,6 +53,10 @@ class Test:
     def eq(self, what, got, want):
         return self.ok(what, got == want, (got, "wanted", want))
 
+    def differs(self, why):
+        """What this host means to do otherwise: shown, neither passed nor failed."""
+        print("differs", f"{self.title} {self.method}: {why}", flush=True)
+
     async def raises(self, what, names, f):
         """f() fails with a class of one of these names, or below it; returns it."""
         try:

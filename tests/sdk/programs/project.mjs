@@ -26,7 +26,9 @@ try {
   console.log('uploaded', list((await sandbox.files.list('calc')).map((e) => e.name)))
   const build = await sandbox.commands.run('make -s build CC=cc', { cwd })
   console.log('build', build.exitCode, repr(build.stderr))
-  const onStdout = (data) => { process.stdout.write(data) }
+  const onStdout = (data) => {
+    process.stdout.write(data)
+  }
   try {
     await sandbox.commands.run('./test', { cwd, onStdout })
   } catch (e) {
@@ -34,13 +36,19 @@ try {
     console.log('tests failed with', e.exitCode)
   }
   const fixed = (await sandbox.files.read('calc/calc.c')).replace(
-    'mul(int a, int b) { return a + b', 'mul(int a, int b) { return a * b')
+    'mul(int a, int b) { return a + b',
+    'mul(int a, int b) { return a * b',
+  )
   await sandbox.files.write('calc/calc.c', fixed)
   const tests = await sandbox.commands.run('make -s test CC=cc | tee report.txt', { cwd, onStdout })
   console.log('tests', tests.exitCode)
   console.log('report', repr(await sandbox.files.read('calc/report.txt')))
   const binary = await sandbox.files.read('calc/test', { format: 'bytes' })
-  console.log('binary', `b'${Buffer.from(binary.slice(1, 4))}'`, binary.length > 1000 ? 'True' : 'False')
+  console.log(
+    'binary',
+    `b'${Buffer.from(binary.slice(1, 4))}'`,
+    binary.length > 1000 ? 'True' : 'False',
+  )
   await sandbox.files.remove('calc')
   console.log('left', (await sandbox.files.exists('calc')) ? 'True' : 'False')
 } finally {
