@@ -103,6 +103,7 @@
                           transport does TLS inside (SBX_NET_TLS_INSIDE)
    SBX_NO_PROXY     impl  no proxies: config.proxy is SBX_E_UNSUPPORTED, the
                           environment's are not looked at
+   SBX_NO_GZIP      impl  no gzip: sbx_files_options.gzip is passed over
    SBX_NO_REDIRECT  impl  no redirects: config.redirects is SBX_E_UNSUPPORTED
    SBX_NO_SWAR      impl  smaller, slower text scanning (small targets)
    SBX_NO_ERROR_TEXT impl no texts for people: sbx_strerror() and messages of
@@ -110,7 +111,8 @@
    SBX_NO_TRACE     all   no config.trace
    SBX_NO_EXTRAS    all   of sandboxes only create, attach, connect, info, list,
                           timeout, kill, is_running, host: no pause, forks, snapshots,
-                          network rules, volumes, metrics, logs, MCP, sbx_files_url()
+                          network rules, volumes, metrics, logs, MCP; of files no URLs,
+                          parts, metadata, sbx_files_read_bytes()
    SBX_NO_PROC      all   commands in the foreground only: no sbx_command_start(), no
                           sbx_proc, no streamed input; none of the next two either
    SBX_NO_PTY       all   no terminals: sbx_pty_*(), sbx_proc_resize()
@@ -1114,6 +1116,10 @@ typedef struct sbx_files_options {
     sbx_choice octet_stream; /* write: raw body instead of multipart; default:
                                raw for sources, multipart for bytes; hosts before
                                0.5.7 always get multipart */
+    sbx_choice gzip;        /* YES: files may travel as gzip. A read unpacks it (unless
+                               a part is asked for), which takes 36 KiB meanwhile; a
+                               write stores blocks without making them smaller: for
+                               checksums on the way, not for speed */
     int64_t offset, length; /* read: so many bytes from there on, as far as the file
                                goes; length 0: to its end. A host that sends the
                                whole file is cut off, what comes before passed over */
@@ -1130,10 +1136,12 @@ typedef struct sbx_files_options {
 SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, sbx_sink to, const sbx_call *call);
 
+#ifndef SBX_NO_EXTRAS
 /* The same into memory: *data is yours, sbx_free(), with a NUL behind its *len
    bytes. len must outlive the operation. */
 SBX_API int sbx_files_read_bytes(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, void **data, size_t *len, const sbx_call *call);
+#endif
 
 /* Writes a file, making its directories. SBX_E_NO_SPACE, SBX_E_NOT_A_FILE;
    SBX_E_SOURCE if the source ends early or has more than its size. *info (may
@@ -2482,6 +2490,605 @@ static SBXI_MAYBE int64_t sbxi_clock(const sbx_net *net)
     int64_t ms = net->unix_ms ? net->unix_ms(net->ctx) : 0;
     return ms > 0 ? ms : 0;
 }
+/* crc32 - the checksum of gzip (reflected, polynomial EDB88320). Pure. */
+
+#ifndef SBX_NO_GZIP
+
+/* Goes on from the value for the bytes before, 0 at first. */
+static SBXI_MAYBE uint32_t sbxi_crc32(uint32_t crc, const void *data, size_t len)
+{
+    static const uint32_t table[16] = { 0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC,
+        0x76DC4190, 0x6B6B51F4, 0x4DB26158, 0x5005713C, 0xEDB88320, 0xF00F9344, 0xD6D6A3E8,
+        0xCB61B38C, 0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C };
+    const unsigned char *p = (const unsigned char *)data, *end = p + len;
+    crc = ~crc;
+    while (p < end) {
+        crc ^= *p++;
+        crc = crc >> 4 ^ table[crc & 15];
+        crc = crc >> 4 ^ table[crc & 15];
+    }
+    return ~crc;
+}
+
+#endif
+/* inflate - unpacks gzip (RFC 1951, 1952): bytes in, bytes out, resumable at every
+   byte of either. Strict: whole members only, their checksums and lengths checked,
+   codes complete. What comes out is bounded by whoever takes it: put() may pause.
+   Called by op/reply.c, which allocates the state with its window.
+
+   Invariants: window[flushed..pos) was not handed out yet; nothing is unpacked
+   before what was refused has been taken; a state that lacks input has used up
+   only what it keeps in `bits`, so it can be entered again. */
+
+#ifndef SBX_NO_GZIP
+
+#define SBXI_WINDOW 32768u
+
+enum { SBXI_Z_HEAD, SBXI_Z_EXTRA_LEN, SBXI_Z_EXTRA, SBXI_Z_NAME, SBXI_Z_COMMENT, SBXI_Z_HEAD_CRC,
+    SBXI_Z_BLOCK, SBXI_Z_STORED_LEN, SBXI_Z_STORED, SBXI_Z_COUNTS, SBXI_Z_ORDER, SBXI_Z_LENGTHS,
+    SBXI_Z_SYMBOL, SBXI_Z_LENGTH, SBXI_Z_DISTANCE, SBXI_Z_FAR, SBXI_Z_COPY, SBXI_Z_CRC,
+    SBXI_Z_SIZE };
+
+enum { SBXI_Z_HAS_CRC = 2, SBXI_Z_HAS_EXTRA = 4, SBXI_Z_HAS_NAME = 8, SBXI_Z_HAS_COMMENT = 16 };
+
+/* A code: how many words of each length it has, and their symbols in order. */
+typedef struct sbxi_code { uint16_t count[16], symbol[288]; } sbxi_code;
+
+typedef struct sbxi_inflate {
+    int (*put)(void *ctx, const void *data, size_t len); /* as that of a sink */
+    void *ctx;
+    const unsigned char *in, *end; /* of this feed */
+    uint32_t bits;
+    uint8_t nbits, state, flags;
+    bool last, full;        /* the last block; the window was filled once */
+    bool whole;             /* a member has ended, nothing came behind it */
+    int status;             /* sticky */
+    uint16_t at, left;      /* place in a table or header; bytes, lengths to come */
+    uint16_t lits, dists;
+    uint16_t length, distance, symbol;
+    uint32_t crc, size;     /* of the member so far; crc of its head first */
+    uint32_t pos, flushed;
+    sbxi_code lit, dist;
+    uint8_t lengths[320];
+    unsigned char window[SBXI_WINDOW];
+} sbxi_inflate;
+
+static void sbxi_inflate_init(sbxi_inflate *z, int (*put)(void *, const void *, size_t), void *ctx)
+{
+    memset(z, 0, offsetof(sbxi_inflate, window));
+    z->put = put;
+    z->ctx = ctx;
+}
+
+/* At least n bits (25 at most, or 32 on a byte's border). False: input is lacking. */
+static bool sbxi_z_need(sbxi_inflate *z, unsigned n)
+{
+    while (z->nbits < n) {
+        if (z->in == z->end) return false;
+        z->bits |= (uint32_t)*z->in++ << z->nbits;
+        z->nbits = (uint8_t)(z->nbits + 8);
+    }
+    return true;
+}
+
+static unsigned sbxi_z_take(sbxi_inflate *z, unsigned n)
+{
+    unsigned v = z->bits & ((1u << n) - 1);
+    z->bits >>= n;
+    z->nbits = (uint8_t)(z->nbits - n);
+    return v;
+}
+
+/* Hands out what is in the window. */
+static int sbxi_z_flush(sbxi_inflate *z)
+{
+    size_t n = z->pos - z->flushed;
+    int rc = n ? z->put(z->ctx, z->window + z->flushed, n) : SBX_OK;
+    if (rc != SBX_OK) return rc;
+    z->crc = sbxi_crc32(z->crc, z->window + z->flushed, n);
+    z->size += (uint32_t)n;
+    z->flushed = z->pos;
+    return SBX_OK;
+}
+
+/* ---- codes ---------------------------------------------------------------- */
+
+/* Makes a code of the lengths of its words. False: they are too many, or too few
+   (but one word of one bit may stand alone, or none at all, if `few`). */
+static bool sbxi_z_code(sbxi_code *c, const uint8_t *lengths, unsigned n, bool few)
+{
+    uint16_t offset[16];
+    unsigned i;
+    int left = 1;
+    memset(c->count, 0, sizeof c->count);
+    for (i = 0; i < n; i++) c->count[lengths[i]]++;
+    offset[1] = 0;
+    for (i = 1; i < 16; i++) {
+        left = left * 2 - c->count[i];
+        if (left < 0) return false;
+        if (i < 15) offset[i + 1] = (uint16_t)(offset[i] + c->count[i]);
+    }
+    for (i = 0; i < n; i++)
+        if (lengths[i]) c->symbol[offset[lengths[i]]++] = (uint16_t)i;
+    return !left || (few && c->count[0] + c->count[1] == n && c->count[1] < 2);
+}
+
+/* The next symbol into z->symbol. SBX_PENDING: input is lacking, nothing is used. */
+static int sbxi_z_symbol(sbxi_inflate *z, const sbxi_code *c)
+{
+    unsigned word = 0, first = 0, index = 0, len;
+    for (len = 1; len < 16; len++) {
+        if (!sbxi_z_need(z, len)) return SBX_PENDING;
+        word |= z->bits >> (len - 1) & 1;
+        if (word - first < c->count[len]) {
+            z->symbol = c->symbol[index + word - first];
+            (void)sbxi_z_take(z, len);
+            return SBX_OK;
+        }
+        index += c->count[len];
+        first = (first + c->count[len]) << 1;
+        word <<= 1;
+    }
+    return SBX_E_PROTOCOL;
+}
+
+/* The code that blocks have that bring none. */
+static void sbxi_z_fixed(sbxi_inflate *z)
+{
+    memset(z->lengths, 8, 144);
+    memset(z->lengths + 144, 9, 112);
+    memset(z->lengths + 256, 7, 24);
+    memset(z->lengths + 280, 8, 8);
+    (void)sbxi_z_code(&z->lit, z->lengths, 288, false);
+    memset(z->lengths, 5, 30);
+    (void)sbxi_z_code(&z->dist, z->lengths, 30, false);
+    z->state = SBXI_Z_SYMBOL;
+}
+
+static int sbxi_z_counts(sbxi_inflate *z)
+{
+    if (!sbxi_z_need(z, 14)) return SBX_PENDING;
+    z->lits = (uint16_t)(sbxi_z_take(z, 5) + 257);
+    z->dists = (uint16_t)(sbxi_z_take(z, 5) + 1);
+    z->left = (uint16_t)(sbxi_z_take(z, 4) + 4);
+    z->at = 0;
+    memset(z->lengths, 0, sizeof z->lengths);
+    z->state = SBXI_Z_ORDER;
+    return z->lits > 286 || z->dists > 30 ? SBX_E_PROTOCOL : SBX_OK;
+}
+
+/* Lengths of the words by which the lengths of the others are told. */
+static int sbxi_z_order(sbxi_inflate *z)
+{
+    static const uint8_t order[19] = { 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14,
+        1, 15 };
+    for (; z->at < z->left; z->at++) {
+        if (!sbxi_z_need(z, 3)) return SBX_PENDING;
+        z->lengths[order[z->at]] = (uint8_t)sbxi_z_take(z, 3);
+    }
+    if (!sbxi_z_code(&z->lit, z->lengths, 19, false)) return SBX_E_PROTOCOL;
+    z->at = 0;
+    z->symbol = UINT16_MAX;
+    z->state = SBXI_Z_LENGTHS;
+    return SBX_OK;
+}
+
+/* A state machine of its own: the lengths of all words, some of them told by a symbol
+   and a count. */
+static int sbxi_z_lengths(sbxi_inflate *z)
+{
+    unsigned all = (unsigned)z->lits + z->dists, n, bits;
+    uint8_t len = 0;
+    while (z->at < all) {
+        if (z->symbol == UINT16_MAX) { /* else only its count is lacking */
+            int rc = sbxi_z_symbol(z, &z->lit);
+            if (rc != SBX_OK) return rc;
+        }
+        n = 1;
+        if (z->symbol < 16) {
+            len = (uint8_t)z->symbol;
+        } else {
+            bits = z->symbol == 16 ? 2 : z->symbol == 17 ? 3 : 7;
+            if (!sbxi_z_need(z, bits)) return SBX_PENDING;
+            n = sbxi_z_take(z, bits) + (z->symbol == 18 ? 11 : 3);
+            if (z->symbol == 16 && !z->at) return SBX_E_PROTOCOL;
+            len = z->symbol == 16 ? z->lengths[z->at - 1] : 0;
+        }
+        z->symbol = UINT16_MAX;
+        if (n > all - z->at) return SBX_E_PROTOCOL;
+        memset(z->lengths + z->at, len, n);
+        z->at = (uint16_t)(z->at + n);
+    }
+    if (!z->lengths[256] || !sbxi_z_code(&z->lit, z->lengths, z->lits, true)
+        || !sbxi_z_code(&z->dist, z->lengths + z->lits, z->dists, true)) return SBX_E_PROTOCOL;
+    z->state = SBXI_Z_SYMBOL;
+    return SBX_OK;
+}
+
+/* ---- blocks ---------------------------------------------------------------- */
+
+static int sbxi_z_block(sbxi_inflate *z)
+{
+    unsigned kind;
+    if (z->last) { /* that was all: what is left of the byte is not used */
+        (void)sbxi_z_take(z, z->nbits & 7u);
+        z->state = SBXI_Z_CRC;
+        return SBX_OK;
+    }
+    if (!sbxi_z_need(z, 3)) return SBX_PENDING;
+    z->last = sbxi_z_take(z, 1) != 0;
+    kind = sbxi_z_take(z, 2);
+    if (kind == 3) return SBX_E_PROTOCOL;
+    if (kind == 1) sbxi_z_fixed(z);
+    else z->state = kind ? SBXI_Z_COUNTS : SBXI_Z_STORED_LEN;
+    if (!kind) (void)sbxi_z_take(z, z->nbits & 7u);
+    return SBX_OK;
+}
+
+static int sbxi_z_stored(sbxi_inflate *z)
+{
+    size_t n = SBXI_MIN((size_t)(z->end - z->in), SBXI_MIN(z->left, SBXI_WINDOW - z->pos));
+    if (!z->left) {
+        z->state = SBXI_Z_BLOCK;
+        return SBX_OK;
+    }
+    if (!n) return SBX_PENDING;
+    memcpy(z->window + z->pos, z->in, n);
+    z->in += n;
+    z->pos += (uint32_t)n;
+    z->left = (uint16_t)(z->left - n);
+    return SBX_OK;
+}
+
+/* A literal, a length, or the end of the block. */
+static int sbxi_z_literals(sbxi_inflate *z)
+{
+    while (z->pos < SBXI_WINDOW) {
+        int rc = sbxi_z_symbol(z, &z->lit);
+        if (rc != SBX_OK) return rc;
+        if (z->symbol >= 256) break;
+        z->window[z->pos++] = (unsigned char)z->symbol;
+    }
+    if (z->symbol < 256) return SBX_OK;
+    z->state = z->symbol == 256 ? SBXI_Z_BLOCK : SBXI_Z_LENGTH;
+    return z->symbol > 285 ? SBX_E_PROTOCOL : SBX_OK;
+}
+
+/* A symbol stands for a range of lengths or distances: each further one for as many
+   as the one before, and every fourth or second for twice as many. */
+static int sbxi_z_extra(sbxi_inflate *z, unsigned symbol, unsigned step, unsigned *value)
+{
+    unsigned bits = symbol < 2u << step ? 0 : (symbol >> step) - 1;
+    if (!sbxi_z_need(z, bits)) return SBX_PENDING;
+    *value = symbol;
+    if (bits) *value = ((1u << step) + (symbol & ((1u << step) - 1))) << bits;
+    *value += sbxi_z_take(z, bits);
+    return SBX_OK;
+}
+
+static int sbxi_z_length(sbxi_inflate *z)
+{
+    unsigned n = 255;
+    if (z->symbol < 285 && sbxi_z_extra(z, z->symbol - 257u, 2, &n) != SBX_OK) return SBX_PENDING;
+    z->length = (uint16_t)(n + 3);
+    z->state = SBXI_Z_DISTANCE;
+    return SBX_OK;
+}
+
+static int sbxi_z_far(sbxi_inflate *z)
+{
+    unsigned n;
+    if (z->symbol > 29) return SBX_E_PROTOCOL;
+    if (sbxi_z_extra(z, z->symbol, 1, &n) != SBX_OK) return SBX_PENDING;
+    z->distance = (uint16_t)(n + 1);
+    z->state = SBXI_Z_COPY;
+    return !z->full && n >= z->pos ? SBX_E_PROTOCOL : SBX_OK;
+}
+
+static int sbxi_z_copy(sbxi_inflate *z)
+{
+    for (; z->length && z->pos < SBXI_WINDOW; z->length--, z->pos++)
+        z->window[z->pos] = z->window[(z->pos - z->distance) & (SBXI_WINDOW - 1)];
+    if (!z->length) z->state = SBXI_Z_SYMBOL;
+    return SBX_OK;
+}
+
+/* ---- members ---------------------------------------------------------------- */
+
+/* The next byte of the head, as part of its checksum. */
+static bool sbxi_z_byte(sbxi_inflate *z, unsigned char *byte)
+{
+    if (!sbxi_z_need(z, 8)) return false;
+    *byte = (unsigned char)sbxi_z_take(z, 8);
+    z->crc = sbxi_crc32(z->crc, byte, 1);
+    return true;
+}
+
+/* What comes next in the head, as its flags say. */
+static void sbxi_z_after(sbxi_inflate *z, uint8_t state)
+{
+    static const struct { uint8_t state, flag; } parts[] = {
+        { SBXI_Z_EXTRA_LEN, SBXI_Z_HAS_EXTRA }, { SBXI_Z_NAME, SBXI_Z_HAS_NAME },
+        { SBXI_Z_COMMENT, SBXI_Z_HAS_COMMENT }, { SBXI_Z_HEAD_CRC, SBXI_Z_HAS_CRC } };
+    size_t i;
+    z->at = 0;
+    for (i = 0; i < SBXI_LEN(parts); i++)
+        if (parts[i].state > state && (z->flags & parts[i].flag)) {
+            z->state = parts[i].state;
+            return;
+        }
+    z->crc = z->size = z->pos = z->flushed = 0;
+    z->full = z->last = false;
+    z->state = SBXI_Z_BLOCK;
+}
+
+static int sbxi_z_head(sbxi_inflate *z)
+{
+    static const unsigned char magic[3] = { 0x1F, 0x8B, 8 };
+    unsigned char byte = 0;
+    while (z->at < 10) {
+        if (!sbxi_z_byte(z, &byte)) return SBX_PENDING;
+        z->whole = false;
+        if (z->at < 3 && byte != magic[z->at]) return SBX_E_PROTOCOL;
+        if (z->at == 3) z->flags = byte;
+        z->at++;
+    }
+    if (z->flags & 0xE0) return SBX_E_PROTOCOL;
+    sbxi_z_after(z, SBXI_Z_HEAD);
+    return SBX_OK;
+}
+
+/* The optional parts: a length and so many bytes, texts that end with a NUL, half
+   the checksum. */
+static int sbxi_z_part(sbxi_inflate *z)
+{
+    uint8_t state = z->state;
+    unsigned char byte = 0, other;
+    uint32_t crc = z->crc;
+    if (state == SBXI_Z_HEAD_CRC) {
+        if (!sbxi_z_need(z, 16)) return SBX_PENDING;
+        if (sbxi_z_take(z, 16) != (crc & 0xFFFF)) return SBX_E_PROTOCOL;
+    } else if (state == SBXI_Z_EXTRA_LEN) {
+        if (!sbxi_z_need(z, 16)) return SBX_PENDING;
+        (void)sbxi_z_byte(z, &byte);
+        (void)sbxi_z_byte(z, &other);
+        z->left = (uint16_t)(byte | other << 8);
+        z->state = SBXI_Z_EXTRA;
+        return SBX_OK;
+    } else if (state == SBXI_Z_EXTRA) {
+        for (; z->left; z->left--)
+            if (!sbxi_z_byte(z, &byte)) return SBX_PENDING;
+    } else {
+        do if (!sbxi_z_byte(z, &byte)) return SBX_PENDING;
+        while (byte);
+    }
+    sbxi_z_after(z, state);
+    return SBX_OK;
+}
+
+/* What stands behind the blocks: checksum and length, all being handed out. */
+static int sbxi_z_tail(sbxi_inflate *z)
+{
+    uint32_t want;
+    int rc = sbxi_z_flush(z);
+    if (rc != SBX_OK) return rc;
+    if (!sbxi_z_need(z, 32)) return SBX_PENDING;
+    want = sbxi_z_take(z, 16);
+    want |= (uint32_t)sbxi_z_take(z, 16) << 16;
+    if (want != (z->state == SBXI_Z_CRC ? z->crc : z->size)) return SBX_E_PROTOCOL;
+    if (z->state++ == SBXI_Z_CRC) return SBX_OK;
+    z->state = SBXI_Z_HEAD; /* of another member */
+    z->at = 0;
+    z->crc = 0;
+    z->whole = true;
+    return SBX_OK;
+}
+
+/* The state machine: one step. */
+static int sbxi_z_step(sbxi_inflate *z)
+{
+    unsigned len;
+    int rc;
+    switch (z->state) {
+    case SBXI_Z_HEAD: return sbxi_z_head(z);
+    case SBXI_Z_BLOCK: return sbxi_z_block(z);
+    case SBXI_Z_STORED_LEN:
+        if (!sbxi_z_need(z, 32)) return SBX_PENDING;
+        len = sbxi_z_take(z, 16);
+        z->left = (uint16_t)len;
+        z->state = SBXI_Z_STORED;
+        return sbxi_z_take(z, 16) == (len ^ 0xFFFF) ? SBX_OK : SBX_E_PROTOCOL;
+    case SBXI_Z_STORED: return sbxi_z_stored(z);
+    case SBXI_Z_COUNTS: return sbxi_z_counts(z);
+    case SBXI_Z_ORDER: return sbxi_z_order(z);
+    case SBXI_Z_LENGTHS: return sbxi_z_lengths(z);
+    case SBXI_Z_SYMBOL: return sbxi_z_literals(z);
+    case SBXI_Z_LENGTH: return sbxi_z_length(z);
+    case SBXI_Z_DISTANCE:
+        rc = sbxi_z_symbol(z, &z->dist);
+        if (rc == SBX_OK) z->state = SBXI_Z_FAR;
+        return rc;
+    case SBXI_Z_FAR: return sbxi_z_far(z);
+    case SBXI_Z_COPY: return sbxi_z_copy(z);
+    case SBXI_Z_CRC:
+    case SBXI_Z_SIZE: return sbxi_z_tail(z);
+    default: return sbxi_z_part(z);
+    }
+}
+
+/* SBX_OK: all taken and handed out. SBX_E_AGAIN: put() paused, go on behind *used, if
+   with nothing. SBX_E_PROTOCOL: no gzip, or damaged; that and what put() failed with
+   is sticky. */
+static int sbxi_inflate_feed(sbxi_inflate *z, const char *data, size_t len, size_t *used)
+{
+    int rc = z->status;
+    *used = len;
+    z->in = (const unsigned char *)data;
+    z->end = z->in + len;
+    while (rc == SBX_OK) {
+        if (z->pos == SBXI_WINDOW) {
+            rc = sbxi_z_flush(z);
+            if (rc != SBX_OK) break;
+            z->pos = z->flushed = 0;
+            z->full = true;
+        }
+        rc = sbxi_z_step(z);
+    }
+    if (rc == SBX_PENDING) rc = sbxi_z_flush(z);
+    if (rc == SBX_E_AGAIN) *used = len - (size_t)(z->end - z->in);
+    else z->status = rc;
+    return rc;
+}
+
+/* Whether what has come is whole: one member or several. */
+static bool sbxi_inflate_whole(const sbxi_inflate *z) { return z->whole && z->status == SBX_OK; }
+
+#endif
+/* deflate - a source in a gzip container: blocks that are stored as they are, so that
+   the size of the whole is known before, and it needs no memory. Called by
+   op/request.c.
+   Invariant: of a source of known size, `left` bytes are still to come, `block` of
+   them in the present block. */
+
+#ifndef SBX_NO_GZIP
+
+enum { SBXI_D_HEAD, SBXI_D_BLOCK, SBXI_D_DATA, SBXI_D_TAIL, SBXI_D_DONE };
+
+#define SBXI_STORED 65535 /* bytes of a block */
+
+typedef struct sbxi_deflate {
+    sbx_source from;
+    int64_t left;           /* -1: nobody knows */
+    uint32_t crc, size;
+    uint16_t block;
+    uint8_t state;
+} sbxi_deflate;
+
+static unsigned char *sbxi_d_block(unsigned char *p, bool last, size_t n)
+{
+    p[0] = last;
+    p[1] = (unsigned char)n;
+    p[2] = (unsigned char)(n >> 8);
+    p[3] = (unsigned char)~n;
+    p[4] = (unsigned char)(~n >> 8);
+    return p + 5;
+}
+
+/* Bytes of the source into p[0..cap): SBX_OK and *n of them. */
+static int sbxi_d_get(sbxi_deflate *z, unsigned char *p, size_t cap, size_t *n)
+{
+    int rc;
+    *n = 0;
+    rc = z->from.get(z->from.ctx, p, cap, n);
+    if (rc != SBX_OK) return rc > 0 ? SBX_E_SOURCE : rc;
+    if (*n > cap) return SBX_E_SOURCE;
+    z->crc = sbxi_crc32(z->crc, p, *n);
+    z->size += (uint32_t)*n;
+    return SBX_OK;
+}
+
+/* A block of what the source has now; nothing: the last one. */
+static int sbxi_d_any(sbxi_deflate *z, unsigned char **p, size_t room)
+{
+    size_t n;
+    int rc = sbxi_d_get(z, *p + 5, SBXI_MIN(room - 5, SBXI_STORED), &n);
+    if (rc != SBX_OK) return rc;
+    *p = sbxi_d_block(*p, n == 0, n) + n;
+    if (n == 0) z->state = SBXI_D_TAIL;
+    return SBX_OK;
+}
+
+/* A source of known size ends exactly there. */
+static int sbxi_d_data(sbxi_deflate *z, unsigned char **p, size_t room)
+{
+    size_t n;
+    int rc = sbxi_d_get(z, *p, SBXI_MIN(room, z->block), &n);
+    if (rc != SBX_OK) return rc;
+    if (n == 0) return SBX_E_SOURCE;
+    *p += n;
+    z->left -= (int64_t)n;
+    z->block = (uint16_t)(z->block - n);
+    if (!z->block) z->state = z->left ? SBXI_D_BLOCK : SBXI_D_TAIL;
+    return SBX_OK;
+}
+
+static int sbxi_d_tail(sbxi_deflate *z, unsigned char **p)
+{
+    const uint32_t words[2] = { z->crc, z->size };
+    unsigned char byte;
+    size_t n = 0;
+    unsigned i;
+    int rc = z->left < 0 ? SBX_E_AGAIN : sbxi_d_get(z, &byte, 1, &n);
+    if (rc != SBX_E_AGAIN && (rc != SBX_OK || n)) return rc == SBX_OK ? SBX_E_SOURCE : rc;
+    for (i = 0; i < 8; i++) *(*p)++ = (unsigned char)(words[i / 4] >> i % 4 * 8);
+    z->state = SBXI_D_DONE;
+    return SBX_OK;
+}
+
+/* The state machine of a container. */
+static int sbxi_deflate_get(void *ctx, void *buf, size_t cap, size_t *got)
+{
+    static const unsigned char head[10] = { 0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255 };
+    static const uint8_t needs[] = { 10, 6, 1, 8, 0 };
+    sbxi_deflate *z = (sbxi_deflate *)ctx;
+    unsigned char *p = (unsigned char *)buf, *end = p + cap;
+    int rc = SBX_OK;
+    while (rc == SBX_OK && z->state != SBXI_D_DONE && (size_t)(end - p) >= needs[z->state]) {
+        switch (z->state) {
+        case SBXI_D_HEAD:
+            memcpy(p, head, sizeof head);
+            p += sizeof head;
+            z->state = SBXI_D_BLOCK;
+            break;
+        case SBXI_D_BLOCK:
+            if (z->left < 0) {
+                rc = sbxi_d_any(z, &p, (size_t)(end - p));
+                break;
+            }
+            z->block = (uint16_t)SBXI_MIN(z->left, SBXI_STORED);
+            p = sbxi_d_block(p, z->left == z->block, z->block);
+            z->state = z->block ? SBXI_D_DATA : SBXI_D_TAIL;
+            break;
+        case SBXI_D_DATA:
+            rc = sbxi_d_data(z, &p, (size_t)(end - p));
+            break;
+        default:
+            rc = sbxi_d_tail(z, &p);
+        }
+    }
+    *got = (size_t)(p - (unsigned char *)buf);
+    if (rc == SBX_E_AGAIN && *got) return SBX_OK;
+    return rc == SBX_OK && !*got && z->state != SBXI_D_DONE ? SBX_E_TOO_LARGE : rc;
+}
+
+static void sbxi_d_begin(sbxi_deflate *z)
+{
+    z->left = z->from.size;
+    z->crc = z->size = z->state = 0;
+}
+
+static int sbxi_deflate_rewind(void *ctx)
+{
+    sbxi_deflate *z = (sbxi_deflate *)ctx;
+    sbxi_d_begin(z);
+    return z->from.rewind(z->from.ctx);
+}
+
+/* The source as it is sent. False: so large that its size cannot be said. */
+static bool sbxi_deflate_init(sbxi_deflate *z, const sbx_source *from, sbx_source *out)
+{
+    int64_t n = from->size;
+    if (n > INT64_MAX / 2) return false;
+    z->from = *from;
+    sbxi_d_begin(z);
+    out->get = sbxi_deflate_get;
+    out->rewind = from->rewind ? sbxi_deflate_rewind : NULL;
+    out->ctx = z;
+    out->size = n < 0 ? -1 : 18 + n + 5 * (n / SBXI_STORED + (n % SBXI_STORED || !n));
+    return true;
+}
+
+#endif
 
 /* json/wide - looks at JSON text 16 bytes at a time. Pure scanning for json/read:
    no state, no callbacks; each function takes what it is sure of and leaves the
@@ -7242,6 +7849,11 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
 #else
 #define SBXI_HAS_WATCH 1
 #endif
+#ifdef SBX_NO_GZIP
+#define SBXI_HAS_GZIP 0
+#else
+#define SBXI_HAS_GZIP 1
+#endif
 #ifdef SBX_NO_EXTRAS
 #define SBXI_HAS_EXTRAS 0
 #else
@@ -7418,11 +8030,21 @@ typedef struct sbxi_files_args {
     bool placed;                    /* the reply is the part that was asked for */
     uint64_t skip, left;            /* of the body: not the caller's, still the caller's */
     size_t *len;                    /* read_bytes */
+#ifndef SBX_NO_GZIP
+    sbxi_inflate *unzip;            /* read: what comes is packed */
+#endif
     sbx_sink sink;
-    sbx_watch_options w;
     const char *watcher;            /* the host's id of a watch */
+    union {
+        sbx_watch_options w;
 #ifndef SBX_NO_EXTRAS
-    sbx_url_options u;
+        sbx_url_options u;
+#endif
+#ifndef SBX_NO_GZIP
+        sbxi_deflate zip;           /* write: what goes out */
+#endif
+    } as;
+#ifndef SBX_NO_EXTRAS
     char *text;                     /* where a URL goes */
     size_t cap;
 #endif
@@ -7520,7 +8142,8 @@ static bool sbxi_is_paged(unsigned feature)
 
 static bool sbxi_reads_file(unsigned feature)
 {
-    return feature == SBX_FEATURE_FILES_READ || feature == SBX_FEATURE_FILES_READ_BYTES;
+    return feature == SBX_FEATURE_FILES_READ
+        || (SBXI_HAS_EXTRAS && feature == SBX_FEATURE_FILES_READ_BYTES);
 }
 
 /* Functions with the same arguments stand together in SBX_FEATURES. */
@@ -8691,6 +9314,21 @@ static SBXI_MAYBE void sbxi_op_user(sbx_op *op, const char *user)
     sbxi_basic(b, plain, len + 1);
 }
 
+/* Whether the reply may be packed, and whether the body is. A part of a file is one of
+   it as it is. */
+static bool sbxi_op_unzips(const sbx_op *op)
+{
+    const sbx_files_options *o = &op->args.of.files.o;
+    return SBXI_HAS_GZIP && sbxi_reads_file(op->feature) && op->route->recv == SBXI_RECV_SINK
+        && o->gzip == SBX_YES && !o->offset && !o->length;
+}
+
+static bool sbxi_op_zips(const sbx_op *op)
+{
+    return SBXI_HAS_GZIP && op->route->send == SBXI_SEND_RAW
+        && op->args.of.files.o.gzip == SBX_YES;
+}
+
 /* The first line and the host. */
 static void sbxi_op_request_line(sbx_op *op, const sbxi_url *url, const sbxi_proxy *proxy)
 {
@@ -8718,7 +9356,8 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
     sbxi_op_request_line(op, url, proxy);
     sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
     if (c->config.user_agent) sbxi_buf_texts(b, " ", c->config.user_agent, NULL);
-    sbxi_buf_text(b, "\r\nAccept: */*\r\nAccept-Encoding: identity\r\n");
+    sbxi_buf_texts(b, "\r\nAccept: */*\r\nAccept-Encoding: ",
+                   sbxi_op_unzips(op) ? "gzip" : "identity", "\r\n");
 #ifndef SBX_NO_PROXY
     if (proxy) sbxi_proxy_auth(b, proxy);
 #endif
@@ -8782,6 +9421,20 @@ static void sbxi_op_drop_parts(sbx_op *op)
     op->out.part_count = 0;
 }
 
+/* *out: the source as it is sent, if it goes out packed. */
+static void sbxi_op_pack(sbx_op *op, const sbx_source *from, sbx_source *out)
+{
+#ifdef SBX_NO_GZIP
+    (void)op;
+    (void)from;
+    (void)out;
+#else
+    if (sbxi_op_zips(op) && !sbxi_deflate_init(&op->args.of.files.as.zip, from, out))
+        op->out.text.status = sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("the source is too large to pack"));
+#endif
+}
+
 /* The sources of the body, and with a boundary the text around each. */
 static int sbxi_op_parts(sbx_op *op, const char *boundary)
 {
@@ -8802,6 +9455,7 @@ static int sbxi_op_parts(sbx_op *op, const char *boundary)
     for (i = 0; i < n; i++) {
         const sbx_file_write *f = &a->files[a->at + i];
         parts[i].source = f->from;
+        sbxi_op_pack(op, &f->from, &parts[i].source);
         if (boundary && f->from.size < 0)
             return sbxi_op_fail(op, SBX_E_ARG,
                 SBXI_TEXT("this host needs the size of every source"));
@@ -9066,7 +9720,7 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     op->mid_stream = true;
     if (sbxi_op_proc(op) && op->proc->pull)
         return sbxi_op_said(op, sbxi_proc_put(op->proc, id, data, len));
-    if (op->feature == SBX_FEATURE_FILES_READ_BYTES) /* room for a NUL stays */
+    if (SBXI_HAS_EXTRAS && op->feature == SBX_FEATURE_FILES_READ_BYTES) /* room for a NUL stays */
         return len < op->block.max - op->block.len ? sbxi_buf_add(&op->block, data, len)
             : SBX_E_TOO_LARGE;
     if (!s->put)
@@ -9208,7 +9862,7 @@ static int sbxi_reply_bind(sbx_op *op)
         else
             sbxi_bind_init(&r->bind, route->reply, &op->block, NULL);
     }
-    r->bind.item = op->probing ? sbxi_op_listed : sbxi_op_item;
+    r->bind.item = SBXI_HAS_EXTRAS && op->probing ? sbxi_op_listed : sbxi_op_item;
     r->bind.piece = sbxi_op_piece;
     r->bind.ctx = op;
     sbx_json_init(&r->json, sbxi_bind_event, &r->bind);
@@ -9276,6 +9930,11 @@ static int sbxi_reply_token(sbx_op *op, const char *token, bool cut)
     return SBX_OK;
 }
 
+static bool sbxi_is_range(const sbx_op *op, const char *name)
+{
+    return SBXI_HAS_EXTRAS && sbxi_reads_file(op->feature) && strcmp(name, "content-range") == 0;
+}
+
 /* Which part of the file it is: "bytes 5-9/20" with the offset asked for. */
 static void sbxi_reply_range(sbx_op *op, const char *value)
 {
@@ -9291,15 +9950,14 @@ static void sbxi_reply_range(sbx_op *op, const char *value)
     SBXI_TEXT("the file is larger than options.max_len, or without it SBX_MAX_RESULT")
 
 /* Room for the bytes that will come, as far as their number is known. */
-static int sbxi_reply_room(sbx_op *op, int64_t length)
+static int sbxi_reply_room(sbx_op *op, const sbx_http_head *head)
 {
     const sbxi_files_args *a = &op->args.of.files;
     size_t limit = a->o.max_len ? a->o.max_len : SBX_MAX_RESULT;
-    uint64_t size = 0;
+    uint64_t size = 0, length = head->gzip || head->length < 0 ? 0 : (uint64_t)head->length;
     int rc;
     if (!sbxi_size_add(&op->block.max, limit, sizeof(sbxi_owned) + 1)) op->block.max = SIZE_MAX;
-    if (length >= 0 && (uint64_t)length > a->skip)
-        size = SBXI_MIN(a->left, (uint64_t)length - a->skip);
+    if (length > a->skip) size = SBXI_MIN(a->left, length - a->skip);
     rc = sbxi_block_start(&op->block);
     if (rc == SBX_OK) rc = size > limit ? SBX_E_TOO_LARGE
         : sbxi_buf_reserve(&op->block, (size_t)size + 1);
@@ -9317,14 +9975,25 @@ static int sbxi_reply_file(sbx_op *op, const sbx_http_head *head)
     if (part && !placed)
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the host sends a part of the file that was not asked for"));
-    return op->feature == SBX_FEATURE_FILES_READ ? SBX_OK : sbxi_reply_room(op, head->length);
+    return op->feature == SBX_FEATURE_FILES_READ ? SBX_OK : sbxi_reply_room(op, head);
+}
+
+/* n bytes of `len` were the caller's. With the last of them the rest is of no use, but
+   a host that sends the part alone ends there by itself. */
+static int sbxi_reply_left(sbx_op *op, size_t n, size_t len)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    a->left -= n;
+    if (a->left || (op->reply.http == 206 && n == len)) return SBX_OK;
+    op->reply.enough = true;
+    return SBX_E_CANCELLED;
 }
 
 /* Bytes of a body for the sink: of a file not more than the caller wants. */
 static int sbxi_reply_sink(sbx_op *op, const char *data, size_t len, size_t *used)
 {
     sbxi_files_args *a = &op->args.of.files;
-    bool file = sbxi_reads_file(op->feature);
+    bool file = SBXI_HAS_EXTRAS && sbxi_reads_file(op->feature);
     size_t skip = 0, n = len;
     int rc;
     if (file) {
@@ -9332,16 +10001,12 @@ static int sbxi_reply_sink(sbx_op *op, const char *data, size_t len, size_t *use
         n = (size_t)SBXI_MIN(a->left, len - skip);
     }
     rc = sbxi_op_put(op, 1, data + skip, n);
-    if (rc == SBX_E_TOO_LARGE && op->feature == SBX_FEATURE_FILES_READ_BYTES)
+    if (SBXI_HAS_EXTRAS && rc == SBX_E_TOO_LARGE && op->feature == SBX_FEATURE_FILES_READ_BYTES)
         sbxi_op_fail(op, rc, sbxi_file_too_large);
     *used = rc == SBX_E_AGAIN ? skip : len;
-    if (!file || (rc != SBX_OK && rc != SBX_E_AGAIN)) return rc;
     a->skip -= skip;
-    if (rc == SBX_E_AGAIN) return rc;
-    a->left -= n;
-    if (a->left || (op->reply.http == 206 && n == len)) return SBX_OK;
-    op->reply.enough = true;
-    return SBX_E_CANCELLED;
+    if (!file || rc != SBX_OK) return rc;
+    return sbxi_reply_left(op, n, len);
 }
 
 #ifndef SBX_NO_REDIRECT
@@ -9376,30 +10041,11 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
     else if (strcmp(name, "location") == 0 && op->x.http.head_.status / 100 == 3 && !cut)
         sbxi_reply_location(op, v);
 #endif
-    else if (sbxi_reads_file(op->feature) && strcmp(name, "content-range") == 0 && !cut)
+    else if (!cut && sbxi_is_range(op, name))
         sbxi_reply_range(op, value);
     else if (sbxi_is_page(op, name))
         return sbxi_reply_token(op, value, cut);
     return SBX_OK;
-}
-
-static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
-{
-    static const sbxi_connect_events frames = { sbxi_frame_begin, sbxi_frame_data, sbxi_frame_end };
-    sbx_op *op = (sbx_op *)ctx;
-    sbxi_reply *r = &op->reply;
-    uint8_t recv = op->route->recv;
-    sbxi_trace_header(op, NULL, NULL);
-    r->http = head->status;
-    r->happy = head->status >= 200 && head->status < 300;
-    if (head->gzip)
-        return sbxi_op_fail(op, SBX_E_PROTOCOL,
-            SBXI_TEXT("the reply is compressed though not asked for"));
-    sbxi_connect_init(&op->frame, &frames, op);
-    if (r->happy && recv == SBXI_RECV_SINK && sbxi_reads_file(op->feature))
-        return sbxi_reply_file(op, head);
-    if (r->happy && (recv == SBXI_RECV_NOTHING || recv >= SBXI_RECV_SINK)) return SBX_OK;
-    return sbxi_reply_bind(op);
 }
 
 /* JSON of a result. A broken error body is kept as text instead. */
@@ -9420,11 +10066,111 @@ static int sbxi_reply_json(sbx_op *op, const char *data, size_t len)
     return rc;
 }
 
+/* ---- packed bodies -------------------------------------------------------- */
+
+#ifndef SBX_NO_GZIP
+
+static int sbxi_reply_unpacked(void *ctx, const void *data, size_t len)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    size_t used;
+    return op->reply.happy ? sbxi_reply_sink(op, (const char *)data, len, &used)
+        : sbxi_reply_json(op, (const char *)data, len);
+}
+
+/* The body comes as gzip, which may have been asked for. */
+static int sbxi_reply_packed(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    if (!sbxi_op_unzips(op))
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the reply is compressed though not asked for"));
+    a->unzip = (sbxi_inflate *)sbxi_alloc_get(&op->client->link.alloc, sizeof *a->unzip);
+    if (!a->unzip) return SBX_E_NOMEM;
+    sbxi_inflate_init(a->unzip, sbxi_reply_unpacked, op);
+    return SBX_OK;
+}
+
+/* What unpacks the body that comes, NULL: it is not packed. */
+static sbxi_inflate *sbxi_reply_unzip(const sbx_op *op)
+{
+    return sbxi_reads_file(op->feature) ? op->args.of.files.unzip : NULL;
+}
+
+static int sbxi_reply_unpack(sbx_op *op, const char *data, size_t len, size_t *used)
+{
+    int rc = sbxi_inflate_feed(sbxi_reply_unzip(op), data, len, used);
+    if (rc == SBX_E_PROTOCOL && !op->x.stop)
+        sbxi_op_fail(op, rc, SBXI_TEXT("the body is not gzip, or damaged"));
+    return rc;
+}
+
+/* Whether a packed body was whole. */
+static bool sbxi_reply_unpacked_all(sbx_op *op)
+{
+    const sbxi_inflate *z = sbxi_reply_unzip(op);
+    if (!z || sbxi_inflate_whole(z)) return true;
+    sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the body ends in the middle of gzip"));
+    return false;
+}
+
+static void sbxi_reply_end_unpacking(sbx_op *op)
+{
+    sbxi_inflate *z = sbxi_reply_unzip(op);
+    if (!z) return;
+    sbxi_alloc_free(&op->client->link.alloc, z, sizeof *z);
+    op->args.of.files.unzip = NULL;
+}
+
+#else
+
+static int sbxi_reply_packed(sbx_op *op)
+{
+    return sbxi_op_fail(op, SBX_E_PROTOCOL,
+        SBXI_TEXT("the reply is compressed though not asked for"));
+}
+
+static void sbxi_reply_end_unpacking(sbx_op *op) { (void)op; }
+static bool sbxi_reply_unpacked_all(sbx_op *op)
+{
+    (void)op;
+    return true;
+}
+
+#endif
+
+static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
+{
+    static const sbxi_connect_events frames = { sbxi_frame_begin, sbxi_frame_data, sbxi_frame_end };
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_reply *r = &op->reply;
+    uint8_t recv = op->route->recv;
+    sbxi_trace_header(op, NULL, NULL);
+    r->http = head->status;
+    r->happy = head->status >= 200 && head->status < 300;
+    if (head->gzip) {
+        int rc = sbxi_reply_packed(op);
+        if (rc != SBX_OK) return rc;
+    }
+    sbxi_connect_init(&op->frame, &frames, op);
+    if (SBXI_HAS_EXTRAS && r->happy && recv == SBXI_RECV_SINK && sbxi_reads_file(op->feature))
+        return sbxi_reply_file(op, head);
+    if (r->happy && (recv == SBXI_RECV_NOTHING || recv >= SBXI_RECV_SINK)) return SBX_OK;
+    return sbxi_reply_bind(op);
+}
+
 static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used)
 {
     sbx_op *op = (sbx_op *)ctx;
     int rc = SBX_OK;
     *used = len;
+#ifndef SBX_NO_GZIP
+    if (sbxi_reply_unzip(op)) {
+        rc = sbxi_reply_unpack(op, data, len, used);
+        sbxi_trace_body(op, data, *used);
+        return rc;
+    }
+#endif
     if (!op->reply.happy) rc = sbxi_reply_json(op, data, len);
     else switch (op->route->recv) {
     case SBXI_RECV_NOTHING:
@@ -9452,6 +10198,9 @@ static int sbxi_reply_wake(sbx_op *op)
     int rc;
     op->asleep = op->x.dry = false;
     op->x.since = sbxi_now(&op->client->link);
+#ifndef SBX_NO_GZIP
+    if (sbxi_reply_unzip(op)) return sbxi_reply_unpack(op, "", 0, &used);
+#endif
     if (!op->held_len) return SBX_OK;
     rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
     if (rc != SBX_OK) return rc;
@@ -9502,6 +10251,7 @@ static int sbxi_reply_end(sbx_op *op)
         r->no = rc == SBXI_MEANS_NO;
         return r->no ? SBX_OK : rc;
     }
+    if (!sbxi_reply_unpacked_all(op)) return SBX_E_PROTOCOL;
     if (op->route->recv == SBXI_RECV_EVENTS) return op->ended ? SBX_OK : SBX_E_NO_END;
     if (!r->json_started) return SBX_OK;
     rc = sbx_json_end(&r->json);
@@ -9572,7 +10322,8 @@ static int sbxi_op_deliver(sbx_op *op)
     void *got = op->result;
     if (op->until) return SBX_OK; /* has handed out what it waited for */
     if (sbxi_is_stream(op->feature)) return sbxi_deliver_command(op);
-    if (op->feature == SBX_FEATURE_FILES_READ_BYTES) return sbxi_deliver_bytes(op);
+    if (SBXI_HAS_EXTRAS && op->feature == SBX_FEATURE_FILES_READ_BYTES)
+        return sbxi_deliver_bytes(op);
     if (op->args.answer) *op->args.answer = !op->reply.no;
     if (!op->args.out) return SBX_OK; /* without a taker it is freed with the operation */
     if (op->feature == SBX_FEATURE_SANDBOX_CREATE) {
@@ -9648,6 +10399,7 @@ static int sbxi_op_connect(sbx_op *op)
 static void sbxi_op_disconnect(sbx_op *op)
 {
     sbxi_trace_end(op);
+    sbxi_reply_end_unpacking(op);
     if (op->x.conn) sbxi_exchange_end(&op->x);
 }
 
@@ -9910,7 +10662,7 @@ static void sbxi_op_finish(sbx_op *op, int status)
    end: asks the sandbox, so that the error can say what lives. False: nothing to ask. */
 static bool sbxi_op_probe(sbx_op *op, int rc)
 {
-    bool no_end = rc == SBX_E_NO_END && op->pid;
+    bool no_end = SBXI_HAS_EXTRAS && rc == SBX_E_NO_END && op->pid;
     unsigned ask = no_end ? SBX_FEATURE_COMMAND_LIST : SBXI_ROUTE_HEALTH;
     const sbxi_route *route = &op->client->provider->routes[ask];
     uint32_t now = sbxi_now(&op->client->link);
@@ -9933,7 +10685,8 @@ static bool sbxi_op_probe(sbx_op *op, int rc)
 static int sbxi_op_probed(sbx_op *op, int rc)
 {
     sbx_error *e = &op->error;
-    bool listed = op->route->recv != SBXI_RECV_NOTHING; /* which processes there are */
+    /* which processes there are */
+    bool listed = SBXI_HAS_EXTRAS && op->route->recv != SBXI_RECV_NOTHING;
     e->message[0] = 0;
     e->clock = SBX_CLOCK_NONE;
     if (rc == SBX_OK && !op->reply.no) {
@@ -10046,7 +10799,7 @@ static int sbxi_op_outcome(sbx_op *op, int rc)
 /* The exchange is over, well or not. */
 static void sbxi_op_answered(sbx_op *op, int rc)
 {
-    rc = sbxi_op_outcome(op, rc);
+    rc = sbxi_op_outcome(op, SBXI_HAS_EXTRAS && op->reply.enough ? SBX_OK : rc);
     if (rc == SBX_PENDING) return;
     if (op->probing) {
         sbxi_op_finish(op, sbxi_op_probed(op, rc));
@@ -11041,9 +11794,9 @@ static const sbxi_shape sbxi_e2b_watcher_is = SBXI_SHAPE(sbxi_e2b_watcher_is_fie
 
 static const sbxi_field sbxi_e2b_watch_fields[] = {
     SBXI_IN("path", STRING, files.path),
-    SBXI_IN("recursive", CHOICE, files.w.recursive),
-    SBXI_IN("includeEntry", CHOICE, files.w.entries),
-    SBXI_IN("allowNetworkMounts", CHOICE, files.w.network_mounts)
+    SBXI_IN("recursive", CHOICE, files.as.w.recursive),
+    SBXI_IN("includeEntry", CHOICE, files.as.w.entries),
+    SBXI_IN("allowNetworkMounts", CHOICE, files.as.w.network_mounts)
 };
 static const sbxi_shape sbxi_e2b_watch = SBXI_SHAPE(sbxi_e2b_watch_fields, sbxi_args);
 
@@ -11122,7 +11875,6 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBX_FEATURE_COMMAND_SEND_STDIN] = SBXI_TELL("SendInput", pipe, 0),
     [SBX_FEATURE_COMMAND_CLOSE_STDIN] = SBXI_TELL("CloseStdin", one, 0),
     [SBX_FEATURE_FILES_READ] = SBXI_READ,
-    [SBX_FEATURE_FILES_READ_BYTES] = SBXI_READ,
     [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
         SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
     [SBX_FEATURE_FILES_WRITE_MANY] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
@@ -11163,6 +11915,7 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING,
         SBXI_E2B_MISSING_IS_NO },
     [SBX_FEATURE_SANDBOX_MCP_URL] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* computed */
+    [SBX_FEATURE_FILES_READ_BYTES] = SBXI_READ,
     [SBX_FEATURE_FILES_URL] = { "/files", NULL, NULL, SBXI_PLAIN(SBXI_GET), SBXI_SEND_NOTHING,
         SBXI_RECV_NOTHING, 0 },
 #endif
@@ -11294,7 +12047,7 @@ static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
     if (op->route->recv != SBXI_RECV_EVENTS)
         return ms ? ms : op->client->link.clocks.total_ms;
     if (SBXI_HAS_WATCH && op->feature == SBX_FEATURE_FILES_WATCH)
-        return op->args.of.files.w.timeout_ms;
+        return op->args.of.files.as.w.timeout_ms;
     if (SBXI_HAS_PROC && op->route->send == SBXI_SEND_INPUT) return ms;
     return o->timeout_ms ? o->timeout_ms : op->client->provider->command_ms;
 }
@@ -11306,7 +12059,7 @@ static void sbxi_e2b_file_headers(sbx_op *op)
     sbxi_buf *b = &op->out.text;
     size_t i;
     if (op->route->method == SBXI_GET) {
-        if (!o->offset && !o->length) return;
+        if (!SBXI_HAS_EXTRAS || (!o->offset && !o->length)) return;
         sbxi_buf_text(b, "Range: bytes=");
         sbxi_buf_u64(b, (uint64_t)o->offset);
         sbxi_buf_text(b, "-");
@@ -11315,7 +12068,8 @@ static void sbxi_e2b_file_headers(sbx_op *op)
         sbxi_buf_text(b, "\r\n");
         return;
     }
-    for (i = 0; i < o->metadata.count; i++) {
+    if (sbxi_op_zips(op)) sbxi_buf_text(b, "Content-Encoding: gzip\r\n");
+    for (i = 0; SBXI_HAS_EXTRAS && i < o->metadata.count; i++) {
         sbxi_buf_text(b, "X-Metadata-");
         sbxi_header_line(b, o->metadata.items[i].key, o->metadata.items[i].value);
     }
@@ -11401,7 +12155,7 @@ static void sbxi_e2b_sign(const sbx_op *op, const char *end, char out[48])
     sbx_sha256 sha;
     size_t i;
     parts[0] = a->path;
-    parts[1] = a->u.upload == SBX_YES ? "write" : "read";
+    parts[1] = a->as.u.upload == SBX_YES ? "write" : "read";
     parts[2] = a->o.user ? a->o.user : "";
     parts[3] = op->sandbox->access.access_token;
     parts[4] = end;
@@ -11426,7 +12180,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     const char *end = NULL;
     sbxi_buf *b = &op->out.text;
     sbxi_url url;
-    bool expires = a->u.expires_s > 0, token = op->sandbox->access.access_token != NULL;
+    bool expires = a->as.u.expires_s > 0, token = op->sandbox->access.access_token != NULL;
     op->route = &c->provider->routes[SBX_FEATURE_FILES_URL];
     if (expires && (!token || !now))
         return sbxi_op_fail(op, SBX_E_ARG,
@@ -11439,7 +12193,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     values[2] = sbxi_op_domain(op);
     if (sbxi_make_url(&op->url, parts, values, &url) != SBX_OK) return op->url.status;
     if (expires)
-        end = sbxi_e2b_number(until, now + (int64_t)a->u.expires_s * 1000, 3);
+        end = sbxi_e2b_number(until, now + (int64_t)a->as.u.expires_s * 1000, 3);
     sbxi_buf_add(b, op->url.data, op->url.len);
     sbxi_e2b_url_member(b, "?path=", a->path);
     if (a->o.user) sbxi_e2b_url_member(b, "&username=", a->o.user);
@@ -11839,6 +12593,7 @@ static bool sbxi_e2b_raw_body(const sbx_op *op)
 {
     const sbxi_files_args *a = &op->args.of.files;
     if (sbxi_older(op->sandbox, SBXI_VERSION(0, 5, 7))) return false;
+    if (SBXI_HAS_GZIP && a->o.gzip == SBX_YES) return true;
     if (a->o.octet_stream != SBX_DEFAULT) return a->o.octet_stream == SBX_YES;
     return !a->from_bytes && op->feature == SBX_FEATURE_FILES_WRITE;
 }
@@ -11873,7 +12628,7 @@ static int sbxi_e2b_write_step(sbx_op *op)
 {
     sbxi_files_args *a = &op->args.of.files;
     if (op->step == SBXI_STEP_START) {
-        int rc = sbxi_e2b_write_check(op);
+        int rc = SBXI_HAS_EXTRAS ? sbxi_e2b_write_check(op) : SBX_OK;
         if (rc != SBX_OK) return rc;
         a->at = 0;
         if (!sbxi_e2b_raw_body(op)) {
@@ -11895,13 +12650,13 @@ static int sbxi_e2b_watch_begin(sbx_op *op)
 {
     sbxi_files_args *a = &op->args.of.files;
     uint32_t need = 0;
-    if (a->w.recursive == SBX_YES) need = SBXI_VERSION(0, 1, 4);
-    if (a->w.entries == SBX_YES) need = SBXI_VERSION(0, 6, 3);
-    if (a->w.network_mounts == SBX_YES) need = SBXI_VERSION(0, 6, 4);
+    if (a->as.w.recursive == SBX_YES) need = SBXI_VERSION(0, 1, 4);
+    if (a->as.w.entries == SBX_YES) need = SBXI_VERSION(0, 6, 3);
+    if (a->as.w.network_mounts == SBX_YES) need = SBXI_VERSION(0, 6, 4);
     if (sbxi_older(op->sandbox, need))
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("its daemon is too old to watch with these options"));
-    return a->w.mode == SBX_WATCH_ASK
+    return a->as.w.mode == SBX_WATCH_ASK
         ? sbxi_ask(op, SBXI_E2B_NEW_WATCHER, SBXI_E2B_WATCHING)
         : sbxi_ask(op, SBX_FEATURE_FILES_WATCH, SBXI_STEP_DONE);
 }
@@ -11934,12 +12689,12 @@ static int sbxi_e2b_watch_step(sbx_op *op)
         if (!op->reply.no)
             return sbxi_op_fail(op, SBX_E_NO_END,
                 SBXI_TEXT("the host ended the watch: begin anew"));
-        if (a->w.mode == SBX_WATCH_STREAM) return SBX_E_UNSUPPORTED_HOST;
+        if (a->as.w.mode == SBX_WATCH_STREAM) return SBX_E_UNSUPPORTED_HOST;
         return sbxi_ask(op, SBXI_E2B_NEW_WATCHER, SBXI_E2B_WATCHING);
     }
     rc = op->step == SBXI_E2B_WATCHING ? sbxi_e2b_watching(op) : SBX_OK;
-    if (rc != SBX_OK || a->w.interval_ms < 0) return rc;
-    return sbxi_ask_later(op, SBX_FEATURE_WATCH_POLL, SBXI_E2B_NEXT, a->w.interval_ms);
+    if (rc != SBX_OK || a->as.w.interval_ms < 0) return rc;
+    return sbxi_ask_later(op, SBX_FEATURE_WATCH_POLL, SBXI_E2B_NEXT, a->as.w.interval_ms);
 }
 
 /* A dispatcher by feature: what its steps are, if they are not one exchange. */
@@ -12715,12 +13470,21 @@ static bool sbxi_source_ok(const sbx_source *s) { return s->get && s->size >= -1
 
 #define sbxi_files_metadata SBXI_TEXT("metadata: a key or value is NULL")
 
+/* What a build without them must not pass over. */
+static void sbxi_files_extras(sbxi_call *k)
+{
+    const sbx_files_options *o = &k->args.of.files.o;
+    if (!SBXI_HAS_EXTRAS && (o->offset || o->length || o->metadata.count) && !k->status)
+        k->status = SBX_E_UNSUPPORTED;
+}
+
 /* The path and options that all functions of files share. */
 static void sbxi_files_at(sbxi_call *k, const char *path, const sbx_files_options *options)
 {
     if (options) k->args.of.files.o = *options;
     k->args.of.files.path = path;
     sbxi_need(k, path && path[0], SBXI_TEXT("path is NULL or empty"));
+    sbxi_files_extras(k);
     sbxi_need(k, k->args.of.files.o.offset >= 0 && k->args.of.files.o.length >= 0,
         SBXI_TEXT("offset or length is negative"));
 }
@@ -12735,6 +13499,7 @@ SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
     return sbxi_start(&k);
 }
 
+#ifndef SBX_NO_EXTRAS
 SBX_API int sbx_files_read_bytes(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, void **data, size_t *len, const sbx_call *call)
 {
@@ -12747,6 +13512,7 @@ SBX_API int sbx_files_read_bytes(sbx_sandbox *sandbox, const char *path,
     sbxi_need(&k, len != NULL, SBXI_TEXT("len is NULL"));
     return sbxi_start(&k);
 }
+#endif
 
 static int sbxi_files_write(sbxi_call *k, const sbx_source *from, void *info)
 {
@@ -12790,6 +13556,7 @@ SBX_API int sbx_files_write_many(sbx_sandbox *sandbox, const sbx_file_write *fil
     size_t i;
     sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_WRITE_MANY, call);
     if (options) a->o = *options;
+    sbxi_files_extras(&k);
     a->files = files;
     a->count = count;
     k.args.each.file = each;
@@ -12850,8 +13617,8 @@ SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path, const sbx_url_
     sbxi_files_args *a = &k.args.of.files;
     sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_URL, call);
     sbxi_files_at(&k, path, NULL);
-    if (options) a->u = *options;
-    a->o.user = a->u.user;
+    if (options) a->as.u = *options;
+    a->o.user = a->as.u.user;
     a->text = out;
     a->cap = cap;
     if (out && cap) out[0] = 0;
@@ -12894,14 +13661,14 @@ SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
     sbxi_files_args *a = &k.args.of.files;
     sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_WATCH | SBXI_WANTS, call);
     sbxi_files_at(&k, path, NULL);
-    if (options) a->w = *options;
-    a->o.user = a->w.user;
-    if (a->w.interval_ms == 0) a->w.interval_ms = 1000;
-    k.total_ms = a->w.timeout_ms > 0 ? a->w.timeout_ms : SBX_NEVER;
+    if (options) a->as.w = *options;
+    a->o.user = a->as.w.user;
+    if (a->as.w.interval_ms == 0) a->as.w.interval_ms = 1000;
+    k.total_ms = a->as.w.timeout_ms > 0 ? a->as.w.timeout_ms : SBX_NEVER;
     k.args.each.watch = each;
     k.args.ctx = ctx;
     sbxi_need(&k, each != NULL, SBXI_TEXT("each is NULL"));
-    sbxi_need(&k, (unsigned)a->w.mode <= SBX_WATCH_ASK,
+    sbxi_need(&k, (unsigned)a->as.w.mode <= SBX_WATCH_ASK,
         SBXI_TEXT("mode is none of sbx_watch_mode"));
     return sbxi_follow(&k, out);
 }

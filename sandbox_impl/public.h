@@ -103,6 +103,7 @@
                           transport does TLS inside (SBX_NET_TLS_INSIDE)
    SBX_NO_PROXY     impl  no proxies: config.proxy is SBX_E_UNSUPPORTED, the
                           environment's are not looked at
+   SBX_NO_GZIP      impl  no gzip: sbx_files_options.gzip is passed over
    SBX_NO_REDIRECT  impl  no redirects: config.redirects is SBX_E_UNSUPPORTED
    SBX_NO_SWAR      impl  smaller, slower text scanning (small targets)
    SBX_NO_ERROR_TEXT impl no texts for people: sbx_strerror() and messages of
@@ -110,7 +111,8 @@
    SBX_NO_TRACE     all   no config.trace
    SBX_NO_EXTRAS    all   of sandboxes only create, attach, connect, info, list,
                           timeout, kill, is_running, host: no pause, forks, snapshots,
-                          network rules, volumes, metrics, logs, MCP, sbx_files_url()
+                          network rules, volumes, metrics, logs, MCP; of files no URLs,
+                          parts, metadata, sbx_files_read_bytes()
    SBX_NO_PROC      all   commands in the foreground only: no sbx_command_start(), no
                           sbx_proc, no streamed input; none of the next two either
    SBX_NO_PTY       all   no terminals: sbx_pty_*(), sbx_proc_resize()
@@ -1114,6 +1116,10 @@ typedef struct sbx_files_options {
     sbx_choice octet_stream; /* write: raw body instead of multipart; default:
                                raw for sources, multipart for bytes; hosts before
                                0.5.7 always get multipart */
+    sbx_choice gzip;        /* YES: files may travel as gzip. A read unpacks it (unless
+                               a part is asked for), which takes 36 KiB meanwhile; a
+                               write stores blocks without making them smaller: for
+                               checksums on the way, not for speed */
     int64_t offset, length; /* read: so many bytes from there on, as far as the file
                                goes; length 0: to its end. A host that sends the
                                whole file is cut off, what comes before passed over */
@@ -1130,10 +1136,12 @@ typedef struct sbx_files_options {
 SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, sbx_sink to, const sbx_call *call);
 
+#ifndef SBX_NO_EXTRAS
 /* The same into memory: *data is yours, sbx_free(), with a NUL behind its *len
    bytes. len must outlive the operation. */
 SBX_API int sbx_files_read_bytes(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, void **data, size_t *len, const sbx_call *call);
+#endif
 
 /* Writes a file, making its directories. SBX_E_NO_SPACE, SBX_E_NOT_A_FILE;
    SBX_E_SOURCE if the source ends early or has more than its size. *info (may

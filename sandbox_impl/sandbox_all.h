@@ -19,6 +19,9 @@
 #include "codec/percent.c"
 #include "codec/sha256.c"
 #include "codec/time.c"
+#include "codec/crc32.c"
+#include "codec/inflate.c"
+#include "codec/deflate.c"
 
 #include "json/wide.c"
 #include "json/read.c"

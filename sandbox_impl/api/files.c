@@ -4,12 +4,21 @@ static bool sbxi_source_ok(const sbx_source *s) { return s->get && s->size >= -1
 
 #define sbxi_files_metadata SBXI_TEXT("metadata: a key or value is NULL")
 
+/* What a build without them must not pass over. */
+static void sbxi_files_extras(sbxi_call *k)
+{
+    const sbx_files_options *o = &k->args.of.files.o;
+    if (!SBXI_HAS_EXTRAS && (o->offset || o->length || o->metadata.count) && !k->status)
+        k->status = SBX_E_UNSUPPORTED;
+}
+
 /* The path and options that all functions of files share. */
 static void sbxi_files_at(sbxi_call *k, const char *path, const sbx_files_options *options)
 {
     if (options) k->args.of.files.o = *options;
     k->args.of.files.path = path;
     sbxi_need(k, path && path[0], SBXI_TEXT("path is NULL or empty"));
+    sbxi_files_extras(k);
     sbxi_need(k, k->args.of.files.o.offset >= 0 && k->args.of.files.o.length >= 0,
         SBXI_TEXT("offset or length is negative"));
 }
@@ -24,6 +33,7 @@ SBX_API int sbx_files_read(sbx_sandbox *sandbox, const char *path,
     return sbxi_start(&k);
 }
 
+#ifndef SBX_NO_EXTRAS
 SBX_API int sbx_files_read_bytes(sbx_sandbox *sandbox, const char *path,
     const sbx_files_options *options, void **data, size_t *len, const sbx_call *call)
 {
@@ -36,6 +46,7 @@ SBX_API int sbx_files_read_bytes(sbx_sandbox *sandbox, const char *path,
     sbxi_need(&k, len != NULL, SBXI_TEXT("len is NULL"));
     return sbxi_start(&k);
 }
+#endif
 
 static int sbxi_files_write(sbxi_call *k, const sbx_source *from, void *info)
 {
@@ -79,6 +90,7 @@ SBX_API int sbx_files_write_many(sbx_sandbox *sandbox, const sbx_file_write *fil
     size_t i;
     sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_WRITE_MANY, call);
     if (options) a->o = *options;
+    sbxi_files_extras(&k);
     a->files = files;
     a->count = count;
     k.args.each.file = each;
@@ -139,8 +151,8 @@ SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path, const sbx_url_
     sbxi_files_args *a = &k.args.of.files;
     sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_URL, call);
     sbxi_files_at(&k, path, NULL);
-    if (options) a->u = *options;
-    a->o.user = a->u.user;
+    if (options) a->as.u = *options;
+    a->o.user = a->as.u.user;
     a->text = out;
     a->cap = cap;
     if (out && cap) out[0] = 0;

@@ -11,14 +11,14 @@ SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
     sbxi_files_args *a = &k.args.of.files;
     sbxi_call_in(&k, sandbox, SBX_FEATURE_FILES_WATCH | SBXI_WANTS, call);
     sbxi_files_at(&k, path, NULL);
-    if (options) a->w = *options;
-    a->o.user = a->w.user;
-    if (a->w.interval_ms == 0) a->w.interval_ms = 1000;
-    k.total_ms = a->w.timeout_ms > 0 ? a->w.timeout_ms : SBX_NEVER;
+    if (options) a->as.w = *options;
+    a->o.user = a->as.w.user;
+    if (a->as.w.interval_ms == 0) a->as.w.interval_ms = 1000;
+    k.total_ms = a->as.w.timeout_ms > 0 ? a->as.w.timeout_ms : SBX_NEVER;
     k.args.each.watch = each;
     k.args.ctx = ctx;
     sbxi_need(&k, each != NULL, SBXI_TEXT("each is NULL"));
-    sbxi_need(&k, (unsigned)a->w.mode <= SBX_WATCH_ASK,
+    sbxi_need(&k, (unsigned)a->as.w.mode <= SBX_WATCH_ASK,
         SBXI_TEXT("mode is none of sbx_watch_mode"));
     return sbxi_follow(&k, out);
 }

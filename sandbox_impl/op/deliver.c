@@ -50,7 +50,8 @@ static int sbxi_op_deliver(sbx_op *op)
     void *got = op->result;
     if (op->until) return SBX_OK; /* has handed out what it waited for */
     if (sbxi_is_stream(op->feature)) return sbxi_deliver_command(op);
-    if (op->feature == SBX_FEATURE_FILES_READ_BYTES) return sbxi_deliver_bytes(op);
+    if (SBXI_HAS_EXTRAS && op->feature == SBX_FEATURE_FILES_READ_BYTES)
+        return sbxi_deliver_bytes(op);
     if (op->args.answer) *op->args.answer = !op->reply.no;
     if (!op->args.out) return SBX_OK; /* without a taker it is freed with the operation */
     if (op->feature == SBX_FEATURE_SANDBOX_CREATE) {

@@ -59,6 +59,7 @@ static int sbxi_op_connect(sbx_op *op)
 static void sbxi_op_disconnect(sbx_op *op)
 {
     sbxi_trace_end(op);
+    sbxi_reply_end_unpacking(op);
     if (op->x.conn) sbxi_exchange_end(&op->x);
 }
 
@@ -321,7 +322,7 @@ static void sbxi_op_finish(sbx_op *op, int status)
    end: asks the sandbox, so that the error can say what lives. False: nothing to ask. */
 static bool sbxi_op_probe(sbx_op *op, int rc)
 {
-    bool no_end = rc == SBX_E_NO_END && op->pid;
+    bool no_end = SBXI_HAS_EXTRAS && rc == SBX_E_NO_END && op->pid;
     unsigned ask = no_end ? SBX_FEATURE_COMMAND_LIST : SBXI_ROUTE_HEALTH;
     const sbxi_route *route = &op->client->provider->routes[ask];
     uint32_t now = sbxi_now(&op->client->link);
@@ -344,7 +345,8 @@ static bool sbxi_op_probe(sbx_op *op, int rc)
 static int sbxi_op_probed(sbx_op *op, int rc)
 {
     sbx_error *e = &op->error;
-    bool listed = op->route->recv != SBXI_RECV_NOTHING; /* which processes there are */
+    /* which processes there are */
+    bool listed = SBXI_HAS_EXTRAS && op->route->recv != SBXI_RECV_NOTHING;
     e->message[0] = 0;
     e->clock = SBX_CLOCK_NONE;
     if (rc == SBX_OK && !op->reply.no) {
@@ -457,7 +459,7 @@ static int sbxi_op_outcome(sbx_op *op, int rc)
 /* The exchange is over, well or not. */
 static void sbxi_op_answered(sbx_op *op, int rc)
 {
-    rc = sbxi_op_outcome(op, rc);
+    rc = sbxi_op_outcome(op, SBXI_HAS_EXTRAS && op->reply.enough ? SBX_OK : rc);
     if (rc == SBX_PENDING) return;
     if (op->probing) {
         sbxi_op_finish(op, sbxi_op_probed(op, rc));

@@ -91,7 +91,7 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     op->mid_stream = true;
     if (sbxi_op_proc(op) && op->proc->pull)
         return sbxi_op_said(op, sbxi_proc_put(op->proc, id, data, len));
-    if (op->feature == SBX_FEATURE_FILES_READ_BYTES) /* room for a NUL stays */
+    if (SBXI_HAS_EXTRAS && op->feature == SBX_FEATURE_FILES_READ_BYTES) /* room for a NUL stays */
         return len < op->block.max - op->block.len ? sbxi_buf_add(&op->block, data, len)
             : SBX_E_TOO_LARGE;
     if (!s->put)
@@ -233,7 +233,7 @@ static int sbxi_reply_bind(sbx_op *op)
         else
             sbxi_bind_init(&r->bind, route->reply, &op->block, NULL);
     }
-    r->bind.item = op->probing ? sbxi_op_listed : sbxi_op_item;
+    r->bind.item = SBXI_HAS_EXTRAS && op->probing ? sbxi_op_listed : sbxi_op_item;
     r->bind.piece = sbxi_op_piece;
     r->bind.ctx = op;
     sbx_json_init(&r->json, sbxi_bind_event, &r->bind);
@@ -301,6 +301,11 @@ static int sbxi_reply_token(sbx_op *op, const char *token, bool cut)
     return SBX_OK;
 }
 
+static bool sbxi_is_range(const sbx_op *op, const char *name)
+{
+    return SBXI_HAS_EXTRAS && sbxi_reads_file(op->feature) && strcmp(name, "content-range") == 0;
+}
+
 /* Which part of the file it is: "bytes 5-9/20" with the offset asked for. */
 static void sbxi_reply_range(sbx_op *op, const char *value)
 {
@@ -316,15 +321,14 @@ static void sbxi_reply_range(sbx_op *op, const char *value)
     SBXI_TEXT("the file is larger than options.max_len, or without it SBX_MAX_RESULT")
 
 /* Room for the bytes that will come, as far as their number is known. */
-static int sbxi_reply_room(sbx_op *op, int64_t length)
+static int sbxi_reply_room(sbx_op *op, const sbx_http_head *head)
 {
     const sbxi_files_args *a = &op->args.of.files;
     size_t limit = a->o.max_len ? a->o.max_len : SBX_MAX_RESULT;
-    uint64_t size = 0;
+    uint64_t size = 0, length = head->gzip || head->length < 0 ? 0 : (uint64_t)head->length;
     int rc;
     if (!sbxi_size_add(&op->block.max, limit, sizeof(sbxi_owned) + 1)) op->block.max = SIZE_MAX;
-    if (length >= 0 && (uint64_t)length > a->skip)
-        size = SBXI_MIN(a->left, (uint64_t)length - a->skip);
+    if (length > a->skip) size = SBXI_MIN(a->left, length - a->skip);
     rc = sbxi_block_start(&op->block);
     if (rc == SBX_OK) rc = size > limit ? SBX_E_TOO_LARGE
         : sbxi_buf_reserve(&op->block, (size_t)size + 1);
@@ -342,14 +346,25 @@ static int sbxi_reply_file(sbx_op *op, const sbx_http_head *head)
     if (part && !placed)
         return sbxi_op_fail(op, SBX_E_PROTOCOL,
             SBXI_TEXT("the host sends a part of the file that was not asked for"));
-    return op->feature == SBX_FEATURE_FILES_READ ? SBX_OK : sbxi_reply_room(op, head->length);
+    return op->feature == SBX_FEATURE_FILES_READ ? SBX_OK : sbxi_reply_room(op, head);
+}
+
+/* n bytes of `len` were the caller's. With the last of them the rest is of no use, but
+   a host that sends the part alone ends there by itself. */
+static int sbxi_reply_left(sbx_op *op, size_t n, size_t len)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    a->left -= n;
+    if (a->left || (op->reply.http == 206 && n == len)) return SBX_OK;
+    op->reply.enough = true;
+    return SBX_E_CANCELLED;
 }
 
 /* Bytes of a body for the sink: of a file not more than the caller wants. */
 static int sbxi_reply_sink(sbx_op *op, const char *data, size_t len, size_t *used)
 {
     sbxi_files_args *a = &op->args.of.files;
-    bool file = sbxi_reads_file(op->feature);
+    bool file = SBXI_HAS_EXTRAS && sbxi_reads_file(op->feature);
     size_t skip = 0, n = len;
     int rc;
     if (file) {
@@ -357,16 +372,12 @@ static int sbxi_reply_sink(sbx_op *op, const char *data, size_t len, size_t *use
         n = (size_t)SBXI_MIN(a->left, len - skip);
     }
     rc = sbxi_op_put(op, 1, data + skip, n);
-    if (rc == SBX_E_TOO_LARGE && op->feature == SBX_FEATURE_FILES_READ_BYTES)
+    if (SBXI_HAS_EXTRAS && rc == SBX_E_TOO_LARGE && op->feature == SBX_FEATURE_FILES_READ_BYTES)
         sbxi_op_fail(op, rc, sbxi_file_too_large);
     *used = rc == SBX_E_AGAIN ? skip : len;
-    if (!file || (rc != SBX_OK && rc != SBX_E_AGAIN)) return rc;
     a->skip -= skip;
-    if (rc == SBX_E_AGAIN) return rc;
-    a->left -= n;
-    if (a->left || (op->reply.http == 206 && n == len)) return SBX_OK;
-    op->reply.enough = true;
-    return SBX_E_CANCELLED;
+    if (!file || rc != SBX_OK) return rc;
+    return sbxi_reply_left(op, n, len);
 }
 
 #ifndef SBX_NO_REDIRECT
@@ -401,30 +412,11 @@ static int sbxi_reply_header(void *ctx, const char *name, const char *value, boo
     else if (strcmp(name, "location") == 0 && op->x.http.head_.status / 100 == 3 && !cut)
         sbxi_reply_location(op, v);
 #endif
-    else if (sbxi_reads_file(op->feature) && strcmp(name, "content-range") == 0 && !cut)
+    else if (!cut && sbxi_is_range(op, name))
         sbxi_reply_range(op, value);
     else if (sbxi_is_page(op, name))
         return sbxi_reply_token(op, value, cut);
     return SBX_OK;
-}
-
-static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
-{
-    static const sbxi_connect_events frames = { sbxi_frame_begin, sbxi_frame_data, sbxi_frame_end };
-    sbx_op *op = (sbx_op *)ctx;
-    sbxi_reply *r = &op->reply;
-    uint8_t recv = op->route->recv;
-    sbxi_trace_header(op, NULL, NULL);
-    r->http = head->status;
-    r->happy = head->status >= 200 && head->status < 300;
-    if (head->gzip)
-        return sbxi_op_fail(op, SBX_E_PROTOCOL,
-            SBXI_TEXT("the reply is compressed though not asked for"));
-    sbxi_connect_init(&op->frame, &frames, op);
-    if (r->happy && recv == SBXI_RECV_SINK && sbxi_reads_file(op->feature))
-        return sbxi_reply_file(op, head);
-    if (r->happy && (recv == SBXI_RECV_NOTHING || recv >= SBXI_RECV_SINK)) return SBX_OK;
-    return sbxi_reply_bind(op);
 }
 
 /* JSON of a result. A broken error body is kept as text instead. */
@@ -445,11 +437,111 @@ static int sbxi_reply_json(sbx_op *op, const char *data, size_t len)
     return rc;
 }
 
+/* ---- packed bodies -------------------------------------------------------- */
+
+#ifndef SBX_NO_GZIP
+
+static int sbxi_reply_unpacked(void *ctx, const void *data, size_t len)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    size_t used;
+    return op->reply.happy ? sbxi_reply_sink(op, (const char *)data, len, &used)
+        : sbxi_reply_json(op, (const char *)data, len);
+}
+
+/* The body comes as gzip, which may have been asked for. */
+static int sbxi_reply_packed(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    if (!sbxi_op_unzips(op))
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the reply is compressed though not asked for"));
+    a->unzip = (sbxi_inflate *)sbxi_alloc_get(&op->client->link.alloc, sizeof *a->unzip);
+    if (!a->unzip) return SBX_E_NOMEM;
+    sbxi_inflate_init(a->unzip, sbxi_reply_unpacked, op);
+    return SBX_OK;
+}
+
+/* What unpacks the body that comes, NULL: it is not packed. */
+static sbxi_inflate *sbxi_reply_unzip(const sbx_op *op)
+{
+    return sbxi_reads_file(op->feature) ? op->args.of.files.unzip : NULL;
+}
+
+static int sbxi_reply_unpack(sbx_op *op, const char *data, size_t len, size_t *used)
+{
+    int rc = sbxi_inflate_feed(sbxi_reply_unzip(op), data, len, used);
+    if (rc == SBX_E_PROTOCOL && !op->x.stop)
+        sbxi_op_fail(op, rc, SBXI_TEXT("the body is not gzip, or damaged"));
+    return rc;
+}
+
+/* Whether a packed body was whole. */
+static bool sbxi_reply_unpacked_all(sbx_op *op)
+{
+    const sbxi_inflate *z = sbxi_reply_unzip(op);
+    if (!z || sbxi_inflate_whole(z)) return true;
+    sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the body ends in the middle of gzip"));
+    return false;
+}
+
+static void sbxi_reply_end_unpacking(sbx_op *op)
+{
+    sbxi_inflate *z = sbxi_reply_unzip(op);
+    if (!z) return;
+    sbxi_alloc_free(&op->client->link.alloc, z, sizeof *z);
+    op->args.of.files.unzip = NULL;
+}
+
+#else
+
+static int sbxi_reply_packed(sbx_op *op)
+{
+    return sbxi_op_fail(op, SBX_E_PROTOCOL,
+        SBXI_TEXT("the reply is compressed though not asked for"));
+}
+
+static void sbxi_reply_end_unpacking(sbx_op *op) { (void)op; }
+static bool sbxi_reply_unpacked_all(sbx_op *op)
+{
+    (void)op;
+    return true;
+}
+
+#endif
+
+static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
+{
+    static const sbxi_connect_events frames = { sbxi_frame_begin, sbxi_frame_data, sbxi_frame_end };
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_reply *r = &op->reply;
+    uint8_t recv = op->route->recv;
+    sbxi_trace_header(op, NULL, NULL);
+    r->http = head->status;
+    r->happy = head->status >= 200 && head->status < 300;
+    if (head->gzip) {
+        int rc = sbxi_reply_packed(op);
+        if (rc != SBX_OK) return rc;
+    }
+    sbxi_connect_init(&op->frame, &frames, op);
+    if (SBXI_HAS_EXTRAS && r->happy && recv == SBXI_RECV_SINK && sbxi_reads_file(op->feature))
+        return sbxi_reply_file(op, head);
+    if (r->happy && (recv == SBXI_RECV_NOTHING || recv >= SBXI_RECV_SINK)) return SBX_OK;
+    return sbxi_reply_bind(op);
+}
+
 static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used)
 {
     sbx_op *op = (sbx_op *)ctx;
     int rc = SBX_OK;
     *used = len;
+#ifndef SBX_NO_GZIP
+    if (sbxi_reply_unzip(op)) {
+        rc = sbxi_reply_unpack(op, data, len, used);
+        sbxi_trace_body(op, data, *used);
+        return rc;
+    }
+#endif
     if (!op->reply.happy) rc = sbxi_reply_json(op, data, len);
     else switch (op->route->recv) {
     case SBXI_RECV_NOTHING:
@@ -477,6 +569,9 @@ static int sbxi_reply_wake(sbx_op *op)
     int rc;
     op->asleep = op->x.dry = false;
     op->x.since = sbxi_now(&op->client->link);
+#ifndef SBX_NO_GZIP
+    if (sbxi_reply_unzip(op)) return sbxi_reply_unpack(op, "", 0, &used);
+#endif
     if (!op->held_len) return SBX_OK;
     rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
     if (rc != SBX_OK) return rc;
@@ -527,6 +622,7 @@ static int sbxi_reply_end(sbx_op *op)
         r->no = rc == SBXI_MEANS_NO;
         return r->no ? SBX_OK : rc;
     }
+    if (!sbxi_reply_unpacked_all(op)) return SBX_E_PROTOCOL;
     if (op->route->recv == SBXI_RECV_EVENTS) return op->ended ? SBX_OK : SBX_E_NO_END;
     if (!r->json_started) return SBX_OK;
     rc = sbx_json_end(&r->json);

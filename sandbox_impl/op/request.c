@@ -63,6 +63,21 @@ static SBXI_MAYBE void sbxi_op_user(sbx_op *op, const char *user)
     sbxi_basic(b, plain, len + 1);
 }
 
+/* Whether the reply may be packed, and whether the body is. A part of a file is one of
+   it as it is. */
+static bool sbxi_op_unzips(const sbx_op *op)
+{
+    const sbx_files_options *o = &op->args.of.files.o;
+    return SBXI_HAS_GZIP && sbxi_reads_file(op->feature) && op->route->recv == SBXI_RECV_SINK
+        && o->gzip == SBX_YES && !o->offset && !o->length;
+}
+
+static bool sbxi_op_zips(const sbx_op *op)
+{
+    return SBXI_HAS_GZIP && op->route->send == SBXI_SEND_RAW
+        && op->args.of.files.o.gzip == SBX_YES;
+}
+
 /* The first line and the host. */
 static void sbxi_op_request_line(sbx_op *op, const sbxi_url *url, const sbxi_proxy *proxy)
 {
@@ -90,7 +105,8 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
     sbxi_op_request_line(op, url, proxy);
     sbxi_buf_text(b, "\r\nUser-Agent: sandbox.h/" SBX_VERSION);
     if (c->config.user_agent) sbxi_buf_texts(b, " ", c->config.user_agent, NULL);
-    sbxi_buf_text(b, "\r\nAccept: */*\r\nAccept-Encoding: identity\r\n");
+    sbxi_buf_texts(b, "\r\nAccept: */*\r\nAccept-Encoding: ",
+                   sbxi_op_unzips(op) ? "gzip" : "identity", "\r\n");
 #ifndef SBX_NO_PROXY
     if (proxy) sbxi_proxy_auth(b, proxy);
 #endif
@@ -154,6 +170,20 @@ static void sbxi_op_drop_parts(sbx_op *op)
     op->out.part_count = 0;
 }
 
+/* *out: the source as it is sent, if it goes out packed. */
+static void sbxi_op_pack(sbx_op *op, const sbx_source *from, sbx_source *out)
+{
+#ifdef SBX_NO_GZIP
+    (void)op;
+    (void)from;
+    (void)out;
+#else
+    if (sbxi_op_zips(op) && !sbxi_deflate_init(&op->args.of.files.as.zip, from, out))
+        op->out.text.status = sbxi_op_fail(op, SBX_E_ARG,
+            SBXI_TEXT("the source is too large to pack"));
+#endif
+}
+
 /* The sources of the body, and with a boundary the text around each. */
 static int sbxi_op_parts(sbx_op *op, const char *boundary)
 {
@@ -174,6 +204,7 @@ static int sbxi_op_parts(sbx_op *op, const char *boundary)
     for (i = 0; i < n; i++) {
         const sbx_file_write *f = &a->files[a->at + i];
         parts[i].source = f->from;
+        sbxi_op_pack(op, &f->from, &parts[i].source);
         if (boundary && f->from.size < 0)
             return sbxi_op_fail(op, SBX_E_ARG,
                 SBXI_TEXT("this host needs the size of every source"));

@@ -20,6 +20,11 @@
 #else
 #define SBXI_HAS_WATCH 1
 #endif
+#ifdef SBX_NO_GZIP
+#define SBXI_HAS_GZIP 0
+#else
+#define SBXI_HAS_GZIP 1
+#endif
 #ifdef SBX_NO_EXTRAS
 #define SBXI_HAS_EXTRAS 0
 #else
@@ -196,11 +201,21 @@ typedef struct sbxi_files_args {
     bool placed;                    /* the reply is the part that was asked for */
     uint64_t skip, left;            /* of the body: not the caller's, still the caller's */
     size_t *len;                    /* read_bytes */
+#ifndef SBX_NO_GZIP
+    sbxi_inflate *unzip;            /* read: what comes is packed */
+#endif
     sbx_sink sink;
-    sbx_watch_options w;
     const char *watcher;            /* the host's id of a watch */
+    union {
+        sbx_watch_options w;
 #ifndef SBX_NO_EXTRAS
-    sbx_url_options u;
+        sbx_url_options u;
+#endif
+#ifndef SBX_NO_GZIP
+        sbxi_deflate zip;           /* write: what goes out */
+#endif
+    } as;
+#ifndef SBX_NO_EXTRAS
     char *text;                     /* where a URL goes */
     size_t cap;
 #endif
@@ -298,7 +313,8 @@ static bool sbxi_is_paged(unsigned feature)
 
 static bool sbxi_reads_file(unsigned feature)
 {
-    return feature == SBX_FEATURE_FILES_READ || feature == SBX_FEATURE_FILES_READ_BYTES;
+    return feature == SBX_FEATURE_FILES_READ
+        || (SBXI_HAS_EXTRAS && feature == SBX_FEATURE_FILES_READ_BYTES);
 }
 
 /* Functions with the same arguments stand together in SBX_FEATURES. */

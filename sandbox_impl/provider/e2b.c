@@ -489,9 +489,9 @@ static const sbxi_shape sbxi_e2b_watcher_is = SBXI_SHAPE(sbxi_e2b_watcher_is_fie
 
 static const sbxi_field sbxi_e2b_watch_fields[] = {
     SBXI_IN("path", STRING, files.path),
-    SBXI_IN("recursive", CHOICE, files.w.recursive),
-    SBXI_IN("includeEntry", CHOICE, files.w.entries),
-    SBXI_IN("allowNetworkMounts", CHOICE, files.w.network_mounts)
+    SBXI_IN("recursive", CHOICE, files.as.w.recursive),
+    SBXI_IN("includeEntry", CHOICE, files.as.w.entries),
+    SBXI_IN("allowNetworkMounts", CHOICE, files.as.w.network_mounts)
 };
 static const sbxi_shape sbxi_e2b_watch = SBXI_SHAPE(sbxi_e2b_watch_fields, sbxi_args);
 
@@ -570,7 +570,6 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBX_FEATURE_COMMAND_SEND_STDIN] = SBXI_TELL("SendInput", pipe, 0),
     [SBX_FEATURE_COMMAND_CLOSE_STDIN] = SBXI_TELL("CloseStdin", one, 0),
     [SBX_FEATURE_FILES_READ] = SBXI_READ,
-    [SBX_FEATURE_FILES_READ_BYTES] = SBXI_READ,
     [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
         SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
     [SBX_FEATURE_FILES_WRITE_MANY] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
@@ -611,6 +610,7 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
         SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING,
         SBXI_E2B_MISSING_IS_NO },
     [SBX_FEATURE_SANDBOX_MCP_URL] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* computed */
+    [SBX_FEATURE_FILES_READ_BYTES] = SBXI_READ,
     [SBX_FEATURE_FILES_URL] = { "/files", NULL, NULL, SBXI_PLAIN(SBXI_GET), SBXI_SEND_NOTHING,
         SBXI_RECV_NOTHING, 0 },
 #endif
@@ -742,7 +742,7 @@ static int32_t sbxi_e2b_limit_ms(const sbx_op *op)
     if (op->route->recv != SBXI_RECV_EVENTS)
         return ms ? ms : op->client->link.clocks.total_ms;
     if (SBXI_HAS_WATCH && op->feature == SBX_FEATURE_FILES_WATCH)
-        return op->args.of.files.w.timeout_ms;
+        return op->args.of.files.as.w.timeout_ms;
     if (SBXI_HAS_PROC && op->route->send == SBXI_SEND_INPUT) return ms;
     return o->timeout_ms ? o->timeout_ms : op->client->provider->command_ms;
 }
@@ -754,7 +754,7 @@ static void sbxi_e2b_file_headers(sbx_op *op)
     sbxi_buf *b = &op->out.text;
     size_t i;
     if (op->route->method == SBXI_GET) {
-        if (!o->offset && !o->length) return;
+        if (!SBXI_HAS_EXTRAS || (!o->offset && !o->length)) return;
         sbxi_buf_text(b, "Range: bytes=");
         sbxi_buf_u64(b, (uint64_t)o->offset);
         sbxi_buf_text(b, "-");
@@ -763,7 +763,8 @@ static void sbxi_e2b_file_headers(sbx_op *op)
         sbxi_buf_text(b, "\r\n");
         return;
     }
-    for (i = 0; i < o->metadata.count; i++) {
+    if (sbxi_op_zips(op)) sbxi_buf_text(b, "Content-Encoding: gzip\r\n");
+    for (i = 0; SBXI_HAS_EXTRAS && i < o->metadata.count; i++) {
         sbxi_buf_text(b, "X-Metadata-");
         sbxi_header_line(b, o->metadata.items[i].key, o->metadata.items[i].value);
     }
@@ -849,7 +850,7 @@ static void sbxi_e2b_sign(const sbx_op *op, const char *end, char out[48])
     sbx_sha256 sha;
     size_t i;
     parts[0] = a->path;
-    parts[1] = a->u.upload == SBX_YES ? "write" : "read";
+    parts[1] = a->as.u.upload == SBX_YES ? "write" : "read";
     parts[2] = a->o.user ? a->o.user : "";
     parts[3] = op->sandbox->access.access_token;
     parts[4] = end;
@@ -874,7 +875,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     const char *end = NULL;
     sbxi_buf *b = &op->out.text;
     sbxi_url url;
-    bool expires = a->u.expires_s > 0, token = op->sandbox->access.access_token != NULL;
+    bool expires = a->as.u.expires_s > 0, token = op->sandbox->access.access_token != NULL;
     op->route = &c->provider->routes[SBX_FEATURE_FILES_URL];
     if (expires && (!token || !now))
         return sbxi_op_fail(op, SBX_E_ARG,
@@ -887,7 +888,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     values[2] = sbxi_op_domain(op);
     if (sbxi_make_url(&op->url, parts, values, &url) != SBX_OK) return op->url.status;
     if (expires)
-        end = sbxi_e2b_number(until, now + (int64_t)a->u.expires_s * 1000, 3);
+        end = sbxi_e2b_number(until, now + (int64_t)a->as.u.expires_s * 1000, 3);
     sbxi_buf_add(b, op->url.data, op->url.len);
     sbxi_e2b_url_member(b, "?path=", a->path);
     if (a->o.user) sbxi_e2b_url_member(b, "&username=", a->o.user);
@@ -1287,6 +1288,7 @@ static bool sbxi_e2b_raw_body(const sbx_op *op)
 {
     const sbxi_files_args *a = &op->args.of.files;
     if (sbxi_older(op->sandbox, SBXI_VERSION(0, 5, 7))) return false;
+    if (SBXI_HAS_GZIP && a->o.gzip == SBX_YES) return true;
     if (a->o.octet_stream != SBX_DEFAULT) return a->o.octet_stream == SBX_YES;
     return !a->from_bytes && op->feature == SBX_FEATURE_FILES_WRITE;
 }
@@ -1321,7 +1323,7 @@ static int sbxi_e2b_write_step(sbx_op *op)
 {
     sbxi_files_args *a = &op->args.of.files;
     if (op->step == SBXI_STEP_START) {
-        int rc = sbxi_e2b_write_check(op);
+        int rc = SBXI_HAS_EXTRAS ? sbxi_e2b_write_check(op) : SBX_OK;
         if (rc != SBX_OK) return rc;
         a->at = 0;
         if (!sbxi_e2b_raw_body(op)) {
@@ -1343,13 +1345,13 @@ static int sbxi_e2b_watch_begin(sbx_op *op)
 {
     sbxi_files_args *a = &op->args.of.files;
     uint32_t need = 0;
-    if (a->w.recursive == SBX_YES) need = SBXI_VERSION(0, 1, 4);
-    if (a->w.entries == SBX_YES) need = SBXI_VERSION(0, 6, 3);
-    if (a->w.network_mounts == SBX_YES) need = SBXI_VERSION(0, 6, 4);
+    if (a->as.w.recursive == SBX_YES) need = SBXI_VERSION(0, 1, 4);
+    if (a->as.w.entries == SBX_YES) need = SBXI_VERSION(0, 6, 3);
+    if (a->as.w.network_mounts == SBX_YES) need = SBXI_VERSION(0, 6, 4);
     if (sbxi_older(op->sandbox, need))
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("its daemon is too old to watch with these options"));
-    return a->w.mode == SBX_WATCH_ASK
+    return a->as.w.mode == SBX_WATCH_ASK
         ? sbxi_ask(op, SBXI_E2B_NEW_WATCHER, SBXI_E2B_WATCHING)
         : sbxi_ask(op, SBX_FEATURE_FILES_WATCH, SBXI_STEP_DONE);
 }
@@ -1382,12 +1384,12 @@ static int sbxi_e2b_watch_step(sbx_op *op)
         if (!op->reply.no)
             return sbxi_op_fail(op, SBX_E_NO_END,
                 SBXI_TEXT("the host ended the watch: begin anew"));
-        if (a->w.mode == SBX_WATCH_STREAM) return SBX_E_UNSUPPORTED_HOST;
+        if (a->as.w.mode == SBX_WATCH_STREAM) return SBX_E_UNSUPPORTED_HOST;
         return sbxi_ask(op, SBXI_E2B_NEW_WATCHER, SBXI_E2B_WATCHING);
     }
     rc = op->step == SBXI_E2B_WATCHING ? sbxi_e2b_watching(op) : SBX_OK;
-    if (rc != SBX_OK || a->w.interval_ms < 0) return rc;
-    return sbxi_ask_later(op, SBX_FEATURE_WATCH_POLL, SBXI_E2B_NEXT, a->w.interval_ms);
+    if (rc != SBX_OK || a->as.w.interval_ms < 0) return rc;
+    return sbxi_ask_later(op, SBX_FEATURE_WATCH_POLL, SBXI_E2B_NEXT, a->as.w.interval_ms);
 }
 
 /* A dispatcher by feature: what its steps are, if they are not one exchange. */

@@ -58,7 +58,7 @@ if command -v "$arm" >/dev/null 2>&1; then
     $arm $thumb $small -w -DCORE_BOUND -c tests/budget/core.c -o "$build/bound.o" || exit 1
     text_of text_core_bound "$build/bound.o" core_use
     # A firmware with every typed function, whatever else it could leave out left out.
-    lean="-DSBX_NO_PROXY -DSBX_NO_REDIRECT -DSBX_NO_TRACE"
+    lean="-DSBX_NO_PROXY -DSBX_NO_REDIRECT -DSBX_NO_TRACE -DSBX_NO_GZIP"
     typed=$(functions_of 6 12)
     $arm $thumb $small $lean -c tests/compile/impl.c -o "$build/all.o" || exit 1
     text_of text_all "$build/all.o" $typed
@@ -93,6 +93,7 @@ if command -v "$arm" >/dev/null 2>&1; then
     silent full "$typed"
     taken_away text_proxy -DSBX_NO_PROXY
     taken_away text_redirect -DSBX_NO_REDIRECT
+    taken_away text_gzip -DSBX_NO_GZIP
     taken_away text_trace -DSBX_NO_TRACE
     taken_away text_extras -DSBX_NO_EXTRAS
     taken_away text_proc -DSBX_NO_PROC

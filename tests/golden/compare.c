@@ -352,6 +352,13 @@ static void same_body(rules *k, const exchange *x, const request *q, report *r)
         same_bytes(k, ws, wn, gs, gn, "body (multipart)", r);
         return;
     }
+    if (recorded_header(x, "content-encoding") && sent_header(q, "content-encoding")) {
+        text wu = {0}, gu = {0};
+        if (!unpack(x->body, x->body_len, &wu)) complain(r, "body: the recorded gzip is damaged");
+        if (!unpack(q->body, q->body_len, &gu)) complain(r, "body: the gzip sent is damaged");
+        same_bytes(k, wu.p, wu.len, gu.p, gu.len, "body (unpacked)", r);
+        return;
+    }
     w = wt && strstr(wt, "json") && x->body_len ? dom_parse(x->body, x->body_len) : NULL;
     if (!w) {
         same_bytes(k, x->body, x->body_len, q->body, q->body_len, "body", r);

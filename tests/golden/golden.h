@@ -112,6 +112,8 @@ typedef struct rules {                  /* of one case */
 /* ---- compare.c -------------------------------------------------------------- */
 void compare_request(rules *k, const exchange *want, const request *got, size_t number,
     report *r);
+/* impl.c: what gzip holds; false: damaged. */
+bool unpack(const char *p, size_t len, text *out);
 /* Placeholders and made values of recorded text, replaced by what is true now. */
 const char *recorded_now(const rules *k, const char *s, size_t *len);
 /* Is `got` what `want` describes? Objects: just the members of want. */

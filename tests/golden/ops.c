@@ -137,6 +137,7 @@ static const member files_options[] = {
     M(sbx_files_options, T_TEXT, user),
     M(sbx_files_options, T_I32, depth),
     M(sbx_files_options, T_CHOICE, octet_stream),
+    M(sbx_files_options, T_CHOICE, gzip),
     M(sbx_files_options, T_I64, offset),
     M(sbx_files_options, T_I64, length),
     M(sbx_files_options, T_SIZE, max_len),

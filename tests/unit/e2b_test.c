@@ -212,6 +212,200 @@ TEST(bytes_of_a_file_behind_unknown_credentials)
     rig_end(&r);
 }
 
+/* ---- files as gzip ---------------------------------------------------------------- */
+
+#define GZIP_HELLO "\x1f\x8b\x08\0\0\0\0\0\2\xff\xcb\x48\xcd\xc9\xc9\7\0\x86\xa6\x10\x36\5\0\0\0"
+#define GZIP_HELLO_LEN 25
+
+TEST(gzip_is_unpacked)
+{
+    static const struct { const char *headers, *body; size_t len; int status, rc; const char *want; }
+    rows[] = {
+        { "Content-Encoding: gzip\r\n", GZIP_HELLO, GZIP_HELLO_LEN, 200, SBX_OK, "hello" },
+        { "Content-Encoding: gzip\r\n", GZIP_HELLO GZIP_HELLO, 50, 200, SBX_OK, "hellohello" },
+        { "", "hello", 5, 200, SBX_OK, "hello" },
+        { "Content-Encoding: gzip\r\n", GZIP_HELLO, 24, 200, SBX_E_PROTOCOL, NULL },
+        { "Content-Encoding: gzip\r\n", "hello", 5, 200, SBX_E_PROTOCOL, NULL },
+        { "Content-Encoding: gzip\r\n", GZIP_HELLO "x", 26, 200, SBX_E_PROTOCOL, NULL },
+        { "Content-Encoding: gzip\r\n", "", 0, 200, SBX_E_PROTOCOL, NULL },
+        { "Content-Encoding: gzip\r\n", GZIP_HELLO, GZIP_HELLO_LEN, 404, SBX_E_NOT_FOUND, NULL },
+        { "Content-Encoding: br\r\n", "hello", 5, 200, SBX_E_PROTOCOL, NULL },
+    };
+    size_t i, way;
+    char name[40];
+    for (i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (way = 0; way < 16; way++) {
+            turn turns[] = { { T_READ, rows[i].status, rows[i].headers, rows[i].body, rows[i].len } };
+            rig r;
+            sbx_op *op;
+            sbx_call call;
+            sbx_files_options o = { .gzip = SBX_YES };
+            picky k = { .refuse = way & 4 ? 1 : 0, .op = &op, .wake = 1 };
+            void *data = NULL;
+            size_t len = 0;
+            snprintf(name, sizeof name, "row %u, way %u", (unsigned)i, (unsigned)way);
+            test_row = name;
+            turns[0].chunk = way & 1 ? 7 : 0;
+            BEGIN(&r, turns);
+            r.p->recv_max = way & 2 ? 1 : 0;
+            call = polled(&r, &op);
+            CHECK_INT(way & 8 ? sbx_files_read_bytes(r.s, "/f", &o, &data, &len, &call)
+                : sbx_files_read(r.s, "/f", &o, picky_sink(&k), &call), SBX_PENDING);
+            until_end(&r, op);
+            CHECK_INT(sbx_op_status(op), rows[i].rc);
+            if (rows[i].want && way & 8) CHECK_MEM(data, len, rows[i].want, strlen(rows[i].want));
+            if (rows[i].want && !(way & 8)) CHECK_MEM(k.got.p, k.got.len, rows[i].want, strlen(rows[i].want));
+            if (rows[i].status == 404) CHECK(strstr(r.e.message, "hello") != NULL);
+            HAS(r, 0, "Accept-Encoding: gzip\r\n");
+            sbx_free(data);
+            sbx_op_release(op);
+            pt_free(&k.got);
+            rig_end(&r);
+        }
+    test_row = NULL;
+}
+
+/* The last bytes are refused once all of the reply has come: they are not lost. */
+TEST(gzip_refused_at_the_end)
+{
+    turn turns[] = { { T_READ, 200, "Content-Encoding: gzip\r\n", GZIP_HELLO, GZIP_HELLO_LEN } };
+    rig r;
+    sbx_op *op;
+    sbx_call call;
+    sbx_files_options o = { .gzip = SBX_YES };
+    picky k = { .refuse = 1 };
+    unsigned wakes = 0;
+    BEGIN(&r, turns);
+    call = polled(&r, &op);
+    CHECK_INT(sbx_files_read(r.s, "/f", &o, picky_sink(&k), &call), SBX_PENDING);
+    while (sbx_op_status(op) == SBX_PENDING && wakes < 100) {
+        sbx_poll(r.c, 1000, NULL);
+        if (!op->asleep) continue;
+        sbx_op_wake(op);
+        wakes++;
+    }
+    CHECK_INT(sbx_op_status(op), SBX_OK);
+    CHECK_MEM(k.got.p, k.got.len, "hello", 5);
+    CHECK(wakes > 0);
+    sbx_op_release(op);
+    pt_free(&k.got);
+    rig_end(&r);
+}
+
+TEST(gzip_only_when_asked)
+{
+    turn turns[] = { { T_READ, 200, "Content-Encoding: gzip\r\n", GZIP_HELLO, GZIP_HELLO_LEN },
+        { T_READ, 206, "Content-Range: bytes 1-2/5\r\n", "el" }, { T_FILES, 200, 0, WRITTEN } };
+    rig r;
+    sbx_files_options o = { .offset = 1, .length = 2, .gzip = SBX_YES };
+    picky k = { 0 };
+    BEGIN(&r, turns);
+    CHECK_INT(sbx_files_read(r.s, "/f", NULL, picky_sink(&k), NULL), SBX_E_PROTOCOL);
+    CHECK_INT(k.got.len, 0);
+    LACKS(r, 0, "gzip");
+    CHECK_INT(sbx_files_read(r.s, "/f", &o, picky_sink(&k), NULL), SBX_OK); /* a part is as it is */
+    LACKS(r, 1, "gzip");
+    CHECK_INT(sbx_files_write_bytes(r.s, "/f", "x", 1, NULL, NULL, NULL), SBX_OK);
+    LACKS(r, 2, "gzip");
+    pt_free(&k.got);
+    rig_end(&r);
+}
+
+static int unpacked(void *ctx, const void *data, size_t len)
+{
+    pt_add(ctx, data, len);
+    return SBX_OK;
+}
+
+static void check_packed(const prequest *q, const char *want, size_t len)
+{
+    static sbxi_inflate z;
+    ptext plain = { 0 };
+    size_t used;
+    sbxi_inflate_init(&z, unpacked, &plain);
+    CHECK_INT(sbxi_inflate_feed(&z, q->body.p, q->body.len, &used), SBX_OK);
+    CHECK(sbxi_inflate_whole(&z));
+    CHECK_MEM(plain.p ? plain.p : "", plain.len, want, len);
+    CHECK(strstr(q->head, "Content-Encoding: gzip\r\n") != NULL);
+    CHECK(strstr(q->head, "Content-Type: application/octet-stream\r\n") != NULL);
+    pt_free(&plain);
+}
+
+TEST(gzip_is_packed)
+{
+    char *data = pattern(150000);
+    turn turns[] = { { T_FILES, 503, 0, "{}" }, { T_FILES, 200, 0, WRITTEN, .always = true } };
+    rig r;
+    sbx_files_options o = { .gzip = SBX_YES };
+    well w = { .data = data, .len = 150000, .piece = 9000 };
+    sbx_file_write many[2] = { { "/a" }, { "/b" } };
+    sbx_reading reading[2] = { { data, 10 }, { data + 5, 20 } };
+    size_t i;
+    BEGIN(&r, turns);
+    CHECK_INT(sbx_files_write_bytes(r.s, "/f", data, 3, &o, NULL, NULL), SBX_E_BUSY);
+    CHECK_INT(sbx_files_write_bytes(r.s, "/f", data, 150000, &o, NULL, NULL), SBX_OK);
+    HAS(r, 1, "Content-Length: 150033\r\n"); /* 10, three blocks of 5, 8 */
+    CHECK_INT(sbx_files_write(r.s, "/f", well_source(&w, -1, true), &o, NULL, NULL), SBX_OK);
+    HAS(r, 2, "Transfer-Encoding: chunked\r\n");
+    w.pos = 0;
+    CHECK_INT(sbx_files_write(r.s, "/f", well_source(&w, 150000, false), &o, NULL, NULL), SBX_OK);
+    for (i = 1; i < 4; i++) check_packed(&r.p->request[i], data, 150000);
+    for (i = 0; i < 2; i++) many[i].from = sbx_source_memory(&reading[i]);
+    CHECK_INT(sbx_files_write_many(r.s, many, 2, &o, NULL, NULL, NULL), SBX_OK);
+    check_packed(&r.p->request[4], data, 10);
+    check_packed(&r.p->request[5], data + 5, 20);
+    CHECK_INT(sbx_files_write_bytes(r.s, "/f", "", 0, &o, NULL, NULL), SBX_OK);
+    check_packed(&r.p->request[6], "", 0);
+    w.pos = 0;
+    CHECK_INT(sbx_files_write(r.s, "/f", well_source(&w, 149999, false), &o, NULL, NULL), SBX_E_SOURCE);
+    w.pos = 0;
+    CHECK_INT(sbx_files_write(r.s, "/f", well_source(&w, 150001, false), &o, NULL, NULL), SBX_E_SOURCE);
+    rig_version(&r, "0.5.6"); /* knows no raw bodies */
+    CHECK_INT(sbx_files_write_bytes(r.s, "/f", "x", 1, &o, NULL, NULL), SBX_OK);
+    LACKS(r, r.p->requests - 1, "gzip");
+    HAS(r, r.p->requests - 1, "multipart/form-data");
+    free(data);
+    rig_end(&r);
+}
+
+/* A kept connection that died is replaced: the same container goes out from its start. */
+TEST(gzip_starts_over)
+{
+    turn turns[] = { { T_FILES, 200, 0, WRITTEN }, { T_FILES, .reset = true }, { T_FILES, 200, 0, WRITTEN } };
+    rig r;
+    sbx_files_options o = { .gzip = SBX_YES };
+    BEGIN(&r, turns);
+    CHECK_INT(sbx_files_write_bytes(r.s, "/f", "first", 5, &o, NULL, NULL), SBX_OK);
+    CHECK_INT(sbx_files_write_bytes(r.s, "/f", "second", 6, &o, NULL, NULL), SBX_OK);
+    check_packed(&r.p->request[0], "first", 5);
+    check_packed(&r.p->request[2], "second", 6);
+    rig_end(&r);
+}
+
+TEST(no_memory_for_the_window)
+{
+    turn turns[] = { { T_READ, 200, "Content-Encoding: gzip\r\n", GZIP_HELLO, GZIP_HELLO_LEN, .always = true } };
+    rig r;
+    sbx_files_options o = { .gzip = SBX_YES };
+    unsigned long at;
+    unsigned failed = 0;
+    int rc;
+    BEGIN(&r, turns);
+    for (at = 1; at < 50 && (at == 1 || r.p->heap.calls >= at - 1); at++) {
+        picky k = { 0 };
+        r.p->heap.calls = 0;
+        r.p->heap.fail_at = at;
+        rc = sbx_files_read(r.s, "/f", &o, picky_sink(&k), NULL);
+        CHECK(rc == SBX_OK || rc == SBX_E_NOMEM);
+        failed += rc == SBX_E_NOMEM;
+        pt_free(&k.got);
+    }
+    CHECK_INT(rc, SBX_OK);
+    CHECK(failed >= 3);
+    r.p->heap.fail_at = 0;
+    rig_end(&r);
+}
+
 /* ---- metadata of files ----------------------------------------------------------- */
 
 TEST(metadata_is_sent_as_headers)
