@@ -104,7 +104,7 @@ void api_resume(req *r)
             reply_error(r, 409, "Sandbox ID is already running");
         } else if (memory != -2) {
             if (pause >= 0)
-                b->pause_at_end = pause == 1;
+                box_set_pause(b, pause == 1);
             resume(r, b, memory != 0, seconds);
         }
     }

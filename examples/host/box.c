@@ -420,6 +420,13 @@ void box_set_end(box *b, int64_t timeout_ms, bool only_extend)
     reactor_deadline(mono);
 }
 
+void box_set_pause(box *b, bool at_end)
+{
+    pthread_mutex_lock(&b->lock);
+    b->pause_at_end = at_end;
+    pthread_mutex_unlock(&b->lock);
+}
+
 /* ---- the beginning ---- */
 const char *box_files(void)
 {

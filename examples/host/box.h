@@ -111,6 +111,7 @@ bool box_running(box *b);
 /* false: another one did it. Returns when processes and directory are gone. */
 bool box_kill(box *b, const char *reason);
 void box_set_end(box *b, int64_t timeout_ms, bool only_extend);
+void box_set_pause(box *b, bool at_end);
 size_t box_list(box ***out);    /* references, paused ones too; free the list */
 int boxes_count(void);
 box_state box_state_of(box *b);

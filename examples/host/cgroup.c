@@ -106,7 +106,7 @@ static bool try_group(const char *mount, const char *controller)
                     have[0] = '\0';
                 g->memory = strstr(have, "memory") != NULL;
                 g->pids = strstr(have, "pids") != NULL;
-                g->freezer = g->cpu = g->memory || g->pids; /* of the core, in any group */
+                g->freezer = g->cpu = true; /* of the core: every group has them */
             }
             snprintf(probe, sizeof probe, "%s/probe", g->parent);
             if ((g->memory || g->pids || g->freezer || g->cpu) && mkdir(probe, 0755) == 0) {
@@ -139,8 +139,11 @@ void cgroup_probe(void)
         else if (!strcmp(type, "cgroup") && strstr(opts, "cpuacct") && !cpu)
             cpu = try_group(mount, "cpuacct");
         else if (!strcmp(type, "cgroup2") && !memory && !pids && !freezer && !cpu &&
-                 try_group(mount, ""))
-            memory = pids = freezer = cpu = true;
+                 try_group(mount, "")) {
+            memory = groups[0].memory;
+            pids = groups[0].pids;
+            freezer = cpu = true;
+        }
     }
     if (f)
         fclose(f);

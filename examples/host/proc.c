@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
@@ -188,12 +189,15 @@ static void take_rest(proc *p, watch *w)
 
 void proc_exited(box *b, uint64_t token, int status)
 {
+    int32_t pid = 0;
+
     pthread_mutex_lock(&b->lock);
     for (proc *p = b->procs; p; p = p->next) {
         if (p->token != token)
             continue;
         p->exited = true;
         p->status = status;
+        pid = p->pid;
         /* One that was told to end does not wait for children that hold its
            pipes open. */
         if (p->signalled || p->deadline_hit) {
@@ -209,6 +213,10 @@ void proc_exited(box *b, uint64_t token, int status)
         break;
     }
     pthread_mutex_unlock(&b->lock);
+    if (pid && WIFSIGNALED(status))
+        box_log(b, "info", "process %d ended: signal %d", (int)pid, WTERMSIG(status));
+    else if (pid)
+        box_log(b, "info", "process %d ended: exit status %d", (int)pid, WEXITSTATUS(status));
 }
 
 void procs_lost(box *b)

@@ -187,6 +187,9 @@ static int go_live(proc *p, int32_t pid, int64_t life_ms)
         result = watch_pipe(p, &p->out) | (p->pty ? 0 : watch_pipe(p, &p->err)) ? -EMFILE : 0;
     }
     pthread_mutex_unlock(&b->lock);
+    if (result == 0)
+        box_log(b, "info", "process %d started: %s", (int)pid,
+                p->argc ? p->args[p->argc - 1] : p->cmd);
     return result;
 }
 

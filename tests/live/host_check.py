@@ -736,6 +736,11 @@ def logs_of_a_life():
     s, o, _ = host.json("GET", f"/sandboxes/{b.id}/logs?start=0&limit=2")
     same(([e["message"] for e in o["logEntries"]], [json.loads(e["line"])["message"] for e in o["logs"]]),
          (words[:2], words[:2]))
+    b.run("exit 3")
+    wait_for(lambda: get("search=ended"))
+    started, ended = get("search=process")
+    same(re.sub("[0-9]+", "N", started), "process N started: exit N")
+    same(ended, started.split(" started")[0] + " ended: exit status 3")
     b.kill()
     same(host.call("GET", url)[0], 404)
 
