@@ -170,7 +170,7 @@ demo: ## the main job on a local host: upload, compile, run, fetch
 SUITES = checks unit fuzz tsan fault golden tools live soak compile budget
 
 need-test:
-	@$(NEED) mbedtls microhttpd zlib openssl python3 'clang?' 'arm?'
+	@$(NEED) mbedtls microhttpd zlib openssl python3 'clang?' 'arm?' 'headers32?'
 
 test: need-test ## the whole suite of a developer
 	@$(TALLY) $(foreach s,$(SUITES),"$(MAKE) -s test-$(s)")
@@ -251,9 +251,14 @@ budget: sandbox.h need-tls ## sizes, stack, memory and compile time against thei
 	@$(NEED) python3 'arm?'
 	@sh tests/budget/budget.sh
 
+CI_TARGET ?= mips
 ci-targets: sandbox.h ## the cross and bare-metal builds that CI runs
 	@$(NEED) 'arm?'
-	@sh tests/compile/ci_targets.sh
+	@$(TALLY) "sh tests/compile/ci_targets.sh" "sh tests/tools/cross.sh --quick $(CI_TARGET)"
+
+TARGETS ?= mips s390x armhf arm64 riscv64 i386 powerpc musl
+cross: sandbox.h ## unit tests, recordings and a live run on emulated TARGETS; installs their tools
+	@sh tests/tools/cross.sh $(TARGETS)
 
 asan: need-test ## the whole suite with everything under ASan and UBSan
 	@$(MAKE) -s $(BUILD)/san
@@ -262,4 +267,4 @@ asan: need-test ## the whole suite with everything under ASan and UBSan
 
 .PHONY: all help check-header install clean layers exports public lint sandboxd examples \
     tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
-    golden-ops coverage fuzz test-sdk soak bench budget ci-targets asan tsan fault-all
+    golden-ops coverage fuzz test-sdk soak bench budget ci-targets cross asan tsan fault-all

@@ -3,6 +3,7 @@
 # C99 and C++11; the example of the manual; programs of several files. Runs two
 # compilers at a time. Last line: N passed, N failed, N skipped.
 set -u
+. tests/tools/targets.sh
 jobs=2
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -51,8 +52,8 @@ for cc in $compilers; do
     add "$cc: the manual's example" "$c99 -fsyntax-only $work/manual.c"
     add "$cc: two files with SANDBOX_STATIC" \
         "$cc -std=c99 $warn -I. tests/compile/unit_a.c tests/compile/unit_b.c $tls -o $work/$cc-two && $work/$cc-two"
-    if printf 'int main(void) { return 0; }\n' | $cc -m32 -E -include string.h -x c - >/dev/null 2>&1; then
-        add "$cc: 32 bits" "$check -m32 -DSBX_NO_TLS"
+    if m32=$(headers32 "$cc"); then
+        add "$cc: 32 bits" "$check -m32 $m32 -DSBX_NO_TLS"
     else
         skip "$cc: 32 bits: no 32-bit C headers"
     fi

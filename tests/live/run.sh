@@ -10,41 +10,14 @@ if [ "$(uname -s)" != Linux ]; then
     echo "0 passed, 0 failed, 1 skipped"
     exit 0
 fi
-. tests/tools/host.sh
+. tests/live/hosts.sh
 build=${BUILD:-build}
 work=$(mktemp -d "${TMPDIR:-/tmp}/sbx-live.XXXXXX") || exit 1
 chmod 711 "$work" # where users of a sandbox are users of this machine, they pass through
 SBX_TEST_RUN=${work##*/}
-plain_pid= tls_pid=
-cleanup() {
-    [ -z "$plain_pid" ] || host_stop "$plain_pid"
-    [ -z "$tls_pid" ] || host_stop "$tls_pid"
-    rm -rf "$work"
-}
-trap cleanup EXIT
+trap 'hosts_stop; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
-key=e2b_$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')
-broken() { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
-
-sh tests/live/certs.sh "$work/certs" || broken
-host_start "$work/plain.log" --api-key "$key" --state "$work/plain" || broken
-plain_pid=$host_pid plain_url=$host_url
-host_start "$work/tls.log" --api-key "$key" --state "$work/tls" \
-    --tls-cert "$work/certs/localhost.pem" --tls-key "$work/certs/localhost.key" || broken
-tls_pid=$host_pid
-tls_url=https://localhost:${host_url##*:} # the name in the certificate
-
-cat >"$work/plain.env" <<END
-export E2B_API_KEY=$key E2B_API_URL=$plain_url E2B_SANDBOX_URL=$plain_url
-export SBX_TEST_HOST=plain SBX_TEST_CERTS=$work/certs SANDBOXD=$build/sandboxd
-END
-cat >"$work/tls.env" <<END
-export E2B_API_KEY=$key E2B_API_URL=$tls_url E2B_SANDBOX_URL=$tls_url
-export SBX_TEST_HOST=tls SBX_TEST_CERTS=$work/certs SANDBOXD=$build/sandboxd
-export SBX_TEST_CA=$work/certs/ca.pem SSL_CERT_FILE=$work/certs/ca.pem
-export SBX_TEST_MIB=${SBX_TEST_MIB:-64}
-END
-export SBX_LIVE_DIR=$work
+hosts_start "$work" || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
 set -- "$@" "sh tests/live/examples_test.sh"
 n=$#
@@ -64,10 +37,7 @@ set -- "$@" "sh tests/live/on.sh plain python3 tests/live/slow_clients.py"
 sh tests/tools/tally.sh -t 300 "$@" "sh tests/tools/demo.sh" | tee "$work/out"
 
 left=
-host_stop "$plain_pid" || left="a host that would not end"
-plain_pid=
-host_stop "$tls_pid" || left="a host that would not end"
-tls_pid=
+hosts_stop || left="a host that would not end"
 for state in "$work/plain" "$work/tls"; do
     [ ! -d "$state" ] || [ -z "$(ls -A "$state")" ] || left="$left files in $state: $(ls -A "$state")"
 done

@@ -2,10 +2,12 @@
 # need.sh WHAT... - makes sure that what the build uses is there, and installs it
 # with the system's package manager where it is not. Cheap when nothing is missing.
 # A name with ? after it is optional: without it some tests are skipped.
-#   mbedtls microhttpd zlib openssl python3   clang? arm?   curl? cjson? jsmn? simdjson?
+#   mbedtls microhttpd zlib openssl python3   clang? arm? headers32?   curl? cjson? jsmn?
+#   simdjson?   cross-TARGET? (of make cross)
 # NEED=check installs nothing and only says what is missing.
 set -u
 CC=${CC:-cc}
+. tests/tools/targets.sh
 
 have_header() { # HEADER: can the compiler see it?
     printf '#include <%s>\n' "$1" | $CC -E -x c - >/dev/null 2>&1
@@ -24,6 +26,8 @@ have() {
                 ${CLANG:-clang} -fsanitize=fuzzer -x c -o /dev/null - >/dev/null 2>&1 ;;
     arm)        command -v arm-none-eabi-gcc >/dev/null 2>&1 &&
                 printf '#include <string.h>\n' | arm-none-eabi-gcc -E - >/dev/null 2>&1 ;;
+    headers32)  [ "$(uname -m)" != x86_64 ] || headers32 gcc >/dev/null ;;
+    cross-*)    target "${1#cross-}" && target_have ;;
     *)          command -v "$1" >/dev/null 2>&1 ;;
     esac
 }
@@ -40,6 +44,8 @@ why() {
     clang)      echo "second compiler of the compile tests" ;;
     libfuzzer)  echo "fuzzing (make fuzz)" ;;
     arm)        echo "sizes and the freestanding build for Cortex-M3" ;;
+    headers32)  echo "C headers of 32 bits for the compile tests" ;;
+    cross-*)    echo "compiler, C library and emulator of this target" ;;
     esac
 }
 
@@ -54,6 +60,11 @@ package() { # MANAGER WHAT: the package's names there
     apt-get:arm)        echo gcc-arm-none-eabi libnewlib-arm-none-eabi ;;
     apt-get:curl)       echo libcurl4-openssl-dev ;;
     apt-get:cjson|apt-get:jsmn|apt-get:simdjson) echo "lib$2-dev" ;;
+    apt-get:headers32)  echo libc6-dev-i386-cross ;;
+    apt-get:cross-musl) echo musl-tools ;;
+    apt-get:cross-*)    target "${2#cross-}" &&
+                        echo "gcc-$triplet libc6-dev-$arch-cross qemu-user-static" ;;
+    dnf:headers32)      echo glibc-devel.i686 ;;
     dnf:curl)           echo libcurl-devel ;;
     dnf:cjson|dnf:simdjson) echo "$2-devel" ;;
     apk:curl)           echo curl-dev ;;

@@ -1,0 +1,45 @@
+# targets.sh - for scripts (". tests/tools/targets.sh"): what is compiled for elsewhere.
+#   target TARGET   sets triplet, arch (of its C library's packages) and run, the
+#                   emulator, empty: runs as it is; 1: there is no such target
+#   target_cc       prints its compiler, which builds static programs
+#   target_ar       prints its archiver
+#   target_have     1: it is not here
+#   headers32 CC    prints the flags by which CC finds C headers of 32 bits; 1: none here
+target() {
+    case $1 in
+    mips)    set -- mips-linux-gnu mips qemu-mips-static ;;
+    powerpc) set -- powerpc-linux-gnu powerpc qemu-ppc-static ;;
+    s390x)   set -- s390x-linux-gnu s390x qemu-s390x-static ;;
+    armhf)   set -- arm-linux-gnueabihf armhf qemu-arm-static ;;
+    arm64)   set -- aarch64-linux-gnu arm64 qemu-aarch64-static ;;
+    riscv64) set -- riscv64-linux-gnu riscv64 qemu-riscv64-static ;;
+    i386)    set -- i686-linux-gnu i386 qemu-i386-static ;;
+    musl)    set -- musl musl "" ;;
+    *)       return 1 ;;
+    esac
+    triplet=$1 arch=$2 run=$3
+}
+
+target_cc() {
+    if [ "$triplet" = musl ]; then echo "musl-gcc -static"
+    else echo "$triplet-gcc -static"; fi
+}
+
+target_ar() {
+    if [ "$triplet" = musl ]; then echo ar; else echo "$triplet-ar"; fi
+}
+
+target_have() {
+    { [ -z "$run" ] || command -v "$run" >/dev/null 2>&1; } &&
+    printf '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n' |
+        $(target_cc) -x c -o /dev/null - 2>/dev/null
+}
+
+headers32() {
+    for h32 in "" "-isystem /usr/i686-linux-gnu/include"; do
+        printf '#include <string.h>\n' | "$1" -m32 $h32 -E -x c - >/dev/null 2>&1 || continue
+        echo "$h32"
+        return 0
+    done
+    return 1
+}
