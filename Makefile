@@ -3,19 +3,34 @@
 
 CLANG ?= clang
 ARMCC ?= arm-none-eabi-gcc
-BUILD ?= build
 PREFIX ?= /usr/local
 GOLDEN ?=
 CALLS ?=
+MBEDTLS_DIR ?=
 
-export CC CXX CLANG ARMCC BUILD
+# Another mbedTLS than the system's: a tree with include/, and library/ or lib/. What is
+# built with it stays apart.
+TLS_LIBS = -lmbedtls -lmbedx509 -lmbedcrypto
+ifneq ($(MBEDTLS_DIR),)
+tls-dir := $(abspath $(MBEDTLS_DIR))
+tls-libs := $(sort $(dir $(wildcard $(addsuffix /libmbedcrypto.*,$(addprefix $(tls-dir)/,library lib lib64)))))
+ifeq ($(and $(wildcard $(tls-dir)/include/mbedtls/ssl.h),$(tls-libs)),)
+$(error MBEDTLS_DIR=$(MBEDTLS_DIR) is no built mbedTLS: include/mbedtls/ssl.h and \
+    library/libmbedcrypto.* or lib/libmbedcrypto.* must be there)
+endif
+BUILD ?= build/with-$(notdir $(tls-dir))
+TLS_LIBS := $(foreach d,$(tls-libs),-L$(d) -Wl,-rpath,$(d)) $(TLS_LIBS)
+export C_INCLUDE_PATH := $(tls-dir)/include
+endif
+BUILD ?= build
+
+export CC CXX CLANG ARMCC BUILD TLS_LIBS
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory
 
 WARN = -Wall -Wextra -Wconversion -Wshadow -Werror
 STRICT = -std=c99 -pedantic $(WARN)
-TLS_LIBS = -lmbedtls -lmbedx509 -lmbedcrypto
 IMPL = $(wildcard sandbox_impl/*.[ch] sandbox_impl/*/*.[ch])
 NEED = sh tests/tools/need.sh
 TALLY = sh tests/tools/tally.sh
@@ -23,7 +38,8 @@ TALLY = sh tests/tools/tally.sh
 all: sandbox.h ## generate sandbox.h
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@echo "  MBEDTLS_DIR=dir  any of them with another mbedTLS: include/, and library/ or lib/"
 
 # ---- the header -------------------------------------------------------------
 
@@ -217,6 +233,22 @@ test-live: need-test
 	    $(BUILD)/tsan/two_threads; \
 	    sh tests/live/run.sh $(LIVE)
 
+# What a version of mbedTLS can change.
+TLS_UNIT = $(patsubst %,$(BUILD)/unit/%_test,tls limbo net proxy)
+test-tls: need-test ## the tests of TLS alone [MBEDTLS_DIR=dir]
+	@$(MAKE) -s -j2 -k $(TLS_UNIT) $(BUILD)/sandboxd $(BUILD)/proxy $(LIVE) $(BUILD)/tsan/two_threads
+	@echo '#include <mbedtls/version.h>' | $(CC) -E -dM - | \
+	    awk '$$2 == "MBEDTLS_VERSION_STRING_FULL" { print "over " $$3, $$4, $$5 }'
+	@$(TALLY) -t 900 $(TLS_UNIT) "SBX_LIVE=tls sh tests/live/run.sh $(LIVE)"
+
+tls-3.6: need-test ## the tests of TLS over mbedTLS 3.6: TLS 1.3, tickets
+	@why=$$(sh tests/tools/mbedtls.sh trixie $(BUILD)/mbedtls-3.6); \
+	case $$? in \
+	0) $(MAKE) -s test-tls MBEDTLS_DIR=$(BUILD)/mbedtls-3.6 BUILD=$(BUILD)/with-mbedtls-3.6 ;; \
+	77) echo "tls 3: skipped ($$why)" ;; \
+	*) echo "$$why"; exit 1 ;; \
+	esac
+
 test-compile: need-test sandbox.h
 	@sh tests/compile/run.sh
 
@@ -252,9 +284,10 @@ budget: sandbox.h need-tls ## sizes, stack, memory and compile time against thei
 	@sh tests/budget/budget.sh
 
 CI_TARGET ?= mips
-ci-targets: sandbox.h ## the cross and bare-metal builds that CI runs
+ci-targets: sandbox.h ## what CI runs beside the suite: other machines, mbedTLS 3.6
 	@$(NEED) 'arm?'
-	@$(TALLY) "sh tests/compile/ci_targets.sh" "sh tests/tools/cross.sh --quick $(CI_TARGET)"
+	@$(TALLY) "sh tests/compile/ci_targets.sh" "sh tests/tools/cross.sh --quick $(CI_TARGET)" \
+	    "$(MAKE) -s tls-3.6"
 
 TARGETS ?= mips s390x armhf arm64 riscv64 i386 powerpc musl
 cross: sandbox.h ## unit tests, recordings and a live run on emulated TARGETS; installs their tools
@@ -267,4 +300,5 @@ asan: need-test ## the whole suite with everything under ASan and UBSan
 
 .PHONY: all help check-header install clean layers exports public lint sandboxd examples \
     tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
-    golden-ops coverage fuzz test-sdk soak bench budget ci-targets cross asan tsan fault-all
+    golden-ops coverage fuzz test-sdk soak bench budget ci-targets cross test-tls tls-3.6 asan \
+    tsan fault-all

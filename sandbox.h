@@ -10,8 +10,8 @@
        #define SANDBOX_IMPLEMENTATION
        #include "sandbox.h"
 
-     and everywhere else just #include "sandbox.h". Link mbedTLS (2.28, 3.6 or
-     4.x): cc app.c -lmbedtls -lmbedx509 -lmbedcrypto. Without TLS, define
+     and everywhere else just #include "sandbox.h". Link mbedTLS (2.28 or
+     3.6): cc app.c -lmbedtls -lmbedx509 -lmbedcrypto. Without TLS, define
      SBX_NO_TLS in both places and link nothing.
 
        sbx_client *client; sbx_sandbox *box; sbx_command_result res = {0};
@@ -248,7 +248,7 @@ typedef enum sbx_clock {
     SBX_CLOCK_TOTAL
 } sbx_clock;
 
-/* Which check of TLS failed (SBX_E_TLS). */
+/* Which check of TLS failed (SBX_E_TLS; the last one: the connection did later on). */
 typedef enum sbx_tls_check {
     SBX_TLS_NONE,
     SBX_TLS_UNTRUSTED,      /* not signed by a trusted authority */
@@ -261,7 +261,9 @@ typedef enum sbx_tls_check {
     SBX_TLS_BAD_CERT,       /* weak or malformed */
     SBX_TLS_BAD_CONFIG,     /* config.tls: a text or file cannot be read */
     SBX_TLS_HANDSHAKE,      /* no agreement with the peer, or it gave up */
-    SBX_TLS_PIN             /* the key is none of config.tls.pins */
+    SBX_TLS_PIN,            /* the key is none of config.tls.pins */
+    SBX_TLS_BROKEN          /* SBX_E_NETWORK or what it led to: not cut, but damaged,
+                               tampered with, or broken off by an alert of the peer */
 } sbx_tls_check;
 
 /* What is known after a failure. Nothing in it needs freeing. */
@@ -421,7 +423,7 @@ typedef struct sbx_net {
    sbx_open(). What cannot be read or meant is SBX_TLS_BAD_CONFIG at the first https
    connection. mbedTLS 3.6 with TLS 1.3, and 4.x, keep state for the whole process,
    set up by psa_crypto_init(): a client calls it, but when several threads have
-   clients, call it yourself before they start. */
+   clients, build mbedTLS with MBEDTLS_THREADING_C and call it before they start. */
 typedef struct sbx_tls {
     const char *ca_pem;     /* trusted authorities as PEM text, or */
     const char *ca_file;    /* a file with them (not with SBX_NO_STDLIB); both
@@ -5850,11 +5852,11 @@ static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, i
     return SBX_E_UNSUPPORTED;
 }
 
-static int sbxi_tls_why(const sbxi_tls_conn *c, sbx_error *e)
+static int sbxi_tls_why(const sbxi_tls_conn *c, int rc, sbx_error *e)
 {
     (void)c;
     (void)e;
-    return SBX_E_UNSUPPORTED;
+    return rc;
 }
 
 static size_t sbxi_tls_pending(const sbxi_tls_conn *c)
@@ -5885,6 +5887,12 @@ static void sbxi_tls_end(sbxi_tls_conn *c)
     && (defined(MBEDTLS_USE_PSA_CRYPTO) || defined(MBEDTLS_SSL_PROTO_TLS1_3)))
 #define SBXI_TLS_PSA
 #include <psa/crypto.h>
+#endif
+
+#ifdef MBEDTLS_PRIVATE /* since 3.0 */
+#define SBXI_TLS_MEMBER(name) MBEDTLS_PRIVATE(name)
+#else
+#define SBXI_TLS_MEMBER(name) name
 #endif
 
 /* Of one call: bytes taken from the transport before the caller gets to look at its
@@ -5948,10 +5956,11 @@ struct sbxi_tls_conn {
     bool chain;             /* a certificate of the peer was looked at */
     bool judged;            /* the peer's own certificate was */
     bool offered;           /* a session was, to resume it */
-    bool heard;             /* data came */
+    bool heard;             /* data or a ticket came: the peer took our certificate */
     uint16_t port;
     bool up;                /* the handshake is done */
     bool lost;              /* the transport failed or ended */
+    bool broken;            /* it did not, but what came was damaged, or an alert */
     bool ended;             /* close_notify came */
     size_t size;            /* of this struct with the host name */
     size_t ip_len;          /* 4 or 16: the host is an address, 0: a name */
@@ -6885,6 +6894,7 @@ static bool sbxi_tls_go_on(sbxi_tls_conn *c, int code)
 {
 #ifdef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
     if (code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
+        c->heard = true;
         sbxi_tls_remember(c); /* in TLS 1.3 only now is there something to resume */
         return true;
     }
@@ -6923,9 +6933,24 @@ static bool sbxi_tls_is_certificate(int code)
     return high >= 0x2080 && high <= 0x2F80; /* the X.509 module */
 }
 
-/* Whoever gives up after its own certificate was taken does not like ours. */
-static int sbxi_tls_why(const sbxi_tls_conn *c, sbx_error *e)
+/* Alerts of a peer that does not like our certificate, or wants one. mbedTLS has no
+   function that tells which alert came. */
+static bool sbxi_tls_dislikes(const sbxi_tls_conn *c, int code)
 {
+    unsigned alert;
+    if (code != MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE || !c->judged) return false;
+    alert = c->ssl.SBXI_TLS_MEMBER(in_msg)[1];
+    return alert == 116 || (alert >= 40 && alert <= 49 && alert != 47);
+}
+
+/* Why the connection failed with this status, SBX_E_TLS or SBX_E_NETWORK. */
+static int sbxi_tls_why(const sbxi_tls_conn *c, int rc, sbx_error *e)
+{
+    if (rc != SBX_E_TLS) {
+        if (c->broken) e->tls = SBX_TLS_BROKEN;
+        return !c->broken ? rc : sbxi_error_set(e, rc, "the TLS connection was damaged or "
+            "tampered with, or the peer broke it off by an alert");
+    }
     return sbxi_tls_fail(e, SBX_TLS_HANDSHAKE, c->trust->own.raw.p
         ? "the peer refused this client's certificate (config.tls.cert_pem, cert_file): "
         : "the peer asks for a client certificate (give config.tls.cert_pem and key_pem): ",
@@ -6935,10 +6960,11 @@ static int sbxi_tls_why(const sbxi_tls_conn *c, sbx_error *e)
 /* The peer sent an alert. */
 static int sbxi_tls_alerted(const sbxi_tls_conn *c, int code, sbx_error *e)
 {
-    if (c->judged) return sbxi_tls_why(c, e);
-    return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, "the peer refused the TLS handshake: "
-                              "no version or cipher in common, or it does not know the host",
-                              code);
+    if (sbxi_tls_dislikes(c, code)) return sbxi_tls_why(c, SBX_E_TLS, e);
+    return sbxi_tls_fail_code(e, SBX_TLS_HANDSHAKE, c->judged
+        ? "the peer broke the TLS handshake off"
+        : "the peer refused the TLS handshake: no version or cipher in common, or it does "
+          "not know the host", code);
 }
 
 static int sbxi_tls_refused(const sbxi_tls_conn *c, int code, sbx_error *e)
@@ -6950,8 +6976,10 @@ static int sbxi_tls_refused(const sbxi_tls_conn *c, int code, sbx_error *e)
         return sbxi_error_set(e, SBX_E_CONNECT, "the peer refused to resume the TLS session, "
                               "which is forgotten now: connect again");
     if (c->lost)
-        return sbxi_error_set(e, SBX_E_NETWORK, "the peer closed the connection in the TLS "
-                              "handshake: is this its https port?");
+        return sbxi_error_set(e, SBX_E_NETWORK, c->judged
+            ? "the peer closed the connection in the TLS handshake, after its certificate was "
+              "accepted: does it ask for a client certificate (config.tls.cert_pem)?"
+            : "the peer closed the connection in the TLS handshake: is this its https port?");
     if (sbxi_tls_no_memory(code)) return sbxi_error_set(e, SBX_E_NOMEM, NULL);
     if (sbxi_tls_is_certificate(code))
         return sbxi_tls_fail_code(e, SBX_TLS_BAD_CERT, "the certificate cannot be read", code);
@@ -6981,6 +7009,16 @@ static int sbxi_tls_handshake(sbxi_tls_conn *c, int *want, sbx_error *error)
     return SBX_OK;
 }
 
+/* Nothing more will come or go. An end without close_notify (code 0) is a truncation.
+   In TLS 1.3 the handshake is over before the peer looks at our certificate. */
+static int sbxi_tls_over(sbxi_tls_conn *c, int code)
+{
+    bool disliked = !c->heard && sbxi_tls_is_13(c) && sbxi_tls_dislikes(c, code);
+    if (!c->lost && !sbxi_tls_no_memory(code)) c->broken = true;
+    c->lost = true;
+    return disliked ? SBX_E_TLS : SBX_E_NETWORK;
+}
+
 static int sbxi_tls_send(sbxi_tls_conn *c, const void *buf, size_t len, size_t *sent, int *want)
 {
     int code, turns = 0;
@@ -6997,8 +7035,7 @@ static int sbxi_tls_send(sbxi_tls_conn *c, const void *buf, size_t len, size_t *
         *sent = (size_t)code;
         return SBX_OK;
     }
-    c->lost = true;
-    return SBX_E_NETWORK;
+    return sbxi_tls_over(c, code);
 }
 
 static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, int *want)
@@ -7020,14 +7057,7 @@ static int sbxi_tls_recv(sbxi_tls_conn *c, void *buf, size_t cap, size_t *got, i
     }
     c->ended = code == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY;
     if (c->ended) return SBX_OK;
-    /* In TLS 1.3 the handshake is over before the peer looks at our certificate. */
-    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && c->judged && !c->heard
-        && sbxi_tls_is_13(c)) {
-        c->lost = true;
-        return SBX_E_TLS;
-    }
-    c->lost = true; /* code 0: it ended without close_notify, a truncation */
-    return SBX_E_NETWORK;
+    return sbxi_tls_over(c, code);
 }
 
 /* Bytes already decrypted. */
@@ -7823,7 +7853,8 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
     }
     if (rc == SBX_E_AGAIN && !sbxi_exchange_left(x, now, &e->clock)) return SBX_E_TIMEOUT;
     if (rc == SBX_E_AGAIN) e->clock = SBX_CLOCK_NONE;
-    if (rc == SBX_E_TLS && x->state >= SBXI_X_SEND) rc = sbxi_tls_why(x->conn->tls, e);
+    if ((rc == SBX_E_TLS || rc == SBX_E_NETWORK) && x->state >= SBXI_X_SEND && x->conn->tls)
+        rc = sbxi_tls_why(x->conn->tls, rc, e);
     return rc;
 }
 

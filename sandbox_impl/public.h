@@ -10,8 +10,8 @@
        #define SANDBOX_IMPLEMENTATION
        #include "sandbox.h"
 
-     and everywhere else just #include "sandbox.h". Link mbedTLS (2.28, 3.6 or
-     4.x): cc app.c -lmbedtls -lmbedx509 -lmbedcrypto. Without TLS, define
+     and everywhere else just #include "sandbox.h". Link mbedTLS (2.28 or
+     3.6): cc app.c -lmbedtls -lmbedx509 -lmbedcrypto. Without TLS, define
      SBX_NO_TLS in both places and link nothing.
 
        sbx_client *client; sbx_sandbox *box; sbx_command_result res = {0};
@@ -248,7 +248,7 @@ typedef enum sbx_clock {
     SBX_CLOCK_TOTAL
 } sbx_clock;
 
-/* Which check of TLS failed (SBX_E_TLS). */
+/* Which check of TLS failed (SBX_E_TLS; the last one: the connection did later on). */
 typedef enum sbx_tls_check {
     SBX_TLS_NONE,
     SBX_TLS_UNTRUSTED,      /* not signed by a trusted authority */
@@ -261,7 +261,9 @@ typedef enum sbx_tls_check {
     SBX_TLS_BAD_CERT,       /* weak or malformed */
     SBX_TLS_BAD_CONFIG,     /* config.tls: a text or file cannot be read */
     SBX_TLS_HANDSHAKE,      /* no agreement with the peer, or it gave up */
-    SBX_TLS_PIN             /* the key is none of config.tls.pins */
+    SBX_TLS_PIN,            /* the key is none of config.tls.pins */
+    SBX_TLS_BROKEN          /* SBX_E_NETWORK or what it led to: not cut, but damaged,
+                               tampered with, or broken off by an alert of the peer */
 } sbx_tls_check;
 
 /* What is known after a failure. Nothing in it needs freeing. */
@@ -421,7 +423,7 @@ typedef struct sbx_net {
    sbx_open(). What cannot be read or meant is SBX_TLS_BAD_CONFIG at the first https
    connection. mbedTLS 3.6 with TLS 1.3, and 4.x, keep state for the whole process,
    set up by psa_crypto_init(): a client calls it, but when several threads have
-   clients, call it yourself before they start. */
+   clients, build mbedTLS with MBEDTLS_THREADING_C and call it before they start. */
 typedef struct sbx_tls {
     const char *ca_pem;     /* trusted authorities as PEM text, or */
     const char *ca_file;    /* a file with them (not with SBX_NO_STDLIB); both

@@ -26,7 +26,8 @@ static int64_t fixed_unix_ms(void *ctx)
 static const char *check_name(sbx_tls_check check)
 {
     static const char *const names[] = { "NONE", "UNTRUSTED", "WRONG_HOST", "WRONG_IP", "EXPIRED",
-        "NOT_YET_VALID", "REVOKED", "NO_CLOCK", "BAD_CERT", "BAD_CONFIG", "HANDSHAKE", "PIN" };
+        "NOT_YET_VALID", "REVOKED", "NO_CLOCK", "BAD_CERT", "BAD_CONFIG", "HANDSHAKE", "PIN",
+        "BROKEN" };
     return (size_t)check < SBXI_LEN(names) ? names[check] : "?";
 }
 

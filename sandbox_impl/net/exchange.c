@@ -637,6 +637,7 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
     }
     if (rc == SBX_E_AGAIN && !sbxi_exchange_left(x, now, &e->clock)) return SBX_E_TIMEOUT;
     if (rc == SBX_E_AGAIN) e->clock = SBX_CLOCK_NONE;
-    if (rc == SBX_E_TLS && x->state >= SBXI_X_SEND) rc = sbxi_tls_why(x->conn->tls, e);
+    if ((rc == SBX_E_TLS || rc == SBX_E_NETWORK) && x->state >= SBXI_X_SEND && x->conn->tls)
+        rc = sbxi_tls_why(x->conn->tls, rc, e);
     return rc;
 }

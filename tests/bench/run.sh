@@ -9,7 +9,7 @@ dir=$build/bench
 CC=${CC:-cc}
 CXX=${CXX:-c++}
 mkdir -p "$dir"
-tls="-lmbedtls -lmbedx509 -lmbedcrypto"
+tls="${TLS_LIBS:--lmbedtls -lmbedx509 -lmbedcrypto}"
 flags="-std=gnu99 -O2 -Wall -Wextra"
 key=e2b_0000000000000000000000000000000000000000
 

@@ -124,7 +124,7 @@ fi
 # Prints "ram_... BYTES" lines; needs no host.
 if [ -f tests/budget/ram.c ]; then
     ${CC:-cc} -std=gnu99 -O1 -I. -Itests -o "$build/ram" tests/budget/ram.c \
-        -lmbedtls -lmbedx509 -lmbedcrypto || exit 1
+        ${TLS_LIBS:--lmbedtls -lmbedx509 -lmbedcrypto} || exit 1
     "$build/ram" >"$build/ram.out" || { cat "$build/ram.out"; echo "budget: ram failed"; exit 1; }
     grep '^ram_' "$build/ram.out" >>"$values"
 fi

@@ -8,7 +8,7 @@ jobs=2
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 list=$work/list
-tls="-lmbedtls -lmbedx509 -lmbedcrypto"
+tls="${TLS_LIBS:--lmbedtls -lmbedx509 -lmbedcrypto}"
 warn="-pedantic -Wall -Wextra -Wconversion -Wshadow -Werror"
 # All that the header's section "Configuration" lists.
 switches=$(awk '$1 ~ /^(SANDBOX_STATIC|SBX_[A-Z0-9_]+)$/ && $2 ~ /^(all|impl)$/ { print $1 }' \

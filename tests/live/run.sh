@@ -3,7 +3,8 @@
 # TLS by a throw-away CA, runs each program, the examples, the demo and
 # host_check.py on them, stops the hosts and looks for what they left behind.
 # Programs find the host in E2B_API_KEY, E2B_API_URL, E2B_SANDBOX_URL, its authority
-# in SBX_TEST_CA and SSL_CERT_FILE; certificates are in SBX_TEST_CERTS.
+# in SBX_TEST_CA and SSL_CERT_FILE; certificates are in SBX_TEST_CERTS. With
+# SBX_LIVE=tls only what has TLS in it.
 set -u
 if [ "$(uname -s)" != Linux ]; then
     echo "skipped: sandboxd needs Linux"
@@ -19,22 +20,27 @@ trap 'hosts_stop; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 hosts_start "$work" || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
+only=${SBX_LIVE:-all}
 set -- "$@" "sh tests/live/examples_test.sh"
 n=$#
 while [ "$n" -gt 0 ]; do # every program on both hosts; death_test starts its own
     program=$1
     shift
-    set -- "$@" "sh tests/live/on.sh plain $program"
-    case $program in
-    *death_test | *faulty_test | *hostile_test | *proxy_test | *tls_peer_test) ;;
+    [ $only = tls ] || set -- "$@" "sh tests/live/on.sh plain $program"
+    case $only:$program in
+    tls:*tls_peer_test) set -- "$@" "sh tests/live/on.sh plain $program" ;;
+    *:*death_test | *:*faulty_test | *:*hostile_test | *:*proxy_test | *:*tls_peer_test) ;;
+    tls:*examples_test.sh) set -- "$@" "sh tests/live/on.sh tls $build/tsan/two_threads" ;;
     *) set -- "$@" "sh tests/live/on.sh tls $program" ;;
     esac
     n=$((n - 1))
 done
-[ ! -f tests/live/host_check.py ] ||
-    set -- "$@" "sh tests/live/on.sh plain python3 tests/live/host_check.py --sandboxd $build/sandboxd"
-set -- "$@" "sh tests/live/on.sh plain python3 tests/live/slow_clients.py"
-sh tests/tools/tally.sh -t 300 "$@" "sh tests/tools/demo.sh" | tee "$work/out"
+if [ $only != tls ]; then
+    [ ! -f tests/live/host_check.py ] ||
+        set -- "$@" "sh tests/live/on.sh plain python3 tests/live/host_check.py --sandboxd $build/sandboxd"
+    set -- "$@" "sh tests/live/on.sh plain python3 tests/live/slow_clients.py" "sh tests/tools/demo.sh"
+fi
+sh tests/tools/tally.sh -t 300 "$@" | tee "$work/out"
 
 left=
 hosts_stop || left="a host that would not end"

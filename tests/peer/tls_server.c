@@ -6,6 +6,8 @@
 
    --cert F, --key F     PEM: the chain as it is sent, and the key of its first
    --version 1.2|1.3     only that one
+   --curve x25519        instead of P-256, for which a TLS 1.3 client that begins with
+                         x25519, as mbedTLS does, is asked for a second hello
    --tickets N           0: no session tickets; TLS 1.3: N after each handshake
    --max-fragment N      no client that did not ask for records of N bytes or less
    --alpn A,B            the protocols it chooses from
@@ -69,6 +71,7 @@ typedef struct tls_server {
     int version;            /* 2, 3; 0: both */
     int tickets;            /* -1: as it is by default */
     int max_fragment, split, listen, times;
+    bool x25519;
     const char *alpn[8];
     tls_act act, wire;
     char answer[70000];
@@ -292,11 +295,13 @@ static int tls_versions(tls_server *s)
 static void tls_curve(tls_server *s)
 {
 #if MBEDTLS_VERSION_NUMBER >= 0x03010000
-    static const uint16_t groups[] = { MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, 0 };
-    mbedtls_ssl_conf_groups(&s->conf, groups);
+    static const uint16_t groups[] = { MBEDTLS_SSL_IANA_TLS_GROUP_X25519, 0,
+        MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, 0 };
+    mbedtls_ssl_conf_groups(&s->conf, s->x25519 ? groups : groups + 2);
 #else
-    static const mbedtls_ecp_group_id groups[] = { MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_NONE };
-    mbedtls_ssl_conf_curves(&s->conf, groups);
+    static const mbedtls_ecp_group_id groups[] = { MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_NONE,
+        MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_NONE };
+    mbedtls_ssl_conf_curves(&s->conf, s->x25519 ? groups : groups + 2);
 #endif
 }
 
@@ -431,6 +436,7 @@ static bool tls_option(tls_server *s, const char *name, const char *value, int *
     else if (!strcmp(name, "--client-ca")) s->client_ca = value;
     else if (!strcmp(name, "--answer")) s->answer_file = value;
     else if (!strcmp(name, "--version")) s->version = !strcmp(value, "1.3") ? 3 : 2;
+    else if (!strcmp(name, "--curve")) s->x25519 = !strcmp(value, "x25519");
     else if (!strcmp(name, "--tickets")) s->tickets = atoi(value);
     else if (!strcmp(name, "--max-fragment")) s->max_fragment = atoi(value);
     else if (!strcmp(name, "--times")) s->times = atoi(value);

@@ -18,7 +18,7 @@ LC_ALL=C awk -v dir=sandbox_impl -v lines=1 -f sandbox_impl/amalgamate.awk \
     sandbox_impl/sandbox_all.h >"$dir/sandbox.h" || exit 1
 
 flags="-std=gnu99 -O0 -w --coverage -I$dir -I$dir/tests"
-tls="-lmbedtls -lmbedx509 -lmbedcrypto -lpthread"
+tls="${TLS_LIBS:--lmbedtls -lmbedx509 -lmbedcrypto} -lpthread"
 commands=$dir/commands
 : >"$commands"
 build() { # NAME SOURCE... : one program and its counters, in a folder of its own

@@ -182,6 +182,7 @@ typedef struct shim {
     size_t most;            /* bytes a call moves, 0: any */
     int64_t recv_left, send_left; /* bytes until the end, -1: none */
     int end;                /* SBX_OK: as if the peer closed, else that status */
+    int64_t flip;           /* bytes until one is damaged, -1: none */
     const char *find;       /* a text in what is received, whose last byte is changed */
     bool found;
     bool said_again;        /* the last AGAIN was made up */
@@ -248,6 +249,8 @@ static int shim_recv(void *ctx, void *conn, void *buf, size_t cap, size_t *got)
         s->found = s->found || at;
         if (at) at[strlen(s->find) - 1] ^= 3;
     }
+    if (s->flip >= 0 && s->flip < (int64_t)*got) ((char *)buf)[s->flip] ^= 1;
+    if (s->flip >= 0) s->flip -= SBXI_MIN((int64_t)*got, s->flip + 1);
     s->received += *got;
     if (s->recv_left >= 0) s->recv_left -= (int64_t)*got;
     return rc;
@@ -291,6 +294,7 @@ typedef struct visit {
     size_t say_len;         /* 0: to its NUL */
     size_t expect;          /* bytes to wait for, 0: to the end */
     size_t cut_after;       /* the connection ends when so many were heard */
+    int64_t damage;         /* which byte after the handshake, -1: none */
     /* results */
     bool met;               /* the handshake was done */
     bool shaken;            /* so was what came before sbxi_tls_end() */
@@ -299,6 +303,7 @@ typedef struct visit {
     uint64_t at_handshake;  /* bytes received until it was done */
     uint64_t end_sent;      /* bytes sent by sbxi_tls_end() */
     bool resumed;
+    bool judged;            /* the peer's certificate was looked at */
     unsigned alpn_ok;
     sbx_error e;
 } visit;
@@ -307,7 +312,7 @@ static void visit_init(visit *v, const char *host, uint16_t port)
 {
     memset(v, 0, sizeof *v);
     sbxi_net_posix_init(&v->s.real, &home);
-    v->s.recv_left = v->s.send_left = -1;
+    v->s.recv_left = v->s.send_left = v->s.flip = v->damage = -1;
     v->net = v->s.real;
     v->net.open = shim_open;
     v->net.close = shim_close;
@@ -386,12 +391,14 @@ static int visit_tls(visit *v, sbxi_tls_trust *t, void *raw)
         if (!visit_wait(v, raw, want)) break;
     v->met = rc == SBX_OK;
     v->at_handshake = v->s.received;
+    v->judged = c->judged;
+    v->s.flip = v->damage;
     if (v->met) {
         const char *alpn = mbedtls_ssl_get_alpn_protocol(&c->ssl);
         v->alpn_ok = alpn && strcmp(alpn, "http/1.1") == 0;
         v->resumed = c->offered && !c->judged;
         if (v->say) rc = visit_talk(v, c, raw);
-        if (rc == SBX_E_TLS) rc = sbxi_tls_why(c, &v->e);
+        if (rc == SBX_E_TLS || rc == SBX_E_NETWORK) rc = sbxi_tls_why(c, rc, &v->e);
     }
     before = v->s.sent;
     sbxi_tls_end(c);
@@ -1278,6 +1285,30 @@ TEST(unknown_sessions)
     test_row = NULL;
 }
 
+/* ... nor does one that speaks another version now: a session is of one. */
+TEST(sessions_of_another_version)
+{
+    size_t i;
+    NEED_PEER();
+    for (i = 0; i < SBXI_LEN(versions); i++) {
+        visit v;
+        int rc;
+        test_row = versions[i];
+        visit_init(&v, "localhost", echo_peer("localhost", versions[i]));
+        if (!open_trust(&v)) return;
+        CHECK_INT(once_more(&v), 0);
+        v.port = echo_peer("localhost", versions[(i + 1) % SBXI_LEN(versions)]);
+        v.trust->saved->port = v.port;
+        rc = once_more(&v);
+        if (SBXI_LEN(versions) == 1) CHECK_INT(rc, 1);
+        else if (rc == SBX_E_CONNECT) CHECK_INT(once_more(&v), 0); /* without it */
+        else CHECK_INT(rc, 0);
+        CHECK_INT(once_more(&v), 1);
+        close_trust(&v);
+    }
+    test_row = NULL;
+}
+
 TEST(sessions_saved_and_loaded)
 {
     size_t i, k;
@@ -1582,6 +1613,7 @@ TEST(close_notify_is_the_end)
 static void check_cuts(const char *more, int end)
 {
     int64_t total, shake, cut;
+    unsigned judged = 0;
     visit v;
     visit_init(&v, "localhost", echo_peer("localhost", more));
     v.say = "hello\n";
@@ -1603,10 +1635,14 @@ static void check_cuts(const char *more, int end)
             CHECK(!v.met);
             CHECK_INT(v.e.tls, SBX_TLS_NONE);
             CHECK(strstr(v.e.message, "closed the connection") != NULL);
+            CHECK((strstr(v.e.message, "client certificate") != NULL) == v.judged);
+            judged += v.judged;
         }
+        CHECK_INT(v.e.tls, SBX_TLS_NONE);
         CHECK_INT(v.heard_len, 0);
     }
     test_row = NULL;
+    CHECK(judged > 0);
     visit_init(&v, "localhost", echo_peer("localhost", more));
     v.cut_after = 6;
     v.s.end = end;
@@ -1619,9 +1655,39 @@ static void check_cuts(const char *more, int end)
 
 TEST(cut_while_receiving)
 {
+    size_t i;
     NEED_PEER();
-    check_cuts("-tls1_2", SBX_OK);
-    check_cuts("-tls1_2", SBX_E_NETWORK);
+    for (i = 0; i < SBXI_LEN(versions); i++) {
+        check_cuts(versions[i], SBX_OK);
+        check_cuts(versions[i], SBX_E_NETWORK);
+    }
+}
+
+/* A record that was changed on its way is told from one that was lost. */
+TEST(damaged_while_receiving)
+{
+    enum { RECORD = 5 + 6 + 16 }; /* head, line, mark: the first is no shorter */
+    size_t i;
+    NEED_PEER();
+    for (i = 0; i < RECORD * SBXI_LEN(versions); i++) {
+        char row[48];
+        visit v;
+        if (i % RECORD == 3 || i % RECORD == 4) continue; /* the length: it waits for the rest */
+        test_row = row;
+        snprintf(row, sizeof row, "%s, byte %u", versions[i / RECORD], (unsigned)(i % RECORD));
+        visit_init(&v, "localhost", echo_peer("localhost", versions[i / RECORD]));
+        v.damage = (int64_t)(i % RECORD);
+        v.say = "hello\n";
+        v.expect = 6;
+        CHECK_INT(visit_go(&v), SBX_E_NETWORK);
+        CHECK(v.met);
+        CHECK_INT(v.e.status, SBX_E_NETWORK);
+        CHECK_INT(v.e.tls, SBX_TLS_BROKEN);
+        CHECK(strstr(v.e.message, "tampered") != NULL);
+        CHECK_INT(v.heard_len, 0);
+        CHECK_INT(v.end_sent, 0);
+    }
+    test_row = NULL;
 }
 
 TEST(cut_while_sending)
