@@ -80,6 +80,29 @@ exact two_at_once <<'END'
 [right] ended with 0
 END
 
+exact background <<'END'
+started as pid N
+ready
+12 squared is 144
+34 squared is 1156
+no more input
+exit code -1 (signal: killed)
+END
+
+matches watch <<'END'
+^created sub \(drwxr-xr-x, by .*\)$
+^created sub/a
+^written sub/a
+^renamed sub/a$
+^created sub/b
+^changed sub/b
+^removed sub/b$
+^created the end
+END
+
+python3 tests/live/pty_shell_check.py "$dir/pty_shell" >"$work/out" 2>&1
+verdict pty_shell $?
+
 if [ "$(uname -s)" = Linux ]; then
     matches epoll_loop <<'END'
 ^one: 1$
