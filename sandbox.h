@@ -518,7 +518,10 @@ typedef struct sbx_config {
                                "https://api.{domain}". A template: {domain} */
     const char *sandbox_url; /* sandboxes; NULL: E2B_SANDBOX_URL, then the rule of
                                the provider. A template: {id} {port} {domain} */
-    const char *dialect;    /* an older form of the provider's API, NULL: newest */
+    const char *dialect;    /* an older form of the provider's API, NULL: newest. E2B:
+                               "2.6", for hosts without POST /v2/sandboxes; what it
+                               cannot say is SBX_E_UNSUPPORTED_HOST, nothing is sent.
+                               Not with SBX_NO_EXTRAS */
     sbx_choice environment; /* SBX_NO: read no environment variables */
     sbx_choice debug;       /* E2B: a sandbox on this host, http://localhost */
     sbx_pairs headers;      /* added to every control plane request */
@@ -7965,6 +7968,7 @@ struct sbx_provider {
     int32_t command_ms;             /* life of a command that names none */
     uint16_t mcp_port;              /* of a sandbox's MCP gateway */
     const char *const *dialects;    /* accepted config.dialect, newest first */
+    const char *no_create;          /* what to do when the newest's create is no route */
     const sbxi_env *env;            /* ends with name NULL; the first is the key */
     const char *debug_env;          /* "true" there is config.debug */
     const char *page_header;        /* has the next page's token; lower case */
@@ -7991,7 +7995,7 @@ typedef struct sbxi_access {        /* what a create or connect reply tells */
 typedef struct sbxi_create_args {
     sbx_sandbox_options o;
     const char *key;                /* idempotency key in use */
-    sbx_choice auto_pause;
+    sbx_choice auto_pause, secure;
     char made_key[37];
 } sbxi_create_args;
 
@@ -10256,6 +10260,14 @@ static int sbxi_op_fault(sbx_op *op, const sbxi_fault *f, int http)
     return sbxi_error_set(e, status, f->message[0] ? f->message : NULL);
 }
 
+/* Not the service says that something is missing, but whoever knows no such route. */
+static bool sbxi_reply_is_no_route(const sbx_op *op, const sbxi_fault *f)
+{
+    return op->reply.http == 404 && !f->number && !op->client->dialect
+        && op->feature == SBX_FEATURE_SANDBOX_CREATE && op->route->host == SBXI_HOST_CONTROL
+        && op->route->method == SBXI_POST;
+}
+
 static int sbxi_reply_unhappy(sbx_op *op)
 {
     sbxi_reply *r = &op->reply;
@@ -10269,6 +10281,10 @@ static int sbxi_reply_unhappy(sbx_op *op)
 #ifndef SBX_NO_PROXY
     if (r->http == 407) return sbxi_proxy_refused(r->http, &op->error); /* whatever it says */
 #endif
+    if (sbxi_reply_is_no_route(op, f)) {
+        op->error.http_status = r->http;
+        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST, op->client->provider->no_create);
+    }
     return sbxi_op_fault(op, f, r->http);
 }
 
@@ -11480,6 +11496,21 @@ static const sbxi_field sbxi_e2b_create_fields[] = {
 };
 static const sbxi_shape sbxi_e2b_create = SBXI_SHAPE(sbxi_e2b_create_fields, sbxi_args);
 
+#ifndef SBX_NO_EXTRAS
+/* The dialect of 2.6, which sends all of it. */
+static const sbxi_field sbxi_e2b_old_create_fields[] = {
+    SBXI_IN("templateID", STRING, create.o.template_id),
+    SBXI_IN("allow_internet_access", CHOICE, create.o.internet),
+    SBXI_IN("autoPause", CHOICE, create.auto_pause),
+    { "envVars", NULL, SBXI_ARG(create.o.envs), SBXI_ALWAYS, SBXI_T_PAIRS },
+    SBXI_IN("mcp", RAW, create.o.mcp_json),
+    { "metadata", NULL, SBXI_ARG(create.o.metadata), SBXI_ALWAYS, SBXI_T_PAIRS },
+    SBXI_IN("secure", CHOICE, create.secure),
+    SBXI_IN("timeout", INT, create.o.timeout_s)
+};
+static const sbxi_shape sbxi_e2b_old_create = SBXI_SHAPE(sbxi_e2b_old_create_fields, sbxi_args);
+#endif
+
 static const sbxi_field sbxi_e2b_access_fields[] = {
     SBXI_FIELD("sandboxID", STRING, sbxi_access, id),
     SBXI_FIELD("envdAccessToken", STRING, sbxi_access, of.access_token),
@@ -11858,9 +11889,10 @@ static const sbxi_shape sbxi_e2b_user_path = SBXI_SHAPE(sbxi_e2b_user_path_field
 /* ---- routes --------------------------------------------------------------- */
 
 enum { SBXI_E2B_NEW, SBXI_E2B_ONE, SBXI_E2B_ROOT, SBXI_E2B_PROCESS, SBXI_E2B_FILES,
-    SBXI_E2B_SNAPSHOTS, SBXI_E2B_TEMPLATES };
+    SBXI_E2B_SNAPSHOTS, SBXI_E2B_TEMPLATES, SBXI_E2B_OLD };
 static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{id}", "",
-    "/process.Process/", "/filesystem.Filesystem/", "/snapshots", "/templates" };
+    "/process.Process/", "/filesystem.Filesystem/", "/snapshots", "/templates",
+    "/sandboxes" };
 
 /* How the routes of one family begin: prefix, method, host, retry. */
 #define SBXI_ALL(method) SBXI_E2B_NEW, method, SBXI_HOST_CONTROL
@@ -11879,7 +11911,8 @@ static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{i
 #define SBXI_INPUT { "StreamInput", NULL, &sbxi_e2b_message, SBXI_RPC(PROCESS), \
     SBXI_SEND_INPUT, SBXI_RECV_EVENTS, 0 }
 
-enum { SBXI_E2B_WRITE_RAW = SBXI_ROUTE_OWN, SBXI_E2B_NEW_WATCHER, SBXI_E2B_ROUTES };
+enum { SBXI_E2B_WRITE_RAW = SBXI_ROUTE_OWN, SBXI_E2B_NEW_WATCHER, SBXI_E2B_OLD_CREATE,
+    SBXI_E2B_OLD_CONNECT, SBXI_E2B_OLD_PAUSE, SBXI_E2B_ROUTES };
 
 static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBX_FEATURE_SANDBOX_CREATE] = { "", &sbxi_e2b_create, &sbxi_e2b_access, SBXI_ALL(SBXI_POST),
@@ -11972,6 +12005,14 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBXI_E2B_NEW_WATCHER] = { "CreateWatcher", &sbxi_e2b_watch, &sbxi_e2b_new_watcher,
         SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
 #endif
+#ifndef SBX_NO_EXTRAS
+    [SBXI_E2B_OLD_CREATE] = { "", &sbxi_e2b_old_create, &sbxi_e2b_access, SBXI_E2B_OLD, SBXI_POST,
+        SBXI_HOST_CONTROL, SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBXI_E2B_OLD_CONNECT] = { "/connect", &sbxi_e2b_timeout, &sbxi_e2b_access,
+        SBXI_ONE(SBXI_POST), SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+    [SBXI_E2B_OLD_PAUSE] = { "/pause", NULL, NULL, SBXI_ONE(SBXI_POST), SBXI_SEND_NOTHING,
+        SBXI_RECV_NOTHING, SBXI_E2B_CONFLICT_IS_NO },
+#endif
     [SBXI_ROUTE_ACCESS] = { "", NULL, &sbxi_e2b_access, SBXI_ONE(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0 },
     [SBXI_E2B_WRITE_RAW] = { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
@@ -12044,7 +12085,7 @@ static const char *sbxi_e2b_data_url(const sbx_op *op, bool share)
     if (op->sandbox->access.data_url) return op->sandbox->access.data_url;
     if (c->config.sandbox_url) return c->config.sandbox_url;
     if (c->debug) return "http://localhost:{port}";
-    return share && sbxi_e2b_shared_host(sbxi_op_domain(op))
+    return share && !c->dialect && sbxi_e2b_shared_host(sbxi_op_domain(op))
         ? "https://sandbox.{domain}" : "https://{port}-{id}.{domain}";
 }
 
@@ -12066,7 +12107,8 @@ static const char *sbxi_e2b_user(const sbx_op *op)
         user = op->args.of.command.o.user;
     else
         return NULL;
-    return user ? user : sbxi_older(op->sandbox, SBXI_VERSION(0, 4, 0)) ? "user" : NULL;
+    return user ? user : op->client->dialect || sbxi_older(op->sandbox, SBXI_VERSION(0, 4, 0))
+        ? "user" : NULL;
 }
 
 /* How long the service may work: the life of a command or a watch, a unary call's
@@ -12342,6 +12384,47 @@ static int sbxi_e2b_create_key(sbx_op *op)
     return rc;
 }
 
+#ifndef SBX_NO_EXTRAS
+
+static int sbxi_e2b_too_old(sbx_op *op)
+{
+    return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
+        SBXI_TEXT("config.dialect \"2.6\" cannot say an option of this call"));
+}
+
+/* What the old form can say it says, with its own defaults; of the rest nothing may be
+   lost in silence. */
+static int sbxi_e2b_old_begin(sbx_op *op)
+{
+    static const sbx_network none;
+    sbxi_create_args *a = &op->args.of.create;
+    sbx_sandbox_options *o = &a->o;
+    if (o->auto_resume || o->pause_memory || o->idempotency_key || o->idempotent
+        || o->volumes.count || o->identity_json || memcmp(&o->network, &none, sizeof none) != 0)
+        return sbxi_e2b_too_old(op);
+    a->secure = SBX_YES;
+    if (!a->auto_pause) a->auto_pause = SBX_NO;
+    if (!o->internet) o->internet = SBX_YES;
+    if (!o->timeout_s) o->timeout_s = 300;
+    return sbxi_ask(op, SBXI_E2B_OLD_CREATE, SBXI_STEP_DONE);
+}
+
+/* A call of the present form as one of the old. */
+static int sbxi_e2b_old_ask(sbx_op *op)
+{
+    const sbxi_resume_args *r = &op->args.of.resume;
+    if (op->feature == SBX_FEATURE_SANDBOX_PAUSE) {
+        const sbx_pause_options *p = &op->args.of.pause;
+        return p->memory || p->healthy ? sbxi_e2b_too_old(op)
+            : sbxi_ask(op, SBXI_E2B_OLD_PAUSE, SBXI_STEP_DONE);
+    }
+    if (r->memory) return sbxi_e2b_too_old(op);
+    op->args.of.timeout_s = r->timeout_s ? r->timeout_s : 300;
+    return sbxi_ask(op, SBXI_E2B_OLD_CONNECT, SBXI_STEP_DONE);
+}
+
+#endif
+
 static int sbxi_e2b_create_begin(sbx_op *op)
 {
     int rc;
@@ -12356,6 +12439,9 @@ static int sbxi_e2b_create_begin(sbx_op *op)
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("auto_resume needs the memory: pause_memory must not be SBX_NO"));
     if (o->on_timeout) a->auto_pause = pause ? SBX_YES : SBX_NO;
+#ifndef SBX_NO_EXTRAS
+    if (op->client->dialect) return sbxi_e2b_old_begin(op);
+#endif
     rc = sbxi_e2b_create_key(op);
     return rc == SBX_OK ? sbxi_ask(op, SBX_FEATURE_SANDBOX_CREATE, SBXI_STEP_DONE) : rc;
 }
@@ -12457,7 +12543,7 @@ static int sbxi_e2b_pty_envs(sbx_op *op)
     sbxi_buf *b = &op->block; /* free until there is a result */
     size_t i, k;
     sbxi_buf_add(b, envs->items, envs->count * sizeof more[0]);
-    for (i = 0; i < SBXI_LEN(more); i++) {
+    for (i = 0; i < (op->client->dialect ? 1 : SBXI_LEN(more)); i++) {
         for (k = 0; k < envs->count && strcmp(envs->items[k].key, more[i].key) != 0; k++) {}
         if (k == envs->count) sbxi_buf_add(b, &more[i], sizeof more[i]);
     }
@@ -12741,7 +12827,15 @@ static int sbxi_e2b_step(sbx_op *op)
         return sbxi_e2b_create_step(op);
     case SBX_FEATURE_SANDBOX_CONNECT: /* tells new credentials; 201: it had been paused */
         op->reply.no = op->reply.http != 201;
+#ifndef SBX_NO_EXTRAS
+        if (start && op->client->dialect) return sbxi_e2b_old_ask(op);
+#endif
         return start ? sbxi_ask_default(op) : sbxi_sandbox_learn(op);
+#ifndef SBX_NO_EXTRAS
+    case SBX_FEATURE_SANDBOX_PAUSE:
+        if (start && op->client->dialect) return sbxi_e2b_old_ask(op);
+        break;
+#endif
     case SBX_FEATURE_SANDBOX_LIST:
     case SBX_FEATURE_SNAPSHOT_LIST:
         return sbxi_e2b_list_step(op);
@@ -12800,7 +12894,11 @@ static const sbxi_env sbxi_e2b_env[] = {
     { "E2B_SANDBOX_URL", offsetof(sbx_config, sandbox_url) },
     { NULL, 0 }
 };
-static const char *const sbxi_e2b_dialects[] = { "2.63", NULL };
+static const char *const sbxi_e2b_dialects[] = { "2.63",
+#ifndef SBX_NO_EXTRAS
+    "2.6",
+#endif
+    NULL };
 static const char *const sbxi_e2b_ports[] = { "49983", "49999" };
 
 #ifndef SANDBOX_STATIC
@@ -12809,7 +12907,10 @@ const sbx_provider sbx_e2b =
 static const sbx_provider sbx_e2b =
 #endif
 {
-    "e2b", "e2b.app", sbxi_e2b_ports, 60000, 50005, sbxi_e2b_dialects, sbxi_e2b_env, "E2B_DEBUG",
+    "e2b", "e2b.app", sbxi_e2b_ports, 60000, 50005, sbxi_e2b_dialects,
+    SBXI_TEXT("the host has no POST /v2/sandboxes: set config.dialect to \"2.6\", "
+              "or check api_url"),
+    sbxi_e2b_env, "E2B_DEBUG",
     "x-next-token",
     sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
     sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event

@@ -518,7 +518,10 @@ typedef struct sbx_config {
                                "https://api.{domain}". A template: {domain} */
     const char *sandbox_url; /* sandboxes; NULL: E2B_SANDBOX_URL, then the rule of
                                the provider. A template: {id} {port} {domain} */
-    const char *dialect;    /* an older form of the provider's API, NULL: newest */
+    const char *dialect;    /* an older form of the provider's API, NULL: newest. E2B:
+                               "2.6", for hosts without POST /v2/sandboxes; what it
+                               cannot say is SBX_E_UNSUPPORTED_HOST, nothing is sent.
+                               Not with SBX_NO_EXTRAS */
     sbx_choice environment; /* SBX_NO: read no environment variables */
     sbx_choice debug;       /* E2B: a sandbox on this host, http://localhost */
     sbx_pairs headers;      /* added to every control plane request */

@@ -596,6 +596,14 @@ static int sbxi_op_fault(sbx_op *op, const sbxi_fault *f, int http)
     return sbxi_error_set(e, status, f->message[0] ? f->message : NULL);
 }
 
+/* Not the service says that something is missing, but whoever knows no such route. */
+static bool sbxi_reply_is_no_route(const sbx_op *op, const sbxi_fault *f)
+{
+    return op->reply.http == 404 && !f->number && !op->client->dialect
+        && op->feature == SBX_FEATURE_SANDBOX_CREATE && op->route->host == SBXI_HOST_CONTROL
+        && op->route->method == SBXI_POST;
+}
+
 static int sbxi_reply_unhappy(sbx_op *op)
 {
     sbxi_reply *r = &op->reply;
@@ -609,6 +617,10 @@ static int sbxi_reply_unhappy(sbx_op *op)
 #ifndef SBX_NO_PROXY
     if (r->http == 407) return sbxi_proxy_refused(r->http, &op->error); /* whatever it says */
 #endif
+    if (sbxi_reply_is_no_route(op, f)) {
+        op->error.http_status = r->http;
+        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST, op->client->provider->no_create);
+    }
     return sbxi_op_fault(op, f, r->http);
 }
 

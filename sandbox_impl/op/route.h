@@ -105,6 +105,7 @@ struct sbx_provider {
     int32_t command_ms;             /* life of a command that names none */
     uint16_t mcp_port;              /* of a sandbox's MCP gateway */
     const char *const *dialects;    /* accepted config.dialect, newest first */
+    const char *no_create;          /* what to do when the newest's create is no route */
     const sbxi_env *env;            /* ends with name NULL; the first is the key */
     const char *debug_env;          /* "true" there is config.debug */
     const char *page_header;        /* has the next page's token; lower case */
@@ -131,7 +132,7 @@ typedef struct sbxi_access {        /* what a create or connect reply tells */
 typedef struct sbxi_create_args {
     sbx_sandbox_options o;
     const char *key;                /* idempotency key in use */
-    sbx_choice auto_pause;
+    sbx_choice auto_pause, secure;
     char made_key[37];
 } sbxi_create_args;
 

@@ -593,3 +593,126 @@ TEST(no_end_is_resumed)
     pt_free(&second);
     rig_end(&r);
 }
+
+/* ---- the older dialect ------------------------------------------------------------- */
+
+static void old_rig(rig *r, turn *turns, size_t n)
+{
+    rig_start(r);
+    r->g.dialect = "2.6";
+    peer_script(r->p, turns, n);
+    rig_open(r);
+}
+#define OLD(r, turns) old_rig(r, turns, sizeof(turns) / sizeof((turns)[0]))
+
+/* Bodies as the SDK of that version sent them. */
+TEST(old_creates)
+{
+    static const sbx_pair meta = { "a", "b" }, env = { "X", "1" };
+    static const char *const bodies[] = {
+        "{\"templateID\":\"base\",\"allow_internet_access\":true,\"autoPause\":false,\"envVars\":{},"
+            "\"metadata\":{},\"secure\":true,\"timeout\":300}",
+        "{\"templateID\":\"base\",\"allow_internet_access\":true,\"autoPause\":true,"
+            "\"envVars\":{\"X\":\"1\"},\"metadata\":{\"a\":\"b\"},\"secure\":true,\"timeout\":60}" };
+    turn turns[] = { { "POST /sandboxes ", 201, 0, CREATED }, { "POST /sandboxes ", 201, 0, CREATED } };
+    rig r;
+    sbx_sandbox *s;
+    sbx_sandbox_options o = { .template_id = "base", .timeout_s = 60,
+        .on_timeout = SBX_ON_TIMEOUT_PAUSE, .metadata = { &meta, 1 }, .envs = { &env, 1 } };
+    size_t i;
+    OLD(&r, turns);
+    for (i = 0; i < 2; i++) {
+        CHECK_INT(sbx_sandbox_create(r.c, i ? &o : NULL, &s, NULL), SBX_OK);
+        CHECK_STR(r.p->request[i].body.p, bodies[i]);
+        sbx_sandbox_release(s);
+    }
+    rig_end(&r);
+}
+
+TEST(old_connect_and_pause)
+{
+    turn turns[] = { { "POST /sandboxes/box1/connect ", 200, 0, CREATED },
+        { "POST /sandboxes/box1/connect ", 201, 0, CREATED }, { "POST /sandboxes/box1/pause ", 204 },
+        { "POST /sandboxes/box1/pause ", 409, 0, "{\"code\":409,\"message\":\"paused\"}" } };
+    rig r;
+    bool yes = true;
+    OLD(&r, turns);
+    CHECK_INT(sbx_sandbox_connect(r.s, 0, &yes, NULL), SBX_OK);
+    CHECK(!yes);
+    CHECK_STR(r.p->request[0].body.p, "{\"timeout\":300}");
+    CHECK_INT(sbx_sandbox_connect(r.s, 120, &yes, NULL), SBX_OK);
+    CHECK(yes);
+    CHECK_STR(r.p->request[1].body.p, "{\"timeout\":120}");
+    CHECK_INT(sbx_sandbox_pause(r.s, NULL, &yes, NULL), SBX_OK);
+    CHECK(yes);
+    CHECK_INT(r.p->request[2].body.len, 0);
+    HAS(r, 2, "Content-Length: 0\r\n");
+    CHECK_INT(sbx_sandbox_pause(r.s, NULL, &yes, NULL), SBX_OK);
+    CHECK(!yes);
+    rig_end(&r);
+}
+
+TEST(old_names_the_user)
+{
+    static const char *const outs[] = { "hi" };
+    turn turns[] = { { T_START, 200, 0 }, { "GET /files?path=%2Fa&username=user ", 200, 0, "x" } };
+    ptext stream = { 0 };
+    rig r;
+    sbx_sink none = { 0 };
+    stream_of(&stream, outs, 1);
+    turns[0].body = stream.p;
+    turns[0].body_len = stream.len;
+    OLD(&r, turns);
+    CHECK_INT(sbx_command_run(r.s, "x", NULL, NULL, NULL), SBX_OK);
+    HAS(r, 0, "Authorization: Basic dXNlcjo=\r\n");
+    CHECK_INT(sbx_files_read(r.s, "/a", NULL, none, NULL), SBX_OK);
+    pt_free(&stream);
+    rig_end(&r);
+}
+
+TEST(old_refuses_what_it_cannot_say)
+{
+    static const sbx_pair volume = { "/data", "v" };
+    const sbx_sandbox_options rows[] = { { .idempotency_key = "k" }, { .idempotent = SBX_YES },
+        { .on_timeout = SBX_ON_TIMEOUT_PAUSE, .auto_resume = SBX_YES },
+        { .on_timeout = SBX_ON_TIMEOUT_PAUSE, .pause_memory = SBX_NO },
+        { .network = { .mask_host = "h" } }, { .volumes = { &volume, 1 } },
+        { .identity_json = "{}" } };
+    sbx_pause_options pause = { .memory = SBX_NO };
+    sbx_resume_options resume = { .memory = SBX_NO };
+    rig r;
+    sbx_sandbox *s;
+    size_t i;
+    rig_start(&r);
+    r.g.dialect = "2.6";
+    rig_open(&r);
+    for (i = 0; i < sizeof rows / sizeof *rows; i++)
+        CHECK_INT(sbx_sandbox_create(r.c, &rows[i], &s, NULL), SBX_E_UNSUPPORTED_HOST);
+    CHECK_INT(sbx_sandbox_pause(r.s, &pause, NULL, NULL), SBX_E_UNSUPPORTED_HOST);
+    CHECK_INT(sbx_sandbox_resume(r.s, &resume, NULL, NULL), SBX_E_UNSUPPORTED_HOST);
+    CHECK(strstr(sbx_client_error(r.c)->message, "2.6") != NULL);
+    CHECK_INT(r.p->requests, 0);
+    rig_end(&r);
+}
+
+/* A host that knows no such route is told from one that knows no such template. */
+TEST(the_dialect_is_proposed)
+{
+    static const struct { const char *body; int rc; bool says; } rows[] = {
+        { "404 page not found", SBX_E_UNSUPPORTED_HOST, true },
+        { "{\"detail\":\"Not Found\"}", SBX_E_UNSUPPORTED_HOST, true },
+        { "", SBX_E_UNSUPPORTED_HOST, true },
+        { "{\"code\":404,\"message\":\"template 'x' not found\"}", SBX_E_NOT_FOUND, false } };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        turn turns[] = { { "POST /v2/sandboxes ", 404, 0, rows[i].body } };
+        rig r;
+        sbx_sandbox *s;
+        BEGIN(&r, turns);
+        CHECK_INT(sbx_sandbox_create(r.c, NULL, &s, NULL), rows[i].rc);
+        CHECK((strstr(sbx_client_error(r.c)->message, "dialect to \"2.6\"") != NULL) == rows[i].says);
+        CHECK_INT(sbx_client_error(r.c)->http_status, 404);
+        CHECK_INT(sbx_client_error(r.c)->may_exist, 0);
+        rig_end(&r);
+    }
+}
