@@ -559,7 +559,8 @@ typedef struct sbx_config {
 SBX_API int sbx_open(sbx_client **out, const sbx_config *config);
 
 /* Cancels what still runs and frees the client. All handles of it become
-   invalid except results for sbx_free(). NULL is SBX_OK. SBX_E_REENTRANT inside
+   invalid except results for sbx_free(): release them before, else their memory
+   is lost. NULL is SBX_OK. SBX_E_REENTRANT inside
    a callback. Sandboxes are left running: kill them first if that is meant. */
 SBX_API int sbx_close(sbx_client *client);
 
@@ -735,7 +736,8 @@ typedef struct sbx_sandbox_options {
     sbx_network network;
     sbx_pairs volumes;      /* E2B: path to mount at, name of the volume */
     const char *mcp_json;   /* E2B: servers of the MCP gateway, {"name":{...}}. The
-                               gateway is started too; its token is in the file
+                               gateway is started too, else the sandbox is killed
+                               again: SBX_E_REFUSED with what it wrote; its token is in the file
                                /etc/mcp-gateway/.token of user root */
     const char *identity_json; /* E2B iam: {"tokens":{"name":{"audience":...,
                                "tokenType":...}}} */
@@ -893,8 +895,12 @@ typedef int (*sbx_log_each)(void *ctx, const sbx_log *log);
 SBX_API int sbx_sandbox_logs(sbx_sandbox *sandbox, const sbx_log_query *query,
     sbx_log_each each, void *ctx, const sbx_call *call);
 
-/* Copies of a running sandbox: count of them, 1 to 20, 0: 1. each() gets a handle
-   that is the user's, sbx_sandbox_release(), or NULL and what went wrong. */
+/* Copies of a running sandbox: count of them, 1 to 20, 0: 1; each ends timeout_s from
+   now, 0: the service's default (E2B 15 s). each() gets a handle that is yours,
+   sbx_sandbox_release(), or NULL and what went wrong; with SBX_E_NOMEM the message is
+   the id of a copy that runs. It gets all of them: the first failure it returns is
+   told at the end. A call that is cut or cancelled says error.may_exist: nothing is
+   undone. */
 typedef int (*sbx_fork_each)(void *ctx, sbx_sandbox *fork, const sbx_error *error);
 SBX_API int sbx_sandbox_fork(sbx_sandbox *sandbox, int32_t count, int32_t timeout_s,
     sbx_fork_each each, void *ctx, const sbx_call *call);
@@ -922,7 +928,8 @@ SBX_API int sbx_snapshot_list(sbx_client *client, const char *sandbox_id, const 
 SBX_API int sbx_snapshot_delete(sbx_client *client, const char *id, bool *existed,
     const sbx_call *call);
 
-/* URL of its MCP gateway. As sbx_sandbox_host(). */
+/* URL of its MCP gateway, https://.../mcp, whether there is one or not; sends
+   nothing. NUL-terminated; SBX_E_TOO_LARGE: cap too small. */
 SBX_API int sbx_sandbox_mcp_url(const sbx_sandbox *sandbox, char *out, size_t cap);
 #endif /* SBX_NO_EXTRAS */
 
@@ -947,7 +954,7 @@ typedef struct sbx_command_options {
                                in the result; used where no sink is set */
     sbx_choice pull;        /* SBX_YES, not for sbx_command_run: instead of sinks,
                                output waits until sbx_proc_next() takes it */
-    void (*started)(void *ctx, uint32_t pid); /* may be NULL */
+    void (*started)(void *ctx, uint32_t pid); /* once, before output; may be NULL */
     void *started_ctx;
 } sbx_command_options;
 
@@ -998,7 +1005,8 @@ SBX_API int sbx_command_send_stdin(sbx_sandbox *sandbox, uint32_t pid,
 
 #ifndef SBX_NO_PROC
 /* Standard input of any length in one request; the call ends when the source
-   does, and leaves the input open. */
+   does, and leaves the input open. No total time limits it unless the call sets one;
+   from.size and from.rewind do not count: it is sent once. */
 SBX_API int sbx_command_stream_stdin(sbx_sandbox *sandbox, uint32_t pid,
     sbx_source from, const sbx_call *call);
 #endif
@@ -1010,16 +1018,18 @@ SBX_API int sbx_command_close_stdin(sbx_sandbox *sandbox, uint32_t pid,
 
 /* ---- processes in the background, and terminals ----------------------------
 
-   A handle follows one process: its output goes to the sinks, into the result,
-   or waits to be pulled, whenever sbx_poll() or a blocking call runs. Letting go
-   of the handle leaves the process alone; connect follows it again, without what
-   it wrote meanwhile. */
+   A handle follows one process by a connection of its own: its output goes to the
+   sinks, into the result, or waits to be pulled, whenever sbx_poll() or a blocking
+   call runs. Letting go of the handle leaves the process alone; connect follows it
+   again, without what it wrote meanwhile. sbx_poll() counts it as running. Release
+   handles before sbx_close(). */
 typedef struct sbx_proc sbx_proc;
 
 #ifndef SBX_NO_PROC
 /* Starts cmd as sbx_command_run() does and returns when it runs. *out is yours:
    sbx_proc_release(). call->timeout_ms (0: clocks.total_ms) bounds the start;
-   options->timeout_ms is the life of the command, 0: no limit. */
+   options->timeout_ms is the life of the command, 0: no limit. A start that is cut or
+   cancelled may have started it: options->tag finds it again. */
 SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
     const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
 
@@ -1041,6 +1051,7 @@ SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
 SBX_API int sbx_pty_connect(sbx_sandbox *sandbox, uint32_t pid,
     const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
 
+/* cols and rows from 1. */
 SBX_API int sbx_pty_resize(sbx_sandbox *sandbox, uint32_t pid, uint16_t cols,
     uint16_t rows, const sbx_call *call);
 
@@ -1056,7 +1067,7 @@ SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows,
 #endif
 
 #ifndef SBX_NO_PROC
-/* The process of a handle, by the functions above. */
+/* The process of a handle, by the functions above; 0: proc is NULL. */
 SBX_API uint32_t sbx_proc_pid(const sbx_proc *proc);
 SBX_API int sbx_proc_write(sbx_proc *proc, const void *data, size_t len,
     const sbx_call *call);
@@ -1074,22 +1085,28 @@ typedef struct sbx_proc_event {
 } sbx_proc_event;
 
 #ifndef SBX_NO_PROC
-/* The next piece of output, with options.pull; waits for it. What it fails with
-   is what the stream failed with. */
+/* The next piece of output, with options.pull; waits for it, without
+   call->timeout_ms for ever. What it fails with is what the stream failed with.
+   SBX_E_CONFLICT: another sbx_proc_next() of this handle still waits. */
 SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event,
     const sbx_call *call);
 
-/* Waits for the end; without call->timeout_ms for ever. When it blocks, output that
-   was not pulled is dropped from here on. Statuses as those of
-   sbx_command_run(). Captured output goes to the first caller that asks, and is
+/* Waits for the end; without call->timeout_ms for ever. With options.pull the end
+   comes behind the last piece; when it blocks, output that was not pulled is dropped
+   from here on. Statuses as those of sbx_command_run(). Captured output goes to the
+   first caller that asks, and is
    handed out after a failure too, with the pid: sbx_free() result->out and err. */
 SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result,
     const sbx_call *call);
 
+/* Continues output whose sink answered SBX_E_AGAIN. NULL is fine. */
+SBX_API void sbx_proc_wake(sbx_proc *proc);
+
 /* SBX_PENDING while the process is followed, then what sbx_proc_wait() gives. */
 SBX_API int sbx_proc_status(const sbx_proc *proc);
 
-/* Stops following and frees the handle. The process goes on. NULL is fine. */
+/* Stops following and frees the handle; calls that wait with it are cancelled. The
+   process goes on. NULL is fine, also inside callbacks. */
 SBX_API void sbx_proc_release(sbx_proc *proc);
 #endif
 
@@ -1200,12 +1217,14 @@ SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
 typedef struct sbx_url_options {
     const char *user;
     sbx_choice upload;      /* YES: for POST of a file, else for GET */
-    int32_t expires_s;      /* valid so long; 0: as long as the sandbox. Needs a clock */
+    int32_t expires_s;      /* valid so long, counted by net.unix_ms; 0 or less: as
+                               long as the sandbox */
 } sbx_url_options;
 
 /* A URL under which anybody can fetch or store one file, signed with the sandbox's
-   token if it has one (else expires_s is SBX_E_ARG). NUL-terminated; SBX_E_TOO_LARGE:
-   cap is too small. Sends something only if the token is not known yet. */
+   token if it has one. NUL-terminated; SBX_E_TOO_LARGE: cap is too small; SBX_E_ARG:
+   expires_s without a clock or a token. Sends something only if the token is not
+   known yet. */
 SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path,
     const sbx_url_options *options, char *out, size_t cap, const sbx_call *call);
 #endif
@@ -1214,13 +1233,14 @@ SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path,
 
    A watch reports what happens in a directory, by a stream, or by asking the
    host again and again. Events come by each(), inside sbx_poll() and blocking
-   calls; a negative return of it ends the watch with that status. */
+   calls; a negative return of it ends the watch with that status. Release watches
+   before sbx_close(). */
 typedef enum sbx_watch_type { SBX_WATCH_UNKNOWN, SBX_WATCH_CREATE, SBX_WATCH_WRITE,
     SBX_WATCH_REMOVE, SBX_WATCH_RENAME, SBX_WATCH_CHMOD } sbx_watch_type;
 
 typedef struct sbx_watch_event {
     sbx_watch_type type;
-    const char *name;       /* relative to the directory */
+    const char *name;       /* relative to the directory, "sub/name" */
     const sbx_file_info *entry; /* NULL: not asked for, or not told */
 } sbx_watch_event;
 
@@ -1236,37 +1256,40 @@ typedef struct sbx_watch_options {
     const char *user;
     sbx_watch_mode mode;
     sbx_choice recursive;   /* YES: below it too (E2B daemon 0.1.4 and later) */
-    sbx_choice entries;     /* YES: with event->entry (E2B daemon 0.6.3) */
+    sbx_choice entries;     /* YES: with event->entry, of what is still there (E2B
+                               daemon 0.6.3) */
     sbx_choice network_mounts; /* YES: also there, where events may be missing
                                (E2B daemon 0.6.4) */
     int32_t interval_ms;    /* of asking, 0: 1,000; SBX_NEVER: only when
                                sbx_watch_poll() is called */
-    int32_t timeout_ms;     /* life of the watch; 0 or SBX_NEVER: no limit */
+    int32_t timeout_ms;     /* life of the watch, then SBX_E_TIMEOUT; 0 or SBX_NEVER,
+                               and with interval_ms SBX_NEVER: no limit */
 } sbx_watch_options;
 
 typedef struct sbx_watch sbx_watch;
 
 #ifndef SBX_NO_WATCH
 /* Begins a watch and returns when the host has it. *out is yours:
-   sbx_watch_release(). SBX_E_NOT_FOUND, SBX_E_NOT_A_FILE (no directory),
-   SBX_E_UNSUPPORTED_HOST: the daemon is too old for an option; nothing was sent. */
+   sbx_watch_release(). call->timeout_ms (0: clocks.total_ms) bounds the beginning.
+   SBX_E_NOT_FOUND, SBX_E_NOT_A_FILE (no directory), SBX_E_UNSUPPORTED_HOST: the
+   daemon is too old for an option (then nothing was sent), or has no watches. */
 SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
     const sbx_watch_options *options, sbx_watch_each each, void *ctx,
     sbx_watch **out, const sbx_call *call);
 
 /* Asks now for what has happened since the last time. A stream needs no asking:
-   SBX_OK. Of a watch that was stopped or has ended: its status, or
-   SBX_E_CONFLICT. */
+   SBX_OK. Of a watch that has ended: its status; that was stopped: SBX_E_CONFLICT. */
 SBX_API int sbx_watch_poll(sbx_watch *watch, const sbx_call *call);
 
-/* Ends the watch, on the host too. */
+/* Ends the watch, on the host too; no event comes any more. Once more: SBX_OK. */
 SBX_API int sbx_watch_stop(sbx_watch *watch, const sbx_call *call);
 
 /* SBX_PENDING while it works, then what ended it; SBX_OK after a stop. */
 SBX_API int sbx_watch_status(const sbx_watch *watch);
 
-/* Frees the handle. A watch that was not stopped is stopped in the background:
-   sbx_poll(), a blocking call or sbx_close() sees to it. NULL is fine. */
+/* Frees the handle; no event comes any more. What the host keeps of a watch that
+   was not stopped is removed in the background: sbx_poll(), a blocking call or
+   sbx_close() sees to it. NULL is fine, also inside callbacks. */
 SBX_API void sbx_watch_release(sbx_watch *watch);
 #endif
 
@@ -8026,7 +8049,6 @@ typedef struct sbxi_fork_args { int32_t timeout_s, count; } sbxi_fork_args;
 /* One copy of a sandbox, as it is bound. */
 typedef struct sbxi_fork_item {
     sbxi_access access;
-    bool failed;
     sbxi_fault fault;
 } sbxi_fork_item;
 
@@ -8255,8 +8277,10 @@ struct sbx_sandbox {
 enum { SBXI_PHASE_STEP, SBXI_PHASE_EXCHANGE, SBXI_PHASE_NAP, SBXI_PHASE_WAIT,
     SBXI_PHASE_END };
 
-/* What an operation without exchanges waits for, in the stream of a process. */
-enum { SBXI_UNTIL_NOTHING, SBXI_UNTIL_NOW, SBXI_UNTIL_START, SBXI_UNTIL_OUTPUT, SBXI_UNTIL_END };
+/* What an operation has to do with the handle it refers to. From NOW on it has no
+   exchanges and waits for something in the stream of the process. */
+enum { SBXI_UNTIL_NOTHING, SBXI_UNTIL_ASKED, SBXI_UNTIL_NOW, SBXI_UNTIL_START,
+    SBXI_UNTIL_OUTPUT, SBXI_UNTIL_END };
 
 /* Steps that every operation shares; providers count from SBXI_STEP_OWN. */
 enum { SBXI_STEP_START, SBXI_STEP_ACCESS, SBXI_STEP_DONE, SBXI_STEP_HEALTH, SBXI_STEP_OWN };
@@ -8279,8 +8303,8 @@ typedef struct sbxi_capture { sbxi_buf buf; uint64_t cut; } sbxi_capture;
    calls of the user are operations that wait for what comes in. */
 struct sbx_proc {
     sbx_sandbox *sandbox;   /* a reference */
-    sbx_op *stream;         /* NULL: it has ended */
-    unsigned refs;          /* the user's, and one of every operation that waits */
+    sbx_op *stream;         /* NULL: it has ended, and its last piece is done with */
+    unsigned refs;          /* the user's, and one of every operation with `until` */
     bool pty, pull;
     bool started;
     bool rests;             /* goes on without a stream: somebody asks */
@@ -8357,6 +8381,7 @@ struct sbx_op {
     sbx_op *next;
     sbx_proc *proc;         /* whose stream this is; with `until` a reference */
     int status;             /* what the user sees */
+    int why;                /* failed with this, to be told when the rest is done */
     uint32_t pid;
     uint32_t since, nap_since; /* start of the total clock, of a nap */
     int32_t total_ms, nap_ms;
@@ -9599,9 +9624,9 @@ static int sbxi_op_build(sbx_op *op, sbxi_url *url)
    released from the start; those that wait for it send nothing. Called by reply.c,
    op.c and api/.
 
-   Invariants: proc->stream is set exactly while that operation runs, and its
-   op->proc points back; a piece that waits to be pulled lies in the stream's
-   buffer, which rests until the piece is taken. */
+   Invariants: while the stream runs, proc->stream and its op->proc point to each
+   other; a piece that waits to be pulled lies in the stream's buffer, which rests
+   until the piece is taken, and outlives the stream for it. */
 
 /* A piece of output for whoever pulls. SBX_E_AGAIN: it waits there. */
 static int sbxi_proc_put(sbx_proc *p, unsigned id, const void *data, size_t len)
@@ -9618,9 +9643,9 @@ static int sbxi_proc_put(sbx_proc *p, unsigned id, const void *data, size_t len)
 static void sbxi_proc_ended(sbx_op *op, int status)
 {
     sbx_proc *p = op->proc;
-    p->stream = NULL;
     if (status != SBX_OK || !p->rests) p->status = status;
-    p->piece.data = NULL;
+    if (p->piece.data) op->released = false;
+    else p->stream = NULL;
     op->proc = NULL;
 }
 
@@ -9659,6 +9684,8 @@ static int sbxi_proc_take(sbx_op *op)
     }
     if (op->until == SBXI_UNTIL_END) sbxi_proc_result(p, op->args.of.command.result);
     if (p->status == SBX_PENDING) return SBX_OK;
+    if (op->until == SBXI_UNTIL_NOW && p->status == SBX_OK)
+        return sbxi_op_fail(op, SBX_E_CONFLICT, SBXI_TEXT("the watch was stopped"));
     op->error = p->error;
     return p->status;
 }
@@ -9770,37 +9797,43 @@ static void sbxi_file_fix(sbx_file_info *info)
     if (info->is_symlink) info->type = SBX_FILE_SYMLINK;
 }
 
-/* An event of a watch for the user. */
+/* An event of a watch for the user; none after a stop. */
 static int sbxi_op_watched(sbx_op *op, sbxi_watch_item *item)
 {
     int rc;
+    if (!op->proc || op->proc->status != SBX_PENDING) return SBX_E_CANCELLED;
     sbxi_file_fix(&item->entry);
     if (item->has_entry) item->event.entry = &item->entry;
     rc = op->args.each.watch(op->args.ctx, &item->event);
-    return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
+    if (rc > 0 || rc == SBX_E_AGAIN) rc = SBX_E_ARG;
+    if (rc && op->until) op->proc->status = rc; /* a stream's own end says it */
+    return sbxi_op_said(op, rc);
 }
 
 #ifndef SBX_NO_EXTRAS
-/* A copy of a sandbox for the user, or why there is none. */
-static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
+/* A copy of a sandbox for the user, or why there is none. What the callback answers
+   waits until the others are told too: they run, and nobody else knows them. */
+static void sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
 {
+    const char *url = op->sandbox->access.data_url, *id = item->access.id;
     sbxi_fault *f = &item->fault;
     sbx_error *e = &op->error; /* lent: nothing is wrong with the call */
-    sbx_sandbox *s;
+    sbx_sandbox *s = NULL;
     int rc;
-    if (item->access.id && item->access.id[0]) {
-        item->access.of.data_url = op->sandbox->access.data_url;
+    if (id && id[0]) {
+        if (url && strstr(url, "{id}")) item->access.of.data_url = url;
         s = sbxi_sandbox_with(op->client, &item->access);
-        if (s) return op->args.each.fork(op->args.ctx, s, NULL);
-        op->error.may_exist = SBX_YES;
-        return SBX_E_NOMEM;
+        e->may_exist = SBX_YES;
+        sbxi_error_set(e, SBX_E_NOMEM, id);
+    } else {
+        e->http_status = f->number;
+        sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
+        sbxi_error_set(e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
     }
-    e->http_status = f->number;
-    sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
-    sbxi_error_set(e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
-    rc = op->args.each.fork(op->args.ctx, NULL, e);
+    rc = op->args.each.fork(op->args.ctx, s, s ? NULL : e);
+    if (rc == SBX_OK && e->status == SBX_E_NOMEM && !s) rc = SBX_E_NOMEM;
+    if (!op->why) op->why = rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc;
     sbxi_error_clear(e);
-    return rc;
 }
 #endif
 
@@ -9822,7 +9855,7 @@ static int sbxi_op_item(void *ctx, void *item)
         rc = a->each.snapshot(a->ctx, (const sbx_snapshot_info *)item);
         break;
     case SBX_FEATURE_SANDBOX_FORK:
-        rc = sbxi_op_forked(op, (sbxi_fork_item *)item);
+        sbxi_op_forked(op, (sbxi_fork_item *)item);
         break;
 #endif
     case SBX_FEATURE_FILES_WATCH:
@@ -10344,7 +10377,11 @@ static int sbxi_deliver_command(sbx_op *op)
     r->pid = op->pid;
     rc = sbxi_take_capture(op, false, &r->out, &r->out_len, &r->out_cut);
     if (rc == SBX_OK) rc = sbxi_take_capture(op, true, &r->err, &r->err_len, &r->err_cut);
-    if (rc != SBX_OK) sbx_free(r->out);
+    if (rc != SBX_OK) {
+        sbx_free(r->out);
+        r->out = NULL;
+        r->out_len = 0;
+    }
     return rc;
 }
 
@@ -10677,11 +10714,12 @@ static void sbxi_op_tell(sbx_op *op, int status)
 
 /* A create whose reply is missing, or was not understood, may have made a
    sandbox; one that could not be undone did. */
-static void sbxi_op_note_create(sbx_op *op, int status)
+static void sbxi_op_note_create(sbx_op *op)
 {
-    bool cut = op->cut || op->sandbox
+    bool create = op->feature == SBX_FEATURE_SANDBOX_CREATE;
+    bool cut = op->cut || (create && op->sandbox)
         || (op->x.sent && (!op->reply.http || op->reply.happy));
-    if (op->feature == SBX_FEATURE_SANDBOX_CREATE && cut && status != SBX_E_UNSUPPORTED_HOST)
+    if ((create || op->feature == SBX_FEATURE_SANDBOX_FORK) && cut)
         op->error.may_exist = SBX_YES;
 }
 
@@ -10691,7 +10729,7 @@ static void sbxi_op_finish(sbx_op *op, int status)
     if (status == SBX_OK && !op->detached) status = sbxi_op_deliver(op);
     else if (proc && sbxi_is_stream(op->feature)) (void)sbxi_deliver_command(op); /* so far */
     if (status != SBX_OK) {
-        sbxi_op_note_create(op, status);
+        sbxi_op_note_create(op);
         if (op->feature == SBX_FEATURE_COMMAND_RUN && op->args.of.command.result)
             memset(op->args.of.command.result, 0, sizeof(sbx_command_result));
     }
@@ -10757,6 +10795,22 @@ static int sbxi_op_probed(sbx_op *op, int rc)
     if (listed) return sbxi_error_set(e, SBX_E_NO_END, NULL);
     return sbxi_error_set(e, SBX_E_UNREACHABLE,
         SBXI_TEXT("the connection was lost and the sandbox does not answer: ask with get_info"));
+}
+
+/* A create that fails, or is cancelled, inside the sandbox it made: its step undoes
+   it, for which it gets a little time. False: it has not come that far. */
+static bool sbxi_op_undo(sbx_op *op, int rc)
+{
+    if (op->feature != SBX_FEATURE_SANDBOX_CREATE || !op->sandbox
+        || op->route->host == SBXI_HOST_CONTROL)
+        return false;
+    sbxi_op_disconnect(op);
+    op->why = rc;
+    op->probing = false;
+    op->since = sbxi_now(&op->client->link);
+    op->total_ms = SBXI_PROBE_MS;
+    op->phase = SBXI_PHASE_STEP;
+    return true;
 }
 
 /* ---- sandbox handles ------------------------------------------------------ */
@@ -10848,15 +10902,13 @@ static void sbxi_op_answered(sbx_op *op, int rc)
 {
     rc = sbxi_op_outcome(op, SBXI_HAS_EXTRAS && op->reply.enough ? SBX_OK : rc);
     if (rc == SBX_PENDING) return;
-    if (op->probing) {
-        sbxi_op_finish(op, sbxi_op_probed(op, rc));
+    if (op->probing) rc = sbxi_op_probed(op, rc);
+    else if (rc != SBX_OK && !op->x.stop && (sbxi_op_retry(op, rc) || sbxi_op_probe(op, rc)))
         return;
-    }
-    if (rc != SBX_OK && !op->x.stop && (sbxi_op_retry(op, rc) || sbxi_op_probe(op, rc))) return;
     sbxi_op_disconnect(op);
     if (rc == SBX_OK)
         op->phase = SBXI_PHASE_STEP;
-    else
+    else if (!sbxi_op_undo(op, rc))
         sbxi_op_finish(op, rc);
 }
 
@@ -11121,7 +11173,7 @@ static int sbxi_call_refused(const sbxi_call *k)
     if (blocks && c->callbacks) return SBX_E_REENTRANT;
     if (blocks && !c->link.net.wait) return SBX_E_NO_WAIT;
     if (!sbx_supports(c, k->feature)) return SBX_E_UNSUPPORTED;
-    return key || c->debug ? SBX_OK : SBX_E_AUTH;
+    return key || c->debug || k->until ? SBX_OK : SBX_E_AUTH;
 }
 
 /* The checks of all calls. */
@@ -11160,9 +11212,8 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
     if (op->sandbox) op->sandbox->refs++;
     op->proc = k->proc;
     op->until = k->until;
-    if (SBXI_HAS_PROC && op->until) {
+    if (SBXI_HAS_PROC && op->until > SBXI_UNTIL_ASKED) {
         op->phase = SBXI_PHASE_WAIT;
-        op->proc->refs++;
     } else if (op->call.op || op->proc || op->feature >= SBX_FEATURE_FILES_WATCH) {
         op->kept = sbxi_keep(&c->link.alloc, sbxi_args_of(op->feature), op, 0);
         if (!op->kept) {
@@ -11171,6 +11222,7 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
             return NULL;
         }
     }
+    if (SBXI_HAS_PROC && op->until) op->proc->refs++;
     sbxi_op_one_file(op);
     while (*end) end = &(*end)->next;
     *end = op;
@@ -11182,8 +11234,8 @@ static int sbxi_check(sbxi_call *k)
 {
     if (k->args.answer) *k->args.answer = false;
     if (k->args.out) memset(k->args.out, 0, sizeof(void *)); /* some struct's pointer */
-    if (!k->client) return SBX_E_ARG;
     if (k->call && k->call->op) *k->call->op = NULL;
+    if (!k->client) return SBX_E_ARG;
     sbxi_call_check(k);
     return k->status ? sbxi_call_fail(k->client, k->call, k->status, k->message) : SBX_OK;
 }
@@ -11226,6 +11278,9 @@ static void sbxi_watch_in(sbxi_call *k, sbx_proc *p, unsigned feature, const sbx
     k->args.of.files.o.user = p->user;
     k->args.each.watch = p->each;
     k->args.ctx = p->ctx;
+    if (feature != SBX_FEATURE_WATCH_POLL) return;
+    k->proc = p;
+    k->until = SBXI_UNTIL_ASKED;
 }
 
 /* The host forgets a watch nobody wants; nobody waits for that. */
@@ -11264,16 +11319,22 @@ SBX_API void sbx_op_wake(sbx_op *op)
     if (op) op->woken = true;
 }
 
+/* A create that was sent goes on, to be undone: nobody waits for that. */
+static bool sbxi_op_detach(sbx_op *op)
+{
+    if (op->feature != SBX_FEATURE_SANDBOX_CREATE
+        || !((op->x.conn && op->x.sent) || op->sandbox))
+        return false;
+    op->error.may_exist = SBX_YES;
+    op->detached = true;
+    (void)sbxi_op_undo(op, SBX_E_CANCELLED);
+    sbxi_op_tell(op, SBX_E_CANCELLED);
+    return true;
+}
+
 SBX_API void sbx_op_cancel(sbx_op *op)
 {
-    if (!op || op->phase == SBXI_PHASE_END || op->detached) return;
-    if (op->feature == SBX_FEATURE_SANDBOX_CREATE
-        && ((op->x.conn && op->x.sent) || op->sandbox)) {
-        op->error.may_exist = SBX_YES;
-        op->detached = true;
-        sbxi_op_tell(op, SBX_E_CANCELLED);
-        return;
-    }
+    if (!op || op->phase == SBXI_PHASE_END || op->detached || sbxi_op_detach(op)) return;
     /* inside one of its own callbacks the exchange must not vanish: the driver
        ends it as soon as the callback has returned */
     op->cancelled = op->x.stop = true;
@@ -11588,7 +11649,6 @@ static const sbxi_field sbxi_e2b_fork_fields[] = {
 static const sbxi_shape sbxi_e2b_fork = SBXI_SHAPE(sbxi_e2b_fork_fields, sbxi_args);
 static const sbxi_field sbxi_e2b_forked_fields[] = {
     { "sandbox", &sbxi_e2b_access, offsetof(sbxi_fork_item, access), 0, SBXI_T_OBJECT },
-    SBXI_FIELD("error", SEEN, sbxi_fork_item, failed),
     { "error", &sbxi_e2b_fault, offsetof(sbxi_fork_item, fault), 0, SBXI_T_OBJECT }
 };
 static const sbxi_shape sbxi_e2b_forked = SBXI_SHAPE(sbxi_e2b_forked_fields, sbxi_fork_item);
@@ -12003,7 +12063,7 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBX_FEATURE_WATCH_STOP] = { "RemoveWatcher", &sbxi_e2b_watcher_is, NULL, SBXI_RPC(FILES),
         SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
     [SBXI_E2B_NEW_WATCHER] = { "CreateWatcher", &sbxi_e2b_watch, &sbxi_e2b_new_watcher,
-        SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+        SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_RESULT, SBXI_E2B_NO_STREAM },
 #endif
 #ifndef SBX_NO_EXTRAS
     [SBXI_E2B_OLD_CREATE] = { "", &sbxi_e2b_old_create, &sbxi_e2b_access, SBXI_E2B_OLD, SBXI_POST,
@@ -12265,6 +12325,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     values[1] = c->provider->ports[0];
     values[2] = sbxi_op_domain(op);
     if (sbxi_make_url(&op->url, parts, values, &url) != SBX_OK) return op->url.status;
+    sbxi_buf_clear(b); /* asking for the token has left its request there */
     if (expires)
         end = sbxi_e2b_number(until, now + (int64_t)a->as.u.expires_s * 1000, 3);
     sbxi_buf_add(b, op->url.data, op->url.len);
@@ -12288,8 +12349,12 @@ static int sbxi_e2b_url_step(sbx_op *op)
 static int sbxi_e2b_on_news(sbx_op *op)
 {
     sbxi_e2b_news *n = (sbxi_e2b_news *)sbxi_bind_result(&op->reply.bind);
-    if (n->failed) return sbxi_op_fault(op, &n->fault, op->reply.http);
-    if (op->frame.flags) {
+    if (n->failed) {
+        int rc = sbxi_op_fault(op, &n->fault, op->reply.http);
+        op->reply.no = rc == SBXI_MEANS_NO;
+        if (!op->reply.no) return rc;
+    }
+    if (op->frame.flags || op->reply.no) {
         op->ended = true;
         return SBX_OK;
     }
@@ -12534,22 +12599,33 @@ static int sbxi_e2b_history_begin(sbx_op *op)
 }
 #endif
 
+/* What was composed in the block, begun as one to be owned, lives as long as the
+   operation: it is its result, of which streams have none. */
+static void sbxi_e2b_keep_block(sbx_op *op)
+{
+    op->result = op->block.data + sizeof(sbxi_owned);
+    sbxi_block_take(&op->block);
+}
+
 /* A terminal gets a few variables more, unless the user has them. */
 static int sbxi_e2b_pty_envs(sbx_op *op)
 {
     static const sbx_pair more[] = { { "TERM", "xterm-256color" }, { "LANG", "C.UTF-8" },
         { "LC_ALL", "C.UTF-8" } };
     sbx_pairs *envs = &op->args.of.command.o.envs;
-    sbxi_buf *b = &op->block; /* free until there is a result */
+    sbxi_buf *b = &op->block;
     size_t i, k;
+    sbxi_block_start(b);
     sbxi_buf_add(b, envs->items, envs->count * sizeof more[0]);
     for (i = 0; i < (op->client->dialect ? 1 : SBXI_LEN(more)); i++) {
         for (k = 0; k < envs->count && strcmp(envs->items[k].key, more[i].key) != 0; k++) {}
         if (k == envs->count) sbxi_buf_add(b, &more[i], sizeof more[i]);
     }
-    envs->items = (const sbx_pair *)(const void *)b->data;
-    envs->count = b->len / sizeof more[0];
-    return b->status;
+    if (b->status != SBX_OK) return b->status;
+    envs->count = (b->len - sizeof(sbxi_owned)) / sizeof more[0];
+    sbxi_e2b_keep_block(op);
+    envs->items = (const sbx_pair *)op->result;
+    return SBX_OK;
 }
 
 static int sbxi_e2b_command_begin(sbx_op *op)
@@ -12615,7 +12691,7 @@ static void sbxi_e2b_input_begin(sbx_op *op)
     body->size = -1;
 }
 
-/* What starts the MCP gateway, behind each other in the operation's block. */
+/* What starts the MCP gateway; its command stands behind it. */
 typedef struct sbxi_e2b_gateway {
     sbx_pair token;
     sbx_command_result result;
@@ -12630,11 +12706,10 @@ static int sbxi_e2b_gateway_begin(sbx_op *op)
     sbxi_command_args *a = &op->args.of.command;
     sbxi_buf *b = &op->block;
     sbxi_e2b_gateway *g;
-    size_t at, cmd;
+    size_t at;
     int rc;
-    sbxi_buf_clear(b);
+    sbxi_block_start(b);
     if (sbxi_buf_room(b, sizeof *g, &at) != SBX_OK) return b->status;
-    cmd = b->len;
     sbxi_buf_text(b, "mcp-gateway --config '");
     while ((quote = strchr(json, '\'')) != NULL) {
         sbxi_buf_add(b, json, (size_t)(quote - json));
@@ -12643,13 +12718,14 @@ static int sbxi_e2b_gateway_begin(sbx_op *op)
     }
     sbxi_buf_text(b, json);
     if (sbxi_buf_add(b, "'", 2) != SBX_OK) return b->status;
-    g = (sbxi_e2b_gateway *)(void *)(b->data + at);
+    sbxi_e2b_keep_block(op);
+    g = (sbxi_e2b_gateway *)op->result;
     rc = sbxi_random_hex(op, g->value, true);
     if (rc != SBX_OK) return rc;
     g->token.key = "GATEWAY_ACCESS_TOKEN";
     g->token.value = g->value;
     memset(a, 0, sizeof *a);
-    a->cmd = b->data + cmd;
+    a->cmd = (const char *)(g + 1);
     a->o.user = "root";
     a->o.envs.items = &g->token;
     a->o.envs.count = 1;
@@ -12662,8 +12738,8 @@ static int sbxi_e2b_gateway_begin(sbx_op *op)
 /* It has ended: well, or there is no use in the sandbox. */
 static int sbxi_e2b_gateway_end(sbx_op *op)
 {
-    const sbxi_e2b_gateway *g = (const sbxi_e2b_gateway *)(const void *)op->block.data;
-    if (g->result.exit_code == 0) return SBX_OK;
+    const sbxi_e2b_gateway *g = (const sbxi_e2b_gateway *)op->result;
+    if (!op->why && g->result.exit_code == 0) return SBX_OK;
     return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_NO_GATEWAY);
 }
 
@@ -12673,13 +12749,19 @@ static int sbxi_e2b_undone(sbx_op *op)
     const sbxi_buf *err = &op->captured[1].buf;
     sbx_error *e = &op->error;
     if (op->detached) return SBX_E_CANCELLED;
+    sbxi_sandbox_unref(op->sandbox); /* nothing is left of it */
+    op->sandbox = NULL;
+    op->cut = op->x.sent = false;
+    op->pid = 0;
     if (!SBXI_HAS_EXTRAS || op->step == SBXI_E2B_UNDO)
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
     sbxi_put_text(e->message, sizeof e->message, "the MCP gateway did not start: ", 31);
     if (err->data && sbxi_buf_add(&op->captured[1].buf, "", 1) == SBX_OK)
         sbxi_add_text(e->message, sizeof e->message, err->data + sizeof(sbxi_owned));
-    return SBX_E_REFUSED;
+    else if (op->why)
+        sbxi_add_text(e->message, sizeof e->message, sbx_strerror(op->why));
+    return op->why ? op->why : SBX_E_REFUSED;
 }
 
 /* A sandbox exists now; what cannot be handed out is killed again. */
@@ -12702,7 +12784,8 @@ static int sbxi_e2b_create_step(sbx_op *op)
 {
     if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
     if (op->step == SBXI_STEP_DONE) return sbxi_e2b_created(op);
-    if (SBXI_HAS_EXTRAS && op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
+    if (SBXI_HAS_EXTRAS && (op->step == SBXI_E2B_GATEWAY || op->step == SBXI_STEP_HEALTH))
+        return sbxi_e2b_gateway_end(op);
     return sbxi_e2b_undone(op);
 }
 
@@ -12785,6 +12868,7 @@ static int sbxi_e2b_watching(sbx_op *op)
     sbx_proc *p = op->proc;
     const sbxi_e2b_watcher *w = (const sbxi_e2b_watcher *)op->result;
     if (!p) return SBX_E_CANCELLED;
+    if (op->reply.no) return SBX_E_UNSUPPORTED_HOST;
     if (!w || !w->id || !w->id[0])
         return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no watcher"));
     p->block = op->result;
@@ -12843,6 +12927,9 @@ static int sbxi_e2b_step(sbx_op *op)
     case SBX_FEATURE_SANDBOX_METRICS:
     case SBX_FEATURE_SANDBOX_LOGS:
         if (start) rc = sbxi_e2b_history_begin(op);
+        break;
+    case SBX_FEATURE_SANDBOX_FORK: /* what its callback said */
+        rc = op->why;
         break;
     case SBX_FEATURE_FILES_URL:
         return sbxi_e2b_url_step(op);
@@ -13440,6 +13527,7 @@ static int sbxi_follow(sbxi_call *k, void *out)
     p->sandbox = k->sandbox;
     p->sandbox->refs++;
     p->status = SBX_PENDING;
+    sbxi_error_clear(&p->error);
     p->refs = 1; /* this function's */
     p->each = k->args.each.watch;
     p->ctx = k->args.ctx;
@@ -13469,7 +13557,8 @@ static int sbxi_follow(sbxi_call *k, void *out)
     } else {
         rc = sbxi_call_fail(k->client, call, SBX_E_NOMEM, NULL);
     }
-    sbxi_proc_unref(p); /* others hold it now, or nobody */
+    if (p->refs > 1) sbxi_proc_unref(p); /* others hold it now, or nobody */
+    else sbx_proc_release(p);
     return rc;
 }
 
@@ -13521,18 +13610,24 @@ SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
 
 #endif
 
-/* Waits for something of the stream. */
-static int sbxi_proc_ask(sbx_proc *proc, uint8_t until, void *out, sbx_command_result *result,
-    const sbx_call *call)
+static sbx_sandbox *sbxi_proc_box(const sbx_proc *proc) { return proc ? proc->sandbox : NULL; }
+
+/* A call that waits for something of the stream. */
+static void sbxi_proc_in(sbxi_call *k, sbx_proc *proc, uint8_t until, const sbx_call *call)
 {
-    sbxi_call k;
-    sbxi_call_in(&k, proc ? proc->sandbox : NULL, SBX_FEATURE_COMMAND_START, call);
-    k.total_ms = SBX_NEVER;
-    k.args.out = out;
-    k.args.of.command.result = result;
-    k.until = until;
-    k.proc = proc;
-    return sbxi_start(&k);
+    sbxi_call_in(k, sbxi_proc_box(proc), SBX_FEATURE_COMMAND_START, call);
+    k->total_ms = SBX_NEVER;
+    k->until = until;
+    k->proc = proc;
+}
+
+/* Whether a call waits for the next piece: two of them would get the same. */
+static bool sbxi_proc_asked(const sbx_proc *proc)
+{
+    const sbx_op *op = proc ? proc->sandbox->client->ops : NULL;
+    while (op && (op->proc != proc || op->until != SBXI_UNTIL_OUTPUT || op->cancelled))
+        op = op->next;
+    return op != NULL;
 }
 
 /* ---- the handle of a process ------------------------------------------------ */
@@ -13543,54 +13638,77 @@ SBX_API int sbx_proc_status(const sbx_proc *proc) { return proc ? proc->status :
 
 SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event, const sbx_call *call)
 {
+    sbxi_call k;
+    sbxi_proc_in(&k, proc, SBXI_UNTIL_OUTPUT, call);
     if (event) memset(event, 0, sizeof *event);
-    if (!proc || !event || !proc->pull) return SBX_E_ARG;
-    if (proc->piece.data && proc->handed) { /* now it is done with */
+    k.args.out = event;
+    sbxi_need(&k, event != NULL, SBXI_TEXT("event is NULL"));
+    sbxi_need(&k, !proc || proc->pull, SBXI_TEXT("it was started without options.pull"));
+    if (sbxi_proc_asked(proc)) {
+        k.status = SBX_E_CONFLICT;
+        k.message = SBXI_TEXT("another sbx_proc_next() waits for the same piece");
+    }
+    if (!k.status && proc && proc->piece.data && proc->handed) { /* now it is done with */
         proc->piece.data = NULL;
         proc->taken = true;
-        sbx_op_wake(proc->stream);
+        if (proc->status == SBX_PENDING) sbx_op_wake(proc->stream);
+        else sbx_op_release(sbxi_unfollow(proc));
     }
-    return sbxi_proc_ask(proc, SBXI_UNTIL_OUTPUT, event, NULL, call);
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result, const sbx_call *call)
 {
+    sbxi_call k;
+    int rc;
     if (result) memset(result, 0, sizeof *result);
-    if (proc && proc->pull && (!call || !call->op)) { /* nobody can pull meanwhile */
+    sbxi_proc_in(&k, proc, SBXI_UNTIL_END, call);
+    k.args.of.command.result = result;
+    rc = sbxi_check(&k);
+    if (rc != SBX_OK) return rc;
+    if (proc->pull && !(call && call->op)) { /* nobody can pull meanwhile */
         proc->pull = proc->taken = proc->handed = false;
         proc->piece.data = NULL;
         if (proc->stream) sbx_op_wake(proc->stream);
     }
-    return sbxi_proc_ask(proc, SBXI_UNTIL_END, NULL, result, call);
+    return sbxi_run(&k);
 }
 
 SBX_API int sbx_proc_write(sbx_proc *proc, const void *data, size_t len, const sbx_call *call)
 {
-    if (!proc) return SBX_E_ARG;
-    return sbxi_send_input(proc->sandbox, SBXI_HAS_PTY && proc->pty ? SBX_FEATURE_PTY_SEND_INPUT
-        : SBX_FEATURE_COMMAND_SEND_STDIN, proc->pid, data, len, call);
+    bool pty = SBXI_HAS_PTY && proc && proc->pty;
+    return sbxi_send_input(sbxi_proc_box(proc), pty ? SBX_FEATURE_PTY_SEND_INPUT
+        : SBX_FEATURE_COMMAND_SEND_STDIN, sbx_proc_pid(proc), data, len, call);
 }
 
 SBX_API int sbx_proc_close_stdin(sbx_proc *proc, const sbx_call *call)
 {
-    return proc ? sbx_command_close_stdin(proc->sandbox, proc->pid, call) : SBX_E_ARG;
+    return sbx_command_close_stdin(sbxi_proc_box(proc), sbx_proc_pid(proc), call);
 }
 
 SBX_API int sbx_proc_kill(sbx_proc *proc, bool *existed, const sbx_call *call)
 {
-    return proc ? sbx_command_kill(proc->sandbox, proc->pid, existed, call) : SBX_E_ARG;
+    return sbx_command_kill(sbxi_proc_box(proc), sbx_proc_pid(proc), existed, call);
 }
 
 #ifndef SBX_NO_PTY
 SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows, const sbx_call *call)
 {
-    return proc ? sbx_pty_resize(proc->sandbox, proc->pid, cols, rows, call) : SBX_E_ARG;
+    return sbx_pty_resize(sbxi_proc_box(proc), sbx_proc_pid(proc), cols, rows, call);
 }
 #endif
 
+SBX_API void sbx_proc_wake(sbx_proc *proc)
+{
+    if (proc && !proc->pull) sbx_op_wake(proc->stream);
+}
+
 SBX_API void sbx_proc_release(sbx_proc *proc)
 {
-    sbx_op *stream = proc && proc->refs == 1 ? proc->stream : NULL;
+    sbx_op *stream;
+    if (!proc) return;
+    stream = sbxi_unfollow(proc);
+    if (proc->status == SBX_PENDING) proc->status = SBX_E_CANCELLED; /* for calls that wait */
     sbxi_proc_unref(proc);
     sbx_op_release(stream);
 }
@@ -13799,32 +13917,41 @@ SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
     k.total_ms = a->as.w.timeout_ms > 0 ? a->as.w.timeout_ms : SBX_NEVER;
     k.args.each.watch = each;
     k.args.ctx = ctx;
-    sbxi_need(&k, each != NULL, SBXI_TEXT("each is NULL"));
+    sbxi_need(&k, each && out, SBXI_TEXT("each or out is NULL"));
     sbxi_need(&k, (unsigned)a->as.w.mode <= SBX_WATCH_ASK,
         SBXI_TEXT("mode is none of sbx_watch_mode"));
     return sbxi_follow(&k, out);
 }
 
+static sbx_proc *sbxi_watch_proc(sbx_watch *watch) { return watch ? &watch->of : NULL; }
+
 SBX_API int sbx_watch_poll(sbx_watch *watch, const sbx_call *call)
 {
     sbxi_call k;
-    if (!watch) return SBX_E_ARG;
-    if (!watch->of.id || watch->of.status != SBX_PENDING)
-        return sbxi_proc_ask(&watch->of, SBXI_UNTIL_NOW, NULL, NULL, call);
-    sbxi_watch_in(&k, &watch->of, SBX_FEATURE_WATCH_POLL, call);
+    sbx_proc *p = sbxi_watch_proc(watch);
+    if (p && p->id && p->status == SBX_PENDING)
+        sbxi_watch_in(&k, p, SBX_FEATURE_WATCH_POLL, call);
+    else
+        sbxi_proc_in(&k, p, SBXI_UNTIL_NOW, call);
     return sbxi_start(&k);
 }
 
 SBX_API int sbx_watch_stop(sbx_watch *watch, const sbx_call *call)
 {
     sbxi_call k;
-    if (!watch) return SBX_E_ARG;
-    sbx_op_release(sbxi_unfollow(&watch->of));
-    watch->of.status = SBX_OK;
-    if (!watch->of.id) return sbxi_proc_ask(&watch->of, SBXI_UNTIL_NOW, NULL, NULL, call);
-    sbxi_watch_in(&k, &watch->of, SBX_FEATURE_WATCH_STOP, call);
-    watch->of.id = NULL; /* the call has a copy */
-    return sbxi_start(&k);
+    sbx_proc *p = sbxi_watch_proc(watch);
+    int rc;
+    if (p && p->id) sbxi_watch_in(&k, p, SBX_FEATURE_WATCH_STOP, call);
+    else sbxi_proc_in(&k, p, SBXI_UNTIL_END, call);
+    rc = sbxi_check(&k);
+    if (rc != SBX_OK) return rc;
+    sbx_op_release(sbxi_unfollow(p));
+    p->status = SBX_OK;
+    p->refs++; /* a callback may release it meanwhile */
+    rc = sbxi_run(&k);
+    if (rc >= 0) p->id = NULL; /* else the release tries again */
+    sbxi_proc_unref(p);
+    return rc;
 }
 
 SBX_API int sbx_watch_status(const sbx_watch *watch)

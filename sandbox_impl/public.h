@@ -559,7 +559,8 @@ typedef struct sbx_config {
 SBX_API int sbx_open(sbx_client **out, const sbx_config *config);
 
 /* Cancels what still runs and frees the client. All handles of it become
-   invalid except results for sbx_free(). NULL is SBX_OK. SBX_E_REENTRANT inside
+   invalid except results for sbx_free(): release them before, else their memory
+   is lost. NULL is SBX_OK. SBX_E_REENTRANT inside
    a callback. Sandboxes are left running: kill them first if that is meant. */
 SBX_API int sbx_close(sbx_client *client);
 
@@ -735,7 +736,8 @@ typedef struct sbx_sandbox_options {
     sbx_network network;
     sbx_pairs volumes;      /* E2B: path to mount at, name of the volume */
     const char *mcp_json;   /* E2B: servers of the MCP gateway, {"name":{...}}. The
-                               gateway is started too; its token is in the file
+                               gateway is started too, else the sandbox is killed
+                               again: SBX_E_REFUSED with what it wrote; its token is in the file
                                /etc/mcp-gateway/.token of user root */
     const char *identity_json; /* E2B iam: {"tokens":{"name":{"audience":...,
                                "tokenType":...}}} */
@@ -893,8 +895,12 @@ typedef int (*sbx_log_each)(void *ctx, const sbx_log *log);
 SBX_API int sbx_sandbox_logs(sbx_sandbox *sandbox, const sbx_log_query *query,
     sbx_log_each each, void *ctx, const sbx_call *call);
 
-/* Copies of a running sandbox: count of them, 1 to 20, 0: 1. each() gets a handle
-   that is the user's, sbx_sandbox_release(), or NULL and what went wrong. */
+/* Copies of a running sandbox: count of them, 1 to 20, 0: 1; each ends timeout_s from
+   now, 0: the service's default (E2B 15 s). each() gets a handle that is yours,
+   sbx_sandbox_release(), or NULL and what went wrong; with SBX_E_NOMEM the message is
+   the id of a copy that runs. It gets all of them: the first failure it returns is
+   told at the end. A call that is cut or cancelled says error.may_exist: nothing is
+   undone. */
 typedef int (*sbx_fork_each)(void *ctx, sbx_sandbox *fork, const sbx_error *error);
 SBX_API int sbx_sandbox_fork(sbx_sandbox *sandbox, int32_t count, int32_t timeout_s,
     sbx_fork_each each, void *ctx, const sbx_call *call);
@@ -922,7 +928,8 @@ SBX_API int sbx_snapshot_list(sbx_client *client, const char *sandbox_id, const 
 SBX_API int sbx_snapshot_delete(sbx_client *client, const char *id, bool *existed,
     const sbx_call *call);
 
-/* URL of its MCP gateway. As sbx_sandbox_host(). */
+/* URL of its MCP gateway, https://.../mcp, whether there is one or not; sends
+   nothing. NUL-terminated; SBX_E_TOO_LARGE: cap too small. */
 SBX_API int sbx_sandbox_mcp_url(const sbx_sandbox *sandbox, char *out, size_t cap);
 #endif /* SBX_NO_EXTRAS */
 
@@ -947,7 +954,7 @@ typedef struct sbx_command_options {
                                in the result; used where no sink is set */
     sbx_choice pull;        /* SBX_YES, not for sbx_command_run: instead of sinks,
                                output waits until sbx_proc_next() takes it */
-    void (*started)(void *ctx, uint32_t pid); /* may be NULL */
+    void (*started)(void *ctx, uint32_t pid); /* once, before output; may be NULL */
     void *started_ctx;
 } sbx_command_options;
 
@@ -998,7 +1005,8 @@ SBX_API int sbx_command_send_stdin(sbx_sandbox *sandbox, uint32_t pid,
 
 #ifndef SBX_NO_PROC
 /* Standard input of any length in one request; the call ends when the source
-   does, and leaves the input open. */
+   does, and leaves the input open. No total time limits it unless the call sets one;
+   from.size and from.rewind do not count: it is sent once. */
 SBX_API int sbx_command_stream_stdin(sbx_sandbox *sandbox, uint32_t pid,
     sbx_source from, const sbx_call *call);
 #endif
@@ -1010,16 +1018,18 @@ SBX_API int sbx_command_close_stdin(sbx_sandbox *sandbox, uint32_t pid,
 
 /* ---- processes in the background, and terminals ----------------------------
 
-   A handle follows one process: its output goes to the sinks, into the result,
-   or waits to be pulled, whenever sbx_poll() or a blocking call runs. Letting go
-   of the handle leaves the process alone; connect follows it again, without what
-   it wrote meanwhile. */
+   A handle follows one process by a connection of its own: its output goes to the
+   sinks, into the result, or waits to be pulled, whenever sbx_poll() or a blocking
+   call runs. Letting go of the handle leaves the process alone; connect follows it
+   again, without what it wrote meanwhile. sbx_poll() counts it as running. Release
+   handles before sbx_close(). */
 typedef struct sbx_proc sbx_proc;
 
 #ifndef SBX_NO_PROC
 /* Starts cmd as sbx_command_run() does and returns when it runs. *out is yours:
    sbx_proc_release(). call->timeout_ms (0: clocks.total_ms) bounds the start;
-   options->timeout_ms is the life of the command, 0: no limit. */
+   options->timeout_ms is the life of the command, 0: no limit. A start that is cut or
+   cancelled may have started it: options->tag finds it again. */
 SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
     const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
 
@@ -1041,6 +1051,7 @@ SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
 SBX_API int sbx_pty_connect(sbx_sandbox *sandbox, uint32_t pid,
     const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
 
+/* cols and rows from 1. */
 SBX_API int sbx_pty_resize(sbx_sandbox *sandbox, uint32_t pid, uint16_t cols,
     uint16_t rows, const sbx_call *call);
 
@@ -1056,7 +1067,7 @@ SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows,
 #endif
 
 #ifndef SBX_NO_PROC
-/* The process of a handle, by the functions above. */
+/* The process of a handle, by the functions above; 0: proc is NULL. */
 SBX_API uint32_t sbx_proc_pid(const sbx_proc *proc);
 SBX_API int sbx_proc_write(sbx_proc *proc, const void *data, size_t len,
     const sbx_call *call);
@@ -1074,22 +1085,28 @@ typedef struct sbx_proc_event {
 } sbx_proc_event;
 
 #ifndef SBX_NO_PROC
-/* The next piece of output, with options.pull; waits for it. What it fails with
-   is what the stream failed with. */
+/* The next piece of output, with options.pull; waits for it, without
+   call->timeout_ms for ever. What it fails with is what the stream failed with.
+   SBX_E_CONFLICT: another sbx_proc_next() of this handle still waits. */
 SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event,
     const sbx_call *call);
 
-/* Waits for the end; without call->timeout_ms for ever. When it blocks, output that
-   was not pulled is dropped from here on. Statuses as those of
-   sbx_command_run(). Captured output goes to the first caller that asks, and is
+/* Waits for the end; without call->timeout_ms for ever. With options.pull the end
+   comes behind the last piece; when it blocks, output that was not pulled is dropped
+   from here on. Statuses as those of sbx_command_run(). Captured output goes to the
+   first caller that asks, and is
    handed out after a failure too, with the pid: sbx_free() result->out and err. */
 SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result,
     const sbx_call *call);
 
+/* Continues output whose sink answered SBX_E_AGAIN. NULL is fine. */
+SBX_API void sbx_proc_wake(sbx_proc *proc);
+
 /* SBX_PENDING while the process is followed, then what sbx_proc_wait() gives. */
 SBX_API int sbx_proc_status(const sbx_proc *proc);
 
-/* Stops following and frees the handle. The process goes on. NULL is fine. */
+/* Stops following and frees the handle; calls that wait with it are cancelled. The
+   process goes on. NULL is fine, also inside callbacks. */
 SBX_API void sbx_proc_release(sbx_proc *proc);
 #endif
 
@@ -1200,12 +1217,14 @@ SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
 typedef struct sbx_url_options {
     const char *user;
     sbx_choice upload;      /* YES: for POST of a file, else for GET */
-    int32_t expires_s;      /* valid so long; 0: as long as the sandbox. Needs a clock */
+    int32_t expires_s;      /* valid so long, counted by net.unix_ms; 0 or less: as
+                               long as the sandbox */
 } sbx_url_options;
 
 /* A URL under which anybody can fetch or store one file, signed with the sandbox's
-   token if it has one (else expires_s is SBX_E_ARG). NUL-terminated; SBX_E_TOO_LARGE:
-   cap is too small. Sends something only if the token is not known yet. */
+   token if it has one. NUL-terminated; SBX_E_TOO_LARGE: cap is too small; SBX_E_ARG:
+   expires_s without a clock or a token. Sends something only if the token is not
+   known yet. */
 SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path,
     const sbx_url_options *options, char *out, size_t cap, const sbx_call *call);
 #endif
@@ -1214,13 +1233,14 @@ SBX_API int sbx_files_url(sbx_sandbox *sandbox, const char *path,
 
    A watch reports what happens in a directory, by a stream, or by asking the
    host again and again. Events come by each(), inside sbx_poll() and blocking
-   calls; a negative return of it ends the watch with that status. */
+   calls; a negative return of it ends the watch with that status. Release watches
+   before sbx_close(). */
 typedef enum sbx_watch_type { SBX_WATCH_UNKNOWN, SBX_WATCH_CREATE, SBX_WATCH_WRITE,
     SBX_WATCH_REMOVE, SBX_WATCH_RENAME, SBX_WATCH_CHMOD } sbx_watch_type;
 
 typedef struct sbx_watch_event {
     sbx_watch_type type;
-    const char *name;       /* relative to the directory */
+    const char *name;       /* relative to the directory, "sub/name" */
     const sbx_file_info *entry; /* NULL: not asked for, or not told */
 } sbx_watch_event;
 
@@ -1236,37 +1256,40 @@ typedef struct sbx_watch_options {
     const char *user;
     sbx_watch_mode mode;
     sbx_choice recursive;   /* YES: below it too (E2B daemon 0.1.4 and later) */
-    sbx_choice entries;     /* YES: with event->entry (E2B daemon 0.6.3) */
+    sbx_choice entries;     /* YES: with event->entry, of what is still there (E2B
+                               daemon 0.6.3) */
     sbx_choice network_mounts; /* YES: also there, where events may be missing
                                (E2B daemon 0.6.4) */
     int32_t interval_ms;    /* of asking, 0: 1,000; SBX_NEVER: only when
                                sbx_watch_poll() is called */
-    int32_t timeout_ms;     /* life of the watch; 0 or SBX_NEVER: no limit */
+    int32_t timeout_ms;     /* life of the watch, then SBX_E_TIMEOUT; 0 or SBX_NEVER,
+                               and with interval_ms SBX_NEVER: no limit */
 } sbx_watch_options;
 
 typedef struct sbx_watch sbx_watch;
 
 #ifndef SBX_NO_WATCH
 /* Begins a watch and returns when the host has it. *out is yours:
-   sbx_watch_release(). SBX_E_NOT_FOUND, SBX_E_NOT_A_FILE (no directory),
-   SBX_E_UNSUPPORTED_HOST: the daemon is too old for an option; nothing was sent. */
+   sbx_watch_release(). call->timeout_ms (0: clocks.total_ms) bounds the beginning.
+   SBX_E_NOT_FOUND, SBX_E_NOT_A_FILE (no directory), SBX_E_UNSUPPORTED_HOST: the
+   daemon is too old for an option (then nothing was sent), or has no watches. */
 SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
     const sbx_watch_options *options, sbx_watch_each each, void *ctx,
     sbx_watch **out, const sbx_call *call);
 
 /* Asks now for what has happened since the last time. A stream needs no asking:
-   SBX_OK. Of a watch that was stopped or has ended: its status, or
-   SBX_E_CONFLICT. */
+   SBX_OK. Of a watch that has ended: its status; that was stopped: SBX_E_CONFLICT. */
 SBX_API int sbx_watch_poll(sbx_watch *watch, const sbx_call *call);
 
-/* Ends the watch, on the host too. */
+/* Ends the watch, on the host too; no event comes any more. Once more: SBX_OK. */
 SBX_API int sbx_watch_stop(sbx_watch *watch, const sbx_call *call);
 
 /* SBX_PENDING while it works, then what ended it; SBX_OK after a stop. */
 SBX_API int sbx_watch_status(const sbx_watch *watch);
 
-/* Frees the handle. A watch that was not stopped is stopped in the background:
-   sbx_poll(), a blocking call or sbx_close() sees to it. NULL is fine. */
+/* Frees the handle; no event comes any more. What the host keeps of a watch that
+   was not stopped is removed in the background: sbx_poll(), a blocking call or
+   sbx_close() sees to it. NULL is fine, also inside callbacks. */
 SBX_API void sbx_watch_release(sbx_watch *watch);
 #endif
 

@@ -19,6 +19,7 @@ static int sbxi_follow(sbxi_call *k, void *out)
     p->sandbox = k->sandbox;
     p->sandbox->refs++;
     p->status = SBX_PENDING;
+    sbxi_error_clear(&p->error);
     p->refs = 1; /* this function's */
     p->each = k->args.each.watch;
     p->ctx = k->args.ctx;
@@ -48,7 +49,8 @@ static int sbxi_follow(sbxi_call *k, void *out)
     } else {
         rc = sbxi_call_fail(k->client, call, SBX_E_NOMEM, NULL);
     }
-    sbxi_proc_unref(p); /* others hold it now, or nobody */
+    if (p->refs > 1) sbxi_proc_unref(p); /* others hold it now, or nobody */
+    else sbx_proc_release(p);
     return rc;
 }
 
@@ -100,18 +102,24 @@ SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
 
 #endif
 
-/* Waits for something of the stream. */
-static int sbxi_proc_ask(sbx_proc *proc, uint8_t until, void *out, sbx_command_result *result,
-    const sbx_call *call)
+static sbx_sandbox *sbxi_proc_box(const sbx_proc *proc) { return proc ? proc->sandbox : NULL; }
+
+/* A call that waits for something of the stream. */
+static void sbxi_proc_in(sbxi_call *k, sbx_proc *proc, uint8_t until, const sbx_call *call)
 {
-    sbxi_call k;
-    sbxi_call_in(&k, proc ? proc->sandbox : NULL, SBX_FEATURE_COMMAND_START, call);
-    k.total_ms = SBX_NEVER;
-    k.args.out = out;
-    k.args.of.command.result = result;
-    k.until = until;
-    k.proc = proc;
-    return sbxi_start(&k);
+    sbxi_call_in(k, sbxi_proc_box(proc), SBX_FEATURE_COMMAND_START, call);
+    k->total_ms = SBX_NEVER;
+    k->until = until;
+    k->proc = proc;
+}
+
+/* Whether a call waits for the next piece: two of them would get the same. */
+static bool sbxi_proc_asked(const sbx_proc *proc)
+{
+    const sbx_op *op = proc ? proc->sandbox->client->ops : NULL;
+    while (op && (op->proc != proc || op->until != SBXI_UNTIL_OUTPUT || op->cancelled))
+        op = op->next;
+    return op != NULL;
 }
 
 /* ---- the handle of a process ------------------------------------------------ */
@@ -122,54 +130,77 @@ SBX_API int sbx_proc_status(const sbx_proc *proc) { return proc ? proc->status :
 
 SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event, const sbx_call *call)
 {
+    sbxi_call k;
+    sbxi_proc_in(&k, proc, SBXI_UNTIL_OUTPUT, call);
     if (event) memset(event, 0, sizeof *event);
-    if (!proc || !event || !proc->pull) return SBX_E_ARG;
-    if (proc->piece.data && proc->handed) { /* now it is done with */
+    k.args.out = event;
+    sbxi_need(&k, event != NULL, SBXI_TEXT("event is NULL"));
+    sbxi_need(&k, !proc || proc->pull, SBXI_TEXT("it was started without options.pull"));
+    if (sbxi_proc_asked(proc)) {
+        k.status = SBX_E_CONFLICT;
+        k.message = SBXI_TEXT("another sbx_proc_next() waits for the same piece");
+    }
+    if (!k.status && proc && proc->piece.data && proc->handed) { /* now it is done with */
         proc->piece.data = NULL;
         proc->taken = true;
-        sbx_op_wake(proc->stream);
+        if (proc->status == SBX_PENDING) sbx_op_wake(proc->stream);
+        else sbx_op_release(sbxi_unfollow(proc));
     }
-    return sbxi_proc_ask(proc, SBXI_UNTIL_OUTPUT, event, NULL, call);
+    return sbxi_start(&k);
 }
 
 SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result, const sbx_call *call)
 {
+    sbxi_call k;
+    int rc;
     if (result) memset(result, 0, sizeof *result);
-    if (proc && proc->pull && (!call || !call->op)) { /* nobody can pull meanwhile */
+    sbxi_proc_in(&k, proc, SBXI_UNTIL_END, call);
+    k.args.of.command.result = result;
+    rc = sbxi_check(&k);
+    if (rc != SBX_OK) return rc;
+    if (proc->pull && !(call && call->op)) { /* nobody can pull meanwhile */
         proc->pull = proc->taken = proc->handed = false;
         proc->piece.data = NULL;
         if (proc->stream) sbx_op_wake(proc->stream);
     }
-    return sbxi_proc_ask(proc, SBXI_UNTIL_END, NULL, result, call);
+    return sbxi_run(&k);
 }
 
 SBX_API int sbx_proc_write(sbx_proc *proc, const void *data, size_t len, const sbx_call *call)
 {
-    if (!proc) return SBX_E_ARG;
-    return sbxi_send_input(proc->sandbox, SBXI_HAS_PTY && proc->pty ? SBX_FEATURE_PTY_SEND_INPUT
-        : SBX_FEATURE_COMMAND_SEND_STDIN, proc->pid, data, len, call);
+    bool pty = SBXI_HAS_PTY && proc && proc->pty;
+    return sbxi_send_input(sbxi_proc_box(proc), pty ? SBX_FEATURE_PTY_SEND_INPUT
+        : SBX_FEATURE_COMMAND_SEND_STDIN, sbx_proc_pid(proc), data, len, call);
 }
 
 SBX_API int sbx_proc_close_stdin(sbx_proc *proc, const sbx_call *call)
 {
-    return proc ? sbx_command_close_stdin(proc->sandbox, proc->pid, call) : SBX_E_ARG;
+    return sbx_command_close_stdin(sbxi_proc_box(proc), sbx_proc_pid(proc), call);
 }
 
 SBX_API int sbx_proc_kill(sbx_proc *proc, bool *existed, const sbx_call *call)
 {
-    return proc ? sbx_command_kill(proc->sandbox, proc->pid, existed, call) : SBX_E_ARG;
+    return sbx_command_kill(sbxi_proc_box(proc), sbx_proc_pid(proc), existed, call);
 }
 
 #ifndef SBX_NO_PTY
 SBX_API int sbx_proc_resize(sbx_proc *proc, uint16_t cols, uint16_t rows, const sbx_call *call)
 {
-    return proc ? sbx_pty_resize(proc->sandbox, proc->pid, cols, rows, call) : SBX_E_ARG;
+    return sbx_pty_resize(sbxi_proc_box(proc), sbx_proc_pid(proc), cols, rows, call);
 }
 #endif
 
+SBX_API void sbx_proc_wake(sbx_proc *proc)
+{
+    if (proc && !proc->pull) sbx_op_wake(proc->stream);
+}
+
 SBX_API void sbx_proc_release(sbx_proc *proc)
 {
-    sbx_op *stream = proc && proc->refs == 1 ? proc->stream : NULL;
+    sbx_op *stream;
+    if (!proc) return;
+    stream = sbxi_unfollow(proc);
+    if (proc->status == SBX_PENDING) proc->status = SBX_E_CANCELLED; /* for calls that wait */
     sbxi_proc_unref(proc);
     sbx_op_release(stream);
 }

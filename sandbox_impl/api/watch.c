@@ -17,32 +17,41 @@ SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
     k.total_ms = a->as.w.timeout_ms > 0 ? a->as.w.timeout_ms : SBX_NEVER;
     k.args.each.watch = each;
     k.args.ctx = ctx;
-    sbxi_need(&k, each != NULL, SBXI_TEXT("each is NULL"));
+    sbxi_need(&k, each && out, SBXI_TEXT("each or out is NULL"));
     sbxi_need(&k, (unsigned)a->as.w.mode <= SBX_WATCH_ASK,
         SBXI_TEXT("mode is none of sbx_watch_mode"));
     return sbxi_follow(&k, out);
 }
 
+static sbx_proc *sbxi_watch_proc(sbx_watch *watch) { return watch ? &watch->of : NULL; }
+
 SBX_API int sbx_watch_poll(sbx_watch *watch, const sbx_call *call)
 {
     sbxi_call k;
-    if (!watch) return SBX_E_ARG;
-    if (!watch->of.id || watch->of.status != SBX_PENDING)
-        return sbxi_proc_ask(&watch->of, SBXI_UNTIL_NOW, NULL, NULL, call);
-    sbxi_watch_in(&k, &watch->of, SBX_FEATURE_WATCH_POLL, call);
+    sbx_proc *p = sbxi_watch_proc(watch);
+    if (p && p->id && p->status == SBX_PENDING)
+        sbxi_watch_in(&k, p, SBX_FEATURE_WATCH_POLL, call);
+    else
+        sbxi_proc_in(&k, p, SBXI_UNTIL_NOW, call);
     return sbxi_start(&k);
 }
 
 SBX_API int sbx_watch_stop(sbx_watch *watch, const sbx_call *call)
 {
     sbxi_call k;
-    if (!watch) return SBX_E_ARG;
-    sbx_op_release(sbxi_unfollow(&watch->of));
-    watch->of.status = SBX_OK;
-    if (!watch->of.id) return sbxi_proc_ask(&watch->of, SBXI_UNTIL_NOW, NULL, NULL, call);
-    sbxi_watch_in(&k, &watch->of, SBX_FEATURE_WATCH_STOP, call);
-    watch->of.id = NULL; /* the call has a copy */
-    return sbxi_start(&k);
+    sbx_proc *p = sbxi_watch_proc(watch);
+    int rc;
+    if (p && p->id) sbxi_watch_in(&k, p, SBX_FEATURE_WATCH_STOP, call);
+    else sbxi_proc_in(&k, p, SBXI_UNTIL_END, call);
+    rc = sbxi_check(&k);
+    if (rc != SBX_OK) return rc;
+    sbx_op_release(sbxi_unfollow(p));
+    p->status = SBX_OK;
+    p->refs++; /* a callback may release it meanwhile */
+    rc = sbxi_run(&k);
+    if (rc >= 0) p->id = NULL; /* else the release tries again */
+    sbxi_proc_unref(p);
+    return rc;
 }
 
 SBX_API int sbx_watch_status(const sbx_watch *watch)

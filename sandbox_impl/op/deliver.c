@@ -25,7 +25,11 @@ static int sbxi_deliver_command(sbx_op *op)
     r->pid = op->pid;
     rc = sbxi_take_capture(op, false, &r->out, &r->out_len, &r->out_cut);
     if (rc == SBX_OK) rc = sbxi_take_capture(op, true, &r->err, &r->err_len, &r->err_cut);
-    if (rc != SBX_OK) sbx_free(r->out);
+    if (rc != SBX_OK) {
+        sbx_free(r->out);
+        r->out = NULL;
+        r->out_len = 0;
+    }
     return rc;
 }
 

@@ -290,11 +290,12 @@ static void sbxi_op_tell(sbx_op *op, int status)
 
 /* A create whose reply is missing, or was not understood, may have made a
    sandbox; one that could not be undone did. */
-static void sbxi_op_note_create(sbx_op *op, int status)
+static void sbxi_op_note_create(sbx_op *op)
 {
-    bool cut = op->cut || op->sandbox
+    bool create = op->feature == SBX_FEATURE_SANDBOX_CREATE;
+    bool cut = op->cut || (create && op->sandbox)
         || (op->x.sent && (!op->reply.http || op->reply.happy));
-    if (op->feature == SBX_FEATURE_SANDBOX_CREATE && cut && status != SBX_E_UNSUPPORTED_HOST)
+    if ((create || op->feature == SBX_FEATURE_SANDBOX_FORK) && cut)
         op->error.may_exist = SBX_YES;
 }
 
@@ -304,7 +305,7 @@ static void sbxi_op_finish(sbx_op *op, int status)
     if (status == SBX_OK && !op->detached) status = sbxi_op_deliver(op);
     else if (proc && sbxi_is_stream(op->feature)) (void)sbxi_deliver_command(op); /* so far */
     if (status != SBX_OK) {
-        sbxi_op_note_create(op, status);
+        sbxi_op_note_create(op);
         if (op->feature == SBX_FEATURE_COMMAND_RUN && op->args.of.command.result)
             memset(op->args.of.command.result, 0, sizeof(sbx_command_result));
     }
@@ -370,6 +371,22 @@ static int sbxi_op_probed(sbx_op *op, int rc)
     if (listed) return sbxi_error_set(e, SBX_E_NO_END, NULL);
     return sbxi_error_set(e, SBX_E_UNREACHABLE,
         SBXI_TEXT("the connection was lost and the sandbox does not answer: ask with get_info"));
+}
+
+/* A create that fails, or is cancelled, inside the sandbox it made: its step undoes
+   it, for which it gets a little time. False: it has not come that far. */
+static bool sbxi_op_undo(sbx_op *op, int rc)
+{
+    if (op->feature != SBX_FEATURE_SANDBOX_CREATE || !op->sandbox
+        || op->route->host == SBXI_HOST_CONTROL)
+        return false;
+    sbxi_op_disconnect(op);
+    op->why = rc;
+    op->probing = false;
+    op->since = sbxi_now(&op->client->link);
+    op->total_ms = SBXI_PROBE_MS;
+    op->phase = SBXI_PHASE_STEP;
+    return true;
 }
 
 /* ---- sandbox handles ------------------------------------------------------ */
@@ -461,15 +478,13 @@ static void sbxi_op_answered(sbx_op *op, int rc)
 {
     rc = sbxi_op_outcome(op, SBXI_HAS_EXTRAS && op->reply.enough ? SBX_OK : rc);
     if (rc == SBX_PENDING) return;
-    if (op->probing) {
-        sbxi_op_finish(op, sbxi_op_probed(op, rc));
+    if (op->probing) rc = sbxi_op_probed(op, rc);
+    else if (rc != SBX_OK && !op->x.stop && (sbxi_op_retry(op, rc) || sbxi_op_probe(op, rc)))
         return;
-    }
-    if (rc != SBX_OK && !op->x.stop && (sbxi_op_retry(op, rc) || sbxi_op_probe(op, rc))) return;
     sbxi_op_disconnect(op);
     if (rc == SBX_OK)
         op->phase = SBXI_PHASE_STEP;
-    else
+    else if (!sbxi_op_undo(op, rc))
         sbxi_op_finish(op, rc);
 }
 
@@ -734,7 +749,7 @@ static int sbxi_call_refused(const sbxi_call *k)
     if (blocks && c->callbacks) return SBX_E_REENTRANT;
     if (blocks && !c->link.net.wait) return SBX_E_NO_WAIT;
     if (!sbx_supports(c, k->feature)) return SBX_E_UNSUPPORTED;
-    return key || c->debug ? SBX_OK : SBX_E_AUTH;
+    return key || c->debug || k->until ? SBX_OK : SBX_E_AUTH;
 }
 
 /* The checks of all calls. */
@@ -773,9 +788,8 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
     if (op->sandbox) op->sandbox->refs++;
     op->proc = k->proc;
     op->until = k->until;
-    if (SBXI_HAS_PROC && op->until) {
+    if (SBXI_HAS_PROC && op->until > SBXI_UNTIL_ASKED) {
         op->phase = SBXI_PHASE_WAIT;
-        op->proc->refs++;
     } else if (op->call.op || op->proc || op->feature >= SBX_FEATURE_FILES_WATCH) {
         op->kept = sbxi_keep(&c->link.alloc, sbxi_args_of(op->feature), op, 0);
         if (!op->kept) {
@@ -784,6 +798,7 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
             return NULL;
         }
     }
+    if (SBXI_HAS_PROC && op->until) op->proc->refs++;
     sbxi_op_one_file(op);
     while (*end) end = &(*end)->next;
     *end = op;
@@ -795,8 +810,8 @@ static int sbxi_check(sbxi_call *k)
 {
     if (k->args.answer) *k->args.answer = false;
     if (k->args.out) memset(k->args.out, 0, sizeof(void *)); /* some struct's pointer */
-    if (!k->client) return SBX_E_ARG;
     if (k->call && k->call->op) *k->call->op = NULL;
+    if (!k->client) return SBX_E_ARG;
     sbxi_call_check(k);
     return k->status ? sbxi_call_fail(k->client, k->call, k->status, k->message) : SBX_OK;
 }
@@ -839,6 +854,9 @@ static void sbxi_watch_in(sbxi_call *k, sbx_proc *p, unsigned feature, const sbx
     k->args.of.files.o.user = p->user;
     k->args.each.watch = p->each;
     k->args.ctx = p->ctx;
+    if (feature != SBX_FEATURE_WATCH_POLL) return;
+    k->proc = p;
+    k->until = SBXI_UNTIL_ASKED;
 }
 
 /* The host forgets a watch nobody wants; nobody waits for that. */
@@ -877,16 +895,22 @@ SBX_API void sbx_op_wake(sbx_op *op)
     if (op) op->woken = true;
 }
 
+/* A create that was sent goes on, to be undone: nobody waits for that. */
+static bool sbxi_op_detach(sbx_op *op)
+{
+    if (op->feature != SBX_FEATURE_SANDBOX_CREATE
+        || !((op->x.conn && op->x.sent) || op->sandbox))
+        return false;
+    op->error.may_exist = SBX_YES;
+    op->detached = true;
+    (void)sbxi_op_undo(op, SBX_E_CANCELLED);
+    sbxi_op_tell(op, SBX_E_CANCELLED);
+    return true;
+}
+
 SBX_API void sbx_op_cancel(sbx_op *op)
 {
-    if (!op || op->phase == SBXI_PHASE_END || op->detached) return;
-    if (op->feature == SBX_FEATURE_SANDBOX_CREATE
-        && ((op->x.conn && op->x.sent) || op->sandbox)) {
-        op->error.may_exist = SBX_YES;
-        op->detached = true;
-        sbxi_op_tell(op, SBX_E_CANCELLED);
-        return;
-    }
+    if (!op || op->phase == SBXI_PHASE_END || op->detached || sbxi_op_detach(op)) return;
     /* inside one of its own callbacks the exchange must not vanish: the driver
        ends it as soon as the callback has returned */
     op->cancelled = op->x.stop = true;

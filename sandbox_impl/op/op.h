@@ -35,8 +35,10 @@ struct sbx_sandbox {
 enum { SBXI_PHASE_STEP, SBXI_PHASE_EXCHANGE, SBXI_PHASE_NAP, SBXI_PHASE_WAIT,
     SBXI_PHASE_END };
 
-/* What an operation without exchanges waits for, in the stream of a process. */
-enum { SBXI_UNTIL_NOTHING, SBXI_UNTIL_NOW, SBXI_UNTIL_START, SBXI_UNTIL_OUTPUT, SBXI_UNTIL_END };
+/* What an operation has to do with the handle it refers to. From NOW on it has no
+   exchanges and waits for something in the stream of the process. */
+enum { SBXI_UNTIL_NOTHING, SBXI_UNTIL_ASKED, SBXI_UNTIL_NOW, SBXI_UNTIL_START,
+    SBXI_UNTIL_OUTPUT, SBXI_UNTIL_END };
 
 /* Steps that every operation shares; providers count from SBXI_STEP_OWN. */
 enum { SBXI_STEP_START, SBXI_STEP_ACCESS, SBXI_STEP_DONE, SBXI_STEP_HEALTH, SBXI_STEP_OWN };
@@ -59,8 +61,8 @@ typedef struct sbxi_capture { sbxi_buf buf; uint64_t cut; } sbxi_capture;
    calls of the user are operations that wait for what comes in. */
 struct sbx_proc {
     sbx_sandbox *sandbox;   /* a reference */
-    sbx_op *stream;         /* NULL: it has ended */
-    unsigned refs;          /* the user's, and one of every operation that waits */
+    sbx_op *stream;         /* NULL: it has ended, and its last piece is done with */
+    unsigned refs;          /* the user's, and one of every operation with `until` */
     bool pty, pull;
     bool started;
     bool rests;             /* goes on without a stream: somebody asks */
@@ -137,6 +139,7 @@ struct sbx_op {
     sbx_op *next;
     sbx_proc *proc;         /* whose stream this is; with `until` a reference */
     int status;             /* what the user sees */
+    int why;                /* failed with this, to be told when the rest is done */
     uint32_t pid;
     uint32_t since, nap_since; /* start of the total clock, of a nap */
     int32_t total_ms, nap_ms;

@@ -3,9 +3,9 @@
    released from the start; those that wait for it send nothing. Called by reply.c,
    op.c and api/.
 
-   Invariants: proc->stream is set exactly while that operation runs, and its
-   op->proc points back; a piece that waits to be pulled lies in the stream's
-   buffer, which rests until the piece is taken. */
+   Invariants: while the stream runs, proc->stream and its op->proc point to each
+   other; a piece that waits to be pulled lies in the stream's buffer, which rests
+   until the piece is taken, and outlives the stream for it. */
 
 /* A piece of output for whoever pulls. SBX_E_AGAIN: it waits there. */
 static int sbxi_proc_put(sbx_proc *p, unsigned id, const void *data, size_t len)
@@ -22,9 +22,9 @@ static int sbxi_proc_put(sbx_proc *p, unsigned id, const void *data, size_t len)
 static void sbxi_proc_ended(sbx_op *op, int status)
 {
     sbx_proc *p = op->proc;
-    p->stream = NULL;
     if (status != SBX_OK || !p->rests) p->status = status;
-    p->piece.data = NULL;
+    if (p->piece.data) op->released = false;
+    else p->stream = NULL;
     op->proc = NULL;
 }
 
@@ -63,6 +63,8 @@ static int sbxi_proc_take(sbx_op *op)
     }
     if (op->until == SBXI_UNTIL_END) sbxi_proc_result(p, op->args.of.command.result);
     if (p->status == SBX_PENDING) return SBX_OK;
+    if (op->until == SBXI_UNTIL_NOW && p->status == SBX_OK)
+        return sbxi_op_fail(op, SBX_E_CONFLICT, SBXI_TEXT("the watch was stopped"));
     op->error = p->error;
     return p->status;
 }

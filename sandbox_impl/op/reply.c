@@ -106,37 +106,43 @@ static void sbxi_file_fix(sbx_file_info *info)
     if (info->is_symlink) info->type = SBX_FILE_SYMLINK;
 }
 
-/* An event of a watch for the user. */
+/* An event of a watch for the user; none after a stop. */
 static int sbxi_op_watched(sbx_op *op, sbxi_watch_item *item)
 {
     int rc;
+    if (!op->proc || op->proc->status != SBX_PENDING) return SBX_E_CANCELLED;
     sbxi_file_fix(&item->entry);
     if (item->has_entry) item->event.entry = &item->entry;
     rc = op->args.each.watch(op->args.ctx, &item->event);
-    return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
+    if (rc > 0 || rc == SBX_E_AGAIN) rc = SBX_E_ARG;
+    if (rc && op->until) op->proc->status = rc; /* a stream's own end says it */
+    return sbxi_op_said(op, rc);
 }
 
 #ifndef SBX_NO_EXTRAS
-/* A copy of a sandbox for the user, or why there is none. */
-static int sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
+/* A copy of a sandbox for the user, or why there is none. What the callback answers
+   waits until the others are told too: they run, and nobody else knows them. */
+static void sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
 {
+    const char *url = op->sandbox->access.data_url, *id = item->access.id;
     sbxi_fault *f = &item->fault;
     sbx_error *e = &op->error; /* lent: nothing is wrong with the call */
-    sbx_sandbox *s;
+    sbx_sandbox *s = NULL;
     int rc;
-    if (item->access.id && item->access.id[0]) {
-        item->access.of.data_url = op->sandbox->access.data_url;
+    if (id && id[0]) {
+        if (url && strstr(url, "{id}")) item->access.of.data_url = url;
         s = sbxi_sandbox_with(op->client, &item->access);
-        if (s) return op->args.each.fork(op->args.ctx, s, NULL);
-        op->error.may_exist = SBX_YES;
-        return SBX_E_NOMEM;
+        e->may_exist = SBX_YES;
+        sbxi_error_set(e, SBX_E_NOMEM, id);
+    } else {
+        e->http_status = f->number;
+        sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
+        sbxi_error_set(e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
     }
-    e->http_status = f->number;
-    sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
-    sbxi_error_set(e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
-    rc = op->args.each.fork(op->args.ctx, NULL, e);
+    rc = op->args.each.fork(op->args.ctx, s, s ? NULL : e);
+    if (rc == SBX_OK && e->status == SBX_E_NOMEM && !s) rc = SBX_E_NOMEM;
+    if (!op->why) op->why = rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc;
     sbxi_error_clear(e);
-    return rc;
 }
 #endif
 
@@ -158,7 +164,7 @@ static int sbxi_op_item(void *ctx, void *item)
         rc = a->each.snapshot(a->ctx, (const sbx_snapshot_info *)item);
         break;
     case SBX_FEATURE_SANDBOX_FORK:
-        rc = sbxi_op_forked(op, (sbxi_fork_item *)item);
+        sbxi_op_forked(op, (sbxi_fork_item *)item);
         break;
 #endif
     case SBX_FEATURE_FILES_WATCH:

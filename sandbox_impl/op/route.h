@@ -163,7 +163,6 @@ typedef struct sbxi_fork_args { int32_t timeout_s, count; } sbxi_fork_args;
 /* One copy of a sandbox, as it is bound. */
 typedef struct sbxi_fork_item {
     sbxi_access access;
-    bool failed;
     sbxi_fault fault;
 } sbxi_fork_item;
 

@@ -236,7 +236,6 @@ static const sbxi_field sbxi_e2b_fork_fields[] = {
 static const sbxi_shape sbxi_e2b_fork = SBXI_SHAPE(sbxi_e2b_fork_fields, sbxi_args);
 static const sbxi_field sbxi_e2b_forked_fields[] = {
     { "sandbox", &sbxi_e2b_access, offsetof(sbxi_fork_item, access), 0, SBXI_T_OBJECT },
-    SBXI_FIELD("error", SEEN, sbxi_fork_item, failed),
     { "error", &sbxi_e2b_fault, offsetof(sbxi_fork_item, fault), 0, SBXI_T_OBJECT }
 };
 static const sbxi_shape sbxi_e2b_forked = SBXI_SHAPE(sbxi_e2b_forked_fields, sbxi_fork_item);
@@ -651,7 +650,7 @@ static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
     [SBX_FEATURE_WATCH_STOP] = { "RemoveWatcher", &sbxi_e2b_watcher_is, NULL, SBXI_RPC(FILES),
         SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
     [SBXI_E2B_NEW_WATCHER] = { "CreateWatcher", &sbxi_e2b_watch, &sbxi_e2b_new_watcher,
-        SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
+        SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_RESULT, SBXI_E2B_NO_STREAM },
 #endif
 #ifndef SBX_NO_EXTRAS
     [SBXI_E2B_OLD_CREATE] = { "", &sbxi_e2b_old_create, &sbxi_e2b_access, SBXI_E2B_OLD, SBXI_POST,
@@ -913,6 +912,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     values[1] = c->provider->ports[0];
     values[2] = sbxi_op_domain(op);
     if (sbxi_make_url(&op->url, parts, values, &url) != SBX_OK) return op->url.status;
+    sbxi_buf_clear(b); /* asking for the token has left its request there */
     if (expires)
         end = sbxi_e2b_number(until, now + (int64_t)a->as.u.expires_s * 1000, 3);
     sbxi_buf_add(b, op->url.data, op->url.len);
@@ -936,8 +936,12 @@ static int sbxi_e2b_url_step(sbx_op *op)
 static int sbxi_e2b_on_news(sbx_op *op)
 {
     sbxi_e2b_news *n = (sbxi_e2b_news *)sbxi_bind_result(&op->reply.bind);
-    if (n->failed) return sbxi_op_fault(op, &n->fault, op->reply.http);
-    if (op->frame.flags) {
+    if (n->failed) {
+        int rc = sbxi_op_fault(op, &n->fault, op->reply.http);
+        op->reply.no = rc == SBXI_MEANS_NO;
+        if (!op->reply.no) return rc;
+    }
+    if (op->frame.flags || op->reply.no) {
         op->ended = true;
         return SBX_OK;
     }
@@ -1182,22 +1186,33 @@ static int sbxi_e2b_history_begin(sbx_op *op)
 }
 #endif
 
+/* What was composed in the block, begun as one to be owned, lives as long as the
+   operation: it is its result, of which streams have none. */
+static void sbxi_e2b_keep_block(sbx_op *op)
+{
+    op->result = op->block.data + sizeof(sbxi_owned);
+    sbxi_block_take(&op->block);
+}
+
 /* A terminal gets a few variables more, unless the user has them. */
 static int sbxi_e2b_pty_envs(sbx_op *op)
 {
     static const sbx_pair more[] = { { "TERM", "xterm-256color" }, { "LANG", "C.UTF-8" },
         { "LC_ALL", "C.UTF-8" } };
     sbx_pairs *envs = &op->args.of.command.o.envs;
-    sbxi_buf *b = &op->block; /* free until there is a result */
+    sbxi_buf *b = &op->block;
     size_t i, k;
+    sbxi_block_start(b);
     sbxi_buf_add(b, envs->items, envs->count * sizeof more[0]);
     for (i = 0; i < (op->client->dialect ? 1 : SBXI_LEN(more)); i++) {
         for (k = 0; k < envs->count && strcmp(envs->items[k].key, more[i].key) != 0; k++) {}
         if (k == envs->count) sbxi_buf_add(b, &more[i], sizeof more[i]);
     }
-    envs->items = (const sbx_pair *)(const void *)b->data;
-    envs->count = b->len / sizeof more[0];
-    return b->status;
+    if (b->status != SBX_OK) return b->status;
+    envs->count = (b->len - sizeof(sbxi_owned)) / sizeof more[0];
+    sbxi_e2b_keep_block(op);
+    envs->items = (const sbx_pair *)op->result;
+    return SBX_OK;
 }
 
 static int sbxi_e2b_command_begin(sbx_op *op)
@@ -1263,7 +1278,7 @@ static void sbxi_e2b_input_begin(sbx_op *op)
     body->size = -1;
 }
 
-/* What starts the MCP gateway, behind each other in the operation's block. */
+/* What starts the MCP gateway; its command stands behind it. */
 typedef struct sbxi_e2b_gateway {
     sbx_pair token;
     sbx_command_result result;
@@ -1278,11 +1293,10 @@ static int sbxi_e2b_gateway_begin(sbx_op *op)
     sbxi_command_args *a = &op->args.of.command;
     sbxi_buf *b = &op->block;
     sbxi_e2b_gateway *g;
-    size_t at, cmd;
+    size_t at;
     int rc;
-    sbxi_buf_clear(b);
+    sbxi_block_start(b);
     if (sbxi_buf_room(b, sizeof *g, &at) != SBX_OK) return b->status;
-    cmd = b->len;
     sbxi_buf_text(b, "mcp-gateway --config '");
     while ((quote = strchr(json, '\'')) != NULL) {
         sbxi_buf_add(b, json, (size_t)(quote - json));
@@ -1291,13 +1305,14 @@ static int sbxi_e2b_gateway_begin(sbx_op *op)
     }
     sbxi_buf_text(b, json);
     if (sbxi_buf_add(b, "'", 2) != SBX_OK) return b->status;
-    g = (sbxi_e2b_gateway *)(void *)(b->data + at);
+    sbxi_e2b_keep_block(op);
+    g = (sbxi_e2b_gateway *)op->result;
     rc = sbxi_random_hex(op, g->value, true);
     if (rc != SBX_OK) return rc;
     g->token.key = "GATEWAY_ACCESS_TOKEN";
     g->token.value = g->value;
     memset(a, 0, sizeof *a);
-    a->cmd = b->data + cmd;
+    a->cmd = (const char *)(g + 1);
     a->o.user = "root";
     a->o.envs.items = &g->token;
     a->o.envs.count = 1;
@@ -1310,8 +1325,8 @@ static int sbxi_e2b_gateway_begin(sbx_op *op)
 /* It has ended: well, or there is no use in the sandbox. */
 static int sbxi_e2b_gateway_end(sbx_op *op)
 {
-    const sbxi_e2b_gateway *g = (const sbxi_e2b_gateway *)(const void *)op->block.data;
-    if (g->result.exit_code == 0) return SBX_OK;
+    const sbxi_e2b_gateway *g = (const sbxi_e2b_gateway *)op->result;
+    if (!op->why && g->result.exit_code == 0) return SBX_OK;
     return sbxi_ask(op, SBX_FEATURE_SANDBOX_KILL, SBXI_E2B_NO_GATEWAY);
 }
 
@@ -1321,13 +1336,19 @@ static int sbxi_e2b_undone(sbx_op *op)
     const sbxi_buf *err = &op->captured[1].buf;
     sbx_error *e = &op->error;
     if (op->detached) return SBX_E_CANCELLED;
+    sbxi_sandbox_unref(op->sandbox); /* nothing is left of it */
+    op->sandbox = NULL;
+    op->cut = op->x.sent = false;
+    op->pid = 0;
     if (!SBXI_HAS_EXTRAS || op->step == SBXI_E2B_UNDO)
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
     sbxi_put_text(e->message, sizeof e->message, "the MCP gateway did not start: ", 31);
     if (err->data && sbxi_buf_add(&op->captured[1].buf, "", 1) == SBX_OK)
         sbxi_add_text(e->message, sizeof e->message, err->data + sizeof(sbxi_owned));
-    return SBX_E_REFUSED;
+    else if (op->why)
+        sbxi_add_text(e->message, sizeof e->message, sbx_strerror(op->why));
+    return op->why ? op->why : SBX_E_REFUSED;
 }
 
 /* A sandbox exists now; what cannot be handed out is killed again. */
@@ -1350,7 +1371,8 @@ static int sbxi_e2b_create_step(sbx_op *op)
 {
     if (op->step == SBXI_STEP_START) return sbxi_e2b_create_begin(op);
     if (op->step == SBXI_STEP_DONE) return sbxi_e2b_created(op);
-    if (SBXI_HAS_EXTRAS && op->step == SBXI_E2B_GATEWAY) return sbxi_e2b_gateway_end(op);
+    if (SBXI_HAS_EXTRAS && (op->step == SBXI_E2B_GATEWAY || op->step == SBXI_STEP_HEALTH))
+        return sbxi_e2b_gateway_end(op);
     return sbxi_e2b_undone(op);
 }
 
@@ -1433,6 +1455,7 @@ static int sbxi_e2b_watching(sbx_op *op)
     sbx_proc *p = op->proc;
     const sbxi_e2b_watcher *w = (const sbxi_e2b_watcher *)op->result;
     if (!p) return SBX_E_CANCELLED;
+    if (op->reply.no) return SBX_E_UNSUPPORTED_HOST;
     if (!w || !w->id || !w->id[0])
         return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no watcher"));
     p->block = op->result;
@@ -1491,6 +1514,9 @@ static int sbxi_e2b_step(sbx_op *op)
     case SBX_FEATURE_SANDBOX_METRICS:
     case SBX_FEATURE_SANDBOX_LOGS:
         if (start) rc = sbxi_e2b_history_begin(op);
+        break;
+    case SBX_FEATURE_SANDBOX_FORK: /* what its callback said */
+        rc = op->why;
         break;
     case SBX_FEATURE_FILES_URL:
         return sbxi_e2b_url_step(op);

@@ -24,7 +24,8 @@ int main(void)
             const sbxi_route *r = &all[p]->routes[f];
             if (!r->path)
                 printf(" no |");
-            else if (f == SBX_FEATURE_SANDBOX_HOST)
+            else if (f == SBX_FEATURE_SANDBOX_HOST || f == SBX_FEATURE_SANDBOX_MCP_URL
+                     || f == SBX_FEATURE_FILES_URL)
                 printf(" `computed` |");
             else if (f == SBX_FEATURE_INVOKE)
                 printf(" by name, below |");
