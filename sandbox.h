@@ -1092,10 +1092,11 @@ SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event,
     const sbx_call *call);
 
 /* Waits for the end; without call->timeout_ms for ever. With options.pull the end
+/* Waits for the end; without call->timeout_ms for ever. With options.pull the end
    comes behind the last piece; when it blocks, output that was not pulled is dropped
    from here on. Statuses as those of sbx_command_run(). Captured output goes to the
-   first caller that asks, and is
-   handed out after a failure too, with the pid: sbx_free() result->out and err. */
+   first caller that asks, and is handed out after a failure too, with the pid:
+   sbx_free() result->out and err. */
 SBX_API int sbx_proc_wait(sbx_proc *proc, sbx_command_result *result,
     const sbx_call *call);
 
@@ -9797,6 +9798,9 @@ static void sbxi_file_fix(sbx_file_info *info)
     if (info->is_symlink) info->type = SBX_FILE_SYMLINK;
 }
 
+/* What the answer of an each() means: it cannot pause. */
+static int sbxi_each_said(int rc) { return rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc; }
+
 /* An event of a watch for the user; none after a stop. */
 static int sbxi_op_watched(sbx_op *op, sbxi_watch_item *item)
 {
@@ -9805,7 +9809,7 @@ static int sbxi_op_watched(sbx_op *op, sbxi_watch_item *item)
     sbxi_file_fix(&item->entry);
     if (item->has_entry) item->event.entry = &item->entry;
     rc = op->args.each.watch(op->args.ctx, &item->event);
-    if (rc > 0 || rc == SBX_E_AGAIN) rc = SBX_E_ARG;
+    rc = sbxi_each_said(rc);
     if (rc && op->until) op->proc->status = rc; /* a stream's own end says it */
     return sbxi_op_said(op, rc);
 }
@@ -9824,15 +9828,15 @@ static void sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
         if (url && strstr(url, "{id}")) item->access.of.data_url = url;
         s = sbxi_sandbox_with(op->client, &item->access);
         e->may_exist = SBX_YES;
-        sbxi_error_set(e, SBX_E_NOMEM, id);
+        rc = sbxi_error_set(e, SBX_E_NOMEM, id);
+        if (!s && !op->why) op->why = rc;
     } else {
         e->http_status = f->number;
         sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
         sbxi_error_set(e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
     }
     rc = op->args.each.fork(op->args.ctx, s, s ? NULL : e);
-    if (rc == SBX_OK && e->status == SBX_E_NOMEM && !s) rc = SBX_E_NOMEM;
-    if (!op->why) op->why = rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc;
+    if (!op->why) op->why = sbxi_each_said(rc);
     sbxi_error_clear(e);
 }
 #endif
@@ -9876,7 +9880,7 @@ static int sbxi_op_item(void *ctx, void *item)
                                    sizeof(sbx_file_info));
         if (!op->result) rc = SBX_E_NOMEM;
     }
-    return sbxi_op_said(op, rc > 0 || rc == SBX_E_AGAIN ? SBX_E_ARG : rc);
+    return sbxi_op_said(op, sbxi_each_said(rc));
 }
 
 /* Processes that live, asked for when a stream had no end: is that of it among them? */
