@@ -1092,7 +1092,6 @@ SBX_API int sbx_proc_next(sbx_proc *proc, sbx_proc_event *event,
     const sbx_call *call);
 
 /* Waits for the end; without call->timeout_ms for ever. With options.pull the end
-/* Waits for the end; without call->timeout_ms for ever. With options.pull the end
    comes behind the last piece; when it blocks, output that was not pulled is dropped
    from here on. Statuses as those of sbx_command_run(). Captured output goes to the
    first caller that asks, and is handed out after a failure too, with the pid:
