@@ -68,12 +68,11 @@ static int64_t rss_kib(pid_t pid)
     return (int64_t)resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-/* Of a process and all below it. The list of /proc is in order of pids, which is not
-   that of the tree: repeated until nothing is added. */
+/* Of a process and all below it. */
 static int64_t tree_kib(pid_t root)
 {
-    static struct { pid_t pid, parent; bool in; } p[20000];
-    int n = 0, added = 1;
+    static struct { pid_t pid, parent; } p[20000];
+    int n = 0;
     int64_t sum = 0;
     DIR *d = opendir("/proc");
     for (struct dirent *e; d && (e = readdir(d)) && n < 20000;) {
@@ -84,25 +83,24 @@ static int64_t tree_kib(pid_t root)
         if (!(f = fopen(path, "r"))) continue;
         if (fgets(line, sizeof line, f) && (end = strrchr(line, ')')) && strlen(end) > 4) {
             p[n].pid = (pid_t)atoi(e->d_name);
-            p[n].parent = (pid_t)atoi(end + 4);
-            p[n].in = p[n].pid == root;
-            n++;
+            p[n++].parent = (pid_t)atoi(end + 4);
         }
         fclose(f);
     }
     if (d) closedir(d);
-    while (added) {
-        added = 0;
-        for (int i = 0; i < n; i++) {
-            for (int k = 0; k < n && !p[i].in; k++) {
-                if (!p[k].in || p[k].pid != p[i].parent) continue;
-                p[i].in = true;
-                added = 1;
+    for (int i = 0; i < n; i++) { /* up its parents; /proc is in order of pids */
+        pid_t up = p[i].pid;
+        for (int depth = 0; up > 1 && up != root && depth < 32; depth++) {
+            int low = 0, high = n;
+            while (low < high) {
+                int middle = (low + high) / 2;
+                if (p[middle].pid < up) low = middle + 1;
+                else high = middle;
             }
+            up = low < n && p[low].pid == up ? p[low].parent : 0;
         }
+        if (up == root) sum += rss_kib(p[i].pid);
     }
-    for (int i = 0; i < n; i++)
-        if (p[i].in) sum += rss_kib(p[i].pid);
     return sum;
 }
 
