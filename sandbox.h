@@ -11341,6 +11341,7 @@ SBX_API void sbx_op_cancel(sbx_op *op)
     /* inside one of its own callbacks the exchange must not vanish: the driver
        ends it as soon as the callback has returned */
     op->cancelled = op->x.stop = true;
+    if (SBXI_HAS_PROC && op->until == SBXI_UNTIL_START) (void)sbxi_unfollow(op->proc);
     if (!op->client->callbacks) sbxi_op_finish(op, SBX_E_CANCELLED);
 }
 

@@ -530,7 +530,7 @@ TEST(polled_paths_never_block)
                 s.refuse = way & 2 ? 1 : 0;
                 CHECK_INT(slot_start(&s, false), SBX_PENDING);
                 for (i = 0; i < 3000 && sbx_op_status(s.op) == SBX_PENDING; i++) {
-                    if (s.op->asleep) sbx_op_wake(s.op);
+                    slot_wake(&s);
                     own_turn(&k.r, way & 1, &running);
                 }
                 check_slot(&s, alone);
@@ -714,10 +714,13 @@ static bool end_after(int scene, int kind, int way, unsigned steps, size_t io)
         CHECK_INT(s.done, 1);
         CHECK_INT(s.e.may_exist, waits && kind <= K_CREATE_KEYED ? SBX_YES : SBX_DEFAULT);
         sbx_op_cancel(s.op);
+        slot_let_go(&s);
     } else if (way == BY_RELEASE) {
         sbx_op_release(s.op);
         s.op = NULL;
+        slot_let_go(&s);
     } else {
+        slot_let_go(&s);
         sbx_sandbox_release(k.r.s);
         sbx_sandbox_release(k.strange);
         CHECK_INT(sbx_close(k.r.c), SBX_OK);
@@ -928,7 +931,7 @@ static void crowd_turn(crowd *c)
         s->op = NULL;
     }
     for (i = 0; i < c->count; i++)
-        if (c->s[i].op && c->s[i].op->asleep && crowd_random(c, 3)) sbx_op_wake(c->s[i].op);
+        if (c->s[i].op && crowd_random(c, 3)) slot_wake(&c->s[i]);
 }
 
 /* Another call that blocks while all this goes on. */

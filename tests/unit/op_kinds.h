@@ -7,7 +7,8 @@
 #define KINDS(X) \
     X(CREATE) X(CREATE_KEYED) X(CONNECT) X(INFO) X(LIST) X(SET_TIMEOUT) X(KILL) X(RUNNING) \
     X(COMMAND) X(CAPTURE) X(PROCESSES) X(SIGNAL) X(READ) X(WRITE) X(WRITE_SIZED) \
-    X(WRITE_BYTES) X(WRITE_MANY) X(DIR) X(STAT) X(EXISTS) X(REMOVE) X(RENAME) X(MKDIR)
+    X(WRITE_BYTES) X(WRITE_MANY) X(DIR) X(STAT) X(EXISTS) X(REMOVE) X(RENAME) X(MKDIR) \
+    X(PROC) X(PULL) X(WATCH)
 
 #define KIND_ENUM(name) K_##name,
 enum { KINDS(KIND_ENUM) K_COUNT };
@@ -37,12 +38,38 @@ typedef struct slot {
     sbx_file_info *file;
     sbx_command_result res;
     bool yes;
+    int stage;              /* of a handle: its calls follow each other */
+    sbx_proc *proc;
+    sbx_watch *watch;
+    sbx_proc_event piece;
+    sbx_proc_part part;     /* the last one */
+    bool killed;
 } slot;
 
+static int slot_stage(slot *s, const sbx_call *call);
+
+/* Wakes what sleeps: the call, or the stream of its handle. */
+static PEER_UNUSED void slot_wake(slot *s)
+{
+    if (s->op && s->op->asleep) sbx_op_wake(s->op);
+    if (s->proc && s->proc->stream && s->proc->stream->asleep) sbx_proc_wake(s->proc);
+}
+
+static void slot_let_go(slot *s)
+{
+    sbx_proc_release(s->proc);
+    sbx_watch_release(s->watch);
+    s->proc = NULL;
+    s->watch = NULL;
+}
+
+/* Who ends the call in a callback wants nothing more of its handle either. */
 static void slot_called(slot *s)
 {
+    bool had = s->op != NULL;
     s->callbacks++;
     if (s->hook) s->hook(s);
+    if (had && (!s->op || s->op->cancelled)) slot_let_go(s);
 }
 
 static int slot_put(slot *s, int id, const void *data, size_t len)
@@ -119,10 +146,35 @@ static void slot_started(void *ctx, uint32_t pid)
     pt_format(&s->out[2], "pid %u;", (unsigned)pid);
 }
 
+/* Whether another call follows: made with the handle that came of the first. */
+static bool slot_goes_on(slot *s)
+{
+    if (s->kind == K_PULL && s->stage == 1 && s->piece.part != SBX_PROC_END) {
+        if (s->piece.part != s->part) pt_format(&s->out[2], "%d:", (int)s->piece.part);
+        s->part = s->piece.part;
+        pt_add(&s->out[2], s->piece.data, s->piece.len);
+        return true;
+    }
+    s->stage++;
+    return (s->proc || s->watch) && s->stage < (s->kind == K_PROC ? 4 : 3);
+}
+
 static void slot_done(void *user, sbx_op *op, int status)
 {
     slot *s = user;
-    (void)op;
+    if (s->op && status == SBX_OK && slot_goes_on(s)) {
+        sbx_call k;
+        slot_called(s);
+        if (!s->op) return;
+        memset(&k, 0, sizeof k);
+        k.error = &s->e;
+        k.done = slot_done;
+        k.user = s;
+        k.op = &s->op;
+        sbx_op_release(op);
+        CHECK_INT(slot_stage(s, &k), SBX_PENDING);
+        return;
+    }
     s->done++;
     s->status = status;
     slot_called(s);
@@ -174,6 +226,53 @@ static int slot_create(slot *s, const sbx_call *call)
     return sbx_sandbox_create(s->r->c, &o, &s->made, call);
 }
 
+static int slot_event(void *ctx, const sbx_watch_event *e)
+{
+    slot *s = ctx;
+    slot_called(s);
+    pt_format(&s->out[2], "%s;", e->name);
+    return SBX_OK;
+}
+
+static int slot_begin(slot *s, const sbx_call *call)
+{
+    sbx_command_options o;
+    sbx_watch_options w;
+    memset(&o, 0, sizeof o);
+    memset(&w, 0, sizeof w);
+    w.mode = SBX_WATCH_ASK;
+    w.interval_ms = SBX_NEVER;
+    if (s->kind == K_WATCH)
+        return sbx_files_watch(s->box, "/d", &w, slot_event, s, &s->watch, call);
+    o.pull = s->kind == K_PULL ? SBX_YES : SBX_NO;
+    o.out.put = slot_out;
+    o.err.put = slot_err;
+    o.out.ctx = o.err.ctx = o.started_ctx = s;
+    o.started = slot_started;
+    return sbx_command_start(s->box, "x", &o, &s->proc, call);
+}
+
+/* The next call of a kind that has several. */
+static int slot_stage(slot *s, const sbx_call *call)
+{
+    if (s->stage == 0) return slot_begin(s, call);
+    if (s->kind == K_WATCH)
+        return s->stage == 1 ? sbx_watch_poll(s->watch, call) : sbx_watch_stop(s->watch, call);
+    if (s->kind == K_PULL && s->stage == 1) return sbx_proc_next(s->proc, &s->piece, call);
+    if (s->kind == K_PROC && s->stage == 1) return sbx_proc_write(s->proc, "in", 2, call);
+    if (s->kind == K_PROC && s->stage == 2) return sbx_proc_kill(s->proc, &s->killed, call);
+    return sbx_proc_wait(s->proc, &s->res, call);
+}
+
+static int slot_stages(slot *s, const sbx_call *call)
+{
+    int rc;
+    if (call->op) return slot_stage(s, call);
+    do rc = slot_stage(s, call);
+    while (rc == SBX_OK && slot_goes_on(s));
+    return rc;
+}
+
 /* Starts it; blocking runs it to its end. */
 static int slot_start(slot *s, bool blocking)
 {
@@ -208,6 +307,7 @@ static int slot_start(slot *s, bool blocking)
     case K_STAT: return sbx_files_stat(s->box, "/d/f", NULL, &s->file, call);
     case K_EXISTS: return sbx_files_exists(s->box, "/d/f", NULL, &s->yes, call);
     case K_REMOVE: return sbx_files_remove(s->box, "/d/f", NULL, call);
+    case K_PROC: case K_PULL: case K_WATCH: return slot_stages(s, call);
     case K_RENAME: return sbx_files_rename(s->box, "/d/e", "/d/f", NULL, &s->file, call);
     default: return sbx_files_make_dir(s->box, "/d", NULL, &s->yes, call);
     }
@@ -238,6 +338,7 @@ static void slot_free(slot *s)
     int i;
     sbx_op_release(s->op);
     s->op = NULL;
+    slot_let_go(s);
     sbx_sandbox_release(s->made);
     sbx_free(s->info);
     sbx_free(s->file);
@@ -273,6 +374,11 @@ static const turn kind_turns[] = {
         "{\"name\":\"b\",\"path\":\"/b\",\"type\":\"file\"}]", FREELY },
     { "POST /filesystem.Filesystem/ListDir ", 200, 0, "{\"entries\":[{\"name\":\"f\",\"path\":"
         "\"/d/f\"},{\"name\":\"g\",\"path\":\"/d/g\"}]}", FREELY },
+    { "POST /process.Process/SendInput ", 200, 0, "{}", FREELY },
+    { "POST /filesystem.Filesystem/CreateWatcher ", 200, 0, "{\"watcherId\":\"w\"}", FREELY },
+    { "POST /filesystem.Filesystem/GetWatcherEvents ", 200, 0, "{\"events\":[{\"name\":\"a\"},"
+        "{\"name\":\"b\"}]}", FREELY },
+    { "POST /filesystem.Filesystem/RemoveWatcher ", 200, 0, "{}", FREELY },
     { "POST /filesystem.Filesystem/Remove ", 200, 0, "{}", FREELY },
     { "POST /filesystem.Filesystem/", 200, 0, KIND_ENTRY, FREELY },
 };
