@@ -107,6 +107,12 @@ static bool allowed(const fault *f, const peer *p, const node *outcome, const ch
     return one_of(usual, lost, 5) && (!strcmp(got, usual) || !strcmp(got, "UNREACHABLE"));
 }
 
+static bool yes(const node *error, const char *name)
+{
+    const node *n = dom_get(error, name);
+    return n && n->i == SBX_YES;
+}
+
 /* Items and events that came are the first of those that come without the fault. */
 static void judge_list(const node *want, const node *got, const char *what, report *r)
 {
@@ -115,16 +121,13 @@ static void judge_list(const node *want, const node *got, const char *what, repo
         const node *a = w ? w->first : NULL, *b = g->first;
         bool piece = !g->next && a && b && a->kind == D_TEXT && b->kind == D_TEXT &&
             !strcmp(a->key, b->key) && b->len <= a->len && !memcmp(a->s, b->s, b->len);
+        const char *id = dom_text(w, "id"), *told = dom_text(g, "message");
+        /* a copy of a sandbox without memory for its handle: its id is told */
+        if (w && yes(g, "may_exist") && id && told && !strcmp(id, told)) continue;
         if (w && (piece || !strcmp(printed(w), printed(g)))) continue;
         complain(r, "%s: got %s instead of %s", what, printed(g), printed(w));
         return;
     }
-}
-
-static bool yes(const node *error, const char *name)
-{
-    const node *n = dom_get(error, name);
-    return n && n->i == SBX_YES;
 }
 
 static void judge_create(const fault *f, const peer *p, const node *error, bool usual, report *r)
