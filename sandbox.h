@@ -1673,12 +1673,14 @@ static void sbxi_alloc_wipe(const sbx_alloc *a, void *ptr, size_t size)
     sbxi_alloc_free(a, ptr, size);
 }
 
-/* A block handed to the user starts behind this. */
+/* A block handed to the user starts behind this, at a multiple of SBXI_ALIGN. */
+typedef struct sbxi_owner { sbx_alloc alloc; size_t size; } sbxi_owner;
+
 typedef union sbxi_owned {
-    struct { sbx_alloc alloc; size_t size; } of;
+    sbxi_owner of;
     long double align_;
     void *align2_;
-    int64_t align3_;
+    int64_t align3_[(sizeof(sbxi_owner) + 7) / 8]; /* of 4 on x86 with 32 bits */
 } sbxi_owned;
 
 SBX_API void sbx_free(void *result)
@@ -1884,6 +1886,7 @@ static SBXI_MAYBE int sbxi_buf_u64(sbxi_buf *b, uint64_t v)
 
 #define SBXI_ALIGN sizeof(union { int64_t i; void *p; })
 #define SBXI_ALIGNED(at) (((at) + SBXI_ALIGN - 1) & ~(SBXI_ALIGN - 1))
+typedef char sbxi_owned_fits[sizeof(sbxi_owned) % SBXI_ALIGN == 0 ? 1 : -1];
 
 /* n zeroed bytes, aligned for any struct of ours; *at gets their offset. */
 static SBXI_MAYBE int sbxi_buf_room(sbxi_buf *b, size_t n, size_t *at)

@@ -37,12 +37,14 @@ static void sbxi_alloc_wipe(const sbx_alloc *a, void *ptr, size_t size)
     sbxi_alloc_free(a, ptr, size);
 }
 
-/* A block handed to the user starts behind this. */
+/* A block handed to the user starts behind this, at a multiple of SBXI_ALIGN. */
+typedef struct sbxi_owner { sbx_alloc alloc; size_t size; } sbxi_owner;
+
 typedef union sbxi_owned {
-    struct { sbx_alloc alloc; size_t size; } of;
+    sbxi_owner of;
     long double align_;
     void *align2_;
-    int64_t align3_;
+    int64_t align3_[(sizeof(sbxi_owner) + 7) / 8]; /* of 4 on x86 with 32 bits */
 } sbxi_owned;
 
 SBX_API void sbx_free(void *result)

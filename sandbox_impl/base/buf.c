@@ -61,6 +61,7 @@ static SBXI_MAYBE int sbxi_buf_u64(sbxi_buf *b, uint64_t v)
 
 #define SBXI_ALIGN sizeof(union { int64_t i; void *p; })
 #define SBXI_ALIGNED(at) (((at) + SBXI_ALIGN - 1) & ~(SBXI_ALIGN - 1))
+typedef char sbxi_owned_fits[sizeof(sbxi_owned) % SBXI_ALIGN == 0 ? 1 : -1];
 
 /* n zeroed bytes, aligned for any struct of ours; *at gets their offset. */
 static SBXI_MAYBE int sbxi_buf_room(sbxi_buf *b, size_t n, size_t *at)
