@@ -8385,6 +8385,7 @@ struct sbx_op {
     sbx_proc *proc;         /* whose stream this is; with `until` a reference */
     int status;             /* what the user sees */
     int why;                /* failed with this, to be told when the rest is done */
+    sbx_clock why_clock;
     uint32_t pid;
     uint32_t since, nap_since; /* start of the total clock, of a nap */
     int32_t total_ms, nap_ms;
@@ -10812,6 +10813,7 @@ static bool sbxi_op_undo(sbx_op *op, int rc)
         return false;
     sbxi_op_disconnect(op);
     op->why = rc;
+    op->why_clock = op->error.clock;
     op->probing = false;
     op->since = sbxi_now(&op->client->link);
     op->total_ms = SBXI_PROBE_MS;
@@ -12760,6 +12762,7 @@ static int sbxi_e2b_undone(sbx_op *op)
     op->sandbox = NULL;
     op->cut = op->x.sent = false;
     op->pid = 0;
+    e->clock = op->why_clock;
     if (!SBXI_HAS_EXTRAS || op->step == SBXI_E2B_UNDO)
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));

@@ -382,6 +382,7 @@ static bool sbxi_op_undo(sbx_op *op, int rc)
         return false;
     sbxi_op_disconnect(op);
     op->why = rc;
+    op->why_clock = op->error.clock;
     op->probing = false;
     op->since = sbxi_now(&op->client->link);
     op->total_ms = SBXI_PROBE_MS;

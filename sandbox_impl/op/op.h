@@ -140,6 +140,7 @@ struct sbx_op {
     sbx_proc *proc;         /* whose stream this is; with `until` a reference */
     int status;             /* what the user sees */
     int why;                /* failed with this, to be told when the rest is done */
+    sbx_clock why_clock;
     uint32_t pid;
     uint32_t since, nap_since; /* start of the total clock, of a nap */
     int32_t total_ms, nap_ms;

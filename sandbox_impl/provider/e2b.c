@@ -1340,6 +1340,7 @@ static int sbxi_e2b_undone(sbx_op *op)
     op->sandbox = NULL;
     op->cut = op->x.sent = false;
     op->pid = 0;
+    e->clock = op->why_clock;
     if (!SBXI_HAS_EXTRAS || op->step == SBXI_E2B_UNDO)
         return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
             SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));

@@ -340,7 +340,10 @@ static void on_request(peer *p, conn *c, const request *q)
         p->last = x;
         p->last_conn = c;
     }
-    if (x->method && x->status < 300) p->step_made = true;
+    if (x->method && x->status < 300) {
+        if (strcmp(q->method, "DELETE")) p->step_made = true;
+        else p->step_undone = true;
+    }
     answer(p, c, x, q);
     p->answered_ms = p->now_ms;
 }
