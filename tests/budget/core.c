@@ -7,6 +7,7 @@
 #define SANDBOX_IMPLEMENTATION
 #include "sandbox_impl/public.h"
 #include "sandbox_impl/base/base.c"
+#include "sandbox_impl/base/alloc.c"
 #include "sandbox_impl/base/buf.c"
 #include "sandbox_impl/codec/base64.c"
 #include "sandbox_impl/codec/percent.c"
