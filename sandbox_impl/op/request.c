@@ -72,7 +72,7 @@ static bool sbxi_op_unzips(const sbx_op *op)
         && o->gzip == SBX_YES && !o->offset && !o->length;
 }
 
-static bool sbxi_op_zips(const sbx_op *op)
+static SBXI_MAYBE bool sbxi_op_zips(const sbx_op *op)
 {
     return SBXI_HAS_GZIP && op->route->send == SBXI_SEND_RAW
         && op->args.of.files.o.gzip == SBX_YES;

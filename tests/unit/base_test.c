@@ -274,6 +274,26 @@ TEST(buf_room_is_aligned_and_zero)
     sbxi_buf_free(&b);
 }
 
+TEST(buf_trims_to_what_it_holds)
+{
+    static unsigned char memory[1024];
+    sbx_fixed f;
+    sbx_alloc a = sbx_alloc_fixed(&f, memory, sizeof memory);
+    sbxi_buf b;
+    sbxi_buf_init(&b, &a, 500);
+    sbxi_buf_trim(&b); /* nothing to give back, and nothing to lose */
+    CHECK_INT(f.used, 0);
+    CHECK_INT(sbxi_buf_reserve(&b, 400), SBX_OK);
+    sbxi_buf_trim(&b);
+    CHECK(b.cap >= 400 && b.data);
+    sbxi_buf_text(&b, "kept");
+    sbxi_buf_trim(&b);
+    CHECK_INT(b.cap, 4);
+    CHECK_MEM(b.data, b.len, "kept", 4);
+    sbxi_buf_free(&b);
+    CHECK_INT(f.used, 0);
+}
+
 TEST(buf_without_memory)
 {
     static unsigned char memory[400];
