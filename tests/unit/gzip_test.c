@@ -202,6 +202,17 @@ TEST(what_the_taker_says_is_final)
     t.end = 0;
     CHECK_INT(sbxi_inflate_feed(z, gz + 20, 1, &used), SBX_E_CANCELLED);
     CHECK(!sbxi_inflate_whole(z));
+    t.len = 0;
+    sbxi_inflate_init(z, take, &t);
+    CHECK_INT(sbxi_inflate_feed(z, gz, sizeof gz - 1, &used), SBX_OK);
+    CHECK(sbxi_inflate_whole(z));
+    CHECK_INT(sbxi_inflate_feed(z, "x", 1, &used), SBX_E_PROTOCOL);
+    CHECK(!sbxi_inflate_whole(z)); /* not with that behind it */
+    t.end = SBX_E_CANCELLED;
+    sbxi_inflate_init(z, take, &t);
+    CHECK_INT(sbxi_inflate_feed(z, gz, sizeof gz - 1, &used), SBX_E_CANCELLED);
+    CHECK(!sbxi_inflate_whole(z)); /* all of it came, not all was taken */
+    t.end = 0;
     free(z);
     free(t.data);
 }
