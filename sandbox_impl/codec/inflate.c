@@ -428,6 +428,6 @@ static int sbxi_inflate_feed(sbxi_inflate *z, const char *data, size_t len, size
 }
 
 /* Whether what has come is whole: one member or several. */
-static bool sbxi_inflate_whole(const sbxi_inflate *z) { return z->whole && z->status == SBX_OK; }
+static bool sbxi_inflate_whole(const sbxi_inflate *z) { return z->whole; }
 
 #endif
