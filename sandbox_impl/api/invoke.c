@@ -265,7 +265,7 @@ static void sbxi_invoke_build(sbxi_invoking *v)
         v->call.message = SBXI_TEXT("the request is larger than SBX_MAX_REQUEST");
     if (v->text.status != SBX_OK) v->call.status = v->text.status;
     if (v->call.status) return;
-    a->route = v->call.client->provider->routes[SBX_FEATURE_INVOKE];
+    a->route = *sbxi_route_of(v->call.client->provider, SBX_FEATURE_INVOKE);
     a->route.path = v->text.data;
     a->route.method = row->method;
     a->route.host = row->host;

@@ -376,5 +376,5 @@ SBX_API const char *sbx_provider_name(const sbx_client *client)
 SBX_API bool sbx_supports(const sbx_client *client, sbx_feature feature)
 {
     return (unsigned)feature < (unsigned)SBX_FEATURE_END_
-        && client->provider->routes[feature].path != NULL;
+        && sbxi_route_of(client->provider, feature) != NULL;
 }

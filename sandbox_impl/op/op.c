@@ -325,9 +325,9 @@ static bool sbxi_op_probe(sbx_op *op, int rc)
 {
     bool no_end = SBXI_HAS_EXTRAS && rc == SBX_E_NO_END && op->pid;
     unsigned ask = no_end ? SBX_FEATURE_COMMAND_LIST : SBXI_ROUTE_HEALTH;
-    const sbxi_route *route = &op->client->provider->routes[ask];
+    const sbxi_route *route = sbxi_route_of(op->client->provider, ask);
     uint32_t now = sbxi_now(&op->client->link);
-    if (op->probing || !route->path || op->route == route
+    if (op->probing || !route || op->route == route
         || op->route->host == SBXI_HOST_CONTROL)
         return false;
     if (!no_end && (rc != SBX_E_NETWORK || !op->x.sent)) return false;
@@ -769,7 +769,7 @@ static void sbxi_call_check(sbxi_call *k)
 static int32_t sbxi_call_ms(const sbxi_call *k)
 {
     const sbx_client *c = k->client;
-    const sbxi_route *route = &c->provider->routes[k->feature];
+    const sbxi_route *route = sbxi_route_of(c->provider, k->feature);
     if (k->call && k->call->timeout_ms) return k->call->timeout_ms;
     if (k->total_ms) return k->total_ms;
     return route->send >= SBXI_SEND_RAW || route->recv >= SBXI_RECV_SINK ? SBX_NEVER

@@ -188,7 +188,7 @@ static sbx_proc *sbxi_op_proc(const sbx_op *op) { return SBXI_HAS_PROC ? op->pro
 static const sbxi_route *sbxi_op_route(const sbx_op *op, unsigned route)
 {
     return route == SBX_FEATURE_INVOKE ? &op->args.of.invoke.route
-        : &op->client->provider->routes[route];
+        : sbxi_route_of(op->client->provider, route);
 }
 
 /* What sbx_invoke() made, if this exchange is for it; NULL: it is not. */

@@ -75,12 +75,13 @@ typedef struct sbxi_rule {
 
 typedef struct sbxi_route {
     const char *path;          /* behind the prefix; {id} is the sandbox's, or what
-                                  args.target says; NULL: no route */
+                                  args.target says; NULL ends the list */
     const sbxi_shape *fields;  /* of query or body, over the arguments; NULL: none, {} */
     const sbxi_shape *reply;   /* over the result, item or event */
     uint8_t prefix;            /* of the path, index in the provider's list */
     uint8_t method, host, retry, send, recv;
     uint8_t rules;             /* first row of its own rules, 0: none */
+    uint8_t feature;           /* whose it is, or SBXI_ROUTE_* */
 } sbxi_route;
 
 /* Routes besides those of the public functions. */
@@ -110,7 +111,7 @@ struct sbx_provider {
     const char *debug_env;          /* "true" there is config.debug */
     const char *page_header;        /* has the next page's token; lower case */
     const char *const *prefixes;    /* of paths */
-    const sbxi_route *routes;       /* by feature, then by SBXI_ROUTE_* */
+    const sbxi_route *routes;
     const sbxi_rule *rules;         /* of every route, then those of some routes */
     const sbxi_shape *fault;        /* over sbxi_fault */
     const char *(*base)(const sbx_op *op); /* URL template */
@@ -119,6 +120,14 @@ struct sbx_provider {
     int (*step)(sbx_op *op);        /* asks for the next exchange or ends the operation */
     int (*event)(sbx_op *op);       /* one message of SBXI_RECV_EVENTS is bound */
 };
+
+/* The route of a feature, or of SBXI_ROUTE_*; NULL: there is none. */
+static const sbxi_route *sbxi_route_of(const sbx_provider *provider, unsigned feature)
+{
+    const sbxi_route *r = provider->routes;
+    while (r->path && r->feature != feature) r++;
+    return r->path ? r : NULL;
+}
 
 /* ---- arguments and results of the public functions -------------------------
    One struct a function; tables name their members. Strings point to the

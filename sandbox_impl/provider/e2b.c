@@ -549,121 +549,129 @@ static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{i
 #define SBXI_RPC(prefix) SBXI_E2B_##prefix, SBXI_POST, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
 
 /* Whole rows: a stream of events, a call about a process, its input as a stream. */
-#define SBXI_STREAM(path, fields) { path, &sbxi_e2b_##fields, &sbxi_e2b_message, \
-    SBXI_RPC(PROCESS), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_DEADLINE_KILLS }
-#define SBXI_TELL(path, fields, rules) { path, &sbxi_e2b_##fields, NULL, SBXI_RPC(PROCESS), \
-    SBXI_SEND_JSON, SBXI_RECV_NOTHING, rules }
-#define SBXI_READ { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET), \
-    SBXI_SEND_NOTHING, SBXI_RECV_SINK, SBXI_E2B_NO_RANGE_IS_NO }
-#define SBXI_INPUT { "StreamInput", NULL, &sbxi_e2b_message, SBXI_RPC(PROCESS), \
-    SBXI_SEND_INPUT, SBXI_RECV_EVENTS, 0 }
+#define SBXI_STREAM(feature, path, fields) { path, &sbxi_e2b_##fields, &sbxi_e2b_message, \
+    SBXI_RPC(PROCESS), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_DEADLINE_KILLS, feature }
+#define SBXI_TELL(feature, path, fields, rules) { path, &sbxi_e2b_##fields, NULL, \
+    SBXI_RPC(PROCESS), SBXI_SEND_JSON, SBXI_RECV_NOTHING, rules, feature }
+#define SBXI_READ(feature) { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET), \
+    SBXI_SEND_NOTHING, SBXI_RECV_SINK, SBXI_E2B_NO_RANGE_IS_NO, feature }
+#define SBXI_INPUT(feature) { "StreamInput", NULL, &sbxi_e2b_message, SBXI_RPC(PROCESS), \
+    SBXI_SEND_INPUT, SBXI_RECV_EVENTS, 0, feature }
 
 enum { SBXI_E2B_WRITE_RAW = SBXI_ROUTE_OWN, SBXI_E2B_NEW_WATCHER, SBXI_E2B_OLD_CREATE,
-    SBXI_E2B_OLD_CONNECT, SBXI_E2B_OLD_PAUSE, SBXI_E2B_ROUTES };
+    SBXI_E2B_OLD_CONNECT, SBXI_E2B_OLD_PAUSE };
 
-static const sbxi_route sbxi_e2b_routes[SBXI_E2B_ROUTES] = {
-    [SBX_FEATURE_SANDBOX_CREATE] = { "", &sbxi_e2b_create, &sbxi_e2b_access, SBXI_ALL(SBXI_POST),
-        SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
-    [SBX_FEATURE_SANDBOX_CONNECT] = { "/{id}/connect", &sbxi_e2b_connect, &sbxi_e2b_access,
-        SBXI_ALL(SBXI_POST), SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
-    [SBX_FEATURE_SANDBOX_GET_INFO] = { "", NULL, &sbxi_e2b_info, SBXI_ONE(SBXI_GET),
-        SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0 },
-    [SBX_FEATURE_SANDBOX_LIST] = { "", &sbxi_e2b_list, &sbxi_e2b_info, SBXI_ALL(SBXI_GET),
-        SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH, 0 },
-    [SBX_FEATURE_SANDBOX_SET_TIMEOUT] = { "/timeout", &sbxi_e2b_timeout, NULL, SBXI_ONE(SBXI_POST),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
-    [SBX_FEATURE_SANDBOX_KILL] = { "", NULL, NULL, SBXI_ONE(SBXI_DELETE),
-        SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
-    [SBX_FEATURE_SANDBOX_IS_RUNNING] = { "/health", NULL, NULL, SBXI_PLAIN(SBXI_GET),
-        SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO },
-    [SBX_FEATURE_SANDBOX_HOST] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* sbxi_e2b_host() */
-    [SBX_FEATURE_INVOKE] = { "", NULL, NULL, SBXI_E2B_ROOT, 0, 0, 0, 0, SBXI_RECV_SINK, 0 },
-    [SBX_FEATURE_COMMAND_RUN] = SBXI_STREAM("Start", start),
-    [SBX_FEATURE_COMMAND_LIST] = { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
-        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
-    [SBX_FEATURE_COMMAND_KILL] = SBXI_TELL("SendSignal", kill, SBXI_E2B_MISSING_IS_NO),
-    [SBX_FEATURE_COMMAND_SIGNAL] = SBXI_TELL("SendSignal", term, SBXI_E2B_MISSING_IS_NO),
-    [SBX_FEATURE_COMMAND_SEND_STDIN] = SBXI_TELL("SendInput", pipe, 0),
-    [SBX_FEATURE_COMMAND_CLOSE_STDIN] = SBXI_TELL("CloseStdin", one, 0),
-    [SBX_FEATURE_FILES_READ] = SBXI_READ,
-    [SBX_FEATURE_FILES_WRITE] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
-        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
-    [SBX_FEATURE_FILES_WRITE_MANY] = { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
-        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0 },
-    [SBX_FEATURE_FILES_LIST] = { "ListDir", &sbxi_e2b_dir, &sbxi_e2b_entries, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
-    [SBX_FEATURE_FILES_STAT] = { "Stat", &sbxi_e2b_path, &sbxi_e2b_entry, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
-    [SBX_FEATURE_FILES_EXISTS] = { "Stat", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
-    [SBX_FEATURE_FILES_REMOVE] = { "Remove", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
-    [SBX_FEATURE_FILES_RENAME] = { "Move", &sbxi_e2b_move, &sbxi_e2b_entry, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
-    [SBX_FEATURE_FILES_MAKE_DIR] = { "MakeDir", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_EXISTS_IS_NO },
+static const sbxi_route sbxi_e2b_routes[] = {
+    { "", &sbxi_e2b_create, &sbxi_e2b_access, SBXI_ALL(SBXI_POST),
+        SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0, SBX_FEATURE_SANDBOX_CREATE },
+    { "/{id}/connect", &sbxi_e2b_connect, &sbxi_e2b_access,
+        SBXI_ALL(SBXI_POST), SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0,
+        SBX_FEATURE_SANDBOX_CONNECT },
+    { "", NULL, &sbxi_e2b_info, SBXI_ONE(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0, SBX_FEATURE_SANDBOX_GET_INFO },
+    { "", &sbxi_e2b_list, &sbxi_e2b_info, SBXI_ALL(SBXI_GET),
+        SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH, 0, SBX_FEATURE_SANDBOX_LIST },
+    { "/timeout", &sbxi_e2b_timeout, NULL, SBXI_ONE(SBXI_POST),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0, SBX_FEATURE_SANDBOX_SET_TIMEOUT },
+    { "", NULL, NULL, SBXI_ONE(SBXI_DELETE),
+        SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO, SBX_FEATURE_SANDBOX_KILL },
+    { "/health", NULL, NULL, SBXI_PLAIN(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO, SBX_FEATURE_SANDBOX_IS_RUNNING },
+    { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0, SBX_FEATURE_SANDBOX_HOST }, /* sbxi_e2b_host() */
+    { "", NULL, NULL, SBXI_E2B_ROOT, 0, 0, 0, 0, SBXI_RECV_SINK, 0, SBX_FEATURE_INVOKE },
+    SBXI_STREAM(SBX_FEATURE_COMMAND_RUN, "Start", start),
+    { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
+        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0, SBX_FEATURE_COMMAND_LIST },
+    SBXI_TELL(SBX_FEATURE_COMMAND_KILL, "SendSignal", kill, SBXI_E2B_MISSING_IS_NO),
+    SBXI_TELL(SBX_FEATURE_COMMAND_SIGNAL, "SendSignal", term, SBXI_E2B_MISSING_IS_NO),
+    SBXI_TELL(SBX_FEATURE_COMMAND_SEND_STDIN, "SendInput", pipe, 0),
+    SBXI_TELL(SBX_FEATURE_COMMAND_CLOSE_STDIN, "CloseStdin", one, 0),
+    SBXI_READ(SBX_FEATURE_FILES_READ),
+    { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0, SBX_FEATURE_FILES_WRITE },
+    { "/files", &sbxi_e2b_user_path, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_MULTIPART, SBXI_RECV_EACH, 0,
+        SBX_FEATURE_FILES_WRITE_MANY },
+    { "ListDir", &sbxi_e2b_dir, &sbxi_e2b_entries, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0, SBX_FEATURE_FILES_LIST },
+    { "Stat", &sbxi_e2b_path, &sbxi_e2b_entry, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0, SBX_FEATURE_FILES_STAT },
+    { "Stat", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO, SBX_FEATURE_FILES_EXISTS },
+    { "Remove", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0, SBX_FEATURE_FILES_REMOVE },
+    { "Move", &sbxi_e2b_move, &sbxi_e2b_entry, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_RESULT, 0, SBX_FEATURE_FILES_RENAME },
+    { "MakeDir", &sbxi_e2b_path, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_EXISTS_IS_NO, SBX_FEATURE_FILES_MAKE_DIR },
 #ifndef SBX_NO_EXTRAS
-    [SBX_FEATURE_SANDBOX_RESUME] = { "/{id}/connect", &sbxi_e2b_connect, &sbxi_e2b_access,
-        SBXI_ALL(SBXI_POST), SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
-    [SBX_FEATURE_SANDBOX_PAUSE] = { "/pause", &sbxi_e2b_pause, NULL, SBXI_ONE(SBXI_POST),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_CONFLICT_IS_NO },
-    [SBX_FEATURE_SANDBOX_REFRESH] = { "/refreshes", &sbxi_e2b_refresh, NULL, SBXI_ONE(SBXI_POST),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
-    [SBX_FEATURE_SANDBOX_SET_NETWORK] = { "/network", &sbxi_e2b_rules_of, NULL,
-        SBXI_ONE(SBXI_PUT), SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0 },
-    [SBX_FEATURE_SANDBOX_METRICS] = { "/metrics", &sbxi_e2b_span, &sbxi_e2b_metric,
-        SBXI_ONE(SBXI_GET), SBXI_SEND_NOTHING, SBXI_RECV_EACH, 0 },
-    [SBX_FEATURE_SANDBOX_LOGS] = { "/{id}/logs", &sbxi_e2b_logged, &sbxi_e2b_logs,
-        SBXI_ALL(SBXI_GET), SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH_INSIDE, 0 },
-    [SBX_FEATURE_SANDBOX_FORK] = { "/fork", &sbxi_e2b_fork, &sbxi_e2b_forked, SBXI_MAKE,
-        SBXI_SEND_JSON, SBXI_RECV_EACH, 0 },
-    [SBX_FEATURE_SNAPSHOT_CREATE] = { "/snapshots", &sbxi_e2b_snap, &sbxi_e2b_snapshot,
-        SBXI_MAKE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
-    [SBX_FEATURE_SNAPSHOT_LIST] = { "", &sbxi_e2b_snapshots, &sbxi_e2b_snapshot,
+    { "/{id}/connect", &sbxi_e2b_connect, &sbxi_e2b_access,
+        SBXI_ALL(SBXI_POST), SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0,
+        SBX_FEATURE_SANDBOX_RESUME },
+    { "/pause", &sbxi_e2b_pause, NULL, SBXI_ONE(SBXI_POST),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_CONFLICT_IS_NO, SBX_FEATURE_SANDBOX_PAUSE },
+    { "/refreshes", &sbxi_e2b_refresh, NULL, SBXI_ONE(SBXI_POST),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0, SBX_FEATURE_SANDBOX_REFRESH },
+    { "/network", &sbxi_e2b_rules_of, NULL,
+        SBXI_ONE(SBXI_PUT), SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0, SBX_FEATURE_SANDBOX_SET_NETWORK },
+    { "/metrics", &sbxi_e2b_span, &sbxi_e2b_metric,
+        SBXI_ONE(SBXI_GET), SBXI_SEND_NOTHING, SBXI_RECV_EACH, 0, SBX_FEATURE_SANDBOX_METRICS },
+    { "/{id}/logs", &sbxi_e2b_logged, &sbxi_e2b_logs,
+        SBXI_ALL(SBXI_GET), SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH_INSIDE, 0,
+        SBX_FEATURE_SANDBOX_LOGS },
+    { "/fork", &sbxi_e2b_fork, &sbxi_e2b_forked, SBXI_MAKE,
+        SBXI_SEND_JSON, SBXI_RECV_EACH, 0, SBX_FEATURE_SANDBOX_FORK },
+    { "/snapshots", &sbxi_e2b_snap, &sbxi_e2b_snapshot,
+        SBXI_MAKE, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0, SBX_FEATURE_SNAPSHOT_CREATE },
+    { "", &sbxi_e2b_snapshots, &sbxi_e2b_snapshot,
         SBXI_E2B_SNAPSHOTS, SBXI_GET, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING,
-        SBXI_RECV_EACH, 0 },
-    [SBX_FEATURE_SNAPSHOT_DELETE] = { "/{id}", NULL, NULL, SBXI_E2B_TEMPLATES, SBXI_DELETE,
+        SBXI_RECV_EACH, 0, SBX_FEATURE_SNAPSHOT_LIST },
+    { "/{id}", NULL, NULL, SBXI_E2B_TEMPLATES, SBXI_DELETE,
         SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING,
-        SBXI_E2B_MISSING_IS_NO },
-    [SBX_FEATURE_SANDBOX_MCP_URL] = { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0 }, /* computed */
-    [SBX_FEATURE_FILES_READ_BYTES] = SBXI_READ,
-    [SBX_FEATURE_FILES_URL] = { "/files", NULL, NULL, SBXI_PLAIN(SBXI_GET), SBXI_SEND_NOTHING,
-        SBXI_RECV_NOTHING, 0 },
+        SBXI_E2B_MISSING_IS_NO, SBX_FEATURE_SNAPSHOT_DELETE },
+    { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0, SBX_FEATURE_SANDBOX_MCP_URL }, /* computed */
+    SBXI_READ(SBX_FEATURE_FILES_READ_BYTES),
+    { "/files", NULL, NULL, SBXI_PLAIN(SBXI_GET), SBXI_SEND_NOTHING,
+        SBXI_RECV_NOTHING, 0, SBX_FEATURE_FILES_URL },
 #endif
 #ifndef SBX_NO_PROC
-    [SBX_FEATURE_COMMAND_START] = SBXI_STREAM("Start", start),
-    [SBX_FEATURE_COMMAND_CONNECT] = SBXI_STREAM("Connect", attach),
-    [SBX_FEATURE_COMMAND_STREAM_STDIN] = SBXI_INPUT,
+    SBXI_STREAM(SBX_FEATURE_COMMAND_START, "Start", start),
+    SBXI_STREAM(SBX_FEATURE_COMMAND_CONNECT, "Connect", attach),
+    SBXI_INPUT(SBX_FEATURE_COMMAND_STREAM_STDIN),
 #endif
 #ifndef SBX_NO_PTY
-    [SBX_FEATURE_PTY_CREATE] = SBXI_STREAM("Start", start),
-    [SBX_FEATURE_PTY_CONNECT] = SBXI_STREAM("Connect", attach),
-    [SBX_FEATURE_PTY_RESIZE] = SBXI_TELL("Update", resize, 0),
-    [SBX_FEATURE_PTY_SEND_INPUT] = SBXI_TELL("SendInput", type, 0),
-    [SBX_FEATURE_PTY_STREAM_INPUT] = SBXI_INPUT,
+    SBXI_STREAM(SBX_FEATURE_PTY_CREATE, "Start", start),
+    SBXI_STREAM(SBX_FEATURE_PTY_CONNECT, "Connect", attach),
+    SBXI_TELL(SBX_FEATURE_PTY_RESIZE, "Update", resize, 0),
+    SBXI_TELL(SBX_FEATURE_PTY_SEND_INPUT, "SendInput", type, 0),
+    SBXI_INPUT(SBX_FEATURE_PTY_STREAM_INPUT),
 #endif
 #ifndef SBX_NO_WATCH
-    [SBX_FEATURE_FILES_WATCH] = { "WatchDir", &sbxi_e2b_watch, &sbxi_e2b_message_of_watch,
-        SBXI_RPC(FILES), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_NO_STREAM },
-    [SBX_FEATURE_WATCH_POLL] = { "GetWatcherEvents", &sbxi_e2b_watcher_is, &sbxi_e2b_changed,
-        SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0 },
-    [SBX_FEATURE_WATCH_STOP] = { "RemoveWatcher", &sbxi_e2b_watcher_is, NULL, SBXI_RPC(FILES),
-        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO },
-    [SBXI_E2B_NEW_WATCHER] = { "CreateWatcher", &sbxi_e2b_watch, &sbxi_e2b_new_watcher,
-        SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_RESULT, SBXI_E2B_NO_STREAM },
+    { "WatchDir", &sbxi_e2b_watch, &sbxi_e2b_message_of_watch,
+        SBXI_RPC(FILES), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_NO_STREAM,
+        SBX_FEATURE_FILES_WATCH },
+    { "GetWatcherEvents", &sbxi_e2b_watcher_is, &sbxi_e2b_changed,
+        SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0, SBX_FEATURE_WATCH_POLL },
+    { "RemoveWatcher", &sbxi_e2b_watcher_is, NULL, SBXI_RPC(FILES),
+        SBXI_SEND_JSON, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO, SBX_FEATURE_WATCH_STOP },
+    { "CreateWatcher", &sbxi_e2b_watch, &sbxi_e2b_new_watcher,
+        SBXI_RPC(FILES), SBXI_SEND_JSON, SBXI_RECV_RESULT, SBXI_E2B_NO_STREAM,
+        SBXI_E2B_NEW_WATCHER },
 #endif
 #ifndef SBX_NO_EXTRAS
-    [SBXI_E2B_OLD_CREATE] = { "", &sbxi_e2b_old_create, &sbxi_e2b_access, SBXI_E2B_OLD, SBXI_POST,
-        SBXI_HOST_CONTROL, SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
-    [SBXI_E2B_OLD_CONNECT] = { "/connect", &sbxi_e2b_timeout, &sbxi_e2b_access,
-        SBXI_ONE(SBXI_POST), SBXI_SEND_JSON, SBXI_RECV_RESULT, 0 },
-    [SBXI_E2B_OLD_PAUSE] = { "/pause", NULL, NULL, SBXI_ONE(SBXI_POST), SBXI_SEND_NOTHING,
-        SBXI_RECV_NOTHING, SBXI_E2B_CONFLICT_IS_NO },
+    { "", &sbxi_e2b_old_create, &sbxi_e2b_access, SBXI_E2B_OLD, SBXI_POST,
+        SBXI_HOST_CONTROL, SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0,
+        SBXI_E2B_OLD_CREATE },
+    { "/connect", &sbxi_e2b_timeout, &sbxi_e2b_access,
+        SBXI_ONE(SBXI_POST), SBXI_SEND_JSON, SBXI_RECV_RESULT, 0, SBXI_E2B_OLD_CONNECT },
+    { "/pause", NULL, NULL, SBXI_ONE(SBXI_POST), SBXI_SEND_NOTHING,
+        SBXI_RECV_NOTHING, SBXI_E2B_CONFLICT_IS_NO, SBXI_E2B_OLD_PAUSE },
 #endif
-    [SBXI_ROUTE_ACCESS] = { "", NULL, &sbxi_e2b_access, SBXI_ONE(SBXI_GET),
-        SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0 },
-    [SBXI_E2B_WRITE_RAW] = { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
-        SBXI_PLAIN(SBXI_POST), SBXI_SEND_RAW, SBXI_RECV_EACH, 0 }
+    { "", NULL, &sbxi_e2b_access, SBXI_ONE(SBXI_GET),
+        SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0, SBXI_ROUTE_ACCESS },
+    { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
+        SBXI_PLAIN(SBXI_POST), SBXI_SEND_RAW, SBXI_RECV_EACH, 0, SBXI_E2B_WRITE_RAW },
+    { NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0 }
 };
 
 /* ---- routes of sbx_invoke(): only that function refers to them -------------- */
@@ -901,7 +909,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     sbxi_buf *b = &op->out.text;
     sbxi_url url;
     bool expires = a->as.u.expires_s > 0, token = op->sandbox->access.access_token != NULL;
-    op->route = &c->provider->routes[SBX_FEATURE_FILES_URL];
+    op->route = sbxi_op_route(op, SBX_FEATURE_FILES_URL);
     if (expires && (!token || !now))
         return sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("expires_s needs a clock, and a sandbox with a token"));

@@ -78,7 +78,9 @@ if command -v "$arm" >/dev/null 2>&1; then
     silent text_all_silent "$typed" $lean
     silent text_all_least "$typed" $lean -fno-thread-jumps
     # The build of who runs commands and moves files, and no more.
-    least="$lean -DSBX_NO_PROC -DSBX_NO_EXTRAS -fno-thread-jumps"
+    least="$lean -DSBX_NO_PROC -DSBX_NO_EXTRAS -fno-thread-jumps -fno-reorder-blocks
+        -fno-tree-dominator-opts -fno-move-loop-invariants -fno-schedule-insns2
+        -fno-if-conversion -fno-tree-tail-merge"
     main_job=$(functions_of 6 9; functions_of 12 12 | grep -v -e watch -e url
         for f in create attach connect get_info list set_timeout kill is_running host id release; do
             echo sbx_sandbox_$f

@@ -21,8 +21,8 @@ int main(void)
     for (f = 0; f < SBX_FEATURE_END_; f++) {
         printf("| `%s` |", names[f]);
         for (p = 0; p < n; p++) {
-            const sbxi_route *r = &all[p]->routes[f];
-            if (!r->path)
+            const sbxi_route *r = sbxi_route_of(all[p], f);
+            if (!r)
                 printf(" no |");
             else if (f == SBX_FEATURE_SANDBOX_HOST || f == SBX_FEATURE_SANDBOX_MCP_URL
                      || f == SBX_FEATURE_FILES_URL)
