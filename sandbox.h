@@ -3108,14 +3108,20 @@ static int sbxi_deflate_rewind(void *ctx)
 /* The source as it is sent. False: so large that its size cannot be said. */
 static bool sbxi_deflate_init(sbxi_deflate *z, const sbx_source *from, sbx_source *out)
 {
-    int64_t n = from->size;
+    int64_t n = from->size, left = n, blocks = n <= 0, most;
     if (n > INT64_MAX / 2) return false;
     z->from = *from;
     sbxi_d_begin(z);
     out->get = sbxi_deflate_get;
     out->rewind = from->rewind ? sbxi_deflate_rewind : NULL;
     out->ctx = z;
-    out->size = n < 0 ? -1 : 18 + n + 5 * (n / SBXI_STORED + (n % SBXI_STORED || !n));
+    for (; left >= SBXI_STORED; left -= (most << 16) - most) { /* no 64-bit division */
+        most = left >> 16;
+        most += !most;
+        blocks += most;
+    }
+    blocks += left > 0;
+    out->size = n < 0 ? -1 : 18 + n + 5 * blocks;
     return true;
 }
 
