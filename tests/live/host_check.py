@@ -2266,7 +2266,7 @@ def a_thousand_leave_nothing():
         return (h.fds(), h.threads(), os.listdir(h.state() + "/boxes"), groups(),
                 sum("sandboxd" in m for m in open("/proc/self/mountinfo")), len(descendants(h.p.pid)))
     try:
-        for _ in range(20):
+        for _ in range(300): # memory that is kept for the next
             h.create().kill()
         time.sleep(0.5)
         before, rss = everything(), h.rss_kib()
