@@ -2523,7 +2523,7 @@ static SBXI_MAYBE int64_t sbxi_clock(const sbx_net *net)
 }
 /* crc32 - the checksum of gzip (reflected, polynomial EDB88320). Pure. */
 
-#ifndef SBX_NO_GZIP
+#if !defined(SBX_NO_GZIP) || !defined(SBX_NO_TEMPLATE)
 
 /* Goes on from the value for the bytes before, 0 at first. */
 static SBXI_MAYBE uint32_t sbxi_crc32(uint32_t crc, const void *data, size_t len)
@@ -3123,6 +3123,609 @@ static bool sbxi_deflate_init(sbxi_deflate *z, const sbx_source *from, sbx_sourc
     blocks += left > 0;
     out->size = n < 0 ? -1 : 18 + n + 5 * blocks;
     return true;
+}
+
+#endif
+/* lz - deflate (RFC 1951) at three steps of effort, in one block of the caller's memory:
+   bytes in, bytes out, resumable at every byte of either. What comes out depends on
+   the bytes and the level alone, not on how they were cut: a first pass can count
+   what a second one sends. It cannot fail. Called by pack/gzip.c.
+
+   A ring holds the window, the block that is being gathered, and what is ahead. A
+   block is a list of sequences: so many literals, which stay in the ring, and a match.
+   When the list or the window is full, the block goes out in whatever form is
+   shortest. Places to match are kept in buckets: those last seen of a hash of three
+   bytes, as places in the ring. An outdated one points at other bytes of the window,
+   or is too far away: it is compared like any other, so nothing has to be removed.
+
+   Invariants: `behind` bytes before `at` (the window at most) and `ahead` bytes from
+   `at` on are in the ring, `span` bytes before `at` are of the present block; a block
+   is closed as full only when a byte comes behind it, so the last one is known. */
+
+#ifndef SBX_NO_TEMPLATE
+
+/* What is left to be read, and the room that is left; both move on. */
+typedef struct sbxi_flow {
+    const unsigned char *in;
+    size_t in_len;
+    unsigned char *out;
+    size_t out_len;
+} sbxi_flow;
+
+#define SBXI_LZ_AHEAD 512u  /* most bytes ahead, for which the window is not used */
+#define SBXI_LZ_LONG 258u   /* of a match */
+#define SBXI_LZ_FAR 4096u   /* a match of three bytes is not worth more */
+#define SBXI_LZ_LITS 288u   /* words for literals and lengths, two of them never used */
+#define SBXI_LZ_WORDS 318u  /* and for distances */
+
+typedef struct sbxi_seq { uint8_t lits, len; uint16_t distance; } sbxi_seq; /* len - 3 */
+
+typedef struct sbxi_lz_step {
+    uint16_t window, seqs;  /* bytes; sequences of a block; 0: all is stored */
+    uint8_t bits, ways;     /* buckets, and places in each */
+    uint16_t lazy;          /* a match so long is not held back for a better one */
+} sbxi_lz_step;
+
+/* Words of the codes, or how often each is needed; their lengths; what is needed
+   to make them, then the room for what goes out. */
+typedef struct sbxi_lz_codes {
+    uint16_t words[SBXI_LZ_WORDS], order_words[19];
+    uint8_t lens[SBXI_LZ_WORDS], order_lens[19];
+    uint16_t symbols[SBXI_LZ_LITS], keys[SBXI_LZ_LITS];
+} sbxi_lz_codes;
+
+enum { SBXI_LZ_GATHER, SBXI_LZ_CODED, SBXI_LZ_RAW, SBXI_LZ_DONE };
+
+typedef struct sbxi_lz {
+    const sbxi_lz_step *step;
+    sbxi_lz_codes *codes;
+    sbxi_seq *seqs;
+    uint16_t *places;
+    unsigned char *ring, *out;
+    uint32_t bits;          /* that make no whole byte yet */
+    uint32_t extra;         /* bits behind words, in this block */
+    uint16_t size, at, ahead, behind, span;
+    uint16_t count, lits;   /* sequences so far; literals behind them */
+    uint16_t have_len, have_distance; /* found at `at` already, have_len 1: nothing was */
+    uint16_t out_at, out_len; /* in `out`, of which nothing else depends */
+    uint16_t from, seq, left; /* what goes out: place in the ring, sequence, bytes to come */
+    uint8_t nbits, state;
+    bool last;
+    unsigned char small[8];
+} sbxi_lz;
+
+/* Stored; fast, in 16 KiB; best, in 48 KiB with the container around it. */
+static const sbxi_lz_step sbxi_lz_steps[3] = { { 1024, 0, 0, 0, 0 }, { 4096, 512, 10, 2, 0 },
+    { 32768, 1280, 10, 4, 64 } };
+
+static const sbxi_lz_step *sbxi_lz_step_of(unsigned level)
+{
+#ifdef SBX_NO_GZIP
+    level = 0;
+#endif
+    return &sbxi_lz_steps[(level > 0) + (level > 3)];
+}
+
+/* Bytes of the block for a level. */
+static size_t sbxi_lz_size(unsigned level)
+{
+    const sbxi_lz_step *s = sbxi_lz_step_of(level);
+    if (!s->seqs) return sizeof(sbxi_lz) + s->window + 1u;
+    return sizeof(sbxi_lz) + sizeof(sbxi_lz_codes) + s->seqs * sizeof(sbxi_seq)
+        + ((size_t)s->ways << s->bits) * sizeof(uint16_t)
+        + s->window + SBXI_LZ_AHEAD + SBXI_LZ_LONG;
+}
+
+/* The state of a new stream in that block, which is aligned for any type. */
+static sbxi_lz *sbxi_lz_init(void *memory, unsigned level)
+{
+    sbxi_lz *z = (sbxi_lz *)memory;
+    const sbxi_lz_step *s = sbxi_lz_step_of(level);
+    memset(z, 0, sizeof *z);
+    z->step = s;
+    z->out = z->small;
+    z->ring = (unsigned char *)(z + 1);
+    z->size = (uint16_t)(s->window + (s->seqs ? SBXI_LZ_AHEAD : 1));
+#ifndef SBX_NO_GZIP
+    if (s->seqs) {
+        size_t places = (size_t)s->ways << s->bits;
+        z->codes = (sbxi_lz_codes *)(z + 1);
+        z->seqs = (sbxi_seq *)(z->codes + 1);
+        z->places = (uint16_t *)(z->seqs + s->seqs);
+        z->ring = (unsigned char *)(z->places + places);
+        z->out = (unsigned char *)z->codes->symbols;
+        memset(z->codes->words, 0, sizeof z->codes->words);
+        memset(z->places, 0, places * sizeof *z->places);
+    }
+#endif
+    return z;
+}
+
+/* n bits, 16 at most, the lowest first. There is room: sbxi_lz_coded(). */
+static void sbxi_lz_put(sbxi_lz *z, unsigned value, unsigned n)
+{
+    z->bits |= (uint32_t)value << z->nbits;
+    for (z->nbits = (uint8_t)(z->nbits + n); z->nbits >= 8; z->nbits = (uint8_t)(z->nbits - 8)) {
+        z->out[z->out_len++] = (unsigned char)z->bits;
+        z->bits >>= 8;
+    }
+}
+
+static uint16_t sbxi_lz_wrap(const sbxi_lz *z, uint32_t place)
+{
+    return (uint16_t)(place < z->size ? place : place - z->size);
+}
+
+static void sbxi_lz_advance(sbxi_lz *z, unsigned n)
+{
+    z->at = sbxi_lz_wrap(z, (uint32_t)z->at + n);
+    z->ahead = (uint16_t)(z->ahead - n);
+    z->span = (uint16_t)(z->span + n);
+    z->behind = (uint16_t)SBXI_MIN((uint32_t)z->behind + n, z->step->window);
+}
+
+/* A block is out. */
+static void sbxi_lz_next(sbxi_lz *z)
+{
+    if (z->last) sbxi_lz_put(z, 0, (8u - z->nbits) & 7);
+    z->state = z->last ? SBXI_LZ_DONE : SBXI_LZ_GATHER;
+    z->extra = 0;
+    z->span = z->count = z->lits = 0;
+}
+
+#ifndef SBX_NO_GZIP
+
+/* ---- codes ---------------------------------------------------------------- */
+
+/* keys[0..n), rising, are how often each word is needed: count[] gets the number of
+   words of each length, by Moffat and Katajainen's way in place. */
+static void sbxi_lz_counts(uint16_t *keys, unsigned n, unsigned limit, uint16_t count[16])
+{
+    uint16_t inner[16]; /* knots of each depth */
+    unsigned leaf = 0, root = 0, next, i, words = 0;
+    uint32_t sum = 0;
+    for (next = 0; next < n - 1; next++) {
+        uint16_t weight = 0;
+        for (i = 0; i < 2; i++)
+            if (leaf >= n || (root < next && keys[root] < keys[leaf])) {
+                weight = (uint16_t)(weight + keys[root]);
+                keys[root++] = (uint16_t)next;
+            } else {
+                weight = (uint16_t)(weight + keys[leaf++]);
+            }
+        keys[next] = weight;
+    }
+    memset(inner, 0, sizeof inner);
+    keys[n - 2] = 0;
+    inner[0] = 1;
+    for (next = n - 2; next-- > 0;) {
+        keys[next] = (uint16_t)(keys[keys[next]] + 1);
+        if (keys[next] < limit) inner[keys[next]]++;
+    }
+    count[0] = 0;
+    for (i = 1; i < limit; i++) {
+        count[i] = (uint16_t)(2 * inner[i - 1] - inner[i]);
+        words += count[i];
+        sum += (uint32_t)count[i] << (limit - i);
+    }
+    count[limit] = (uint16_t)(n - words);
+    /* Too many of the longest: each time a shorter word makes room for one. */
+    for (sum += count[limit]; sum > (uint32_t)1 << limit; sum--) {
+        for (i = limit - 1; !count[i]; i--) {}
+        count[i]--;
+        count[i + 1] = (uint16_t)(count[i + 1] + 2);
+        count[limit]--;
+    }
+}
+
+/* Lengths of n words, none above the limit, two at least. */
+static void sbxi_lz_lengths(sbxi_lz_codes *c, const uint16_t *words, unsigned n, unsigned limit,
+    uint8_t *lens)
+{
+    uint16_t count[16], *symbols = c->symbols;
+    unsigned used = 0, i, k, gap;
+    memset(lens, 0, n);
+    for (i = 0; i < n; i++)
+        if (words[i]) symbols[used++] = (uint16_t)i;
+    for (i = 0; used < 2; i++)
+        if (!words[i]) symbols[used++] = (uint16_t)i;
+    for (gap = 121; gap; gap /= 3)
+        for (i = gap; i < used; i++) {
+            uint16_t symbol = symbols[i];
+            for (k = i; k >= gap && words[symbols[k - gap]] > words[symbol]; k -= gap)
+                symbols[k] = symbols[k - gap];
+            symbols[k] = symbol;
+        }
+    for (i = 0; i < used; i++) c->keys[i] = words[symbols[i]];
+    sbxi_lz_counts(c->keys, used, limit, count);
+    for (i = 0, k = limit; k; k--)
+        for (; count[k]; count[k]--) lens[symbols[i++]] = (uint8_t)k;
+}
+
+/* The words themselves, their first bit lowest. */
+static void sbxi_lz_words(const uint8_t *lens, unsigned n, uint16_t *words)
+{
+    uint16_t next[16];
+    unsigned i, k, len, word;
+    memset(next, 0, sizeof next);
+    for (i = 0; i < n; i++)
+        if (lens[i] && lens[i] < 15) next[lens[i] + 1]++;
+    for (i = 2; i < 16; i++) next[i] = (uint16_t)(2 * next[i - 1] + 2 * next[i]);
+    for (i = 0; i < n; i++) {
+        len = lens[i];
+        if (!len) continue;
+        k = next[len]++;
+        for (word = 0; len; len--, k >>= 1) word = word << 1 | (k & 1);
+        words[i] = (uint16_t)word;
+    }
+}
+
+/* The symbol of a length or distance: each further one stands for as many as the one
+   before, and every fourth or second for twice as many. */
+static unsigned sbxi_lz_symbol(unsigned n, unsigned step, unsigned *bits)
+{
+    for (*bits = 0; n >> *bits >= 2u << step; ++*bits) {}
+    return (*bits << step) + (n >> *bits);
+}
+
+static unsigned sbxi_lz_length(unsigned n, unsigned *bits)
+{
+    unsigned symbol = 257 + sbxi_lz_symbol(n, 2, bits);
+    if (n < SBXI_LZ_LONG - 3) return symbol;
+    *bits = 0;
+    return 285;
+}
+
+/* How many words of each kind a block's own code has. */
+typedef struct sbxi_lz_head { unsigned lits, dists, orders; } sbxi_lz_head;
+
+static unsigned sbxi_lz_len(const sbxi_lz_codes *c, const sbxi_lz_head *h, unsigned i)
+{
+    return c->lens[i < h->lits ? i : i - h->lits + SBXI_LZ_LITS];
+}
+
+/* How the lengths of all words are told: the next symbol, for those from *at on, and
+   the number behind it. */
+static unsigned sbxi_lz_order(const sbxi_lz_codes *c, const sbxi_lz_head *h, unsigned *at,
+    unsigned *extra)
+{
+    unsigned i = *at, n = 0, len = sbxi_lz_len(c, h, i);
+    unsigned most = SBXI_MIN(h->lits + h->dists - i, len ? 6 : 138);
+    if (!len || (i && sbxi_lz_len(c, h, i - 1) == len))
+        while (n < most && sbxi_lz_len(c, h, i + n) == len) n++;
+    *at = i + n;
+    *extra = n - (n > 10 ? 11 : 3);
+    if (n > 2) return len ? 16 : n > 10 ? 18 : 17;
+    *at = i + 1;
+    *extra = 0;
+    return len;
+}
+
+static unsigned sbxi_lz_order_bits(unsigned symbol)
+{
+    return symbol < 16 ? 0 : symbol == 16 ? 2 : symbol == 17 ? 3 : 7;
+}
+
+static unsigned sbxi_lz_fixed(unsigned i)
+{
+    return i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : i < SBXI_LZ_LITS ? 8 : 5;
+}
+
+static const uint8_t sbxi_lz_orders[19] = { 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13,
+    2, 14, 1, 15 };
+
+/* Without the last words, which have no length. */
+static unsigned sbxi_lz_trim(const uint8_t *lens, unsigned n)
+{
+    while (!lens[n - 1]) n--;
+    return n;
+}
+
+static uint32_t sbxi_lz_bits(const uint16_t *words, const uint8_t *lens, unsigned n)
+{
+    uint32_t bits = 0;
+    while (n--) bits += (uint32_t)words[n] * lens[n];
+    return bits;
+}
+
+/* Makes the code of the block's own; its bits, the words' and those before them. */
+static uint32_t sbxi_lz_own(sbxi_lz_codes *c, sbxi_lz_head *h)
+{
+    unsigned i, run;
+    uint32_t bits;
+    sbxi_lz_lengths(c, c->words, SBXI_LZ_LITS, 15, c->lens);
+    sbxi_lz_lengths(c, c->words + SBXI_LZ_LITS, 30, 15, c->lens + SBXI_LZ_LITS);
+    h->lits = sbxi_lz_trim(c->lens, 286);
+    h->dists = sbxi_lz_trim(c->lens + SBXI_LZ_LITS, 30);
+    memset(c->order_words, 0, sizeof c->order_words);
+    for (i = 0; i < h->lits + h->dists;)
+        c->order_words[sbxi_lz_order(c, h, &i, &run)]++;
+    sbxi_lz_lengths(c, c->order_words, 19, 7, c->order_lens);
+    for (h->orders = 19; !c->order_lens[sbxi_lz_orders[h->orders - 1]]; h->orders--) {}
+    bits = 14 + 3 * h->orders + sbxi_lz_bits(c->order_words, c->order_lens, 19);
+    for (i = 16; i < 19; i++) bits += (uint32_t)c->order_words[i] * sbxi_lz_order_bits(i);
+    return bits + sbxi_lz_bits(c->words, c->lens, SBXI_LZ_WORDS);
+}
+
+static void sbxi_lz_put_head(sbxi_lz *z, const sbxi_lz_head *h)
+{
+    sbxi_lz_codes *c = z->codes;
+    unsigned i, run, symbol;
+    sbxi_lz_words(c->order_lens, 19, c->order_words);
+    sbxi_lz_put(z, h->lits - 257, 5);
+    sbxi_lz_put(z, h->dists - 1, 5);
+    sbxi_lz_put(z, h->orders - 4, 4);
+    for (i = 0; i < h->orders; i++) sbxi_lz_put(z, c->order_lens[sbxi_lz_orders[i]], 3);
+    for (i = 0; i < h->lits + h->dists;) {
+        symbol = sbxi_lz_order(c, h, &i, &run);
+        sbxi_lz_put(z, c->order_words[symbol], c->order_lens[symbol]);
+        sbxi_lz_put(z, run, sbxi_lz_order_bits(symbol));
+    }
+}
+
+/* ---- blocks ---------------------------------------------------------------- */
+
+static void sbxi_lz_add(sbxi_lz *z, unsigned len, unsigned distance)
+{
+    sbxi_seq *s = &z->seqs[z->count++];
+    s->lits = (uint8_t)z->lits;
+    s->len = (uint8_t)len;
+    s->distance = (uint16_t)distance;
+    z->lits = 0;
+}
+
+static void sbxi_lz_literal(sbxi_lz *z)
+{
+    z->codes->words[z->ring[z->at]]++;
+    if (++z->lits == 255) sbxi_lz_add(z, 0, 0);
+    sbxi_lz_advance(z, 1);
+}
+
+static void sbxi_lz_match(sbxi_lz *z, unsigned len, unsigned distance)
+{
+    unsigned bits;
+    z->codes->words[sbxi_lz_length(len - 3, &bits)]++;
+    z->extra += bits;
+    z->codes->words[SBXI_LZ_LITS + sbxi_lz_symbol(distance - 1, 1, &bits)]++;
+    z->extra += bits;
+    sbxi_lz_add(z, len - 3, distance);
+    sbxi_lz_advance(z, len);
+}
+
+/* The places of a hash of the three bytes at p. */
+static uint16_t *sbxi_lz_bucket(const sbxi_lz *z, const unsigned char *p)
+{
+    uint32_t v = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
+    return z->places + (v * 0x9E3779B1u >> (32 - z->step->bits)) * z->step->ways;
+}
+
+static void sbxi_lz_insert(const sbxi_lz *z, uint16_t *places, unsigned place)
+{
+    memmove(places + 1, places, (z->step->ways - 1u) * sizeof *places);
+    places[0] = (uint16_t)place;
+}
+
+/* How much is the same at both places, if more than `best`. */
+static unsigned sbxi_lz_same(const unsigned char *p, const unsigned char *q, unsigned best,
+    unsigned most)
+{
+    unsigned n = 0;
+    if (p[best] == q[best])
+        while (n < most && p[n] == q[n]) n++;
+    return n;
+}
+
+/* The longest match `skip` bytes on, and its place is remembered. 0: none. */
+static unsigned sbxi_lz_find(sbxi_lz *z, unsigned skip, unsigned *distance)
+{
+    unsigned most = SBXI_MIN(z->ahead - skip, SBXI_LZ_LONG), place, best = 2, i, n;
+    unsigned behind = SBXI_MIN(z->behind + skip, z->step->window);
+    uint16_t *places;
+    if (z->ahead < skip + 3) return 0;
+    place = sbxi_lz_wrap(z, (uint32_t)z->at + skip);
+    places = sbxi_lz_bucket(z, z->ring + place);
+    for (i = 0; i < z->step->ways && best < most; i++) {
+        unsigned far = sbxi_lz_wrap(z, (uint32_t)place + z->size - places[i]);
+        if (far - 1 >= behind) continue;
+        n = sbxi_lz_same(z->ring + place, z->ring + places[i], best, most);
+        if (n <= best || (n == 3 && far > SBXI_LZ_FAR)) continue;
+        best = n;
+        *distance = far;
+    }
+    sbxi_lz_insert(z, places, place);
+    return best > 2 ? best : 0;
+}
+
+/* The next literal or match. A match is held back if there is a longer one behind it. */
+static void sbxi_lz_parse(sbxi_lz *z)
+{
+    unsigned len = z->have_len, distance = z->have_distance, next = 0, next_distance = 0, i = 1;
+    z->have_len = 0;
+    if (!len) len = sbxi_lz_find(z, 0, &distance);
+    if (!len) {
+        sbxi_lz_literal(z);
+        return;
+    }
+    if (len < z->step->lazy) {
+        next = sbxi_lz_find(z, 1, &next_distance);
+        i = 2;
+    }
+    if (next > len) {
+        sbxi_lz_literal(z);
+        z->have_len = (uint16_t)next;
+        z->have_distance = (uint16_t)next_distance;
+        return;
+    }
+    for (; i < len && i + 3 <= z->ahead; i++) {
+        unsigned place = sbxi_lz_wrap(z, (uint32_t)z->at + i);
+        sbxi_lz_insert(z, sbxi_lz_bucket(z, z->ring + place), place);
+    }
+    sbxi_lz_match(z, len, distance);
+}
+
+/* The form in which the block is shortest, 0: as it is; its code is made, its head put. */
+static void sbxi_lz_choose(sbxi_lz *z)
+{
+    sbxi_lz_codes *c = z->codes;
+    sbxi_lz_head head;
+    uint32_t own, fixed = 0, raw = (uint32_t)z->span * 8 + 39;
+    unsigned i, form;
+    if (z->lits) sbxi_lz_add(z, 0, 0);
+    c->words[256] = 1;
+    own = sbxi_lz_own(c, &head);
+    for (i = 0; i < SBXI_LZ_WORDS; i++) fixed += (uint32_t)c->words[i] * sbxi_lz_fixed(i);
+    form = own < fixed ? 2 : 1;
+    if (raw <= SBXI_MIN(own, fixed) + z->extra) form = 0;
+    z->state = form ? SBXI_LZ_CODED : SBXI_LZ_RAW;
+    sbxi_lz_put(z, z->last + 2 * form, 3);
+    if (form == 1)
+        for (i = 0; i < SBXI_LZ_WORDS; i++) c->lens[i] = (uint8_t)sbxi_lz_fixed(i);
+    sbxi_lz_words(c->lens, SBXI_LZ_LITS, c->words);
+    sbxi_lz_words(c->lens + SBXI_LZ_LITS, 30, c->words + SBXI_LZ_LITS);
+    if (form == 2) sbxi_lz_put_head(z, &head);
+    z->seq = 0;
+    z->left = z->count ? z->seqs->lits : 0;
+}
+
+static void sbxi_lz_word(sbxi_lz *z, unsigned i)
+{
+    sbxi_lz_put(z, z->codes->words[i], z->codes->lens[i]);
+}
+
+/* As much of the block as there is room for. */
+static void sbxi_lz_coded(sbxi_lz *z)
+{
+    const size_t room = sizeof z->codes->symbols + sizeof z->codes->keys - 8;
+    unsigned bits, symbol;
+    while (z->out_len < room) {
+        const sbxi_seq *s = &z->seqs[z->seq];
+        if (z->left) {
+            z->left--;
+            sbxi_lz_word(z, z->ring[z->from]);
+            z->from = sbxi_lz_wrap(z, z->from + 1u);
+            continue;
+        }
+        if (z->seq == z->count) {
+            sbxi_lz_word(z, 256);
+            memset(z->codes->words, 0, sizeof z->codes->words);
+            sbxi_lz_next(z);
+            return;
+        }
+        if (s->distance) {
+            sbxi_lz_word(z, sbxi_lz_length(s->len, &bits));
+            sbxi_lz_put(z, s->len & ((1u << bits) - 1), bits);
+            symbol = sbxi_lz_symbol(s->distance - 1u, 1, &bits);
+            sbxi_lz_word(z, SBXI_LZ_LITS + symbol);
+            sbxi_lz_put(z, (s->distance - 1u) & ((1u << bits) - 1), bits);
+            z->from = sbxi_lz_wrap(z, (uint32_t)z->from + s->len + 3);
+        }
+        if (++z->seq < z->count) z->left = z->seqs[z->seq].lits;
+    }
+}
+
+#endif
+
+/* ---- the stream -------------------------------------------------------------- */
+
+/* The block is gathered. */
+static void sbxi_lz_close(sbxi_lz *z)
+{
+    z->from = sbxi_lz_wrap(z, (uint32_t)z->at + z->size - z->span);
+    z->state = SBXI_LZ_RAW;
+#ifndef SBX_NO_GZIP
+    if (z->step->seqs) sbxi_lz_choose(z);
+    else
+#endif
+        sbxi_lz_put(z, z->last, 3);
+    if (z->state != SBXI_LZ_RAW) return;
+    sbxi_lz_put(z, 0, (8u - z->nbits) & 7);
+    sbxi_lz_put(z, z->span, 16);
+    sbxi_lz_put(z, 0xFFFFu - z->span, 16);
+    z->left = z->span;
+}
+
+/* What the ring has room for. What is stored needs no window, but its block. */
+static void sbxi_lz_fill(sbxi_lz *z, sbxi_flow *io)
+{
+    unsigned keep = z->step->seqs ? z->step->window : z->span, i;
+    unsigned place = sbxi_lz_wrap(z, (uint32_t)z->at + z->ahead);
+    size_t n = SBXI_MIN(io->in_len, SBXI_MIN(z->size - keep - z->ahead, z->size - place));
+    if (!n) return;
+    memcpy(z->ring + place, io->in, n);
+    for (i = place; z->step->seqs && i < place + n && i < SBXI_LZ_LONG; i++)
+        z->ring[z->size + i] = z->ring[i]; /* so that a match need not wrap */
+    io->in += n;
+    io->in_len -= n;
+    z->ahead = (uint16_t)(z->ahead + n);
+}
+
+/* Goes on with a block. False: bytes are lacking. */
+static bool sbxi_lz_gather(sbxi_lz *z, sbxi_flow *io, bool finish)
+{
+    const sbxi_lz_step *s = z->step;
+    unsigned need = s->seqs ? SBXI_LZ_LONG + 3 : 1;
+    bool end = false;
+    while (!end) {
+        while (z->ahead < need && io->in_len) sbxi_lz_fill(z, io);
+        if (z->ahead < need && !finish) return false;
+        z->last = !z->ahead;
+        end = z->last || (s->seqs ? z->count + 2u >= s->seqs || z->span + SBXI_LZ_LONG >= s->window
+                                  : z->span == s->window);
+        if (end) break;
+#ifndef SBX_NO_GZIP
+        if (s->seqs) sbxi_lz_parse(z);
+        else
+#endif
+            sbxi_lz_advance(z, SBXI_MIN(z->ahead, s->window - (unsigned)z->span));
+    }
+    sbxi_lz_close(z);
+    return true;
+}
+
+static void sbxi_lz_raw(sbxi_lz *z, sbxi_flow *io)
+{
+    size_t n = SBXI_MIN(io->out_len, SBXI_MIN(z->left, (unsigned)z->size - z->from));
+    memcpy(io->out, z->ring + z->from, n);
+    io->out += n;
+    io->out_len -= n;
+    z->from = sbxi_lz_wrap(z, (uint32_t)z->from + (uint32_t)n);
+    z->left = (uint16_t)(z->left - n);
+}
+
+/* A state machine. Takes from io->in, gives to io->out, as far as it gets: whenever it
+   returns, the one is all taken or the other full. `finish`: nothing comes behind
+   io->in; to be said again until it returns true: the whole stream is out. */
+static bool sbxi_lz_run(sbxi_lz *z, sbxi_flow *io, bool finish)
+{
+    for (;;) {
+        size_t n = SBXI_MIN(io->out_len, (size_t)(z->out_len - z->out_at));
+        if (n) memcpy(io->out, z->out + z->out_at, n);
+        io->out += n;
+        io->out_len -= n;
+        z->out_at = (uint16_t)(z->out_at + n);
+        if (z->out_at < z->out_len) return false;
+        z->out_at = z->out_len = 0;
+        switch (z->state) {
+        case SBXI_LZ_GATHER:
+            if (!sbxi_lz_gather(z, io, finish)) return false;
+            break;
+#ifndef SBX_NO_GZIP
+        case SBXI_LZ_CODED:
+            sbxi_lz_coded(z);
+            break;
+#endif
+        case SBXI_LZ_RAW:
+            if (z->left && !io->out_len) return false;
+            sbxi_lz_raw(z, io);
+            if (z->left) break;
+#ifndef SBX_NO_GZIP
+            if (z->step->seqs) memset(z->codes->words, 0, sizeof z->codes->words);
+#endif
+            sbxi_lz_next(z);
+            break;
+        default: return true;
+        }
+    }
 }
 
 #endif
@@ -5109,6 +5712,309 @@ static SBXI_MAYBE void sbxi_connect_head(unsigned char out[5], unsigned flags,
     out[3] = (unsigned char)(len >> 8);
     out[4] = (unsigned char)len;
 }
+
+/* tar - what stands around the files of an archive: POSIX ustar headers, as Python's
+   tarfile writes them, with a pax header before each whose texts or numbers do not
+   fit. Blocks of 512 bytes out; no IO, no memory of its own, nothing of any size is
+   refused for its length but names beyond SBXI_TAR_TEXT_MAX.
+
+   An archive is, for every entry: sbxi_tar_begin(), the blocks of sbxi_tar_block()
+   until it says false; the `size` bytes of the content; sbxi_tar_padding(size) zeros.
+   Behind the last entry SBXI_TAR_END zeros. The same entry always gives the same
+   bytes, and sbxi_tar_size() says beforehand how many. */
+
+#ifndef SBX_NO_TEMPLATE
+
+#define SBXI_TAR_BLOCK 512u
+#define SBXI_TAR_END 1024u
+#define SBXI_TAR_TEXT_MAX 0x2000u /* bytes of a name, a target, an owner's name */
+
+enum { SBXI_TAR_FILE = '0', SBXI_TAR_LINK = '2', SBXI_TAR_DIR = '5' };
+
+/* Texts are bytes without NUL, of any encoding (those that are not UTF-8 are marked
+   so); they are borrowed until the last block is out. */
+typedef struct sbxi_tar_entry {
+    sbxi_span name;         /* relative, with /; the / at the end of a directory's is
+                               added where it is missing */
+    sbxi_span link;         /* a link's target, as it is; else empty */
+    sbxi_span user, group;  /* names of the owner, may be empty */
+    int64_t size;           /* bytes of content; 0 but for files */
+    int64_t mtime;          /* seconds since 1970, may be negative */
+    uint32_t mode;          /* permissions; other bits than 07777 are dropped */
+    uint32_t uid, gid;
+    uint8_t type;           /* SBXI_TAR_FILE, _LINK, _DIR */
+} sbxi_tar_entry;
+
+typedef struct sbxi_tar {
+    sbxi_tar_entry entry;
+    uint32_t pax;           /* bytes of records; 0: no pax header */
+    uint32_t at, blocks;    /* blocks out, and of all */
+} sbxi_tar;
+
+/* Where the records go: those of [from, from + 512) into a block, all are counted. */
+typedef struct sbxi_tar_out { unsigned char *block; uint32_t from, at; } sbxi_tar_out;
+
+static void sbxi_tar_put(sbxi_tar_out *o, const char *text, size_t len)
+{
+    uint32_t begin = SBXI_MAX(o->at, o->from);
+    uint32_t end = SBXI_MIN(o->at + (uint32_t)len, o->from + SBXI_TAR_BLOCK);
+    if (o->block && begin < end)
+        memcpy(o->block + (begin - o->from), text + (begin - o->at),
+            (size_t)(end - begin));
+    o->at += (uint32_t)len;
+}
+
+/* "LEN key=value\n", where LEN counts its own digits too. */
+static void sbxi_tar_record(sbxi_tar_out *o, const char *key, sbxi_span value, bool slash)
+{
+    char digits[SBXI_DECIMAL_MAX];
+    size_t len = strlen(key) + value.len + slash + 3, n = 0, more;
+    do {
+        more = n;
+        n = sbxi_print_u64(digits, len + more);
+    } while (n != more);
+    sbxi_tar_put(o, digits, n);
+    sbxi_tar_put(o, " ", 1);
+    sbxi_tar_put(o, key, strlen(key));
+    sbxi_tar_put(o, "=", 1);
+    sbxi_tar_put(o, value.ptr, value.len);
+    sbxi_tar_put(o, &"/\n"[!slash], slash + 1u);
+}
+
+/* Whether an ustar header holds it: short, ASCII. */
+static bool sbxi_tar_plain(sbxi_span text, size_t room)
+{
+    size_t i;
+    for (i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] >= 0x80) return false;
+    return text.len <= room;
+}
+
+static bool sbxi_tar_is_utf8(sbxi_span text)
+{
+    uint8_t u[3] = { 0, 0, 0 };
+    size_t i;
+    for (i = 0; i < text.len; i++)
+        if (!sbxi_utf8_step(u, (unsigned char)text.ptr[i])) return false;
+    return !u[0];
+}
+
+/* The texts and numbers of a header: place, length, pax keyword. */
+typedef struct sbxi_tar_field { uint16_t at, len; char key[10]; } sbxi_tar_field;
+static const sbxi_tar_field sbxi_tar_texts[4] = { { 0, 100, "path" }, { 157, 100, "linkpath" },
+    { 265, 31, "uname" }, { 297, 31, "gname" } };
+static const sbxi_tar_field sbxi_tar_numbers[5] = { { 124, 12, "size" }, { 136, 12, "mtime" },
+    { 108, 8, "uid" }, { 116, 8, "gid" }, { 100, 8, "mode" } };
+
+static void sbxi_tar_values(const sbxi_tar_entry *e, sbxi_span text[4], int64_t number[5])
+{
+    text[0] = e->name;
+    text[1] = e->link;
+    text[2] = e->user;
+    text[3] = e->group;
+    number[0] = e->size;
+    number[1] = e->mtime;
+    number[2] = e->uid;
+    number[3] = e->gid;
+    number[4] = e->mode & 07777;
+}
+
+/* Octal digits and a NUL. What is too large, or negative, has a record; here it is 0. */
+static bool sbxi_tar_octal(unsigned char *p, unsigned len, int64_t number)
+{
+    uint64_t v = (uint64_t)number;
+    bool fits = v >> (3 * (len - 1)) == 0;
+    p[--len] = 0;
+    for (; len; v >>= 3) p[--len] = (unsigned char)('0' + (fits ? v & 7 : 0));
+    return fits;
+}
+
+static bool sbxi_tar_slash(const sbxi_tar_entry *e)
+{
+    return e->type == SBXI_TAR_DIR && e->name.ptr[e->name.len - 1] != '/';
+}
+
+/* The records of all that does not fit. */
+static void sbxi_tar_records(const sbxi_tar_entry *e, sbxi_tar_out *o)
+{
+    static const sbxi_span binary = { "BINARY", 6 };
+    unsigned char scratch[12];
+    char digits[1 + SBXI_DECIMAL_MAX];
+    sbxi_span text[4];
+    int64_t number[5];
+    bool needs[4], utf8 = true;
+    size_t i;
+    sbxi_tar_values(e, text, number);
+    for (i = 0; i < 4; i++) {
+        bool slash = i == 0 && sbxi_tar_slash(e);
+        needs[i] = !sbxi_tar_plain(text[i], sbxi_tar_texts[i].len - slash);
+        utf8 = utf8 && sbxi_tar_is_utf8(text[i]);
+    }
+    if (!utf8) sbxi_tar_record(o, "hdrcharset", binary, false);
+    for (i = 0; i < 4; i++)
+        if (needs[i])
+            sbxi_tar_record(o, sbxi_tar_texts[i].key, text[i], i == 0 && sbxi_tar_slash(e));
+    for (i = 0; i < 5; i++) {
+        sbxi_span s = { digits, 0 };
+        bool minus = number[i] < 0;
+        if (sbxi_tar_octal(scratch, sbxi_tar_numbers[i].len, number[i])) continue;
+        digits[0] = '-';
+        s.len = minus + sbxi_print_u64(digits + minus,
+            minus ? 0 - (uint64_t)number[i] : (uint64_t)number[i]);
+        sbxi_tar_record(o, sbxi_tar_numbers[i].key, s, false);
+    }
+}
+
+/* A header block. */
+static void sbxi_tar_header(const sbxi_tar_entry *e, unsigned char *block)
+{
+    sbxi_span text[4];
+    int64_t number[5];
+    uint32_t sum = 0;
+    size_t i, k, n;
+    sbxi_tar_values(e, text, number);
+    memset(block, 0, SBXI_TAR_BLOCK);
+    for (i = 0; i < 4; i++) {
+        unsigned char *p = block + sbxi_tar_texts[i].at;
+        for (k = n = 0; k < text[i].len && n < sbxi_tar_texts[i].len; k++) {
+            unsigned char c = (unsigned char)text[i].ptr[k];
+            if (c < 0x80 || c >= 0xC0) p[n++] = c < 0x80 ? c : '?';
+        }
+        if (i == 0 && sbxi_tar_slash(e) && n < 100) p[n] = '/';
+    }
+    for (i = 0; i < 5; i++)
+        (void)sbxi_tar_octal(block + sbxi_tar_numbers[i].at, sbxi_tar_numbers[i].len, number[i]);
+    memset(block + 148, ' ', 8);
+    block[156] = e->type;
+    memcpy(block + 257, "ustar\0" "00", 8);
+    for (i = 0; i < SBXI_TAR_BLOCK; i++) sum += block[i];
+    (void)sbxi_tar_octal(block + 148, 7, (int64_t)sum);
+}
+
+/* SBX_E_ARG: no name, a NUL in a text, a text that is too long, or a size that is
+   negative or of what has no content. */
+static SBXI_MAYBE int sbxi_tar_begin(sbxi_tar *t, const sbxi_tar_entry *entry)
+{
+    sbxi_tar_out count = { NULL, 0, 0 };
+    sbxi_span text[4];
+    int64_t number[5];
+    size_t i;
+    sbxi_tar_values(entry, text, number);
+    for (i = 0; i < 4; i++)
+        if (text[i].len > SBXI_TAR_TEXT_MAX || (text[i].len && memchr(text[i].ptr, 0, text[i].len)))
+            return SBX_E_ARG;
+    if (!entry->name.len || entry->size < 0 || (entry->size && entry->type != SBXI_TAR_FILE))
+        return SBX_E_ARG;
+    t->entry = *entry;
+    sbxi_tar_records(entry, &count);
+    t->pax = count.at;
+    t->at = 0;
+    t->blocks = t->pax ? 2 + (t->pax + SBXI_TAR_BLOCK - 1) / SBXI_TAR_BLOCK : 1;
+    return SBX_OK;
+}
+
+/* Fills the next block of 512 bytes before the content. False: there is none left. */
+static SBXI_MAYBE bool sbxi_tar_block(sbxi_tar *t, unsigned char *block)
+{
+    uint32_t at = t->at;
+    if (at == t->blocks) return false;
+    t->at++;
+    if (t->at == t->blocks) {
+        sbxi_tar_header(&t->entry, block);
+    } else if (at == 0) {
+        sbxi_tar_entry pax;
+        memset(&pax, 0, sizeof pax);
+        pax.name = sbxi_span_of("././@PaxHeader");
+        pax.size = t->pax;
+        pax.type = 'x';
+        sbxi_tar_header(&pax, block);
+    } else {
+        sbxi_tar_out o = { NULL, 0, 0 };
+        o.block = block;
+        o.from = (at - 1) * SBXI_TAR_BLOCK;
+        memset(block, 0, SBXI_TAR_BLOCK);
+        sbxi_tar_records(&t->entry, &o);
+    }
+    return true;
+}
+
+/* Zeros behind `size` bytes of content. */
+static SBXI_MAYBE unsigned sbxi_tar_padding(int64_t size)
+{
+    return (SBXI_TAR_BLOCK - ((unsigned)size & (SBXI_TAR_BLOCK - 1))) & (SBXI_TAR_BLOCK - 1);
+}
+
+/* Bytes of the begun entry in the archive: blocks, content, padding. At most 2^63 - 1
+   for sizes below that by some blocks; a sum of several is the caller's to check. */
+static SBXI_MAYBE uint64_t sbxi_tar_size(const sbxi_tar *t)
+{
+    return (uint64_t)t->blocks * SBXI_TAR_BLOCK + (uint64_t)t->entry.size
+        + sbxi_tar_padding(t->entry.size);
+}
+
+#endif
+/* gzip - the container (RFC 1952) around codec/lz: bytes in, bytes out, resumable at
+   every byte of either, in one block of the caller's memory, never an error. The same
+   bytes at the same level always give the same: no time, no name in it.
+
+       memory = resize(ctx, NULL, 0, sbxi_gzip_size(level));
+       g = sbxi_gzip_init(memory, level);           (again for a second pass)
+       io.in, io.in_len = what is to be packed;  io.out, io.out_len = room;
+       whole = sbxi_gzip_run(g, &io, nothing comes behind io.in);
+
+   Level 0 stores (5 bytes more for each 1,024), 1 to 3 are fast, 4 to 9 pack best;
+   with SBX_NO_GZIP every level is 0. */
+
+#ifndef SBX_NO_TEMPLATE
+
+#define SBXI_GZIP_STORED 1280u  /* bytes of memory at most: level 0, 1 to 3, 4 to 9 */
+#define SBXI_GZIP_FAST 16384u
+#define SBXI_GZIP_BEST 49152u
+
+typedef struct sbxi_gzip {
+    sbxi_lz *lz;
+    uint32_t crc, size;
+    uint8_t head, tail;     /* bytes of each that are out */
+} sbxi_gzip;
+
+/* Bytes of memory that sbxi_gzip_init() needs. */
+static SBXI_MAYBE size_t sbxi_gzip_size(unsigned level)
+{
+    return sizeof(sbxi_gzip) + sbxi_lz_size(level);
+}
+
+/* A new stream in that memory, which is aligned for any type; nothing to free but it. */
+static SBXI_MAYBE sbxi_gzip *sbxi_gzip_init(void *memory, unsigned level)
+{
+    sbxi_gzip *g = (sbxi_gzip *)memory;
+    memset(g, 0, sizeof *g);
+    g->lz = sbxi_lz_init(g + 1, level);
+    return g;
+}
+
+/* Takes from io->in, gives to io->out; both move on. Whenever it returns, all of the
+   one was taken or the other is full. `finish`: nothing comes behind io->in; to be
+   said again until it returns true: the whole container is out. */
+static SBXI_MAYBE bool sbxi_gzip_run(sbxi_gzip *g, sbxi_flow *io, bool finish)
+{
+    static const unsigned char head[10] = { 0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255 };
+    const unsigned char *in = io->in;
+    bool done;
+    for (; g->head < sizeof head; g->head++, io->out++, io->out_len--) {
+        if (!io->out_len) return false;
+        *io->out = head[g->head];
+    }
+    done = sbxi_lz_run(g->lz, io, finish);
+    g->crc = sbxi_crc32(g->crc, in, (size_t)(io->in - in));
+    g->size += (uint32_t)(io->in - in);
+    for (; done && g->tail < 8; g->tail++, io->out++, io->out_len--) {
+        if (!io->out_len) return false;
+        *io->out = (unsigned char)((g->tail < 4 ? g->crc : g->size) >> (g->tail & 3) * 8);
+    }
+    return done;
+}
+
+#endif
 
 /* stream - ready-made sinks and sources: memory, FILE *, file descriptor. Made
    by the user, called by the exchange and by api/. Each takes or gives all it

@@ -22,6 +22,7 @@
 #include "codec/crc32.c"
 #include "codec/inflate.c"
 #include "codec/deflate.c"
+#include "codec/lz.c"
 
 #include "json/wide.c"
 #include "json/read.c"
@@ -32,6 +33,9 @@
 #include "http/multipart.c"
 
 #include "frame/connect.c"
+
+#include "pack/tar.c"
+#include "pack/gzip.c"
 
 #include "net/stream.c"
 #include "net/posix.c"

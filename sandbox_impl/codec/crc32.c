@@ -1,6 +1,6 @@
 /* crc32 - the checksum of gzip (reflected, polynomial EDB88320). Pure. */
 
-#ifndef SBX_NO_GZIP
+#if !defined(SBX_NO_GZIP) || !defined(SBX_NO_TEMPLATE)
 
 /* Goes on from the value for the bytes before, 0 at first. */
 static SBXI_MAYBE uint32_t sbxi_crc32(uint32_t crc, const void *data, size_t len)
