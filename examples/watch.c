@@ -22,13 +22,13 @@ static int work(sbx_client *client, sbx_sandbox *box)
     sbx_watch_options options = {0};
     sbx_watch *watch;
     bool done = false;
-    int status = sbx_files_make_dir(box, "watched", NULL, NULL, NULL);
+    int status = sbx_files_make_dir(box, "watched/sub", NULL, NULL, NULL);
     if (status != SBX_OK) return status;
     options.recursive = SBX_YES;
     options.entries = SBX_YES;
     status = sbx_files_watch(box, "watched", &options, each, &done, &watch, NULL);
     if (status != SBX_OK) return status;
-    status = sbx_command_run(box, "cd watched && mkdir sub && echo 1 > sub/a && mv sub/a sub/b"
+    status = sbx_command_run(box, "cd watched && echo 1 > sub/a && mv sub/a sub/b"
                              " && chmod 600 sub/b && rm sub/b && touch 'the end'", NULL, NULL, NULL);
     while (status == SBX_OK && !done && sbx_watch_status(watch) == SBX_PENDING)
         status = sbx_poll(client, 1000, NULL);

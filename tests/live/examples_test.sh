@@ -90,7 +90,6 @@ exit code -1 (signal: killed)
 END
 
 matches watch <<'END'
-^created sub \(drwxr-xr-x, by .*\)$
 ^created sub/a
 ^written sub/a
 ^renamed sub/a$

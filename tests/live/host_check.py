@@ -2269,20 +2269,23 @@ def a_thousand_leave_nothing():
         for _ in range(300): # memory that is kept for the next
             h.create().kill()
         time.sleep(0.5)
-        before, rss = everything(), h.rss_kib()
+        before, rss = everything(), [h.rss_kib()]
         t = time.time()
         for i in range(n):
             b = h.create()
             if i % 10 == 0:
                 b.out("echo x > y")
             same(b.kill(), 204)
+            if i % (n // 4) == n // 4 - 1:
+                rss.append(h.rss_kib())
         spent = time.time() - t
         time.sleep(0.5)
         after = everything()
         same(after, before, "descriptors, threads, directories, groups, mounts, processes")
         same(after[2:], ([], 0, 0, 1))
-        check(SANITIZED or h.rss_kib() < rss + 1024, (rss, h.rss_kib()))
-        print(f"      create + kill: {spent * 1000 / n:.1f} ms; memory {rss} -> {h.rss_kib()} KiB")
+        # what leaks grows every time; heaps of threads do now and then
+        check(SANITIZED or min(b - a for a, b in zip(rss, rss[1:])) < n // 8, rss)
+        print(f"      create + kill: {spent * 1000 / n:.1f} ms; memory {rss[0]} -> {rss[-1]} KiB")
     finally:
         same(h.stop(), [])
 
