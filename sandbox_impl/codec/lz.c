@@ -1,4 +1,4 @@
-/* lz - deflate (RFC 1951) at three steps of effort, in one block of the caller's memory:
+/* lz - deflate (RFC 1951) in three steps of effort, in one block of the caller's memory:
    bytes in, bytes out, resumable at every byte of either. What comes out depends on
    the bytes and the level alone, not on how they were cut: a first pass can count
    what a second one sends. It cannot fail. Called by pack/gzip.c.
@@ -6,9 +6,11 @@
    A ring holds the window, the block that is being gathered, and what is ahead. A
    block is a list of sequences: so many literals, which stay in the ring, and a match.
    When the list or the window is full, the block goes out in whatever form is
-   shortest. Places to match are kept in buckets: those last seen of a hash of three
-   bytes, as places in the ring. An outdated one points at other bytes of the window,
-   or is too far away: it is compared like any other, so nothing has to be removed.
+   shortest. Places to match are found by chains: of each place in the ring the one
+   before it with the same hash of three bytes. An outdated one points at other bytes
+   of the window: it is compared like any other, so nothing has to be removed.
+   A window of 12.5 KiB with all its chains packs better than one of 32 KiB with as
+   many places as there is memory for then.
 
    Invariants: `behind` bytes before `at` (the window at most) and `ahead` bytes from
    `at` on are in the ring, `span` bytes before `at` are of the present block; a block
@@ -24,7 +26,7 @@ typedef struct sbxi_flow {
     size_t out_len;
 } sbxi_flow;
 
-#define SBXI_LZ_AHEAD 512u  /* most bytes ahead, for which the window is not used */
+#define SBXI_LZ_AHEAD 384u  /* most bytes ahead, for which the window is not used */
 #define SBXI_LZ_LONG 258u   /* of a match */
 #define SBXI_LZ_FAR 4096u   /* a match of three bytes is not worth more */
 #define SBXI_LZ_LITS 288u   /* words for literals and lengths, two of them never used */
@@ -33,8 +35,8 @@ typedef struct sbxi_flow {
 typedef struct sbxi_seq { uint8_t lits, len; uint16_t distance; } sbxi_seq; /* len - 3 */
 
 typedef struct sbxi_lz_step {
-    uint16_t window, seqs;  /* bytes; sequences of a block; 0: all is stored */
-    uint8_t bits, ways;     /* buckets, and places in each */
+    uint16_t window, seqs;  /* bytes; sequences of a block, 0: all is stored */
+    uint16_t hashes, tries; /* chains, and how far each is followed */
     uint16_t lazy;          /* a match so long is not held back for a better one */
 } sbxi_lz_step;
 
@@ -52,7 +54,7 @@ typedef struct sbxi_lz {
     const sbxi_lz_step *step;
     sbxi_lz_codes *codes;
     sbxi_seq *seqs;
-    uint16_t *places;
+    uint16_t *heads, *before; /* the last place with each hash; of each place */
     unsigned char *ring, *out;
     uint32_t bits;          /* that make no whole byte yet */
     uint32_t extra;         /* bits behind words, in this block */
@@ -66,16 +68,16 @@ typedef struct sbxi_lz {
     unsigned char small[8];
 } sbxi_lz;
 
-/* Stored; fast, in 16 KiB; best, in 48 KiB with the container around it. */
-static const sbxi_lz_step sbxi_lz_steps[3] = { { 1024, 0, 0, 0, 0 }, { 4096, 512, 10, 2, 0 },
-    { 32768, 1280, 10, 4, 64 } };
+/* Stored; fast; good; best. */
+static const sbxi_lz_step sbxi_lz_steps[4] = { { 1024, 0, 0, 0, 0 }, { 3328, 512, 256, 16, 16 },
+    { 12800, 1200, 1024, 64, 32 }, { 12800, 1200, 1024, 256, 258 } };
 
 static const sbxi_lz_step *sbxi_lz_step_of(unsigned level)
 {
 #ifdef SBX_NO_GZIP
     level = 0;
 #endif
-    return &sbxi_lz_steps[(level > 0) + (level > 3)];
+    return &sbxi_lz_steps[(level > 0) + (level > 3) + (level > 6)];
 }
 
 /* Bytes of the block for a level. */
@@ -84,8 +86,8 @@ static size_t sbxi_lz_size(unsigned level)
     const sbxi_lz_step *s = sbxi_lz_step_of(level);
     if (!s->seqs) return sizeof(sbxi_lz) + s->window + 1u;
     return sizeof(sbxi_lz) + sizeof(sbxi_lz_codes) + s->seqs * sizeof(sbxi_seq)
-        + ((size_t)s->ways << s->bits) * sizeof(uint16_t)
-        + s->window + SBXI_LZ_AHEAD + SBXI_LZ_LONG;
+        + s->hashes * sizeof(uint16_t) + SBXI_LZ_LONG
+        + (s->window + SBXI_LZ_AHEAD) * (1 + sizeof(uint16_t));
 }
 
 /* The state of a new stream in that block, which is aligned for any type. */
@@ -100,14 +102,14 @@ static sbxi_lz *sbxi_lz_init(void *memory, unsigned level)
     z->size = (uint16_t)(s->window + (s->seqs ? SBXI_LZ_AHEAD : 1));
 #ifndef SBX_NO_GZIP
     if (s->seqs) {
-        size_t places = (size_t)s->ways << s->bits;
         z->codes = (sbxi_lz_codes *)(z + 1);
         z->seqs = (sbxi_seq *)(z->codes + 1);
-        z->places = (uint16_t *)(z->seqs + s->seqs);
-        z->ring = (unsigned char *)(z->places + places);
+        z->heads = (uint16_t *)(z->seqs + s->seqs);
+        z->before = z->heads + s->hashes;
+        z->ring = (unsigned char *)(z->before + z->size);
         z->out = (unsigned char *)z->codes->symbols;
         memset(z->codes->words, 0, sizeof z->codes->words);
-        memset(z->places, 0, places * sizeof *z->places);
+        memset(z->heads, 0, ((size_t)s->hashes + z->size) * sizeof *z->heads);
     }
 #endif
     return z;
@@ -364,17 +366,15 @@ static void sbxi_lz_match(sbxi_lz *z, unsigned len, unsigned distance)
     sbxi_lz_advance(z, len);
 }
 
-/* The places of a hash of the three bytes at p. */
-static uint16_t *sbxi_lz_bucket(const sbxi_lz *z, const unsigned char *p)
+/* Remembers a place; the one before it of the same hash. */
+static unsigned sbxi_lz_insert(sbxi_lz *z, unsigned place)
 {
-    uint32_t v = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
-    return z->places + (v * 0x9E3779B1u >> (32 - z->step->bits)) * z->step->ways;
-}
-
-static void sbxi_lz_insert(const sbxi_lz *z, uint16_t *places, unsigned place)
-{
-    memmove(places + 1, places, (z->step->ways - 1u) * sizeof *places);
-    places[0] = (uint16_t)place;
+    const unsigned char *p = z->ring + place;
+    uint32_t v = (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16) * 0x9E3779B1u;
+    uint16_t *head = &z->heads[v >> 16 & (z->step->hashes - 1u)];
+    z->before[place] = *head;
+    *head = (uint16_t)place;
+    return z->before[place];
 }
 
 /* How much is the same at both places, if more than `best`. */
@@ -390,21 +390,20 @@ static unsigned sbxi_lz_same(const unsigned char *p, const unsigned char *q, uns
 /* The longest match `skip` bytes on, and its place is remembered. 0: none. */
 static unsigned sbxi_lz_find(sbxi_lz *z, unsigned skip, unsigned *distance)
 {
-    unsigned most = SBXI_MIN(z->ahead - skip, SBXI_LZ_LONG), place, best = 2, i, n;
-    unsigned behind = SBXI_MIN(z->behind + skip, z->step->window);
-    uint16_t *places;
+    unsigned most = SBXI_MIN(z->ahead - skip, SBXI_LZ_LONG), best = 2, tries, last = 0, far, n;
+    unsigned behind = SBXI_MIN(z->behind + skip, z->step->window), place, from;
     if (z->ahead < skip + 3) return 0;
     place = sbxi_lz_wrap(z, (uint32_t)z->at + skip);
-    places = sbxi_lz_bucket(z, z->ring + place);
-    for (i = 0; i < z->step->ways && best < most; i++) {
-        unsigned far = sbxi_lz_wrap(z, (uint32_t)place + z->size - places[i]);
-        if (far - 1 >= behind) continue;
-        n = sbxi_lz_same(z->ring + place, z->ring + places[i], best, most);
+    from = sbxi_lz_insert(z, place);
+    for (tries = z->step->tries; tries && best < most; tries--, from = z->before[from]) {
+        far = sbxi_lz_wrap(z, (uint32_t)place + z->size - from);
+        if (far <= last || far > behind) break;
+        last = far;
+        n = sbxi_lz_same(z->ring + place, z->ring + from, best, most);
         if (n <= best || (n == 3 && far > SBXI_LZ_FAR)) continue;
         best = n;
         *distance = far;
     }
-    sbxi_lz_insert(z, places, place);
     return best > 2 ? best : 0;
 }
 
@@ -428,10 +427,8 @@ static void sbxi_lz_parse(sbxi_lz *z)
         z->have_distance = (uint16_t)next_distance;
         return;
     }
-    for (; i < len && i + 3 <= z->ahead; i++) {
-        unsigned place = sbxi_lz_wrap(z, (uint32_t)z->at + i);
-        sbxi_lz_insert(z, sbxi_lz_bucket(z, z->ring + place), place);
-    }
+    for (; i < len && i + 3 <= z->ahead; i++)
+        (void)sbxi_lz_insert(z, sbxi_lz_wrap(z, (uint32_t)z->at + i));
     sbxi_lz_match(z, len, distance);
 }
 
@@ -516,13 +513,13 @@ static void sbxi_lz_close(sbxi_lz *z)
     z->left = z->span;
 }
 
-/* What the ring has room for. What is stored needs no window, but its block. */
+/* What the ring has room for, 1 byte at least when that is called. What is stored
+   needs no window, but its block. */
 static void sbxi_lz_fill(sbxi_lz *z, sbxi_flow *io)
 {
     unsigned keep = z->step->seqs ? z->step->window : z->span, i;
     unsigned place = sbxi_lz_wrap(z, (uint32_t)z->at + z->ahead);
     size_t n = SBXI_MIN(io->in_len, SBXI_MIN(z->size - keep - z->ahead, z->size - place));
-    if (!n) return;
     memcpy(z->ring + place, io->in, n);
     for (i = place; z->step->seqs && i < place + n && i < SBXI_LZ_LONG; i++)
         z->ring[z->size + i] = z->ring[i]; /* so that a match need not wrap */
@@ -531,24 +528,34 @@ static void sbxi_lz_fill(sbxi_lz *z, sbxi_flow *io)
     z->ahead = (uint16_t)(z->ahead + n);
 }
 
+/* Bytes of the block that may still come before it goes out. */
+static unsigned sbxi_lz_left(const sbxi_lz *z)
+{
+    unsigned most = z->step->window;
+    if (z->step->seqs) {
+        if (z->count + 2u >= z->step->seqs) return 0;
+        most -= SBXI_LZ_LONG;
+    }
+    return z->span < most ? most - z->span : 0;
+}
+
 /* Goes on with a block. False: bytes are lacking. */
 static bool sbxi_lz_gather(sbxi_lz *z, sbxi_flow *io, bool finish)
 {
     const sbxi_lz_step *s = z->step;
     unsigned need = s->seqs ? SBXI_LZ_LONG + 3 : 1;
-    bool end = false;
-    while (!end) {
+    unsigned left;
+    for (;;) {
         while (z->ahead < need && io->in_len) sbxi_lz_fill(z, io);
         if (z->ahead < need && !finish) return false;
         z->last = !z->ahead;
-        end = z->last || (s->seqs ? z->count + 2u >= s->seqs || z->span + SBXI_LZ_LONG >= s->window
-                                  : z->span == s->window);
-        if (end) break;
+        left = sbxi_lz_left(z);
+        if (z->last || !left) break;
 #ifndef SBX_NO_GZIP
         if (s->seqs) sbxi_lz_parse(z);
         else
 #endif
-            sbxi_lz_advance(z, SBXI_MIN(z->ahead, s->window - (unsigned)z->span));
+            sbxi_lz_advance(z, SBXI_MIN(z->ahead, left));
     }
     sbxi_lz_close(z);
     return true;

@@ -20,7 +20,7 @@ text_of() {
     $arm -mcpu=cortex-m3 -mthumb -nostdlib -Wl,-r -Wl,--gc-sections $roots \
         -o "$object.linked" "$object" || exit 1
     "${arm%gcc}size" -A -d "$object.linked" |
-        LC_ALL=C awk -f tests/budget/modules.awk $sources tests/budget/core.c - >"$build/$name.table" || exit 1
+        LC_ALL=C awk -f tests/budget/modules.awk $sources tests/budget/*.c - >"$build/$name.table" || exit 1
     echo "$name $(awk '$2 == "total" { print $1 }' "$build/$name.table")" >>"$values"
     echo "$name by module:"
     grep '^ ' "$build/$name.table" | sort -rn
@@ -57,6 +57,11 @@ if command -v "$arm" >/dev/null 2>&1; then
     text_of text_core "$build/core.o" core_use
     $arm $thumb $small -w -DCORE_BOUND -c tests/budget/core.c -o "$build/bound.o" || exit 1
     text_of text_core_bound "$build/bound.o" core_use
+    $arm $thumb $small -w -c tests/budget/pack.c -o "$build/pack.o" || exit 1
+    text_of text_lz "$build/pack.o" core_lz
+    text_of text_pack "$build/pack.o" core_gzip core_tar
+    $arm $thumb $small -w -DSBX_NO_GZIP -c tests/budget/pack.c -o "$build/stored.o" || exit 1
+    text_of text_pack_stored "$build/stored.o" core_gzip core_tar
     # A firmware with every typed function, whatever else it could leave out left out.
     lean="-DSBX_NO_PROXY -DSBX_NO_REDIRECT -DSBX_NO_TRACE -DSBX_NO_GZIP"
     typed=$(functions_of 6 12)

@@ -5,7 +5,7 @@ import sys
 import zlib
 
 data, bad = sys.stdin.buffer, 0
-print("%-12s %8s  %-24s zlib: %8s %8s %8s" % ("", "bytes", "by level", "-1", "-6", "-9"))
+print("%-12s %8s  %-40s zlib: %8s %8s %8s" % ("", "bytes", "by level", "-1", "-6", "-9"))
 row = []
 while True:
     name = data.readline().decode().strip()
@@ -22,8 +22,8 @@ while True:
         bad += 1
         print("%s, level %d: %s" % (name, level, e))
     row.append("%d: %d" % (level, packed))
-    if level == 6:
-        print("%-12s %8d  %-30s" % (name, size, "  ".join(row)), *(
+    if level == 9:
+        print("%-12s %8d  %-46s" % (name, size, "  ".join(row)), *(
             "%8d" % (len(zlib.compress(text, n)) + 12) for n in (1, 6, 9)))
         row = []
 sys.exit(bad != 0)

@@ -155,7 +155,7 @@ TEST(unpacks_to_itself)
     for (k = 0; k < KINDS; k++)
         for (i = 0; i < sizeof lens / sizeof *lens; i++) {
             bytes b = make((int)k, lens[i]), whole = { 0 }, cut = { 0 };
-            for (level = 0; level <= 9; level += level < 1 ? 1 : level < 2 ? 4 : 4) {
+            for (level = 0; level <= 9; level += level < 1 ? 1 : 4) {
                 snprintf(row, sizeof row, "%s, %zu bytes, level %zu", names[k], b.len, level);
                 test_row = row;
                 pack(b.data, b.len, (unsigned)level, b.len, b.len, 1 << 20, false, &whole);
@@ -205,16 +205,135 @@ TEST(memory_is_what_it_says)
     CHECK(SBXI_GZIP_STORED <= 2048 && SBXI_GZIP_BEST <= 49152);
 }
 
+/* Noise that is the same again so far on: found at the window's length, at any place
+   in the ring, but not behind it. */
+TEST(matches_as_far_as_the_window)
+{
+    unsigned level, more, i;
+    for (level = 1; level <= 9; level += 4)
+        for (more = 0; more < 2; more++) {
+            size_t far = sbxi_lz_step_of(level)->window + more, len = far * 5;
+            bytes b = make(RANDOM, len), packed = { 0 };
+            for (i = (unsigned)far; i < len; i++) b.data[i] = b.data[i - far];
+            pack(b.data, b.len, level, b.len, b.len, 1 << 20, false, &packed);
+            CHECK(unpacks(&packed, b.data, b.len));
+            if (more) CHECK(packed.len > len);
+            else CHECK(packed.len < far + far / 8);
+            free(b.data);
+            free(packed.data);
+        }
+}
+
+/* A run at its end, so long that the last match is of any length. */
+TEST(runs_of_every_length)
+{
+    bytes b = make(RUN, 1100), packed = { 0 };
+    size_t n;
+    unsigned level;
+    for (level = 1; level <= 9; level += 4)
+        for (n = 1; n < 1100; n++) {
+            pack(b.data, n, level, n, n, 1 << 20, n & 1, &packed);
+            if (!CHECK(unpacks(&packed, b.data, n) && packed.len < 18 + 12)) break;
+        }
+    free(b.data);
+    free(packed.data);
+}
+
+/* ---- codes ------------------------------------------------------------------- */
+
+static int rising(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Bits of the best code of words so long at most: packages of coins, by the book. */
+static uint64_t least_bits(const uint16_t *words, unsigned n, unsigned limit)
+{
+    uint64_t coins[SBXI_LZ_LITS], list[2 * SBXI_LZ_LITS], sum = 0;
+    unsigned used = 0, len = 0, i;
+    for (i = 0; i < n; i++)
+        if (words[i]) coins[used++] = words[i];
+    if (used < 2) return used ? coins[0] : 0;
+    for (; limit; limit--) {
+        for (i = 0; i + 1 < len; i += 2) list[i / 2] = list[i] + list[i + 1];
+        i = len / 2;
+        len = len / 2 + used;
+        memcpy(list + i, coins, used * sizeof *coins);
+        qsort(list, len, sizeof *list, rising);
+    }
+    for (i = 0; i < 2 * used - 2; i++) sum += list[i];
+    return sum;
+}
+
+static void check_lengths(const uint16_t *words, unsigned n, unsigned limit)
+{
+    static sbxi_lz_codes c;
+    uint8_t lens[SBXI_LZ_LITS];
+    uint64_t bits = 0, least = least_bits(words, n, limit);
+    uint32_t kraft = 0;
+    unsigned i, k, longest = 0, used = 0;
+    sbxi_lz_lengths(&c, words, n, limit, lens);
+    for (i = 0; i < n; i++) {
+        CHECK(!words[i] || lens[i]);
+        bits += (uint64_t)words[i] * lens[i];
+        used += words[i] > 0;
+        if (!lens[i]) continue;
+        kraft += 1u << (limit - lens[i]);
+        if (lens[i] > longest) longest = lens[i];
+    }
+    CHECK_INT(kraft, 1u << limit); /* whole: no word is missing, none too many */
+    CHECK(longest <= limit);
+    CHECK(bits >= least);
+    sbxi_lz_words(lens, n, c.words); /* no word begins another */
+    for (i = 0; i < n; i++)
+        for (k = 0; lens[i] && k < n; k++) {
+            uint32_t same = c.words[i] ^ c.words[k];
+            CHECK(c.words[i] >> lens[i] == 0);
+            if (i != k && lens[i] <= lens[k]) CHECK(same & ((1u << lens[i]) - 1));
+        }
+    if (longest < limit || used < 2) CHECK_INT(bits, least);
+    else CHECK(bits <= least + least / (limit < 15 ? 8 : 100)); /* at worst, which never comes */
+}
+
+TEST(words_of_limited_length)
+{
+    uint16_t words[SBXI_LZ_LITS];
+    unsigned n, i, kind, round;
+    seed = 3;
+    for (kind = 0; kind < 6; kind++)
+        for (round = 0; round < 20; round++)
+            for (n = 19; n <= SBXI_LZ_LITS; n = n < 30 ? 30 : n < 288 ? 288 : 289) {
+                uint16_t a = 1, b = 1, t;
+                uint32_t sum = 0;
+                memset(words, 0, sizeof words);
+                for (i = 0; i < n; i++) {
+                    if (kind == 0) words[i] = (uint16_t)(i < 22 ? a : 0);
+                    if (kind == 1) words[i] = (uint16_t)dice(100);
+                    if (kind == 2) words[i] = (uint16_t)(dice(10) ? 0 : dice(2000) + 1);
+                    if (kind == 3) words[i] = 1;
+                    if (kind == 4) words[i] = (uint16_t)(i == round % n ? 12800 : 0);
+                    if (kind == 5) words[i] = (uint16_t)(1u << dice(14));
+                    t = a;
+                    a = b;
+                    b = (uint16_t)(b + t);
+                    if (sum + words[i] > 33000) words[i] = 0;
+                    sum += words[i];
+                }
+                check_lengths(words, n, n == 19 ? 7 : 15);
+            }
+}
+
 /* python: unpacks it all, and says how long it would have made them. */
 TEST(python_unpacks_it)
 {
-    static const unsigned levels[] = { 0, 1, 6 };
+    static const unsigned levels[] = { 0, 1, 6, 9 };
     FILE *f = popen("python3 tests/unit/lz_check.py", "w");
     size_t k, i;
     REQUIRE(f != NULL);
     for (k = 0; k < KINDS; k++) {
         bytes b = make((int)k, 300000), whole = { 0 };
-        for (i = 0; i < 3; i++) {
+        for (i = 0; i < 4; i++) {
             pack(b.data, b.len, levels[i], b.len, b.len, 1 << 20, false, &whole);
             fprintf(f, "%s\n%u %zu %zu\n", names[k], levels[i], b.len, whole.len);
             fwrite(b.data, 1, b.len, f);

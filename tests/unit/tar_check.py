@@ -15,6 +15,7 @@ problems = []
 def want_of(line):
     words = line.split()
     texts = [bytes.fromhex(w[1:]) for w in words[:4]]
+    texts[0] = texts[0].rstrip(b"/")
     return texts + [words[4]] + [int(w) for w in words[5:]]
 
 
