@@ -947,7 +947,8 @@ typedef struct sbx_command_options {
     int32_t timeout_ms;     /* life of the command; 0: provider's (E2B 60,000),
                                SBX_NEVER: none. call->timeout_ms is apart from
                                it: it bounds the call, not the process */
-    sbx_choice keep_stdin;  /* SBX_YES: leave standard input open */
+    sbx_choice keep_stdin;  /* SBX_YES: leave standard input open; E2B daemons before
+                               0.3.0 always do, SBX_NO is SBX_E_UNSUPPORTED_HOST */
     const char *tag;        /* a name for the process (E2B) */
     sbx_sink out, err;      /* output as it comes, byte for byte */
     size_t capture_limit;   /* > 0: also keep up to so many bytes of each stream
@@ -1034,7 +1035,8 @@ SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
     const sbx_command_options *options, sbx_proc **out, const sbx_call *call);
 
 /* Follows a running process, by pid, or with pid 0 by options->tag. Of the
-   options, those about output, started and timeout_ms (of the connection) count.
+   options, those about output, started and timeout_ms count: the connection ends then
+   with SBX_E_TIMEOUT, the process runs on.
    SBX_E_NOT_FOUND: no such process (E2B: its end is told for 30 s). */
 SBX_API int sbx_command_connect(sbx_sandbox *sandbox, uint32_t pid,
     const sbx_command_options *options, sbx_proc **out, const sbx_call *call);

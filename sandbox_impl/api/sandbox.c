@@ -40,13 +40,17 @@ static bool sbxi_json_ok(const char *text)
 }
 
 #ifndef SBX_NO_EXTRAS
-static void sbxi_need_network(sbxi_call *k, const sbx_network *n)
+static void sbxi_need_network(sbxi_call *k, sbx_network *n)
 {
     sbxi_need(k, sbxi_strings_ok(&n->allow_out) && sbxi_strings_ok(&n->deny_out)
         && sbxi_strings_ok(&n->dns_servers), SBXI_TEXT("network: a text of a list is NULL"));
     sbxi_need(k, !n->https_ports.count || n->https_ports.items,
         SBXI_TEXT("network.https_ports: items is NULL"));
     sbxi_need(k, sbxi_json_ok(n->rules_json), SBXI_TEXT("network.rules_json is not valid JSON"));
+    if (n->proxy_tls == SBX_NO) n->proxy_tls = SBX_DEFAULT;
+    sbxi_need(k, (n->proxy_address || !(n->proxy_username || n->proxy_password || n->proxy_tls))
+        && (n->proxy_tls || !(n->proxy_server_name || n->proxy_ca_pem)),
+        SBXI_TEXT("network: proxy_address is missing, or proxy_tls = SBX_YES"));
 }
 #endif
 

@@ -34,9 +34,11 @@ enum sbxi_type {
     SBXI_T_MILLI,           /* int32_t: thousandths of a number; read only */
     SBXI_T_INT, SBXI_T_UINT, SBXI_T_INT64, /* int32_t, uint32_t, int64_t (read only);
                                a string holding an integer is read too; clamped */
-    SBXI_T_TEXT,            /* char[arg], cut to fit; read only */
     SBXI_T_ENUM,            /* an enum; sub: const char *const names[], NULL at the
-                               end; names[i] is i + 1, anything else 0; read only */
+                               end; names[i], or the number itself, is i + 1, anything
+                               else 0; read only */
+    /* up to here it may come as a number */
+    SBXI_T_TEXT,            /* char[arg], cut to fit; read only */
     SBXI_T_TIME             /* int64_t Unix ms, RFC 3339; read only */
 };
 
@@ -202,14 +204,15 @@ static void sbxi_bind_number(unsigned type, void *member, sbxi_span s)
     }
 }
 
-/* The place of a text among the names of an enum. */
+/* The place of a text among the names of an enum; it may come as the number itself. */
 static void sbxi_bind_enum(const void *sub, void *member, sbxi_span s)
 {
     const char *const *name = (const char *const *)sub;
     sbx_choice value = SBX_DEFAULT; /* stands for any small enum: all have its size */
     unsigned i;
     for (i = 1; *name; i++)
-        if (sbxi_span_is(s, *name++)) value = (sbx_choice)i;
+        if (sbxi_span_is(s, *name++) || (s.len == 1 && *s.ptr == (char)('0' + i)))
+            value = (sbx_choice)i;
     memcpy(member, &value, sizeof value);
 }
 
@@ -221,7 +224,7 @@ static void sbxi_bind_scalar(sbxi_bind *b, const sbxi_field *f, char *member,
     size_t cap = text ? f->arg : sizeof b->text - 1;
     sbxi_span s;
     char *out = text ? member : b->text;
-    if (ev->type != SBX_JSON_STRING && (ev->type != SBX_JSON_NUMBER || f->type > SBXI_T_INT64))
+    if (ev->type != SBX_JSON_STRING && (ev->type != SBX_JSON_NUMBER || f->type > SBXI_T_ENUM))
         return;
     if (b->total < cap) memcpy(out + b->total, ev->text, SBXI_MIN(ev->len, cap - b->total));
     if (ev->flags & SBX_JSON_MORE) return;

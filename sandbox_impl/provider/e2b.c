@@ -23,9 +23,9 @@ static const sbxi_field sbxi_e2b_fault_fields[] = {
 static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_fault);
 
 /* Where the rules of single routes begin: behind those of all. */
-enum { SBXI_E2B_MISSING_IS_NO = 22, SBXI_E2B_GONE_IS_NO = 25, SBXI_E2B_EXISTS_IS_NO = 27,
-    SBXI_E2B_DEADLINE_KILLS = 29, SBXI_E2B_NO_STREAM = 31,
-    SBXI_E2B_CONFLICT_IS_NO = 36, SBXI_E2B_NO_RANGE_IS_NO = 38 };
+enum { SBXI_E2B_MISSING_IS_NO = 23, SBXI_E2B_GONE_IS_NO = 26, SBXI_E2B_EXISTS_IS_NO = 28,
+    SBXI_E2B_DEADLINE_KILLS = 30, SBXI_E2B_NO_STREAM = 32,
+    SBXI_E2B_CONFLICT_IS_NO = 37, SBXI_E2B_NO_RANGE_IS_NO = 39 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -50,6 +50,7 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     { "canceled", 0, SBX_E_CANCELLED, 0 },
     { "deadline_exceeded", 0, SBX_E_TIMEOUT, 0 },
     { "unimplemented", 0, SBX_E_UNSUPPORTED_HOST, 0 },
+    { NULL, 504, SBX_E_TIMEOUT, SBXI_ON_SANDBOX },
     { NULL, 0, 0, 0 },
     [SBXI_E2B_MISSING_IS_NO] = { "not_found", 0, SBXI_MEANS_NO, 0 },
     { NULL, 404, SBXI_MEANS_NO, 0 },
@@ -549,8 +550,11 @@ static const char *const sbxi_e2b_prefixes[] = { "/v2/sandboxes", "/sandboxes/{i
 #define SBXI_RPC(prefix) SBXI_E2B_##prefix, SBXI_POST, SBXI_HOST_SANDBOX, SBXI_RETRY_NEVER
 
 /* Whole rows: a stream of events, a call about a process, its input as a stream. */
-#define SBXI_STREAM(feature, path, fields) { path, &sbxi_e2b_##fields, &sbxi_e2b_message, \
-    SBXI_RPC(PROCESS), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, SBXI_E2B_DEADLINE_KILLS, feature }
+#define SBXI_STREAM(feature, path, fields, rules) { path, &sbxi_e2b_##fields, \
+    &sbxi_e2b_message, SBXI_RPC(PROCESS), SBXI_SEND_ENVELOPE, SBXI_RECV_EVENTS, rules, feature }
+/* Time ends the process that is started; of one that is followed only the stream. */
+#define SBXI_START(feature) SBXI_STREAM(feature, "Start", start, SBXI_E2B_DEADLINE_KILLS)
+#define SBXI_FOLLOW(feature) SBXI_STREAM(feature, "Connect", attach, 0)
 #define SBXI_TELL(feature, path, fields, rules) { path, &sbxi_e2b_##fields, NULL, \
     SBXI_RPC(PROCESS), SBXI_SEND_JSON, SBXI_RECV_NOTHING, rules, feature }
 #define SBXI_READ(feature) { "/files", &sbxi_e2b_path_user, NULL, SBXI_PLAIN(SBXI_GET), \
@@ -579,7 +583,7 @@ static const sbxi_route sbxi_e2b_routes[] = {
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO, SBX_FEATURE_SANDBOX_IS_RUNNING },
     { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0, SBX_FEATURE_SANDBOX_HOST }, /* sbxi_e2b_host() */
     { "", NULL, NULL, SBXI_E2B_ROOT, 0, 0, 0, 0, SBXI_RECV_SINK, 0, SBX_FEATURE_INVOKE },
-    SBXI_STREAM(SBX_FEATURE_COMMAND_RUN, "Start", start),
+    SBXI_START(SBX_FEATURE_COMMAND_RUN),
     { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
         SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0, SBX_FEATURE_COMMAND_LIST },
     SBXI_TELL(SBX_FEATURE_COMMAND_KILL, "SendSignal", kill, SBXI_E2B_MISSING_IS_NO),
@@ -635,13 +639,13 @@ static const sbxi_route sbxi_e2b_routes[] = {
         SBXI_RECV_NOTHING, 0, SBX_FEATURE_FILES_URL },
 #endif
 #ifndef SBX_NO_PROC
-    SBXI_STREAM(SBX_FEATURE_COMMAND_START, "Start", start),
-    SBXI_STREAM(SBX_FEATURE_COMMAND_CONNECT, "Connect", attach),
+    SBXI_START(SBX_FEATURE_COMMAND_START),
+    SBXI_FOLLOW(SBX_FEATURE_COMMAND_CONNECT),
     SBXI_INPUT(SBX_FEATURE_COMMAND_STREAM_STDIN),
 #endif
 #ifndef SBX_NO_PTY
-    SBXI_STREAM(SBX_FEATURE_PTY_CREATE, "Start", start),
-    SBXI_STREAM(SBX_FEATURE_PTY_CONNECT, "Connect", attach),
+    SBXI_START(SBX_FEATURE_PTY_CREATE),
+    SBXI_FOLLOW(SBX_FEATURE_PTY_CONNECT),
     SBXI_TELL(SBX_FEATURE_PTY_RESIZE, "Update", resize, 0),
     SBXI_TELL(SBX_FEATURE_PTY_SEND_INPUT, "SendInput", type, 0),
     SBXI_INPUT(SBX_FEATURE_PTY_STREAM_INPUT),
@@ -1046,7 +1050,7 @@ static int sbxi_e2b_create_key(sbx_op *op)
 
 #ifndef SBX_NO_EXTRAS
 
-static int sbxi_e2b_too_old(sbx_op *op)
+static int sbxi_e2b_no_word(sbx_op *op)
 {
     return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
         SBXI_TEXT("config.dialect \"2.6\" cannot say an option of this call"));
@@ -1061,7 +1065,7 @@ static int sbxi_e2b_old_begin(sbx_op *op)
     sbx_sandbox_options *o = &a->o;
     if (o->auto_resume || o->pause_memory || o->idempotency_key || o->idempotent
         || o->volumes.count || o->identity_json || memcmp(&o->network, &none, sizeof none) != 0)
-        return sbxi_e2b_too_old(op);
+        return sbxi_e2b_no_word(op);
     a->secure = SBX_YES;
     if (!a->auto_pause) a->auto_pause = SBX_NO;
     if (!o->internet) o->internet = SBX_YES;
@@ -1075,10 +1079,10 @@ static int sbxi_e2b_old_ask(sbx_op *op)
     const sbxi_resume_args *r = &op->args.of.resume;
     if (op->feature == SBX_FEATURE_SANDBOX_PAUSE) {
         const sbx_pause_options *p = &op->args.of.pause;
-        return p->memory || p->healthy ? sbxi_e2b_too_old(op)
+        return p->memory || p->healthy ? sbxi_e2b_no_word(op)
             : sbxi_ask(op, SBXI_E2B_OLD_PAUSE, SBXI_STEP_DONE);
     }
-    if (r->memory) return sbxi_e2b_too_old(op);
+    if (r->memory) return sbxi_e2b_no_word(op);
     op->args.of.timeout_s = r->timeout_s ? r->timeout_s : 300;
     return sbxi_ask(op, SBXI_E2B_OLD_CONNECT, SBXI_STEP_DONE);
 }
@@ -1182,15 +1186,12 @@ static int sbxi_e2b_history_begin(sbx_op *op)
     sbxi_history_args *a = &op->args.of.history;
     bool metrics = op->feature == SBX_FEATURE_SANDBOX_METRICS;
     size_t cut = metrics ? 3 : 0;
-    if (metrics && sbxi_older(op->sandbox, SBXI_VERSION(0, 1, 5)))
-        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
-            SBXI_TEXT("its daemon is older than 0.1.5: build the template again"));
     a->start = sbxi_e2b_number(a->text[0], a->q.from_unix_ms, cut);
     a->end = sbxi_e2b_number(a->text[1], a->end_unix_ms, cut);
     a->limit = sbxi_e2b_number(a->text[2], a->q.limit, 0);
     if (a->q.newest_first)
         a->direction = a->q.newest_first == SBX_YES ? "backward" : "forward";
-    return SBX_OK;
+    return metrics ? sbxi_needs(op, SBXI_VERSION(0, 1, 5)) : SBX_OK;
 }
 #endif
 
@@ -1234,9 +1235,9 @@ static int sbxi_e2b_command_begin(sbx_op *op)
     a->argv.count = pty ? 2 : 3;
     if (!a->at.pid) a->at.tag = a->o.tag;
     if (pty) return sbxi_e2b_pty_envs(op);
-    /* daemons before 0.3.0 know no such member and always leave it open */
     a->stdin_open = a->o.keep_stdin == SBX_YES ? SBX_YES : SBX_NO;
-    return SBX_OK;
+    return !a->cmd || a->o.keep_stdin != SBX_NO ? SBX_OK
+        : sbxi_needs(op, SBXI_VERSION(0, 3, 0));
 }
 
 /* Input in envelopes: one that names the process, then one a piece. Room for the
@@ -1350,8 +1351,7 @@ static int sbxi_e2b_undone(sbx_op *op)
     op->pid = 0;
     e->clock = op->why_clock;
     if (!SBXI_HAS_EXTRAS || op->step == SBXI_E2B_UNDO)
-        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
-            SBXI_TEXT("the template's daemon is older than 0.1.0: build the template again"));
+        return sbxi_too_old(op, SBXI_VERSION(0, 1, 0));
     sbxi_put_text(e->message, sizeof e->message, "the MCP gateway did not start: ", 31);
     if (err->data && sbxi_buf_add(&op->captured[1].buf, "", 1) == SBX_OK)
         sbxi_add_text(e->message, sizeof e->message, err->data + sizeof(sbxi_owned));
@@ -1400,9 +1400,6 @@ static int sbxi_e2b_write_check(sbx_op *op)
     const sbx_pairs *p = &op->args.of.files.o.metadata;
     sbx_error *e = &op->error;
     size_t i;
-    if (p->count && sbxi_older(op->sandbox, SBXI_VERSION(0, 6, 2)))
-        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
-            SBXI_TEXT("its daemon is older than 0.6.2: it keeps no metadata of files"));
     for (i = 0; i < p->count; i++) {
         const sbx_pair *pair = &p->items[i];
         const char *value = pair->value;
@@ -1416,7 +1413,17 @@ static int sbxi_e2b_write_check(sbx_op *op)
 #endif
         return sbxi_error_set(e, SBX_E_ARG, NULL);
     }
-    return SBX_OK;
+    return !p->count ? SBX_OK : sbxi_needs(op, SBXI_VERSION(0, 6, 2));
+}
+
+/* One body of many parts, which must know its length: raw ones came later. */
+static int sbxi_e2b_write_whole(sbx_op *op)
+{
+    sbxi_files_args *a = &op->args.of.files;
+    int rc = a->files[0].from.size >= 0 || a->o.octet_stream == SBX_NO ? SBX_OK
+        : sbxi_needs(op, SBXI_VERSION(0, 5, 7));
+    a->path = a->count > 1 ? NULL : a->files[0].path;
+    return rc == SBX_OK ? sbxi_ask(op, SBX_FEATURE_FILES_WRITE, SBXI_STEP_DONE) : rc;
 }
 
 /* Raw bodies carry one file each, a multipart body all of them. */
@@ -1427,10 +1434,7 @@ static int sbxi_e2b_write_step(sbx_op *op)
         int rc = SBXI_HAS_EXTRAS ? sbxi_e2b_write_check(op) : SBX_OK;
         if (rc != SBX_OK) return rc;
         a->at = 0;
-        if (!sbxi_e2b_raw_body(op)) {
-            a->path = a->count > 1 ? NULL : a->files[0].path;
-            return sbxi_ask(op, SBX_FEATURE_FILES_WRITE, SBXI_STEP_DONE);
-        }
+        if (!sbxi_e2b_raw_body(op)) return sbxi_e2b_write_whole(op);
     } else if (op->step == SBXI_STEP_DONE || ++a->at == a->count) {
         if (!op->result && a->count)
             return sbxi_op_fail(op, SBX_E_PROTOCOL,
@@ -1446,12 +1450,12 @@ static int sbxi_e2b_watch_begin(sbx_op *op)
 {
     sbxi_files_args *a = &op->args.of.files;
     uint32_t need = 0;
+    int rc;
     if (a->as.w.recursive == SBX_YES) need = SBXI_VERSION(0, 1, 4);
     if (a->as.w.entries == SBX_YES) need = SBXI_VERSION(0, 6, 3);
     if (a->as.w.network_mounts == SBX_YES) need = SBXI_VERSION(0, 6, 4);
-    if (sbxi_older(op->sandbox, need))
-        return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
-            SBXI_TEXT("its daemon is too old to watch with these options"));
+    rc = sbxi_needs(op, need);
+    if (rc != SBX_OK) return rc;
     return a->as.w.mode == SBX_WATCH_ASK
         ? sbxi_ask(op, SBXI_E2B_NEW_WATCHER, SBXI_E2B_WATCHING)
         : sbxi_ask(op, SBX_FEATURE_FILES_WATCH, SBXI_STEP_DONE);
@@ -1541,9 +1545,7 @@ static int sbxi_e2b_step(sbx_op *op)
         if (op->args.of.process.signal == SBX_SIGNAL_KILL) op->feature = SBX_FEATURE_COMMAND_KILL;
         break;
     case SBX_FEATURE_COMMAND_CLOSE_STDIN:
-        if (start && sbxi_older(op->sandbox, SBXI_VERSION(0, 5, 2)))
-            return sbxi_op_fail(op, SBX_E_UNSUPPORTED_HOST,
-                SBXI_TEXT("its daemon is older than 0.5.2: end input with the process"));
+        if (start) rc = sbxi_needs(op, SBXI_VERSION(0, 5, 2));
         break;
     case SBX_FEATURE_COMMAND_STREAM_STDIN:
     case SBX_FEATURE_PTY_STREAM_INPUT:
@@ -1608,6 +1610,8 @@ static const sbx_provider sbx_e2b =
 #undef SBXI_PLAIN
 #undef SBXI_RPC
 #undef SBXI_STREAM
+#undef SBXI_START
+#undef SBXI_FOLLOW
 #undef SBXI_TELL
 #undef SBXI_INPUT
 #undef SBXI_READ

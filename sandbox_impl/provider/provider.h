@@ -26,3 +26,24 @@ static SBXI_MAYBE bool sbxi_older(const sbx_sandbox *s, uint32_t version)
     const char *v = s ? s->access.daemon_version : NULL;
     return v && v[0] && sbxi_version(v) < version;
 }
+
+/* Fails the step for want of a daemon of this version, of three digits. */
+static SBXI_MAYBE int sbxi_too_old(sbx_op *op, uint32_t version)
+{
+#ifdef SBX_NO_ERROR_TEXT
+    (void)version;
+#else
+    char text[] = "the daemon is older than 0.0.0: build the template again";
+    text[25] = (char)('0' + (version >> 20));
+    text[27] = (char)('0' + (version >> 10 & 15));
+    text[29] = (char)('0' + (version & 15));
+    sbxi_put_text(op->error.message, sizeof op->error.message, text, sizeof text - 1);
+#endif
+    return sbxi_error_set(&op->error, SBX_E_UNSUPPORTED_HOST, NULL);
+}
+
+/* What only a daemon from `version` on knows is not sent to an older one. */
+static SBXI_MAYBE int sbxi_needs(sbx_op *op, uint32_t version)
+{
+    return sbxi_older(op->sandbox, version) ? sbxi_too_old(op, version) : SBX_OK;
+}

@@ -341,6 +341,15 @@ TEST(bind_key_is_no_prefix)
     CHECK(!a->name && !a->in.word);
 }
 
+TEST(bind_enums_by_number)
+{
+    static const struct { const char *json; int want; } rows[] = { { "{\"kind\":1}", 1 },
+        { "{\"kind\":3}", 3 }, { "{\"kind\":4}", 0 }, { "{\"kind\":0}", 0 }, { "{\"kind\":-1}", 0 },
+        { "{\"kind\":12}", 0 }, { "{\"kind\":2.0}", 0 }, { "{\"kind\":\"\"}", 0 } };
+    size_t i;
+    for (i = 0; i < SBXI_LEN(rows); i++) CHECK_INT(read_all(rows[i].json, 1)->kind, rows[i].want);
+}
+
 TEST(bind_root_of_the_wrong_kind)
 {
     static const char *const roots[] = { "[]", "1", "\"x\"", "null", "[{}]" };
