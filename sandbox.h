@@ -5761,6 +5761,8 @@ typedef struct sbxi_tar {
     sbxi_tar_entry entry;
     uint32_t pax;           /* bytes of records; 0: no pax header */
     uint32_t at, blocks;    /* blocks out, and of all */
+    uint8_t needs;          /* which texts have a record, a bit each */
+    bool binary;            /* one of them is not UTF-8 */
 } sbxi_tar;
 
 /* Where the records go: those of [from, from + 512) into a block, all are counted. */
@@ -5846,26 +5848,34 @@ static bool sbxi_tar_slash(const sbxi_tar_entry *e)
     return e->type == SBXI_TAR_DIR && e->name.ptr[e->name.len - 1] != '/';
 }
 
+/* Which texts need a record. */
+static void sbxi_tar_judge(sbxi_tar *t, const sbxi_span text[4])
+{
+    unsigned i;
+    t->needs = 0;
+    t->binary = false;
+    for (i = 0; i < 4; i++) {
+        bool slash = i == 0 && sbxi_tar_slash(&t->entry);
+        if (!sbxi_tar_plain(text[i], sbxi_tar_texts[i].len - slash)) t->needs |= (uint8_t)(1 << i);
+        if (!sbxi_tar_is_utf8(text[i])) t->binary = true;
+    }
+}
+
 /* The records of all that does not fit. */
-static void sbxi_tar_records(const sbxi_tar_entry *e, sbxi_tar_out *o)
+static void sbxi_tar_records(const sbxi_tar *t, sbxi_tar_out *o)
 {
     static const sbxi_span binary = { "BINARY", 6 };
     unsigned char scratch[12];
     char digits[1 + SBXI_DECIMAL_MAX];
     sbxi_span text[4];
     int64_t number[5];
-    bool needs[4], utf8 = true;
     size_t i;
-    sbxi_tar_values(e, text, number);
-    for (i = 0; i < 4; i++) {
-        bool slash = i == 0 && sbxi_tar_slash(e);
-        needs[i] = !sbxi_tar_plain(text[i], sbxi_tar_texts[i].len - slash);
-        utf8 = utf8 && sbxi_tar_is_utf8(text[i]);
-    }
-    if (!utf8) sbxi_tar_record(o, "hdrcharset", binary, false);
+    sbxi_tar_values(&t->entry, text, number);
+    if (t->binary) sbxi_tar_record(o, "hdrcharset", binary, false);
     for (i = 0; i < 4; i++)
-        if (needs[i])
-            sbxi_tar_record(o, sbxi_tar_texts[i].key, text[i], i == 0 && sbxi_tar_slash(e));
+        if (t->needs >> i & 1)
+            sbxi_tar_record(o, sbxi_tar_texts[i].key, text[i],
+                i == 0 && sbxi_tar_slash(&t->entry));
     for (i = 0; i < 5; i++) {
         sbxi_span s = { digits, 0 };
         bool minus = number[i] < 0;
@@ -5918,7 +5928,8 @@ static SBXI_MAYBE int sbxi_tar_begin(sbxi_tar *t, const sbxi_tar_entry *entry)
     if (!entry->name.len || entry->size < 0 || (entry->size && entry->type != SBXI_TAR_FILE))
         return SBX_E_ARG;
     t->entry = *entry;
-    sbxi_tar_records(entry, &count);
+    sbxi_tar_judge(t, text);
+    sbxi_tar_records(t, &count);
     t->pax = count.at;
     t->at = 0;
     t->blocks = t->pax ? 2 + (t->pax + SBXI_TAR_BLOCK - 1) / SBXI_TAR_BLOCK : 1;
@@ -5945,7 +5956,7 @@ static SBXI_MAYBE bool sbxi_tar_block(sbxi_tar *t, unsigned char *block)
         o.block = block;
         o.from = (at - 1) * SBXI_TAR_BLOCK;
         memset(block, 0, SBXI_TAR_BLOCK);
-        sbxi_tar_records(&t->entry, &o);
+        sbxi_tar_records(t, &o);
     }
     return true;
 }
