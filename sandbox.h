@@ -1508,6 +1508,14 @@ SBX_API int sbx_invoke_route(const sbx_client *client, size_t i, sbx_route *out)
 #define SBXI_MAYBE
 #endif
 
+/* Marks functions whose locals must not lie on the stack of what their caller calls
+   besides. Where size counts, not depth, compilers may do as they like. */
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(__OPTIMIZE_SIZE__)
+#define SBXI_APART __attribute__((noinline))
+#else
+#define SBXI_APART
+#endif
+
 typedef struct sbxi_span { const char *ptr; size_t len; } sbxi_span;
 
 static sbxi_span sbxi_span_of(const char *text)
@@ -4077,7 +4085,7 @@ static unsigned sbxi_json_number(unsigned state, char c)
 }
 
 #if SBXI_WIDE
-#define SBXI_J_PIECE 512 /* of a string with escapes, gathered */
+#define SBXI_J_PIECE 176 /* of a string with escapes, gathered */
 #define SBXI_J_AHEAD 48  /* bytes that must lie ahead of a token */
 
 /* One whole escape at p, which has 12 bytes; NULL: left to the state machine. */
@@ -4125,14 +4133,14 @@ static const char *sbxi_json_unescape(sbx_json_reader *r, const char *p, const c
 {
     char piece[SBXI_J_PIECE], *out = piece;
     const char *next, *begin = p;
-    while (end - p >= SBXI_J_AHEAD && out - piece <= SBXI_J_PIECE - 32) {
+    while (end - p >= SBXI_J_AHEAD && out - piece <= SBXI_J_PIECE - 16) {
         if (*p == '"') {
             *done = true;
             p++;
             break;
         }
         if (*p == '\\') {
-            next = sbxi_json_escapes(p, end, &out, piece + SBXI_J_PIECE - 32);
+            next = sbxi_json_escapes(p, end, &out, piece + SBXI_J_PIECE - 16);
         } else {
             uint32_t stops = sbxi_json_stops16(sbxi_load16(p));
             memcpy(out, p, 16);
@@ -4844,7 +4852,7 @@ static void sbxi_bind_enum(const void *sub, void *member, sbxi_span s)
 }
 
 /* A number, or a piece of a string, for a row whose value is made of all of it. */
-static void sbxi_bind_scalar(sbxi_bind *b, const sbxi_field *f, char *member,
+static SBXI_APART void sbxi_bind_scalar(sbxi_bind *b, const sbxi_field *f, char *member,
     const sbx_json_event *ev)
 {
     bool text = f->type == SBXI_T_TEXT;
@@ -8469,7 +8477,7 @@ static int sbxi_link_trust(sbxi_link *link, sbx_error *e)
     return rc;
 }
 
-static int sbxi_exchange_secure(sbxi_exchange *x, sbx_error *e)
+static SBXI_APART int sbxi_exchange_secure(sbxi_exchange *x, sbx_error *e)
 {
     sbxi_conn *c = x->conn;
     int rc = c->tls ? SBX_OK : sbxi_link_trust(x->link, e);
@@ -8484,7 +8492,7 @@ static int sbxi_exchange_secure(sbxi_exchange *x, sbx_error *e)
 
 /* Asks for a tunnel: the request lies in the connection's buffer, and the reader
    takes the answer for one to HEAD, as no body may follow it. */
-static int sbxi_exchange_ask(sbxi_exchange *x, sbx_error *e)
+static SBXI_APART int sbxi_exchange_ask(sbxi_exchange *x, sbx_error *e)
 {
     static const sbx_http_events none = { NULL, NULL, NULL };
     sbxi_conn *c = x->conn;
@@ -9171,14 +9179,14 @@ static SBXI_MAYBE unsigned sbxi_args_of(unsigned feature)
 typedef struct sbxi_call {
     sbx_client *client;             /* NULL: its handle was NULL */
     sbx_sandbox *sandbox;           /* NULL: none is concerned */
-    const sbx_call *call;
     sbx_feature feature;
-    bool wants;                     /* is of no use without a place for its result */
     int status;
-    const char *message;
     int32_t total_ms;               /* total clock of the call, 0: by its route */
-    sbx_proc *proc;                 /* whose stream it is, or which it waits for */
+    bool wants;                     /* is of no use without a place for its result */
     uint8_t until;                  /* SBXI_UNTIL_* */
+    const sbx_call *call;
+    const char *message;
+    sbx_proc *proc;                 /* whose stream it is, or which it waits for */
     sbxi_args args;
 } sbxi_call;
 
@@ -9448,10 +9456,6 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(SANDBOX_LIST, 0, list.name),
     SBXI_KEEP(SANDBOX_LIST, sizeof(sbx_pair), list.q.metadata),
     SBXI_KEEP(SANDBOX_LIST, 0, list.q.template_id),
-    SBXI_KEEP(INVOKE, 0, invoke.route.path),
-    SBXI_KEEP(INVOKE, 0, invoke.query),
-    SBXI_KEEP(INVOKE, 0, invoke.bearer),
-    SBXI_KEEP(INVOKE, 1, invoke.body),
     SBXI_KEEP(COMMAND_RUN, 0, command.cmd),
     SBXI_KEEP(COMMAND_RUN, sizeof(sbx_pair), command.o.envs),
     SBXI_KEEP(COMMAND_RUN, 0, command.o.cwd),
@@ -11408,7 +11412,7 @@ static SBXI_MAYBE int sbxi_ask_default(sbx_op *op)
 
 /* ---- exchanges ------------------------------------------------------------ */
 
-static int sbxi_op_connect(sbx_op *op)
+static SBXI_APART int sbxi_op_connect(sbx_op *op)
 {
     sbxi_url url;
     int rc;
@@ -12192,14 +12196,18 @@ static int sbxi_check(sbxi_call *k)
     return k->status ? sbxi_call_fail(k->client, k->call, k->status, k->message) : SBX_OK;
 }
 
-/* Runs a checked call: to its end, unless call->op is set. */
+/* Runs the operation of a checked call: to its end, unless call->op is set. */
+static int sbxi_go(sbx_op *op)
+{
+    if (!op->call.op) return sbxi_block(op->client, op);
+    *op->call.op = op;
+    return SBX_PENDING;
+}
+
 static int sbxi_run(const sbxi_call *k)
 {
     sbx_op *op = sbxi_op_new(k);
-    if (!op) return sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
-    if (!op->call.op) return sbxi_block(k->client, op);
-    *op->call.op = op;
-    return SBX_PENDING;
+    return op ? sbxi_go(op) : sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
 }
 
 static int sbxi_start(sbxi_call *k)
@@ -14502,12 +14510,28 @@ SBX_API int sbx_pty_resize(sbx_sandbox *sandbox, uint32_t pid, uint16_t cols, ui
 
 #ifndef SBX_NO_PROC
 
+/* The stream: nothing of the call but the credentials is for it. */
+static SBXI_APART sbx_op *sbxi_follow_stream(sbxi_call *k)
+{
+    const sbx_call *call = k->call;
+    sbx_call background;
+    sbx_op *op;
+    memset(&background, 0, sizeof background);
+    if (call) {
+        background.api_key = call->api_key;
+        background.domain = call->domain;
+    }
+    k->call = &background;
+    op = sbxi_op_new(k);
+    k->call = call;
+    return op;
+}
+
 /* Starts the stream and the operation that waits for its first word. out: where the
    pointer to the handle goes. */
 static int sbxi_follow(sbxi_call *k, void *out)
 {
     const sbx_call *call = k->call;
-    sbx_call background;
     sbx_proc *p;
     int rc;
     k->args.out = out;
@@ -14528,20 +14552,13 @@ static int sbxi_follow(sbxi_call *k, void *out)
         p->pull = k->args.of.command.o.pull == SBX_YES;
         k->args.of.command.result = &p->result;
     }
-    memset(&background, 0, sizeof background);
-    if (call) {
-        background.api_key = call->api_key;
-        background.domain = call->domain;
-    }
     k->proc = p;
-    k->call = &background;
-    p->stream = sbxi_op_new(k);
+    p->stream = sbxi_follow_stream(k);
     if (p->stream) {
         p->stream->released = true;
         /* the same call, but it waits: no arguments of its own */
         memset(&k->args, 0, sizeof k->args);
         k->args.out = out;
-        k->call = call;
         k->until = SBXI_UNTIL_START;
         k->total_ms = k->client->link.clocks.total_ms;
         rc = sbxi_run(k);
@@ -15273,24 +15290,32 @@ static void sbxi_invoke_attach(sbxi_invoking *v)
     sbxi_buf_clear(&v->text);
 }
 
-static int sbxi_invoke(sbxi_invoking *v, const char *route, const char *json, sbx_sink to)
+/* Puts the operation of the call together, which then has what it needs: this leaves
+   the stack before that runs. */
+static SBXI_APART int sbxi_invoke_new(sbx_client *client, sbx_sandbox *sandbox,
+    const char *route, const char *json, sbx_sink to, const sbx_call *call, sbx_op **op)
 {
-    sbxi_call *k = &v->call;
+    sbxi_invoking v;
+    sbxi_call *k = &v.call;
     sbx_sandbox *own = NULL;
     int rc;
-    if (!k->client) return SBX_E_ARG;
-    sbxi_buf_init(&v->text, &k->client->link.alloc, SBX_MAX_REQUEST);
-    sbxi_invoke_choose(v, route, json);
-    if (!k->status && v->row.host != SBXI_HOST_CONTROL && !k->sandbox) {
-        sbxi_invoke_attach(v);
+    memset(&v, 0, sizeof v);
+    sbxi_call_on(k, client, SBX_FEATURE_INVOKE, call);
+    k->sandbox = sandbox;
+    sbxi_buf_init(&v.text, &client->link.alloc, SBX_MAX_REQUEST);
+    sbxi_invoke_choose(&v, route, json);
+    if (!k->status && v.row.host != SBXI_HOST_CONTROL && !sandbox) {
+        sbxi_invoke_attach(&v);
         own = k->sandbox;
     }
-    if (!k->status) sbxi_invoke_build(v);
+    if (!k->status) sbxi_invoke_build(&v);
     k->args.of.invoke.sink = to;
-    k->total_ms = v->row.body == SBXI_BODY_FILE ? SBX_NEVER
-        : k->client->link.clocks.total_ms;
-    rc = sbxi_start(k);
-    sbxi_buf_free(&v->text);
+    k->total_ms = v.row.body == SBXI_BODY_FILE ? SBX_NEVER : client->link.clocks.total_ms;
+    rc = sbxi_check(k);
+    *op = rc == SBX_OK ? sbxi_op_new(k) : NULL;
+    if (*op) (*op)->captured[0].buf = v.text;
+    else sbxi_buf_free(&v.text);
+    if (rc == SBX_OK && !*op) rc = sbxi_call_fail(client, call, SBX_E_NOMEM, NULL);
     sbx_sandbox_release(own);
     return rc;
 }
@@ -15298,19 +15323,18 @@ static int sbxi_invoke(sbxi_invoking *v, const char *route, const char *json, sb
 SBX_API int sbx_invoke(sbx_client *client, const char *route, const char *json_args,
     sbx_sink to, const sbx_call *call)
 {
-    sbxi_invoking v;
-    memset(&v, 0, sizeof v);
-    sbxi_call_on(&v.call, client, SBX_FEATURE_INVOKE, call);
-    return sbxi_invoke(&v, route, json_args, to);
+    sbx_op *op;
+    int rc = client ? sbxi_invoke_new(client, NULL, route, json_args, to, call, &op) : SBX_E_ARG;
+    return rc == SBX_OK ? sbxi_go(op) : rc;
 }
 
 SBX_API int sbx_sandbox_invoke(sbx_sandbox *sandbox, const char *route,
     const char *json_args, sbx_sink to, const sbx_call *call)
 {
-    sbxi_invoking v;
-    memset(&v, 0, sizeof v);
-    sbxi_call_in(&v.call, sandbox, SBX_FEATURE_INVOKE, call);
-    return sbxi_invoke(&v, route, json_args, to);
+    sbx_op *op;
+    int rc = !sandbox ? SBX_E_ARG
+        : sbxi_invoke_new(sandbox->client, sandbox, route, json_args, to, call, &op);
+    return rc == SBX_OK ? sbxi_go(op) : rc;
 }
 
 SBX_API int sbx_invoke_route(const sbx_client *client, size_t i, sbx_route *out)

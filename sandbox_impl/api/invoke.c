@@ -315,24 +315,32 @@ static void sbxi_invoke_attach(sbxi_invoking *v)
     sbxi_buf_clear(&v->text);
 }
 
-static int sbxi_invoke(sbxi_invoking *v, const char *route, const char *json, sbx_sink to)
+/* Puts the operation of the call together, which then has what it needs: this leaves
+   the stack before that runs. */
+static SBXI_APART int sbxi_invoke_new(sbx_client *client, sbx_sandbox *sandbox,
+    const char *route, const char *json, sbx_sink to, const sbx_call *call, sbx_op **op)
 {
-    sbxi_call *k = &v->call;
+    sbxi_invoking v;
+    sbxi_call *k = &v.call;
     sbx_sandbox *own = NULL;
     int rc;
-    if (!k->client) return SBX_E_ARG;
-    sbxi_buf_init(&v->text, &k->client->link.alloc, SBX_MAX_REQUEST);
-    sbxi_invoke_choose(v, route, json);
-    if (!k->status && v->row.host != SBXI_HOST_CONTROL && !k->sandbox) {
-        sbxi_invoke_attach(v);
+    memset(&v, 0, sizeof v);
+    sbxi_call_on(k, client, SBX_FEATURE_INVOKE, call);
+    k->sandbox = sandbox;
+    sbxi_buf_init(&v.text, &client->link.alloc, SBX_MAX_REQUEST);
+    sbxi_invoke_choose(&v, route, json);
+    if (!k->status && v.row.host != SBXI_HOST_CONTROL && !sandbox) {
+        sbxi_invoke_attach(&v);
         own = k->sandbox;
     }
-    if (!k->status) sbxi_invoke_build(v);
+    if (!k->status) sbxi_invoke_build(&v);
     k->args.of.invoke.sink = to;
-    k->total_ms = v->row.body == SBXI_BODY_FILE ? SBX_NEVER
-        : k->client->link.clocks.total_ms;
-    rc = sbxi_start(k);
-    sbxi_buf_free(&v->text);
+    k->total_ms = v.row.body == SBXI_BODY_FILE ? SBX_NEVER : client->link.clocks.total_ms;
+    rc = sbxi_check(k);
+    *op = rc == SBX_OK ? sbxi_op_new(k) : NULL;
+    if (*op) (*op)->captured[0].buf = v.text;
+    else sbxi_buf_free(&v.text);
+    if (rc == SBX_OK && !*op) rc = sbxi_call_fail(client, call, SBX_E_NOMEM, NULL);
     sbx_sandbox_release(own);
     return rc;
 }
@@ -340,19 +348,18 @@ static int sbxi_invoke(sbxi_invoking *v, const char *route, const char *json, sb
 SBX_API int sbx_invoke(sbx_client *client, const char *route, const char *json_args,
     sbx_sink to, const sbx_call *call)
 {
-    sbxi_invoking v;
-    memset(&v, 0, sizeof v);
-    sbxi_call_on(&v.call, client, SBX_FEATURE_INVOKE, call);
-    return sbxi_invoke(&v, route, json_args, to);
+    sbx_op *op;
+    int rc = client ? sbxi_invoke_new(client, NULL, route, json_args, to, call, &op) : SBX_E_ARG;
+    return rc == SBX_OK ? sbxi_go(op) : rc;
 }
 
 SBX_API int sbx_sandbox_invoke(sbx_sandbox *sandbox, const char *route,
     const char *json_args, sbx_sink to, const sbx_call *call)
 {
-    sbxi_invoking v;
-    memset(&v, 0, sizeof v);
-    sbxi_call_in(&v.call, sandbox, SBX_FEATURE_INVOKE, call);
-    return sbxi_invoke(&v, route, json_args, to);
+    sbx_op *op;
+    int rc = !sandbox ? SBX_E_ARG
+        : sbxi_invoke_new(sandbox->client, sandbox, route, json_args, to, call, &op);
+    return rc == SBX_OK ? sbxi_go(op) : rc;
 }
 
 SBX_API int sbx_invoke_route(const sbx_client *client, size_t i, sbx_route *out)

@@ -3,12 +3,28 @@
 
 #ifndef SBX_NO_PROC
 
+/* The stream: nothing of the call but the credentials is for it. */
+static SBXI_APART sbx_op *sbxi_follow_stream(sbxi_call *k)
+{
+    const sbx_call *call = k->call;
+    sbx_call background;
+    sbx_op *op;
+    memset(&background, 0, sizeof background);
+    if (call) {
+        background.api_key = call->api_key;
+        background.domain = call->domain;
+    }
+    k->call = &background;
+    op = sbxi_op_new(k);
+    k->call = call;
+    return op;
+}
+
 /* Starts the stream and the operation that waits for its first word. out: where the
    pointer to the handle goes. */
 static int sbxi_follow(sbxi_call *k, void *out)
 {
     const sbx_call *call = k->call;
-    sbx_call background;
     sbx_proc *p;
     int rc;
     k->args.out = out;
@@ -29,20 +45,13 @@ static int sbxi_follow(sbxi_call *k, void *out)
         p->pull = k->args.of.command.o.pull == SBX_YES;
         k->args.of.command.result = &p->result;
     }
-    memset(&background, 0, sizeof background);
-    if (call) {
-        background.api_key = call->api_key;
-        background.domain = call->domain;
-    }
     k->proc = p;
-    k->call = &background;
-    p->stream = sbxi_op_new(k);
+    p->stream = sbxi_follow_stream(k);
     if (p->stream) {
         p->stream->released = true;
         /* the same call, but it waits: no arguments of its own */
         memset(&k->args, 0, sizeof k->args);
         k->args.out = out;
-        k->call = call;
         k->until = SBXI_UNTIL_START;
         k->total_ms = k->client->link.clocks.total_ms;
         rc = sbxi_run(k);

@@ -14,6 +14,14 @@
 #define SBXI_MAYBE
 #endif
 
+/* Marks functions whose locals must not lie on the stack of what their caller calls
+   besides. Where size counts, not depth, compilers may do as they like. */
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(__OPTIMIZE_SIZE__)
+#define SBXI_APART __attribute__((noinline))
+#else
+#define SBXI_APART
+#endif
+
 typedef struct sbxi_span { const char *ptr; size_t len; } sbxi_span;
 
 static sbxi_span sbxi_span_of(const char *text)

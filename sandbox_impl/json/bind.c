@@ -217,7 +217,7 @@ static void sbxi_bind_enum(const void *sub, void *member, sbxi_span s)
 }
 
 /* A number, or a piece of a string, for a row whose value is made of all of it. */
-static void sbxi_bind_scalar(sbxi_bind *b, const sbxi_field *f, char *member,
+static SBXI_APART void sbxi_bind_scalar(sbxi_bind *b, const sbxi_field *f, char *member,
     const sbx_json_event *ev)
 {
     bool text = f->type == SBXI_T_TEXT;

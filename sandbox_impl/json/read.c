@@ -149,7 +149,7 @@ static unsigned sbxi_json_number(unsigned state, char c)
 }
 
 #if SBXI_WIDE
-#define SBXI_J_PIECE 512 /* of a string with escapes, gathered */
+#define SBXI_J_PIECE 176 /* of a string with escapes, gathered */
 #define SBXI_J_AHEAD 48  /* bytes that must lie ahead of a token */
 
 /* One whole escape at p, which has 12 bytes; NULL: left to the state machine. */
@@ -197,14 +197,14 @@ static const char *sbxi_json_unescape(sbx_json_reader *r, const char *p, const c
 {
     char piece[SBXI_J_PIECE], *out = piece;
     const char *next, *begin = p;
-    while (end - p >= SBXI_J_AHEAD && out - piece <= SBXI_J_PIECE - 32) {
+    while (end - p >= SBXI_J_AHEAD && out - piece <= SBXI_J_PIECE - 16) {
         if (*p == '"') {
             *done = true;
             p++;
             break;
         }
         if (*p == '\\') {
-            next = sbxi_json_escapes(p, end, &out, piece + SBXI_J_PIECE - 32);
+            next = sbxi_json_escapes(p, end, &out, piece + SBXI_J_PIECE - 16);
         } else {
             uint32_t stops = sbxi_json_stops16(sbxi_load16(p));
             memcpy(out, p, 16);

@@ -289,7 +289,7 @@ static int sbxi_link_trust(sbxi_link *link, sbx_error *e)
     return rc;
 }
 
-static int sbxi_exchange_secure(sbxi_exchange *x, sbx_error *e)
+static SBXI_APART int sbxi_exchange_secure(sbxi_exchange *x, sbx_error *e)
 {
     sbxi_conn *c = x->conn;
     int rc = c->tls ? SBX_OK : sbxi_link_trust(x->link, e);
@@ -304,7 +304,7 @@ static int sbxi_exchange_secure(sbxi_exchange *x, sbx_error *e)
 
 /* Asks for a tunnel: the request lies in the connection's buffer, and the reader
    takes the answer for one to HEAD, as no body may follow it. */
-static int sbxi_exchange_ask(sbxi_exchange *x, sbx_error *e)
+static SBXI_APART int sbxi_exchange_ask(sbxi_exchange *x, sbx_error *e)
 {
     static const sbx_http_events none = { NULL, NULL, NULL };
     sbxi_conn *c = x->conn;

@@ -33,7 +33,7 @@ static SBXI_MAYBE int sbxi_ask_default(sbx_op *op)
 
 /* ---- exchanges ------------------------------------------------------------ */
 
-static int sbxi_op_connect(sbx_op *op)
+static SBXI_APART int sbxi_op_connect(sbx_op *op)
 {
     sbxi_url url;
     int rc;
@@ -817,14 +817,18 @@ static int sbxi_check(sbxi_call *k)
     return k->status ? sbxi_call_fail(k->client, k->call, k->status, k->message) : SBX_OK;
 }
 
-/* Runs a checked call: to its end, unless call->op is set. */
+/* Runs the operation of a checked call: to its end, unless call->op is set. */
+static int sbxi_go(sbx_op *op)
+{
+    if (!op->call.op) return sbxi_block(op->client, op);
+    *op->call.op = op;
+    return SBX_PENDING;
+}
+
 static int sbxi_run(const sbxi_call *k)
 {
     sbx_op *op = sbxi_op_new(k);
-    if (!op) return sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
-    if (!op->call.op) return sbxi_block(k->client, op);
-    *op->call.op = op;
-    return SBX_PENDING;
+    return op ? sbxi_go(op) : sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
 }
 
 static int sbxi_start(sbxi_call *k)

@@ -347,14 +347,14 @@ static SBXI_MAYBE unsigned sbxi_args_of(unsigned feature)
 typedef struct sbxi_call {
     sbx_client *client;             /* NULL: its handle was NULL */
     sbx_sandbox *sandbox;           /* NULL: none is concerned */
-    const sbx_call *call;
     sbx_feature feature;
-    bool wants;                     /* is of no use without a place for its result */
     int status;
-    const char *message;
     int32_t total_ms;               /* total clock of the call, 0: by its route */
-    sbx_proc *proc;                 /* whose stream it is, or which it waits for */
+    bool wants;                     /* is of no use without a place for its result */
     uint8_t until;                  /* SBXI_UNTIL_* */
+    const sbx_call *call;
+    const char *message;
+    sbx_proc *proc;                 /* whose stream it is, or which it waits for */
     sbxi_args args;
 } sbxi_call;
 
