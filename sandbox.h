@@ -138,6 +138,10 @@
 #ifndef SBX_IO_BYTES        /* buffer of one connection, 512 or more */
 #define SBX_IO_BYTES        SBX_LIMIT_(8192, 1024)
 #endif
+#ifndef SBX_UPLOAD_BYTES    /* buffer while a source of that size or more is sent;
+                               none if it is no larger than SBX_IO_BYTES */
+#define SBX_UPLOAD_BYTES    SBX_LIMIT_(65536, 0)
+#endif
 #ifndef SBX_PIECE_BYTES     /* decoded output handed to a sink at a time */
 #define SBX_PIECE_BYTES     SBX_LIMIT_(1024, 192)
 #endif
@@ -8245,6 +8249,8 @@ typedef struct sbxi_outgoing {
 enum { SBXI_X_IDLE, SBXI_X_OPEN, SBXI_X_TUNNEL, SBXI_X_TLS, SBXI_X_SEND, SBXI_X_RECV,
     SBXI_X_DONE };
 
+#define SBXI_STAGES (SBX_UPLOAD_BYTES > SBX_IO_BYTES)
+
 /* Small members first: they cost the shortest instructions on small CPUs. */
 typedef struct sbxi_exchange {
     uint8_t state;
@@ -8264,6 +8270,9 @@ typedef struct sbxi_exchange {
     size_t stable_len;
     size_t text_pos, part;
     size_t rx_pos, rx_len;  /* received, not yet taken */
+#if SBXI_STAGES
+    char *stage;            /* SBX_UPLOAD_BYTES, or NULL: the connection's buffer serves */
+#endif
     int64_t part_left;      /* of the source of a known size that is being sent */
     uint32_t now, since;    /* start of this run, of the clock that runs */
 #ifndef SBX_NO_PROXY
@@ -8290,6 +8299,21 @@ static int sbxi_conn_recv(const sbxi_link *link, sbxi_conn *c, size_t cap, size_
     *got = 0;
     if (c->tls) return sbxi_tls_recv(c->tls, c->io, cap, got, want);
     return link->net.recv(link->net.ctx, c->raw, c->io, cap, got);
+}
+
+/* Whether a wait is better than another recv: what the socket held is taken, and poll()
+   tells of more, of its end too. Other transports may hold bytes. */
+static bool sbxi_conn_is_dry(const sbxi_link *link, const sbxi_conn *c, size_t got, size_t cap)
+{
+#ifndef SBX_NO_POSIX
+    return got < cap && !c->tls && link->net.recv == sbxi_posix_recv;
+#else
+    (void)link;
+    (void)c;
+    (void)got;
+    (void)cap;
+    return false;
+#endif
 }
 
 /* Bytes that no wait would tell of: TLS has taken them from the socket already. */
@@ -8446,6 +8470,10 @@ static int sbxi_exchange_start(sbxi_exchange *x, const sbxi_url *url, bool fresh
 static void sbxi_exchange_end(sbxi_exchange *x)
 {
     sbxi_conn *c = x->conn;
+#if SBXI_STAGES
+    sbxi_alloc_wipe(&x->link->alloc, x->stage, SBX_UPLOAD_BYTES);
+    x->stage = NULL;
+#endif
     if (c) {
         bool keep = x->state == SBXI_X_DONE && !x->broken && x->rx_pos == x->rx_len
             && x->http.head_.keep_alive;
@@ -8636,13 +8664,27 @@ static int sbxi_exchange_fill(sbxi_exchange *x, char *stage, size_t cap, size_t 
     return known && x->part_left == 0 ? sbxi_source_ended(x, s) : SBX_OK;
 }
 
+/* Where the bytes of the present part are staged. A large one gets a buffer of its own
+   until the exchange ends, if there is memory: fewer calls, larger packets and records. */
+static char *sbxi_exchange_stage(sbxi_exchange *x, size_t *cap)
+{
+#if SBXI_STAGES
+    const sbx_alloc *a = &x->link->alloc;
+    if (!x->stage && !x->in_part && x->out->parts[x->part].source.size >= SBX_UPLOAD_BYTES)
+        x->stage = (char *)a->resize(a->ctx, NULL, 0, SBX_UPLOAD_BYTES);
+    *cap = SBX_UPLOAD_BYTES;
+    if (x->stage) return x->stage;
+#endif
+    *cap = SBX_IO_BYTES - SBXI_EARLY_BYTES;
+    return x->conn->io + SBXI_EARLY_BYTES;
+}
+
 /* Takes the next bytes of the present part into the staging area. */
 static int sbxi_exchange_pull(sbxi_exchange *x)
 {
-    char *stage = x->conn->io + SBXI_EARLY_BYTES + SBXI_CHUNK_HEAD;
-    size_t got = 0;
-    int rc = sbxi_exchange_fill(x, stage,
-        SBX_IO_BYTES - SBXI_EARLY_BYTES - SBXI_CHUNK_HEAD - 2, &got);
+    size_t got = 0, cap;
+    char *stage = sbxi_exchange_stage(x, &cap) + SBXI_CHUNK_HEAD;
+    int rc = sbxi_exchange_fill(x, stage, cap - SBXI_CHUNK_HEAD - 2, &got);
     if (rc != SBX_OK) return rc;
     if (got == 0 || x->part_left == 0) {
         x->part++;
@@ -8765,15 +8807,17 @@ static int sbxi_exchange_send(sbxi_exchange *x)
 static int sbxi_exchange_recv(sbxi_exchange *x)
 {
     unsigned i;
+    bool dry = false;
     for (i = 0;; i++) {
         int rc = SBX_PENDING;
         if (x->rx_pos < x->rx_len || x->paused) rc = sbxi_exchange_feed(x);
         if (rc != SBX_PENDING) return rc;
         /* only here: with nothing held that no socket would tell of */
-        if (i >= SBXI_READS_A_RUN && !sbxi_conn_holds(x->conn)) break;
+        if (dry || (i >= SBXI_READS_A_RUN && !sbxi_conn_holds(x->conn))) break;
         rc = sbxi_exchange_read(x, SBX_IO_BYTES);
         if (rc != SBX_OK) return rc;
         if (!x->rx_len) return sbx_http_end(&x->http);
+        dry = sbxi_conn_is_dry(x->link, x->conn, x->rx_len, SBX_IO_BYTES);
     }
     x->want = SBX_WANT_READ;
     return SBX_E_AGAIN;
@@ -10091,7 +10135,8 @@ static void sbxi_trace_out(sbxi_tracer *t, char c)
     t->out[t->len++] = c;
 }
 
-/* The second filter. Held is what a secret may begin with, never more than that. */
+/* The second filter. Held is what a secret may begin with, never more than that; what
+   is shorter than held is a word like others. */
 static void sbxi_trace_value(sbxi_tracer *t, sbxi_tracing *s, char c)
 {
     const char *known;
@@ -10099,7 +10144,7 @@ static void sbxi_trace_value(sbxi_tracer *t, sbxi_tracing *s, char c)
     s->held[n++] = c;
     while (n) {
         known = t->secrets[i];
-        if (known && strncmp(known, s->held, n) == 0) break;
+        if (known && c && strncmp(known, s->held, n) == 0) break; /* none has a NUL */
         if (++i < SBXI_LEN(t->secrets)) continue;
         i = 0;
         sbxi_trace_out(t, s->held[0]);
@@ -10115,17 +10160,16 @@ static void sbxi_trace_value(sbxi_tracer *t, sbxi_tracing *s, char c)
 /* What it sees, and where it goes then. */
 static const char sbxi_trace_marks[] = ":=\" \\\r\n{[&"; /* then others, then what names have */
 
-static const char sbxi_trace_next[][13] = {
-    "000000000000",         /* in text */
-    "342220000001",         /* in a name that sounds secret */
-    "442220000000",         /* behind it: a quote, a space */
-    "666360066666",         /* behind the colon of a header */
-    "775440000777",         /* behind another colon or a =; from here on it is dropped: */
-    "550585555555",         /* a JSON string */
-    "666660066666",         /* a line */
-    "770070077077",         /* a word */
-    "555555555555"          /* behind the backslash of a string */
-};
+static const char sbxi_trace_next[] =
+    "000000000000"         /* in text */
+    "342220000001"         /* in a name that sounds secret */
+    "442220000000"         /* behind it: a quote, a space */
+    "666360066666"         /* behind the colon of a header */
+    "775440000777"         /* behind another colon or a =; from here on it is dropped: */
+    "550585555555"         /* a JSON string */
+    "666660066666"         /* a line */
+    "770070077077"         /* a word */
+    "555555555555";         /* behind the backslash of a string */
 
 /* Whether the name so far ends in what sounds secret. */
 static bool sbxi_trace_is_hot(uint32_t name)
@@ -10159,7 +10203,7 @@ static void sbxi_trace_char(sbxi_tracer *t, sbxi_tracing *s, char c)
 {
     size_t class = sbxi_trace_class(s, c), i;
     uint8_t before = s->state;
-    s->state = (uint8_t)(sbxi_trace_next[before][class] - '0');
+    s->state = (uint8_t)(sbxi_trace_next[before * (sizeof sbxi_trace_marks + 1) + class] - '0');
     if (s->state == SBXI_TR_TEXT && sbxi_trace_is_hot(s->name)) s->state = SBXI_TR_HOT;
     if (s->state < SBXI_TR_QUOTED || (s->state == SBXI_TR_QUOTED && before == SBXI_TR_COLON))
         sbxi_trace_value(t, s, c);
@@ -10173,7 +10217,6 @@ static void sbxi_trace(sbx_op *op, sbx_trace_part part, const char *data, size_t
     sbxi_tracing *s = &op->tracing[part];
     sbxi_tracer t;
     uint32_t limit;
-    size_t i;
     if (!c->config.trace) return;
     limit = c->config.trace->limit ? (uint32_t)c->config.trace->limit : SBXI_TRACE_LIMIT;
     t.op = op;
@@ -10183,8 +10226,6 @@ static void sbxi_trace(sbx_op *op, sbx_trace_part part, const char *data, size_t
     t.secrets[1] = op->call.api_key;
     t.secrets[2] = op->sandbox ? op->sandbox->access.access_token : NULL;
     t.secrets[3] = op->sandbox ? op->sandbox->access.traffic_token : NULL;
-    for (i = 0; i < SBXI_LEN(t.secrets); i++) /* short ones are words like others */
-        if (t.secrets[i] && strlen(t.secrets[i]) < sizeof s->held) t.secrets[i] = NULL;
     for (; len && s->seen < limit; len--, s->seen++) sbxi_trace_char(&t, s, *data++);
     sbxi_trace_flush(&t);
 }
@@ -10213,14 +10254,13 @@ static void sbxi_trace_text(sbx_op *op, const char *text)
 static void sbxi_trace_header(sbx_op *op, const char *name, const char *value)
 {
     const sbx_http_head *h = &op->x.http.head_;
-    char line[] = "HTTP/1.0 000\r\n";
-    unsigned i = 12, status = (unsigned)h->status;
+    char status[SBXI_DECIMAL_MAX];
     if (!op->x.tap) return;
     if (!op->tracing[SBX_TRACE_REPLY].seen) {
         sbxi_trace(op, SBX_TRACE_REQUEST, "\n", 1);
-        line[7] = (char)('0' + h->minor);
-        for (; status; status /= 10) line[--i] = (char)('0' + status % 10);
-        sbxi_trace_text(op, line);
+        sbxi_trace_text(op, h->minor ? "HTTP/1.1 " : "HTTP/1.0 ");
+        sbxi_trace(op, SBX_TRACE_REPLY, status, sbxi_print_u64(status, (unsigned)h->status));
+        sbxi_trace_text(op, "\r\n");
     }
     if (name) {
         sbxi_trace_text(op, name);

@@ -138,6 +138,10 @@
 #ifndef SBX_IO_BYTES        /* buffer of one connection, 512 or more */
 #define SBX_IO_BYTES        SBX_LIMIT_(8192, 1024)
 #endif
+#ifndef SBX_UPLOAD_BYTES    /* buffer while a source of that size or more is sent;
+                               none if it is no larger than SBX_IO_BYTES */
+#define SBX_UPLOAD_BYTES    SBX_LIMIT_(65536, 0)
+#endif
 #ifndef SBX_PIECE_BYTES     /* decoded output handed to a sink at a time */
 #define SBX_PIECE_BYTES     SBX_LIMIT_(1024, 192)
 #endif

@@ -57,6 +57,8 @@ typedef struct sbxi_outgoing {
 enum { SBXI_X_IDLE, SBXI_X_OPEN, SBXI_X_TUNNEL, SBXI_X_TLS, SBXI_X_SEND, SBXI_X_RECV,
     SBXI_X_DONE };
 
+#define SBXI_STAGES (SBX_UPLOAD_BYTES > SBX_IO_BYTES)
+
 /* Small members first: they cost the shortest instructions on small CPUs. */
 typedef struct sbxi_exchange {
     uint8_t state;
@@ -76,6 +78,9 @@ typedef struct sbxi_exchange {
     size_t stable_len;
     size_t text_pos, part;
     size_t rx_pos, rx_len;  /* received, not yet taken */
+#if SBXI_STAGES
+    char *stage;            /* SBX_UPLOAD_BYTES, or NULL: the connection's buffer serves */
+#endif
     int64_t part_left;      /* of the source of a known size that is being sent */
     uint32_t now, since;    /* start of this run, of the clock that runs */
 #ifndef SBX_NO_PROXY
@@ -102,6 +107,21 @@ static int sbxi_conn_recv(const sbxi_link *link, sbxi_conn *c, size_t cap, size_
     *got = 0;
     if (c->tls) return sbxi_tls_recv(c->tls, c->io, cap, got, want);
     return link->net.recv(link->net.ctx, c->raw, c->io, cap, got);
+}
+
+/* Whether a wait is better than another recv: what the socket held is taken, and poll()
+   tells of more, of its end too. Other transports may hold bytes. */
+static bool sbxi_conn_is_dry(const sbxi_link *link, const sbxi_conn *c, size_t got, size_t cap)
+{
+#ifndef SBX_NO_POSIX
+    return got < cap && !c->tls && link->net.recv == sbxi_posix_recv;
+#else
+    (void)link;
+    (void)c;
+    (void)got;
+    (void)cap;
+    return false;
+#endif
 }
 
 /* Bytes that no wait would tell of: TLS has taken them from the socket already. */
@@ -258,6 +278,10 @@ static int sbxi_exchange_start(sbxi_exchange *x, const sbxi_url *url, bool fresh
 static void sbxi_exchange_end(sbxi_exchange *x)
 {
     sbxi_conn *c = x->conn;
+#if SBXI_STAGES
+    sbxi_alloc_wipe(&x->link->alloc, x->stage, SBX_UPLOAD_BYTES);
+    x->stage = NULL;
+#endif
     if (c) {
         bool keep = x->state == SBXI_X_DONE && !x->broken && x->rx_pos == x->rx_len
             && x->http.head_.keep_alive;
@@ -448,13 +472,27 @@ static int sbxi_exchange_fill(sbxi_exchange *x, char *stage, size_t cap, size_t 
     return known && x->part_left == 0 ? sbxi_source_ended(x, s) : SBX_OK;
 }
 
+/* Where the bytes of the present part are staged. A large one gets a buffer of its own
+   until the exchange ends, if there is memory: fewer calls, larger packets and records. */
+static char *sbxi_exchange_stage(sbxi_exchange *x, size_t *cap)
+{
+#if SBXI_STAGES
+    const sbx_alloc *a = &x->link->alloc;
+    if (!x->stage && !x->in_part && x->out->parts[x->part].source.size >= SBX_UPLOAD_BYTES)
+        x->stage = (char *)a->resize(a->ctx, NULL, 0, SBX_UPLOAD_BYTES);
+    *cap = SBX_UPLOAD_BYTES;
+    if (x->stage) return x->stage;
+#endif
+    *cap = SBX_IO_BYTES - SBXI_EARLY_BYTES;
+    return x->conn->io + SBXI_EARLY_BYTES;
+}
+
 /* Takes the next bytes of the present part into the staging area. */
 static int sbxi_exchange_pull(sbxi_exchange *x)
 {
-    char *stage = x->conn->io + SBXI_EARLY_BYTES + SBXI_CHUNK_HEAD;
-    size_t got = 0;
-    int rc = sbxi_exchange_fill(x, stage,
-        SBX_IO_BYTES - SBXI_EARLY_BYTES - SBXI_CHUNK_HEAD - 2, &got);
+    size_t got = 0, cap;
+    char *stage = sbxi_exchange_stage(x, &cap) + SBXI_CHUNK_HEAD;
+    int rc = sbxi_exchange_fill(x, stage, cap - SBXI_CHUNK_HEAD - 2, &got);
     if (rc != SBX_OK) return rc;
     if (got == 0 || x->part_left == 0) {
         x->part++;
@@ -577,15 +615,17 @@ static int sbxi_exchange_send(sbxi_exchange *x)
 static int sbxi_exchange_recv(sbxi_exchange *x)
 {
     unsigned i;
+    bool dry = false;
     for (i = 0;; i++) {
         int rc = SBX_PENDING;
         if (x->rx_pos < x->rx_len || x->paused) rc = sbxi_exchange_feed(x);
         if (rc != SBX_PENDING) return rc;
         /* only here: with nothing held that no socket would tell of */
-        if (i >= SBXI_READS_A_RUN && !sbxi_conn_holds(x->conn)) break;
+        if (dry || (i >= SBXI_READS_A_RUN && !sbxi_conn_holds(x->conn))) break;
         rc = sbxi_exchange_read(x, SBX_IO_BYTES);
         if (rc != SBX_OK) return rc;
         if (!x->rx_len) return sbx_http_end(&x->http);
+        dry = sbxi_conn_is_dry(x->link, x->conn, x->rx_len, SBX_IO_BYTES);
     }
     x->want = SBX_WANT_READ;
     return SBX_E_AGAIN;

@@ -36,7 +36,8 @@ static void sbxi_trace_out(sbxi_tracer *t, char c)
     t->out[t->len++] = c;
 }
 
-/* The second filter. Held is what a secret may begin with, never more than that. */
+/* The second filter. Held is what a secret may begin with, never more than that; what
+   is shorter than held is a word like others. */
 static void sbxi_trace_value(sbxi_tracer *t, sbxi_tracing *s, char c)
 {
     const char *known;
@@ -44,7 +45,7 @@ static void sbxi_trace_value(sbxi_tracer *t, sbxi_tracing *s, char c)
     s->held[n++] = c;
     while (n) {
         known = t->secrets[i];
-        if (known && strncmp(known, s->held, n) == 0) break;
+        if (known && c && strncmp(known, s->held, n) == 0) break; /* none has a NUL */
         if (++i < SBXI_LEN(t->secrets)) continue;
         i = 0;
         sbxi_trace_out(t, s->held[0]);
@@ -60,17 +61,16 @@ static void sbxi_trace_value(sbxi_tracer *t, sbxi_tracing *s, char c)
 /* What it sees, and where it goes then. */
 static const char sbxi_trace_marks[] = ":=\" \\\r\n{[&"; /* then others, then what names have */
 
-static const char sbxi_trace_next[][13] = {
-    "000000000000",         /* in text */
-    "342220000001",         /* in a name that sounds secret */
-    "442220000000",         /* behind it: a quote, a space */
-    "666360066666",         /* behind the colon of a header */
-    "775440000777",         /* behind another colon or a =; from here on it is dropped: */
-    "550585555555",         /* a JSON string */
-    "666660066666",         /* a line */
-    "770070077077",         /* a word */
-    "555555555555"          /* behind the backslash of a string */
-};
+static const char sbxi_trace_next[] =
+    "000000000000"         /* in text */
+    "342220000001"         /* in a name that sounds secret */
+    "442220000000"         /* behind it: a quote, a space */
+    "666360066666"         /* behind the colon of a header */
+    "775440000777"         /* behind another colon or a =; from here on it is dropped: */
+    "550585555555"         /* a JSON string */
+    "666660066666"         /* a line */
+    "770070077077"         /* a word */
+    "555555555555";         /* behind the backslash of a string */
 
 /* Whether the name so far ends in what sounds secret. */
 static bool sbxi_trace_is_hot(uint32_t name)
@@ -104,7 +104,7 @@ static void sbxi_trace_char(sbxi_tracer *t, sbxi_tracing *s, char c)
 {
     size_t class = sbxi_trace_class(s, c), i;
     uint8_t before = s->state;
-    s->state = (uint8_t)(sbxi_trace_next[before][class] - '0');
+    s->state = (uint8_t)(sbxi_trace_next[before * (sizeof sbxi_trace_marks + 1) + class] - '0');
     if (s->state == SBXI_TR_TEXT && sbxi_trace_is_hot(s->name)) s->state = SBXI_TR_HOT;
     if (s->state < SBXI_TR_QUOTED || (s->state == SBXI_TR_QUOTED && before == SBXI_TR_COLON))
         sbxi_trace_value(t, s, c);
@@ -118,7 +118,6 @@ static void sbxi_trace(sbx_op *op, sbx_trace_part part, const char *data, size_t
     sbxi_tracing *s = &op->tracing[part];
     sbxi_tracer t;
     uint32_t limit;
-    size_t i;
     if (!c->config.trace) return;
     limit = c->config.trace->limit ? (uint32_t)c->config.trace->limit : SBXI_TRACE_LIMIT;
     t.op = op;
@@ -128,8 +127,6 @@ static void sbxi_trace(sbx_op *op, sbx_trace_part part, const char *data, size_t
     t.secrets[1] = op->call.api_key;
     t.secrets[2] = op->sandbox ? op->sandbox->access.access_token : NULL;
     t.secrets[3] = op->sandbox ? op->sandbox->access.traffic_token : NULL;
-    for (i = 0; i < SBXI_LEN(t.secrets); i++) /* short ones are words like others */
-        if (t.secrets[i] && strlen(t.secrets[i]) < sizeof s->held) t.secrets[i] = NULL;
     for (; len && s->seen < limit; len--, s->seen++) sbxi_trace_char(&t, s, *data++);
     sbxi_trace_flush(&t);
 }
@@ -158,14 +155,13 @@ static void sbxi_trace_text(sbx_op *op, const char *text)
 static void sbxi_trace_header(sbx_op *op, const char *name, const char *value)
 {
     const sbx_http_head *h = &op->x.http.head_;
-    char line[] = "HTTP/1.0 000\r\n";
-    unsigned i = 12, status = (unsigned)h->status;
+    char status[SBXI_DECIMAL_MAX];
     if (!op->x.tap) return;
     if (!op->tracing[SBX_TRACE_REPLY].seen) {
         sbxi_trace(op, SBX_TRACE_REQUEST, "\n", 1);
-        line[7] = (char)('0' + h->minor);
-        for (; status; status /= 10) line[--i] = (char)('0' + status % 10);
-        sbxi_trace_text(op, line);
+        sbxi_trace_text(op, h->minor ? "HTTP/1.1 " : "HTTP/1.0 ");
+        sbxi_trace(op, SBX_TRACE_REPLY, status, sbxi_print_u64(status, (unsigned)h->status));
+        sbxi_trace_text(op, "\r\n");
     }
     if (name) {
         sbxi_trace_text(op, name);

@@ -299,6 +299,43 @@ TEST(sources_of_all_kinds)
     write_once(3000, 0, 3000, 0, 1, true, false);
 }
 
+/* A large source has a buffer of its own while it is sent, if there is memory. */
+TEST(large_source)
+{
+    enum { LEN = 300000 };
+    unsigned long at, sends = 0;
+    bool done = false;
+    for (at = 0; !done; at++) {
+        turn turns[] = { { T_FILES, 200, 0, WRITTEN } };
+        rig r;
+        char *data = pattern(LEN);
+        well w = { data, LEN, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL };
+        int rc;
+        BEGIN(&r, turns);
+        r.p->heap.calls = 0;
+        r.p->heap.fail_at = at;
+        rc = sbx_files_write(r.s, "/f", well_source(&w, LEN, true), NULL, NULL, NULL);
+        if (rc == SBX_OK) {
+            CHECK_MEM(r.p->request[0].body.p, r.p->request[0].body.len, data, LEN);
+            if (!at) {
+                sends = r.p->calls[P_SEND];
+                CHECK(sends <= LEN / SBX_UPLOAD_BYTES + 3);
+            } else if (r.p->calls[P_SEND] > sends) {
+                CHECK(r.p->calls[P_SEND] > LEN / SBX_IO_BYTES);
+                done = true;
+            } else if (!CHECK(r.p->heap.failed)) {
+                done = true; /* all were tried, and none was its */
+            }
+        } else {
+            CHECK_INT(rc, SBX_E_NOMEM);
+            turns[0].used = 1;
+        }
+        r.p->heap.fail_at = 0;
+        free(data);
+        rig_end(&r);
+    }
+}
+
 TEST(sources_that_lie)
 {
     static const struct { size_t len; int64_t size; int end, want; } rows[] = {
@@ -1133,8 +1170,8 @@ TEST(early_final_reply)
                 turn turns[] = { { T_FILES, 200, 0, WRITTEN, .early = true, .deaf = true },
                     { "GET /health ", 204, 0 } };
                 rig r;
-                char *data = pattern(100000);
-                well w = { data, 100000, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL };
+                char *data = pattern(300000);
+                well w = { data, 300000, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL };
                 sbx_call call = { 0 };
                 bool running;
                 BEGIN(&r, turns);
@@ -1144,10 +1181,10 @@ TEST(early_final_reply)
                 turns[0].slice_ms = slice ? 1 : 0;
                 turns[0].shut = shut;
                 call.error = &r.e;
-                CHECK_INT(sbx_files_write(r.s, "/f", well_source(&w, 100000, false), NULL, NULL,
+                CHECK_INT(sbx_files_write(r.s, "/f", well_source(&w, 300000, false), NULL, NULL,
                     &call), rows[i].want);
                 if (rows[i].want) CHECK_INT(r.e.http_status, rows[i].status);
-                CHECK(w.pos < 100000);
+                CHECK(w.pos < 300000);
                 /* its connection is of no further use */
                 CHECK_INT(sbx_sandbox_is_running(r.s, &running, NULL), SBX_OK);
                 CHECK_INT(r.p->conns, 2);
