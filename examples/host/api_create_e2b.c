@@ -1,5 +1,6 @@
 /* sandboxd: creation of sandboxes, and the memory of idempotency keys. */
 #include "api_e2b.h"
+#include "template.h"
 
 #define DEFAULT_LIFE_S 300
 #define DEFAULT_LIFE_OLD_S 15
@@ -131,7 +132,7 @@ void idempotency_free(void)
 /* ---- the request ---- */
 
 /* id, alias, team/alias, each perhaps with a tag, of which there is one. */
-static const image *find_template(const char *name)
+const image *api_image(const char *name)
 {
     char plain[256];
     const char *slash = strrchr(name, '/');
@@ -284,15 +285,24 @@ static bool read_life(req *r, const jnode *body, box_options *o)
     return o->internet != -2;
 }
 
+/* o->from gets a reference. */
 static bool find_files(const char *name, box_options *o, snapshot *from)
 {
     o->files = -1;
-    o->im = find_template(name);
+    o->im = api_image(name);
     if (o->im) {
         o->alias = o->im->name;
         return true;
     }
-    if (!snapshot_find(name, from) || (o->files = snapshot_open(from)) < 0)
+    if (template_find(name, from->id, from->name, &o->im, &o->from, NULL)) {
+        o->template_id = from->id;
+        o->alias = from->name;
+        return true;
+    }
+    if (!snapshot_find(name, from))
+        return false;
+    o->from = from->from;
+    if ((o->files = snapshot_open(from)) < 0)
         return false;
     o->im = from->im;
     o->template_id = from->id;
@@ -388,6 +398,7 @@ static void create(req *r, bool v2)
         make(r, &o, key);
     if (o.files >= 0)
         close(o.files);
+    origin_unref(o.from);
     pairs_free(&metadata);
     pairs_free(&env);
     jtree_free(&t);

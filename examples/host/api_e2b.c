@@ -75,7 +75,7 @@ void api_sandbox_json(sbx_json_writer *w, box *b)
     sbx_json_end_object(w);
 }
 
-static int64_t disk_mib(void)
+int64_t api_disk_mib(void)
 {
     struct statvfs st;
 
@@ -114,8 +114,8 @@ void api_listed_json(sbx_json_writer *w, box *b, bool detail)
         sbx_json_bool(w, internet);
     }
     json_str(w, "clientID", CLIENT_ID);
-    json_num(w, "cpuCount", sysconf(_SC_NPROCESSORS_ONLN));
-    json_num(w, "diskSizeMB", disk_mib());
+    json_num(w, "cpuCount", box_cpus(b));
+    json_num(w, "diskSizeMB", api_disk_mib());
     if (detail) {
         sbx_json_key(w, "domain");
         sbx_json_null(w);
@@ -132,7 +132,7 @@ void api_listed_json(sbx_json_writer *w, box *b, bool detail)
         json_str(w, "onTimeout", b->pause_at_end ? "pause" : "kill");
         sbx_json_end_object(w);
     }
-    json_num(w, "memoryMB", box_memory_total() >> 20);
+    json_num(w, "memoryMB", box_memory_total(b) >> 20);
     sbx_json_key(w, "metadata");
     sbx_json_begin_object(w);
     for (size_t i = 0; i < b->metadata.count; i++)
@@ -284,7 +284,24 @@ static const handler routes[] = {
     { "POST", "/sandboxes/*/fork", api_fork, NULL, NULL, false },
     { "POST", "/sandboxes/*/snapshots", api_snapshot, NULL, NULL, false },
     { "GET", "/snapshots", api_snapshots, NULL, NULL, false },
-    { "DELETE", "/templates/*", api_snapshot_delete, NULL, NULL, false },
+    { "POST", "/v3/templates", api_template_create, NULL, NULL, false },
+    { "POST", "/v2/templates", api_template_create, NULL, NULL, false },
+    { "POST", "/templates", not_offered, NULL, NULL, false }, /* by an image pushed elsewhere */
+    { "GET", "/v2/templates", api_templates, NULL, NULL, false },
+    { "GET", "/templates", api_templates, NULL, NULL, false },
+    { "GET", "/templates/aliases/*", api_template_alias, NULL, NULL, false },
+    { "POST", "/templates/tags", api_tags_assign, NULL, NULL, false },
+    { "DELETE", "/templates/tags", api_tags_delete, NULL, NULL, false },
+    { "GET", "/templates/*", api_template, NULL, NULL, false },
+    { "PATCH", "/v2/templates/*", api_template_update, NULL, NULL, false },
+    { "PATCH", "/templates/*", api_template_update, NULL, NULL, false },
+    { "DELETE", "/templates/*", api_template_delete, NULL, NULL, false },
+    { "GET", "/templates/*/tags", api_tags, NULL, NULL, false },
+    { "GET", "/templates/*/files/*", api_files, NULL, NULL, false },
+    { "PUT", "/upload/*/*", api_upload_end, api_upload_begin, api_upload_data, true },
+    { "POST", "/v2/templates/*/builds/*", api_build_start, NULL, NULL, false },
+    { "GET", "/templates/*/builds/*/status", api_build_status, NULL, NULL, false },
+    { "GET", "/templates/*/builds/*/logs", api_build_logs, NULL, NULL, false },
     { "PUT", "/sandboxes/*/network", api_network, NULL, NULL, false },
     { "GET", "/sandboxes/*/metrics", api_metrics, NULL, NULL, false },
     { "GET", "/sandboxes/*/logs", api_logs_old, NULL, NULL, false },

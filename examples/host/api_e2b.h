@@ -1,6 +1,7 @@
 /* E2B's control plane. api_e2b.c: routes and single sandboxes; api_create_e2b.c:
    creation and idempotency; api_list_e2b.c: lists; api_life_e2b.c: pause, resume,
-   copies, network; api_history_e2b.c: metrics and logs. */
+   copies, network; api_history_e2b.c: metrics and logs; template_e2b.c, build_e2b.c:
+   templates. */
 #ifndef SANDBOXD_API_E2B_H
 #define SANDBOXD_API_E2B_H
 
@@ -27,6 +28,7 @@ int api_network_rules(req *r, const jnode *rules);
 void api_token(char out[300], const char *plain);
 bool api_token_read(const char *token, char plain[256]);
 
+const image *api_image(const char *name); /* id, alias, team/alias; NULL: no image */
 void api_create_v2(req *r);
 void api_create_old(req *r);
 void api_list_v2(req *r);
@@ -44,5 +46,24 @@ void api_metrics_of_many(req *r);
 void api_logs(req *r);
 void api_logs_old(req *r);
 void idempotency_free(void);
+int64_t api_disk_mib(void);
+
+void api_template_missing(req *r, const char *given);
+void api_template_create(req *r);
+void api_templates(req *r);
+void api_template(req *r);
+void api_template_alias(req *r);
+void api_template_update(req *r);
+void api_template_delete(req *r);
+void api_tags(req *r);
+void api_tags_assign(req *r);
+void api_tags_delete(req *r);
+void api_files(req *r);
+bool api_upload_begin(req *r);
+void api_upload_data(req *r, const char *p, size_t n);
+void api_upload_end(req *r);
+void api_build_start(req *r);
+void api_build_status(req *r);
+void api_build_logs(req *r);
 
 #endif

@@ -21,15 +21,15 @@ static bool number_of(req *r, const char *name, int digits, int64_t *out)
 }
 
 /* ---- metrics ---- */
-static void metric_json(sbx_json_writer *w, const box_sample *s)
+static void metric_json(sbx_json_writer *w, const box *b, const box_sample *s)
 {
     sbx_json_begin_object(w);
-    json_num(w, "cpuCount", sysconf(_SC_NPROCESSORS_ONLN));
+    json_num(w, "cpuCount", box_cpus(b));
     json_rat(w, "cpuUsedPct", s->percent);
     json_num(w, "diskTotal", s->disk_total);
     json_num(w, "diskUsed", s->disk_used);
     json_num(w, "memCache", s->cache);
-    json_num(w, "memTotal", box_memory_total());
+    json_num(w, "memTotal", box_memory_total(b));
     json_num(w, "memUsed", s->memory);
     api_time(w, "timestamp", s->at_ms);
     json_num(w, "timestampUnix", s->at_ms / 1000);
@@ -59,7 +59,7 @@ void api_metrics(req *r)
                 const box_sample *s = &b->samples[i % SAMPLES];
 
                 if (s->at_ms / 1000 >= start && s->at_ms / 1000 <= end)
-                    metric_json(&w, s);
+                    metric_json(&w, b, s);
             }
             pthread_mutex_unlock(&b->lock);
             sbx_json_end_array(&w);
@@ -92,7 +92,7 @@ void api_metrics_of_many(req *r)
         s = box_last_sample(b);
         if (s.at_ms) {
             sbx_json_key(&w, b->id);
-            metric_json(&w, &s);
+            metric_json(&w, b, &s);
         }
         box_unref(b);
     }

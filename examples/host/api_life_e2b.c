@@ -129,7 +129,7 @@ static void fork_one(sbx_json_writer *w, box *from, int files, int64_t seconds)
         .env = &from->env, .secure = from->token[0], .private_ports = from->traffic_token[0],
         .pause_at_end = from->pause_at_end, .no_pause_memory = !from->pause_memory,
         .auto_resume = from->auto_resume, .mask_host = from->mask_host,
-        .template_id = from->template_id, .files = files, .timeout_ms = seconds * 1000 };
+        .template_id = from->template_id, .from = from->from, .files = files, .timeout_ms = seconds * 1000 };
     char why[300];
     box *b = NULL;
     int result;

@@ -225,7 +225,7 @@ static void list(req *r, query *q)
     sbx_json_writer_init(&w, text_sink(&t));
     sbx_json_begin_array(&w);
     for (size_t i = 0; i < n; i++) {
-        if (!wanted(q, all[i]))
+        if (all[i]->hidden || !wanted(q, all[i]))
             continue;
         total += box_state_of(all[i]) != BOX_PAUSED;
         if (!behind(q, all[i]))

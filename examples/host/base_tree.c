@@ -308,7 +308,7 @@ static bool clean_dir(const char *name, const char *kept_by)
     return rmdir(path) == 0 || errno == ENOENT;
 }
 
-/* Only what a host makes, without paused sandboxes and snapshots: --state may name
+/* Only what a host makes, without what is to stay: --state may name
    a directory that stays. */
 void state_clean(bool with_lock)
 {
@@ -316,6 +316,9 @@ void state_clean(bool with_lock)
     bool empty = clean_dir("boxes", "box.json");
 
     empty &= clean_dir("snapshots", "snapshot.json");
+    empty &= clean_dir("templates", "template.json");
+    empty &= clean_dir("layers", "layer.json");
+    empty &= clean_dir("uploads", "data");
     for (int i = 0; i < MAX_IMAGES; i++) {
         snprintf(path, sizeof path, "%s/image%d", conf.state, i);
         fs_remove_path(path);

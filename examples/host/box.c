@@ -1,7 +1,7 @@
 /* sandboxd: sandboxes, from their creation to the last trace of them. States go
    STARTING, RUNNING, ENDING (told to end), DEAD (its processes are gone), GONE
    (its directory and limits too, nobody finds it any more). */
-#include "box.h"
+#include "template.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -58,6 +58,37 @@ void pairs_free(pair_list *l)
     memset(l, 0, sizeof *l);
 }
 
+/* ---- origins ---- */
+origin *origin_ref(origin *o)
+{
+    if (o)
+        __atomic_add_fetch(&o->refs, 1, __ATOMIC_RELAXED);
+    return o;
+}
+
+void origin_unref(origin *o)
+{
+    if (!o || __atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    pairs_free(&o->env);
+    free(o->start);
+    free(o);
+}
+
+void box_from(box *b, origin *from)
+{
+    b->from = origin_ref(from);
+    b->root.user = from ? from->user : NULL;
+    b->root.workdir = from ? from->workdir : NULL;
+}
+
+int box_cpus(const box *b)
+{
+    int all = (int)sysconf(_SC_NPROCESSORS_ONLN), own = b->from ? b->from->cpus : 0;
+
+    return own > 0 && own < all ? own : all;
+}
+
 /* ---- table ---- */
 static unsigned bucket(const char *id)
 {
@@ -92,6 +123,7 @@ void box_unref(void *ptr)
     free(b->samples);
     pairs_free(&b->metadata);
     pairs_free(&b->env);
+    origin_unref(b->from);
     free(b->real);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->changed);
@@ -189,6 +221,29 @@ size_t box_list(box ***out)
         }
     pthread_mutex_unlock(&table_lock);
     return n;
+}
+
+void boxes_layers(void (*fn)(const char *layers))
+{
+    pthread_mutex_lock(&table_lock);
+    for (int i = 0; i < BUCKETS; i++)
+        for (box *b = table[i]; b; b = b->next)
+            if (b->from)
+                fn(b->from->layers);
+    pthread_mutex_unlock(&table_lock);
+}
+
+bool boxes_of(const char *template_id)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&table_lock);
+    for (int i = 0; i < BUCKETS; i++)
+        for (box *b = table[i]; b; b = b->next)
+            found |= !b->hidden && !strcmp(b->template_id, template_id) &&
+                     box_state_of(b) < BOX_ENDING;
+    pthread_mutex_unlock(&table_lock);
+    return found;
 }
 
 int boxes_count(void)
@@ -478,7 +533,11 @@ static box *box_new(const box_options *o)
              : o->im->template_id);
     snprintf(b->alias, sizeof b->alias, "%s", o->alias ? o->alias : "");
     snprintf(b->mask_host, sizeof b->mask_host, "%s", o->mask_host ? o->mask_host : "");
+    box_from(b, o->from);
+    b->hidden = o->hidden;
     box_pairs_of_system(b);
+    if (o->from)
+        pairs_copy(&b->env, &o->from->env);
     pairs_copy(&b->env, o->env);
     pairs_copy(&b->metadata, o->metadata);
     b->internet_choice = o->internet;
@@ -548,6 +607,11 @@ int box_bring_up(box *b, char *why, size_t cap, bool *asked)
 
     snprintf(path, sizeof path, "%s/boxes/%s", conf.state, b->id);
     memcpy(m.id, b->id, sizeof m.id);
+    if (b->from) {
+        m.cpus = b->from->cpus;
+        m.memory_mib = b->from->memory_mib;
+        memcpy(m.layers, b->from->layers, sizeof m.layers);
+    }
     if ((mkdir(path, 0711) != 0 && errno != EEXIST) ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
         snprintf(why, cap, "%s", strerror(errno));
@@ -599,7 +663,7 @@ int box_create(const box_options *o, box **out, char *why, size_t cap)
 {
     box *b = box_new(o);
     bool asked = false;
-    int result;
+    int result, files;
 
     *out = NULL;
     if (!enter_table(b)) {
@@ -607,7 +671,11 @@ int box_create(const box_options *o, box **out, char *why, size_t cap)
         box_unref(b);
         return -EAGAIN;
     }
-    result = o->files >= 0 ? put_files(b, o->files, why, cap) : 0;
+    files = o->files < 0 && conf.rung == 3 && o->from && o->from->layers[0]
+            ? layer_open(o->from->layers) : o->files;
+    result = files >= 0 ? put_files(b, files, why, cap) : 0;
+    if (files >= 0 && files != o->files)
+        close(files);
     if (result == 0)
         result = box_bring_up(b, why, cap, &asked);
     pthread_mutex_lock(&b->lock);
@@ -633,6 +701,8 @@ int box_create(const box_options *o, box **out, char *why, size_t cap)
     if (result == 0) {
         reactor_deadline(b->end_mono);
         box_log(b, "info", "sandbox started");
+        if (b->from && *b->from->start && !b->hidden)
+            start_command(b);
         *out = b;
         return 0;
     }

@@ -17,6 +17,18 @@ void pairs_add(pair_list *l, const char *key, const char *value);
 void pairs_copy(pair_list *to, const pair_list *from);
 void pairs_free(pair_list *l);
 
+/* What the build of a template gives the sandboxes made from it. Never changes. */
+typedef struct origin {
+    int refs;                   /* atomic */
+    char layers[LAYERS_TEXT];   /* ids, the topmost first, ':' between them */
+    char user[64], workdir[512]; /* "": `user`, the home */
+    int cpus, memory_mib;       /* 0: what this host gives */
+    pair_list env;
+    char *start;                /* command that runs in each of them, "": none */
+} origin;
+origin *origin_ref(origin *o);  /* NULL-safe, both */
+void origin_unref(origin *o);
+
 /* What the reactor waits on. */
 typedef enum watch_kind { W_WAKE, W_ZYGOTE, W_BOX, W_OUT, W_ERR } watch_kind;
 typedef struct watch {
@@ -47,7 +59,9 @@ typedef struct box {
     char traffic_token[72];     /* "": ports are open to all */
     char mask_host[256];        /* Host of requests to ports, "": as it comes */
     const image *im;
-    char template_id[24];       /* of the image or the snapshot */
+    origin *from;               /* NULL: of an image */
+    bool hidden;                /* it builds a template: in no list */
+    char template_id[24];       /* of the image, the template or the snapshot */
     char alias[160];
     pair_list metadata, env;
     bool internet;
@@ -93,6 +107,8 @@ typedef struct box_options {
     bool pause_at_end, no_pause_memory, auto_resume;
     const char *mask_host;      /* NULL: none */
     const char *template_id;    /* NULL: the image's */
+    origin *from;               /* NULL: none */
+    bool hidden;
     int files;                  /* a tree to begin with, -1: none */
     int64_t timeout_ms;
 } box_options;
@@ -113,12 +129,16 @@ bool box_kill(box *b, const char *reason);
 void box_set_end(box *b, int64_t timeout_ms, bool only_extend);
 void box_set_pause(box *b, bool at_end);
 size_t box_list(box ***out);    /* references, paused ones too; free the list */
+void boxes_layers(void (*fn)(const char *layers)); /* of each in the table */
+bool boxes_of(const char *template_id); /* is there one that users made? */
 int boxes_count(void);
 box_state box_state_of(box *b);
 int box_bring_up(box *b, char *why, size_t cap, bool *asked);
 bool box_may_run(void);         /* one more */
 bool box_adopt(box *b);         /* one from disk */
 box *box_blank(const char *id);
+void box_from(box *b, origin *from); /* takes a reference */
+int box_cpus(const box *b);
 void box_pairs_of_system(box *b);
 void box_settle(box *b, box_state state); /* leaves BOX_BUSY */
 void box_end_processes(box *b); /* under lock, busy: waits until none is left */
@@ -141,14 +161,17 @@ void keep_load(void);
 typedef struct snapshot {
     char id[24], name[130], tag[64], sandbox[ID_LEN + 3];   /* name "": none */
     const image *im;
+    origin *from;               /* of those in a list: only to compare */
     int64_t made_ms;
     struct snapshot *next;
 } snapshot;
 int snapshot_make(box *b, const char *name, const char *tag, snapshot *out, box_state *was);
-bool snapshot_find(const char *reference, snapshot *out); /* id, name, name:tag, any/name */
+/* id, name, name:tag, any/name; its origin with a reference */
+bool snapshot_find(const char *reference, snapshot *out);
 bool snapshot_delete(const char *reference);
 size_t snapshot_list(snapshot **out);   /* newest first; free it */
 int snapshot_open(const snapshot *s);   /* its tree */
+void snapshots_layers(void (*fn)(const char *layers));
 void keep_free(void);
 
 /* ---- sample.c ---- */
@@ -156,7 +179,7 @@ void samples_start(void);
 void samples_stop(void);
 void box_measure(box *b, int64_t at_least_ms); /* unless the last one is that new */
 box_sample box_last_sample(box *b);
-int64_t box_memory_total(void);
+int64_t box_memory_total(const box *b);
 void box_log(box *b, const char *level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -94,7 +94,7 @@ static void compose_files(req *r, const jnode *body)
     fs_user u;
     int result;
 
-    user = user && *user ? user : "user";
+    user = user && *user ? user : fs_default_user(&r->b->root);
     if (fs_find_user(&r->b->root, user, &u) != 0) {
         reply_error(r, 401, "error looking up user '%.100s': user: unknown user %.100s", user, user);
         return;

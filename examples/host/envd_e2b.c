@@ -32,14 +32,14 @@ static void metrics(req *r)
     sbx_json_writer w;
     box_sample s;
     text t = { 0 };
-    int64_t total = box_memory_total();
+    int64_t total = box_memory_total(r->b);
 
     box_measure(r->b, 200);
     s = box_last_sample(r->b);
     sbx_json_writer_init(&w, text_sink(&t));
     sbx_json_begin_object(&w);
     json_num(&w, "ts", s.at_ms / 1000);
-    json_num(&w, "cpu_count", sysconf(_SC_NPROCESSORS_ONLN));
+    json_num(&w, "cpu_count", box_cpus(r->b));
     json_rat(&w, "cpu_used_pct", s.percent);
     json_num(&w, "mem_total_mib", total >> 20);
     json_num(&w, "mem_used_mib", s.memory >> 20);

@@ -120,7 +120,7 @@ static bool who_and_what(req *r, const char *operation, fs_user *u, const char *
     }
     if (!allowed(r, *path ? *path : "", user ? user : "", operation))
         return false;
-    name = user && *user ? user : "user";
+    name = user && *user ? user : fs_default_user(&r->b->root);
     if (fs_find_user(&r->b->root, name, u) != 0) {
         reply_error(r, 401, "error looking up user '%.100s': user: unknown user %.100s", name,
                     name);

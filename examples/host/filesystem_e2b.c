@@ -234,8 +234,10 @@ void filesystem_call(req *r, const char *name)
 
     if (!rpc_user(r, user, sizeof user))
         return;
-    if (fs_find_user(&r->b->root, user[0] ? user : "user", &c.user) != 0) {
-        rpc_error(r, RPC_UNAUTHENTICATED, "invalid username: '%s'", user[0] ? user : "user");
+    if (!user[0])
+        snprintf(user, sizeof user, "%s", fs_default_user(&r->b->root));
+    if (fs_find_user(&r->b->root, user, &c.user) != 0) {
+        rpc_error(r, RPC_UNAUTHENTICATED, "invalid username: '%s'", user);
         return;
     }
     if (rpc_body(r, &t)) {

@@ -72,6 +72,11 @@ static const char *next_line(const char *line)
     return *line ? line + 1 : NULL;
 }
 
+const char *fs_default_user(const fs_root *r)
+{
+    return r->user && *r->user ? r->user : "user";
+}
+
 int fs_find_user(const fs_root *r, const char *name, fs_user *out)
 {
     char *passwd = load(r, "/etc/passwd"), id[16], group[16];
@@ -159,7 +164,8 @@ const char *fs_resolve(const fs_root *r, const fs_user *u, const char *path, cha
     if (path[0] == '/') {
         n = snprintf(out, FS_PATH, "%s", path);
     } else {
-        n = snprintf(out, FS_PATH, "%s/%s", u->home, path[0] == '~' ? path + 1 : path);
+        n = snprintf(out, FS_PATH, "%s/%s", path[0] != '~' && r->workdir && *r->workdir
+                     ? r->workdir : u->home, path[0] == '~' ? path + 1 : path);
         if (n < FS_PATH)
             clean(out);
     }

@@ -18,14 +18,17 @@ typedef struct fs_names { char *passwd, *group; } fs_names;
 typedef struct fs_root {
     int fd;
     const char *real;       /* rung 3: where it really lies, else "" */
+    const char *user, *workdir; /* its template's; NULL: `user`, the home */
 } fs_root;
 
 int fs_open(const fs_root *r, const char *path, int flags, mode_t mode);
+const char *fs_default_user(const fs_root *r);
 int fs_find_user(const fs_root *r, const char *name, fs_user *out); /* -ENOENT */
 void fs_names_load(const fs_root *r, fs_names *n);
 void fs_names_free(fs_names *n);
 
-/* Makes an absolute path: "" and ~ are the home, relative ones start there.
+/* Makes an absolute path: ~ is the home, "" and relative ones start there or at
+   the template's directory.
    Returns NULL or what is wrong with it. */
 const char *fs_resolve(const fs_root *r, const fs_user *u, const char *path, char out[FS_PATH]);
 

@@ -33,6 +33,9 @@
 #define USER_UID 1000           /* `user` of every sandbox */
 #define MAX_IMAGES 16
 #define ID_LEN 21               /* of a sandbox id: i and 20 of [a-z0-9] */
+#define LAYER_ID 10             /* of [a-z0-9] */
+#define MAX_LAYERS 120          /* of one sandbox: the options of a mount are one page */
+#define LAYERS_TEXT (MAX_LAYERS * (LAYER_ID + 1) + 1)
 
 /* ---- configuration (main.c), fixed before the first thread ---- */
 typedef struct image {
@@ -54,6 +57,7 @@ typedef struct config {
     int max_sandboxes;
     int isolation;              /* asked for: 0 auto, 1, 2, 3 */
     int disk_mib, memory_mib, max_procs;
+    int templates_mib, build_seconds; /* all uploads and layers; one build */
     int log_level;              /* 0 errors, 1 requests, 2 debug */
     const char *ready_file;
     char *title;                /* argv[0], all arguments behind it */
@@ -103,7 +107,11 @@ enum { M_MAKE = 1, M_KILL, M_DEAD, M_READY, M_SPAWN, M_SIGNAL, M_EXIT,
 #define SPAWN_ROOT 1u           /* rung 2: as root, in a further user namespace */
 #define SPAWN_PTY 2u            /* on a terminal of its own */
 
-typedef struct make_msg { uint32_t type, image, flags; char id[ID_LEN + 3]; } make_msg;
+typedef struct make_msg {
+    uint32_t type, image, flags;
+    int32_t cpus, memory_mib;   /* 0: what this host gives */
+    char id[ID_LEN + 3], layers[LAYERS_TEXT];
+} make_msg;
 typedef struct id_msg { uint32_t type, status; char id[ID_LEN + 3]; } id_msg;
 /* With the root directory, and the one all of the sandbox's own files are below. */
 typedef struct ready_msg { uint32_t type; int32_t err, pid; char why[240]; } ready_msg;

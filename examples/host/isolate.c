@@ -126,9 +126,19 @@ static bool mount_tmpfs(const char *at, const char *options)
     return mount("tmpfs", at, "tmpfs", MS_NOSUID | MS_NODEV, options) == 0;
 }
 
-static bool overlay(const char *dir, const image *im)
+/* Layers by names from here: their whole paths would not fit. */
+static bool overlay(const char *dir, const image *im, const char *layers)
 {
-    char options[3000];
+    char options[4096], lower[MAX_LAYERS * (LAYER_ID + 3) + 1];
+    size_t n = 0;
+    int len;
+
+    if (*layers && (snprintf(options, sizeof options, "%s/layers", conf.state) < 0 ||
+                    chdir(options) != 0))
+        return false;
+    for (; *layers && n + LAYER_ID + 3 < sizeof lower; layers += LAYER_ID + (layers[LAYER_ID] != 0))
+        n += (size_t)snprintf(lower + n, sizeof lower - n, "%.*s/f:", LAYER_ID, layers);
+    lower[n] = '\0';
 
     snprintf(options, sizeof options, "%s/upper", dir);
     mkdir(options, 0755);
@@ -136,8 +146,11 @@ static bool overlay(const char *dir, const image *im)
     mkdir(options, 0755);
     snprintf(options, sizeof options, "%s/root", dir);
     mkdir(options, 0755);
-    snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s/upper,workdir=%s/work%s", im->lower,
-             dir, dir, conf.rung == 2 ? ",userxattr" : ",redirect_dir=on");
+    len = snprintf(options, sizeof options, "lowerdir=%s%s,upperdir=%s/upper,workdir=%s/work%s",
+                   lower, im->lower, dir, dir, conf.rung == 2 ? ",userxattr" : ",redirect_dir=on");
+    errno = E2BIG;
+    if (len >= (int)sizeof options - 1)
+        return false;
     {
         char at[400];
 
@@ -269,13 +282,13 @@ static int enter_namespaces(const make_msg *m, const char *dir, int *dirfd, char
     if (own_disk)
         STEP("disk of its own", mount_tmpfs(dir, size));
     STEP("earlier files", from < 0 || restore(dir, from));
-    if (!overlay(dir, im)) {
+    if (!overlay(dir, im, m->layers)) {
         /* A state directory that is itself on an overlay cannot hold the upper
            layer: memory can. */
         if (from < 0)
             from = earlier_files(dir, true);
         STEP("overlay", !own_disk && mount_tmpfs(dir, size) &&
-             (from < 0 || restore(dir, from)) && overlay(dir, im));
+             (from < 0 || restore(dir, from)) && overlay(dir, im, m->layers));
     }
     if (from >= 0)
         close(from);
@@ -291,12 +304,34 @@ static int enter_namespaces(const make_msg *m, const char *dir, int *dirfd, char
     return 0;
 }
 
+/* A template may ask for less than the host gives. */
+static void own_limits(const make_msg *m)
+{
+    cpu_set_t all, some;
+    int skip, left = m->cpus;
+
+    if (m->memory_mib > 0)
+        conf.memory_mib = m->memory_mib; /* of this process */
+    if (left <= 0 || sched_getaffinity(0, sizeof all, &all) != 0 || left >= CPU_COUNT(&all))
+        return;
+    CPU_ZERO(&some);
+    skip = (int)(mono_ms() % CPU_COUNT(&all)); /* not all on the first ones */
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < CPU_SETSIZE && left > 0; i++)
+            if (CPU_ISSET(i, &all) && !CPU_ISSET(i, &some) && skip-- <= 0) {
+                CPU_SET(i, &some);
+                left--;
+            }
+    sched_setaffinity(0, sizeof some, &some);
+}
+
 int box_enter(const make_msg *m, int fds[2], char *why, size_t cap)
 {
     char dir[360];
 
     snprintf(dir, sizeof dir, "%s/boxes/%s", conf.state, m->id);
     umask(0);
+    own_limits(m);
     cgroup_enter(m->id);
     if (conf.rung < 3) {
         if (enter_namespaces(m, dir, &fds[1], why, cap) != 0)

@@ -2,17 +2,18 @@
    files) and snapshots (snapshots/ID/snapshot.json beside a tree). Each file is
    written under another name and renamed, and comes last: what has none was not
    finished and is removed. A tree belongs to the rung that made it. */
-#include "box.h"
-#include "json_tree.h"
+#include "template.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+
+#define KEEP_MAX (4u << 20)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static snapshot *snapshots;     /* newest first */
 
 /* ---- files ---- */
-static bool commit(const char *path, text *t)
+bool keep_write(const char *path, text *t)
 {
     char part[500];
     int fd;
@@ -30,10 +31,10 @@ static bool commit(const char *path, text *t)
     return ok;
 }
 
-static bool load(const char *path, jtree *t)
+bool keep_read(const char *path, jtree *t)
 {
-    char *content = xalloc(1 << 20);
-    ssize_t n = read_small(AT_FDCWD, path, content, 1 << 20);
+    char *content = xalloc(KEEP_MAX);
+    ssize_t n = read_small(AT_FDCWD, path, content, KEEP_MAX);
     bool ok = n > 0 && jtree_parse(t, content, (size_t)n) && t->root->type == J_OBJECT;
 
     if (!ok)
@@ -72,7 +73,7 @@ static int64_t read_number(const jnode *object, const char *key)
     return n ? n->num : 0;
 }
 
-static const image *image_of(const jnode *object, const char *what)
+const image *keep_image(const jnode *object, const char *what)
 {
     const char *name = jtext(jget(object, "image", NULL));
 
@@ -86,6 +87,43 @@ static const image *image_of(const jnode *object, const char *what)
             return &conf.images[i];
     log_at(0, "%s needs --image %s=TREE: not offered", what, name ? name : "?");
     return NULL;
+}
+
+/* ---- what a template gave ---- */
+void keep_origin(sbx_json_writer *w, const origin *o)
+{
+    if (!o)
+        return;
+    sbx_json_key(w, "from");
+    sbx_json_begin_object(w);
+    json_str(w, "layers", o->layers);
+    json_str(w, "user", o->user);
+    json_str(w, "workdir", o->workdir);
+    json_num(w, "cpus", o->cpus);
+    json_num(w, "memoryMib", o->memory_mib);
+    json_str(w, "start", o->start);
+    write_pairs(w, "env", &o->env);
+    sbx_json_end_object(w);
+}
+
+origin *keep_origin_read(const jnode *object)
+{
+    const jnode *from = jget(object, "from", NULL);
+    const char *start = jtext(jget(from, "start", NULL));
+    origin *o;
+
+    if (!from)
+        return NULL;
+    o = xalloc(sizeof *o);
+    o->refs = 1;
+    read_text(from, "layers", o->layers, sizeof o->layers);
+    read_text(from, "user", o->user, sizeof o->user);
+    read_text(from, "workdir", o->workdir, sizeof o->workdir);
+    o->cpus = (int)read_number(from, "cpus");
+    o->memory_mib = (int)read_number(from, "memoryMib");
+    o->start = xstrdup(start ? start : "");
+    read_pairs(jget(from, "env", NULL), &o->env);
+    return o;
 }
 
 /* ---- paused sandboxes ---- */
@@ -135,22 +173,24 @@ bool keep_box(box *b)
     json_num(&w, "endMs", b->end_ms);
     write_pairs(&w, "metadata", &b->metadata);
     write_pairs(&w, "env", &b->env);
+    keep_origin(&w, b->from);
     sbx_json_end_object(&w);
     box_file(b->id, path, sizeof path);
-    return w.status == SBX_OK && commit(path, &t);
+    return w.status == SBX_OK && keep_write(path, &t);
 }
 
 static void load_box(const char *id)
 {
     char path[400], what[60];
     jtree t;
+    origin *from;
     box *b;
 
     box_file(id, path, sizeof path);
     snprintf(what, sizeof what, "paused sandbox %s", id);
-    if (load(path, &t)) {
+    if (keep_read(path, &t)) {
         b = box_blank(id);
-        b->im = image_of(t.root, what);
+        b->im = keep_image(t.root, what);
         read_text(t.root, "templateID", b->template_id, sizeof b->template_id);
         read_text(t.root, "alias", b->alias, sizeof b->alias);
         read_text(t.root, "token", b->token, sizeof b->token);
@@ -166,6 +206,9 @@ static void load_box(const char *id)
         b->end_ms = read_number(t.root, "endMs");
         read_pairs(jget(t.root, "metadata", NULL), &b->metadata);
         read_pairs(jget(t.root, "env", NULL), &b->env);
+        from = keep_origin_read(t.root);
+        box_from(b, from);
+        origin_unref(from);
         b->paused_mono = mono_ms();
         if (!b->im || !box_adopt(b))
             box_unref(b);
@@ -196,9 +239,10 @@ static bool write_snapshot(const snapshot *s)
     json_str(&w, "tag", s->tag);
     json_str(&w, "sandbox", s->sandbox);
     json_num(&w, "madeMs", s->made_ms);
+    keep_origin(&w, s->from);
     sbx_json_end_object(&w);
     snapshot_path(s->id, "/snapshot.json", path, sizeof path);
-    return commit(path, &t);
+    return keep_write(path, &t);
 }
 
 /* In its place of the list; under lock. */
@@ -222,11 +266,12 @@ static void load_snapshot(const char *id)
     snapshot_path(id, "/snapshot.json", path, sizeof path);
     snprintf(what, sizeof what, "snapshot %.30s", id);
     snprintf(s->id, sizeof s->id, "%s", id);
-    if (load(path, &t) && (s->im = image_of(t.root, what))) {
+    if (keep_read(path, &t) && (s->im = keep_image(t.root, what))) {
         read_text(t.root, "name", s->name, sizeof s->name);
         read_text(t.root, "tag", s->tag, sizeof s->tag);
         read_text(t.root, "sandbox", s->sandbox, sizeof s->sandbox);
         s->made_ms = read_number(t.root, "madeMs");
+        s->from = keep_origin_read(t.root);
         insert(s);
     } else {
         free(s);
@@ -245,11 +290,13 @@ int snapshot_make(box *b, const char *name, const char *tag, snapshot *out, box_
     snprintf(s->tag, sizeof s->tag, "%s", tag);
     snprintf(s->sandbox, sizeof s->sandbox, "%s", b->id);
     s->im = b->im;
+    s->from = origin_ref(b->from);
     s->made_ms = unix_ms();
     snapshot_path("", "", path, sizeof path);
     mkdir(path, 0700);
     snapshot_path(s->id, "", path, sizeof path);
     if (mkdir(path, 0700) != 0) {
+        origin_unref(s->from);
         free(s);
         return -errno;
     }
@@ -271,6 +318,7 @@ int snapshot_make(box *b, const char *name, const char *tag, snapshot *out, box_
     if (result != 0) {
         snapshot_path(s->id, "", path, sizeof path);
         fs_remove_path(path);
+        origin_unref(s->from);
         free(s);
     }
     return result;
@@ -300,8 +348,10 @@ bool snapshot_find(const char *reference, snapshot *out)
 
     pthread_mutex_lock(&lock);
     s = *seek(reference);
-    if (s)
+    if (s) {
         *out = *s;
+        origin_ref(out->from);
+    }
     pthread_mutex_unlock(&lock);
     return s != NULL;
 }
@@ -323,7 +373,9 @@ bool snapshot_delete(const char *reference)
     unlink(path);
     snapshot_path(gone->id, "", path, sizeof path);
     fs_remove_path(path);
+    origin_unref(gone->from);
     free(gone);
+    layers_sweep(); /* some may have been kept for it alone */
     return true;
 }
 
@@ -342,6 +394,15 @@ size_t snapshot_list(snapshot **out)
     return n;
 }
 
+void snapshots_layers(void (*fn)(const char *layers))
+{
+    pthread_mutex_lock(&lock);
+    for (snapshot *s = snapshots; s; s = s->next)
+        if (s->from)
+            fn(s->from->layers);
+    pthread_mutex_unlock(&lock);
+}
+
 int snapshot_open(const snapshot *s)
 {
     char path[400];
@@ -351,7 +412,7 @@ int snapshot_open(const snapshot *s)
 }
 
 /* ---- all of it ---- */
-static void each_in(const char *dir, const char *file, void (*fn)(const char *))
+void keep_each(const char *dir, const char *file, void (*fn)(const char *))
 {
     char path[400], at[300];
     struct dirent *e;
@@ -372,8 +433,9 @@ static void each_in(const char *dir, const char *file, void (*fn)(const char *))
 
 void keep_load(void)
 {
-    each_in("boxes", "box.json", load_box);
-    each_in("snapshots", "snapshot.json", load_snapshot);
+    keep_each("boxes", "box.json", load_box);
+    keep_each("snapshots", "snapshot.json", load_snapshot);
+    templates_load();
 }
 
 void keep_free(void)
@@ -382,6 +444,7 @@ void keep_free(void)
         snapshot *s = snapshots;
 
         snapshots = s->next;
+        origin_unref(s->from);
         free(s);
     }
 }

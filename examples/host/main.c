@@ -2,6 +2,7 @@
    this machine. main.c: options, start, signals, end. */
 #include "api_e2b.h"
 #include "fault.h"
+#include "template.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -15,7 +16,8 @@
 #include <sys/stat.h>
 
 config conf = { .bind = "127.0.0.1", .api_key = DEFAULT_KEY, .max_sandboxes = 1000,
-                .memory_mib = 2048, .max_procs = 2048, .log_level = 1 };
+                .memory_mib = 2048, .max_procs = 2048, .templates_mib = 8192,
+                .build_seconds = 3600, .log_level = 1 };
 
 static const char help[] =
     "sandboxd " HOST_VERSION ": a local sandbox host with E2B's protocols\n"
@@ -25,8 +27,8 @@ static const char help[] =
     "  --bind ADDR         address to listen on (127.0.0.1)\n"
     "  --tls-cert F        serve https: certificate chain, PEM\n"
     "  --tls-key F         its key, PEM\n"
-    "  --state DIR         where sandboxes live; paused ones and snapshots stay there\n"
-    "                      when the host ends. Default: a new directory in $TMPDIR or\n"
+    "  --state DIR         where sandboxes live; paused ones, snapshots and templates\n"
+    "                      stay there when the host ends. Default: a new directory in $TMPDIR or\n"
     "                      /tmp, removed at the end\n"
     "  --api-key KEY       key that clients must show; default, for local use:\n"
     "                      " DEFAULT_KEY "\n"
@@ -37,6 +39,8 @@ static const char help[] =
     "  --max-procs N       processes of a sandbox, 0: no limit (2048)\n"
     "  --disk-mib N        files of a sandbox live in memory, at most so many MiB;\n"
     "                      default: on the disk of --state, no limit\n"
+    "  --templates-mib N   uploads and layers of all templates, 0: no limit (8192)\n"
+    "  --build-seconds N   time for the build of a template (3600)\n"
     "  --isolation M       auto (default), or the rung of the ladder to insist on:\n"
     "                      1 root, 2 user namespaces, 3 a directory\n"
     "  --fault SPEC        a misfortune for the next requests, to test a client with\n"
@@ -123,6 +127,10 @@ static void set_option(const char *o, const char *v)
         conf.max_procs = number(o, v, 0, 1 << 20);
     else if (!strcmp(o, "--disk-mib"))
         conf.disk_mib = number(o, v, 1, 1 << 20);
+    else if (!strcmp(o, "--templates-mib"))
+        conf.templates_mib = number(o, v, 0, 1 << 20);
+    else if (!strcmp(o, "--build-seconds"))
+        conf.build_seconds = number(o, v, 1, 86400);
     else if (!strcmp(o, "--isolation"))
         conf.isolation = !strcmp(v, "auto") ? 0 : number(o, v, 1, 3);
     else if (!strcmp(o, "--fault"))
@@ -401,10 +409,12 @@ int main(int argc, char **argv)
     announce();
     sigwait(&end, &sig);
     log_at(1, "%s: ending %d sandboxes", strsignal(sig), boxes_count());
+    templates_stop();
     boxes_stop();
     http_stop();
     idempotency_free();
     boxes_close();
+    templates_free();
     state_clean(true);
     if (conf.ready_file)
         unlink(conf.ready_file);

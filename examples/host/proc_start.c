@@ -265,7 +265,7 @@ int proc_start(box *b, const proc_options *o, proc **out, sub **reader, int *sta
     int result, fd;
 
     *stage = SPAWN_AT_USER;
-    if (fs_find_user(&b->root, o->user[0] ? o->user : "user", &u) != 0)
+    if (fs_find_user(&b->root, o->user[0] ? o->user : fs_default_user(&b->root), &u) != 0)
         return -ENOKEY;
     if (conf.uid != 0 && u.uid != 0 && u.uid != USER_UID)
         return -ENOTSUP; /* these rungs have only these two */

@@ -123,8 +123,10 @@ void box_measure(box *b, int64_t at_least_ms)
     pthread_mutex_unlock(&b->lock);
 }
 
-int64_t box_memory_total(void)
+int64_t box_memory_total(const box *b)
 {
+    if (b->from && b->from->memory_mib > 0)
+        return (int64_t)b->from->memory_mib << 20;
     return conf.memory_mib > 0 ? (int64_t)conf.memory_mib << 20
                                : (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
 }

@@ -386,7 +386,8 @@ void json_str(sbx_json_writer *w, const char *key, const char *value)
 
 void json_num(sbx_json_writer *w, const char *key, int64_t value)
 {
-    sbx_json_key(w, key);
+    if (key)
+        sbx_json_key(w, key);
     sbx_json_int(w, value);
 }
 

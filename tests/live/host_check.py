@@ -295,7 +295,7 @@ def create_refusals():
 
 @test
 def other_endpoints():
-    for method, path, status in (("POST", "/v3/templates", 501), ("GET", "/volumes", 501),
+    for method, path, status in (("POST", "/templates", 501), ("GET", "/volumes", 501),
                                  ("POST", "/sandboxes/x/pause", 404), ("GET", "/nope", 404),
                                  ("PUT", "/v2/sandboxes", 405), ("GET", "/sandboxes/inone", 404),
                                  ("DELETE", "/sandboxes/inone", 404),
@@ -2476,11 +2476,11 @@ def main():
             print(f"skip  {fn.__name__}: {why}")
         except Exception as e:
             failed += 1
-            at = e.__traceback__
-            while at.tb_next and at.tb_next.tb_frame.f_code.co_filename == __file__:
-                at = at.tb_next
-                if at.tb_frame.f_code is fn.__code__:
+            at, line = e.__traceback__, 0
+            while at:
+                if at.tb_frame.f_code is getattr(fn, "inner", fn).__code__:
                     line = at.tb_lineno
+                at = at.tb_next
             print(f"FAIL  {fn.__name__}: line {line}: {type(e).__name__}: {str(e)[:600]}")
         sys.stdout.flush()
     left = host.stop()
@@ -2491,4 +2491,5 @@ def main():
     return failed > 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+/* Templates: a name, its builds, and the layers they are made of. template.c: the
+   store and what of it is on disk; layer.c: layers and uploads; build.c: a build,
+   step by step, in sandboxes of its own; build_copy.c: the COPY step;
+   template_e2b.c, build_e2b.c: the endpoints.
+
+   A layer is what one step changed: the upper directory of the sandbox the step ran
+   in, a lower one of those after it. On rung 3 it is the whole tree. A layer lives as
+   long as a build, a sandbox or a snapshot is made of it, and is found again by the
+   hash of all that led to it. On rung 3 only the first one of a list is used.
+
+   One lock, templates_lock(), guards all of it; it comes before those of box.h. Only
+   the thread of a build holds pointers without it: who deletes waits for that one. */
+#ifndef SANDBOXD_TEMPLATE_H
+#define SANDBOXD_TEMPLATE_H
+
+#include "box.h"
+#include "json_tree.h"
+
+#define NAME_MAX_LEN 128
+#define TAG_MAX_LEN 63
+#define MAX_TEMPLATES 1000
+#define MAX_BUILDS 20           /* at the same time */
+#define KEEP_BUILDS 10          /* of a template, beyond those with a tag */
+#define MAX_STEPS 500
+#define LOG_ENTRIES 5000
+#define LOG_BYTES (512u << 10)
+
+typedef enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR } log_level;
+extern const char *const log_levels[4];
+typedef struct log_entry { int64_t at_ms; log_level level; char step[12]; char *message; } log_entry;
+
+typedef enum step_type { STEP_COPY, STEP_RUN, STEP_ENV, STEP_WORKDIR, STEP_USER } step_type;
+typedef struct build_step {
+    step_type type;
+    char **args;
+    size_t count;
+    char hash[65];              /* of the files of COPY */
+    bool force;
+} build_step;
+
+typedef enum build_state { BUILD_WAITING, BUILD_BUILDING, BUILD_READY, BUILD_ERROR } build_state;
+extern const char *const build_states[4];
+
+typedef struct build {
+    char id[40];
+    build_state state;
+    int64_t created_ms, updated_ms, finished_ms;
+    int cpus, memory_mib, min_free_mib;
+    char **tags;                /* it gets when it is ready */
+    size_t tag_count;
+    const image *im;            /* once it is ready, like from */
+    origin *from;
+    char layers[LAYERS_TEXT];   /* made so far: kept for the next attempt */
+    log_entry *log;
+    size_t log_count;
+    size_t log_bytes;
+    char *reason, reason_step[12];  /* of an error */
+    struct template *t;
+    /* what it was told to do, until it is done */
+    char *from_image, *from_template, *start, *ready;
+    bool force;
+    build_step *steps;
+    size_t step_count;
+    bool cancelled;             /* atomic */
+    struct build *next;         /* older one */
+} build;
+
+typedef struct tag { char name[TAG_MAX_LEN + 1]; char build[40]; int64_t at_ms; struct tag *next; } tag;
+
+typedef struct template {
+    char id[24], name[NAME_MAX_LEN + 1];
+    bool public;
+    int64_t created_ms, updated_ms, spawned_ms, spawned;
+    build *builds;              /* newest first */
+    tag *tags;
+    pair_list files;            /* hashes of its uploads */
+    int active;                 /* builds that have a thread */
+    struct template *next;      /* older one */
+} template;
+
+/* ---- template.c ---- */
+void templates_lock(void);
+void templates_unlock(void);
+/* Below: with the lock held, unless it says otherwise. */
+template *template_first(void);
+template *template_by_id(const char *id);
+/* id or name, perhaps team/ before it; tag (may be NULL) gets what is behind ':', else
+   "default". NULL: none. */
+template *template_named(const char *reference, char tag[TAG_MAX_LEN + 1]);
+build *template_build(template *t, const char *id);
+tag *template_tag(template *t, const char *name);
+void template_set_tag(template *t, const char *name, const build *b);
+template *template_new(const char *name);
+build *build_new(template *t);
+void build_log(build *b, log_level level, const char *step, const char *message);
+bool template_write(template *t);
+void template_trim(template *t);        /* builds nobody needs */
+/* Takes the lock. False: sandboxes are made of it. */
+bool template_delete(template *t);      /* with the lock, released for a while */
+void build_done(build *b, bool ok);            /* no lock: it is written down, its thread ends */
+bool build_may_start(void);
+void build_enter(build *b);             /* it has a thread now */
+void build_leave(build *b);             /* it got none */
+/* For a new sandbox; no lock. The origin comes with a reference; its layers are put
+   into hold (may be NULL) before anybody could remove them. */
+bool template_find(const char *reference, char id[24], char name[NAME_MAX_LEN + 2],
+                   const image **im, origin **from, char *hold);
+void templates_load(void);
+void templates_stop(void);              /* no lock: ends all builds */
+void templates_free(void);
+
+/* ---- keep.c: what is written down ---- */
+bool keep_write(const char *path, text *t);     /* whole or not at all; frees the text */
+bool keep_read(const char *path, jtree *t); /* free the tree in any case */
+void keep_origin(sbx_json_writer *w, const origin *o);
+origin *keep_origin_read(const jnode *object); /* NULL: none in it */
+void keep_each(const char *dir, const char *file, void (*fn)(const char *));
+const image *keep_image(const jnode *object, const char *what);
+
+/* ---- layer.c ---- */
+int layer_open(const char *id);         /* its files; -1 */
+bool layer_find(const char *key, char id[LAYER_ID + 1]);        /* with the lock */
+/* What the sandbox's files are now; goes into the list, too, under the lock. 0 or
+   -errno, -E2BIG: the list is full. */
+int layer_make(box *b, const char *key, char list[LAYERS_TEXT], char id[LAYER_ID + 1]);
+bool layers_push(char layers[LAYERS_TEXT], const char *id);     /* false: too many */
+void layers_sweep(void);                /* no lock: removes what nobody needs */
+void layers_load(void);
+void layers_free(void);
+int64_t templates_bytes(void);          /* of all layers and uploads; no lock */
+bool templates_full(int64_t more);
+
+typedef struct upload_part { char dir[400]; int fd; } upload_part;
+bool upload_there(const char *hash);
+int upload_open(const char *hash);      /* -1 */
+int upload_begin(upload_part *u);       /* 0 or -errno */
+int upload_commit(upload_part *u, const char *hash);
+void upload_abort(upload_part *u);      /* also after commit */
+
+/* ---- build.c ---- */
+bool build_start(build *b);             /* false: no thread */
+void start_command(box *b);             /* of its template, in a new sandbox */
+bool valid_user(const char *name);
+
+/* ---- build_copy.c ---- */
+typedef struct copy_order {
+    const char *src, *dest, *owner, *mode;  /* owner, mode "": none */
+    const char *user, *workdir;             /* of the step */
+} copy_order;
+/* The tree that an upload was unpacked to into a sandbox. false with why. */
+bool build_copy(int unpacked, box *to, const copy_order *o, char *why, size_t cap);
+
+#endif

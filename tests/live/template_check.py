@@ -1,0 +1,786 @@
+#!/usr/bin/env python3
+"""Checks the templates of sandboxd from outside: builds, their logs, files, tags, limits.
+
+usage: template_check.py [--sandboxd PATH] [--isolation 1|2|3] [FILTER]
+
+As host_check.py, whose tools it uses: its own hosts, the same last line.
+"""
+import io, os, signal, sys, tarfile, tempfile, shutil, threading, time
+import host_check as H
+from host_check import Box, Host, Skip, check, same
+
+H.TESTS.clear()
+test = H.test
+COUNT = 0
+
+
+def walled(fn):
+    """Rung 3 has this machine's files in its view, and users of other names."""
+    def run_it():
+        if H.host.rung == 3:
+            raise Skip("rung 3 has no root directory of its own")
+        fn()
+    run_it.__name__, run_it.inner = fn.__name__, fn
+    return H.test(run_it)
+
+
+def fresh():
+    global COUNT
+    COUNT += 1
+    return f"t{COUNT}-{os.getpid()}"
+
+
+def tar(entries, packed=True):
+    """entries: (name, bytes or TarInfo changes)"""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz" if packed else "w", format=tarfile.PAX_FORMAT) as t:
+        for name, what, *mode in entries:
+            i = tarfile.TarInfo(name)
+            i.mode = mode[0] if mode else 0o644
+            if isinstance(what, bytes):
+                i.size = len(what)
+                t.addfile(i, io.BytesIO(what))
+            else:
+                for k, v in what.items():
+                    setattr(i, k, v)
+                if i.isdir():
+                    i.mode = mode[0] if mode else 0o755
+                t.addfile(i)
+    return out.getvalue()
+
+
+DIR = {"type": tarfile.DIRTYPE}
+
+
+def link(to):
+    return {"type": tarfile.SYMTYPE, "linkname": to}
+
+
+def run(*args):
+    return {"type": "RUN", "args": list(args)}
+
+
+def step(kind, *args, **more):
+    return {"type": kind, "args": list(args), **more}
+
+
+class Build:
+    def __init__(self, host, name=None, **more):
+        self.host, self.name = host, name or fresh()
+        s, self.made, _ = host.json("POST", "/v3/templates", {"name": self.name, **more})
+        same(s, 202, self.made)
+        self.id, self.build = self.made["templateID"], self.made["buildID"]
+
+    def files(self, hash):
+        return self.host.json("GET", f"/templates/{self.id}/files/{hash}")[:2]
+
+    def put(self, url, data, headers=None):
+        path = url[url.index("/", 8):]
+        return self.host.call("PUT", path, data, headers, key=False)
+
+    def upload(self, data, hash=None):
+        hash = hash or H.hashlib.sha256(data + self.name.encode()).hexdigest()
+        s, f = self.files(hash)
+        check(s == 201 and f["present"] is False, f)
+        same(self.put(f["url"], data)[0], 200)
+        return hash
+
+    def copy(self, data, src, dest, *more, **k):
+        return step("COPY", src, dest, *more, filesHash=self.upload(data), **k)
+
+    def begin(self, *steps, **more):
+        if "fromTemplate" not in more:
+            more.setdefault("fromImage", "e2bdev/base")
+        return self.host.json("POST", f"/v2/templates/{self.id}/builds/{self.build}",
+                              {"steps": list(steps), **more})[:2]
+
+    def status(self, query=""):
+        s, b, _ = self.host.json("GET", f"/templates/{self.id}/builds/{self.build}/status?" + query)
+        same(s, 200, b)
+        return b
+
+    def wait(self, seconds=90):
+        end = time.time() + seconds
+        while time.time() < end:
+            b = self.status()
+            if b["status"] not in ("building", "waiting"):
+                return b
+            time.sleep(0.03)
+        raise AssertionError("the build did not end")
+
+    def do(self, *steps, **more):
+        same(self.begin(*steps, **more)[0], 202)
+        return self.wait()
+
+    def ok(self, *steps, **more):
+        b = self.do(*steps, **more)
+        same(b["status"], "ready", b.get("reason"))
+        return b
+
+    def fails(self, words, at, *steps, **more):
+        b = self.do(*steps, **more)
+        same(b["status"], "error", b)
+        check(words in b["reason"]["message"], (words, b["reason"]))
+        same(b["reason"]["step"], at, b["reason"])
+        return b
+
+    def box(self, tag="", **more):
+        return self.host.create(templateID=self.name + tag, **more)
+
+    def delete(self):
+        return self.host.call("DELETE", "/templates/" + self.id)[0]
+
+
+def messages(b):
+    return [e["message"] for e in b["logEntries"]]
+
+
+def words(b):
+    return "\n".join(messages(b))
+
+
+# ---- a build and what comes of it ----
+@walled
+def steps_and_what_they_leave():
+    b = Build(H.host)
+    same(b.made["aliases"], [b.name])
+    same(b.made["tags"], ["default"])
+    files = b.copy(tar([("src", DIR), ("src/a.txt", b"abc"), ("src/run.sh", b"#!/bin/sh\necho ran\n", 0o755),
+                        ("src/l", link("a.txt")), ("src/empty", DIR)]), "src", "lib")
+    done = b.ok(run("id -un; pwd; echo first > f"), step("WORKDIR", "/app"), step("ENV", "A", "1", "B", "$A-x", "C", '`\\"$('),
+                files, run("touch made; rm ../home/user/f || true", "root"),
+                run("rm -f /home/user/f; echo $A $B; echo oops >&2; pwd"))
+    log = words(done)
+    for part in ("[builder 1/6] RUN id -un; pwd", "[builder 1/6] [stdout]: user",
+                 "[stdout]: /home/user", "[builder 6/6] [stdout]: 1 1-x", "[builder 6/6] [stderr]: oops",
+                 "[builder 6/6] [stdout]: /app", "COPY src lib"):
+        check(part in log, (part, log))
+    same([e["step"] for e in done["logEntries"] if "RUN" in e["message"]], ["1", "5", "6"])
+    check(all(e["level"] in ("debug", "info", "warn", "error") and e["timestamp"] for e in done["logEntries"]))
+    x = b.box()
+    same(x.out("pwd; cat lib/a.txt; lib/run.sh; readlink lib/l; ls -A lib").split("\n"),
+         ["/app", "abcran", "a.txt", "a.txt", "empty", "l", "run.sh", ""])
+    same(x.out("echo \"$A|$B|$C\""), '1|1-x|`\\"$(\n')
+    same(x.out("ls /home/user; stat -c %a lib/run.sh lib/a.txt; echo $E2B_TEMPLATE_ID"), f"755\n644\n{b.id}\n")
+    same(H.host.json("GET", "/sandboxes/" + x.id)[1]["templateID"], b.id)
+    x.kill()
+    same(b.delete(), 204)
+
+
+@test
+def user_and_directory_are_the_defaults():
+    if H.host.rung != 1:
+        raise Skip("users of an own name need rung 1")
+    b = Build(H.host)
+    b.ok(step("USER", "dev"), step("WORKDIR", "/srv/x"), step("WORKDIR", "y"), run("id -un > who; pwd >> who"),
+         run("id -un > /root-was-here", "root"))
+    x = b.box()
+    same(x.out("id -un; pwd; cat who; cat /root-was-here; echo $HOME"), "dev\n/srv/x/y\ndev\n/srv/x/y\nroot\n/home/dev\n")
+    same(x.put("up", b"1")[0], 200)
+    same(x.out("stat -c '%U %n' /srv/x/y/up"), "dev /srv/x/y/up\n")
+    same(x.out("id -un", user="user"), "user\n")
+    x.kill()
+    same(b.delete(), 204)
+
+
+@walled
+def copies():
+    b = Build(H.host)
+    data = tar([("one", b"1", 0o600), ("d", DIR), ("d/two", b"2", 0o640), ("d/s/three", b"3"), ("lnk", link("/etc/passwd"))])
+    plain = tar([("./x.txt", b"x"), ("./y.txt", b"y")], packed=False)
+    h, p = b.upload(data), b.upload(plain)
+
+    def copy(*a, hash=h):
+        return step("COPY", *a, filesHash=hash)
+    b.ok(run("mkdir -p there real; ln -s real way"),
+         copy("one", "/opt/new/name"), copy("one", "/opt/dir/"), copy("one", "there"), copy("./d/", "merged"),
+         copy("d/two", "merged/s"), copy("lnk", "/opt/lnk"), copy("d", "way", "root", "0755"),
+         copy("*.txt", "/opt/glob", hash=p), copy("d/*", "/opt/deep"), copy(".", "/opt/all", "root:users"))
+    x = b.box()
+    same(x.out("cat /opt/new/name /opt/dir/one there/one merged/two merged/s/three merged/s/two"), "111232")
+    same(x.out("readlink /opt/lnk; test -L way && cat real/s/three; ls /opt/glob /opt/deep; cat /opt/deep/s/three"),
+         "/etc/passwd\n3/opt/deep:\ns\ntwo\n\n/opt/glob:\nx.txt\ny.txt\n3")
+    if H.host.rung == 1:
+        same(x.out("cd ~user; stat -c '%U:%G %a' real/two real/s there/one /opt/all/one merged", user="root"),
+             "root:root 755\nroot:root 755\nuser:user 600\nroot:users 600\nuser:user 755\n")
+    x.kill()
+    same(b.delete(), 204)
+    for a, text in ((("nope", "x"), "'nope' is not in the uploaded files"), (("one", "x", "nobody-such"), "no user 'nobody-such'"),
+                    (("one", "x", "user:nogroup-such"), "no group"), (("one", "/etc/passwd/x"), "Not a directory")):
+        c = Build(H.host, b.name)
+        c.upload(data, h) if not c.files(h)[1]["present"] else None
+        c.fails(text, "1", copy(*a))
+    same(c.delete(), 204)
+
+
+@walled
+def archives_cannot_lead_out():
+    b = Build(H.host)
+    outside = tempfile.mkdtemp(prefix="tmplcheck-")
+    os.chmod(outside, 0o777)
+    evil = tar([("../../../.." + outside + "/up", b"evil"), (outside + "/abs", b"evil"), ("ln", link(outside)), ("ln/in", b"evil"),
+                ("etc", link("/etc")), ("etc/passwd", b"evil"), ("good", b"g"), ("dev", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 3}),
+                ("hard", {"type": tarfile.LNKTYPE, "linkname": "/etc/shadow"})])
+    b.do(b.copy(evil, ".", "got"))
+    c = Build(H.host, b.name)
+    c.do(c.copy(tar([("w", link("../../../..")), ("good", b"g")]), ".", "got"), c.copy(tar([("w/tmp/esc", b"e")]), "w/tmp/esc", "got/w/x"))
+    d = Build(H.host, b.name)
+    d.ok(d.copy(tar([("w", link("/")), ("good", b"g")]), ".", "got"), d.copy(tar([("e", b"e")]), "e", "got/w/esc-here", "root"))
+    same(os.listdir(outside), [])
+    check(not os.path.exists("/esc-here") and b"evil" not in open("/etc/passwd", "rb").read())
+    x = d.box()
+    same(x.out("cat /esc-here"), "e")  # the link led to the sandbox's own root
+    same(x.rpc("Stat", {"path": "/etc/passwd"})[0], 200)
+    check("evil" not in x.out("cat /etc/passwd"))
+    x.kill()
+    same(d.delete(), 204)
+    os.rmdir(outside)
+
+
+@test
+def bad_archives():
+    for data in (b"no archive at all", b"\x1f\x8b\x08\0trash", tar([("a", b"x" * 100000)])[:-40]):
+        b = Build(H.host)
+        b.fails("cannot be unpacked", "1", b.copy(data, "a", "a"))
+        same(b.delete(), 204)
+    b = Build(H.host)
+    b.fails("its files were not uploaded", "1", step("COPY", "a", "b", filesHash="0" * 64))
+    same(b.delete(), 204)
+
+
+@test
+def uploads():
+    b = Build(H.host)
+    h = "12" * 32
+    for bad in ("12", "G" * 64, "A" * 64, "1" * 63):
+        s, m = b.files(bad)
+        check(s == 400 and m["message"] == "Invalid files hash", m)
+    same(H.host.call("GET", f"/templates/nosuch/files/{h}")[0], 404)
+    s, f = b.files(h)
+    check(s == 201 and f["present"] is False and f["url"].startswith(f"http://127.0.0.1:{H.host.port}/"), f)
+    same(b.put(f["url"][:-1] + ("0" if f["url"][-1] != "0" else "1"), b"x")[0], 403)
+    same(b.put(f["url"].replace("12" * 32, "13" * 32), b"x")[0], 403)
+    same(b.put(f["url"].replace("expires=", "expires=9"), b"x")[0], 403)
+    same(b.put(f["url"], iter([b"x"]))[0], 411)  # chunked
+    c = H.host.connection()
+    c.putrequest("PUT", f["url"][f["url"].index("/", 8):])
+    c.putheader("Content-Length", "100000")
+    c.endheaders()
+    c.send(b"x" * 5000)
+    c.close()  # cut: nothing of it stays
+    time.sleep(0.3)
+    same(b.files(h)[1]["present"], False)
+    same(b.put(f["url"], b"data")[0], 200)
+    same(b.files(h)[1]["present"], True)
+    same(b.put(f["url"], b"other")[0], 200)  # forced again
+    up = os.path.join(H.host.state(), "uploads")
+    same(open(os.path.join(up, h, "data")).read(), "other")
+    check(not [n for n in os.listdir(up) if n.startswith(".")], os.listdir(up))
+    same(b.delete(), 204)
+    check(h not in os.listdir(up))
+
+
+# ---- cache ----
+@test
+def cache():
+    name = fresh()
+    steps = [run("date +%N > ~/one"), step("ENV", "K", "1"), run("date +%N > ~/two")]
+
+    def build(*steps, **more):
+        b = Build(H.host, name)
+        log = words(b.ok(*steps, **more))
+        x = b.box()
+        got = x.out("cat ~/one ~/two").split()
+        x.kill()
+        return log.count("CACHED"), got
+    n, first = build(*steps)
+    same(n, 0)
+    n, again = build(*steps)
+    same((n, again), (2, first))
+    n, forced = build(*steps, force=True)
+    check(n == 0 and forced[0] != first[0] and forced[1] != first[1], (n, forced, first))
+    n, again = build(*steps)
+    same((n, again), (2, forced))
+    steps[2] = dict(steps[2], force=True)
+    n, later = build(*steps)
+    check(n == 1 and later[0] == forced[0] and later[1] != forced[1], (n, later, forced))
+    steps[1] = step("ENV", "K", "2")
+    n, other = build(steps[0], steps[1], run("date +%N > ~/two"))
+    check(n == 1 and other[0] == forced[0] and other[1] != forced[1], (n, other))
+    b = Build(H.host, name)  # a failed build leaves its steps to the next
+    b.fails("exit status 9", "2", run("echo slow; echo x > ~/done"), run("exit 9"))
+    b = Build(H.host, name)
+    check("CACHED RUN echo slow" in words(b.ok(run("echo slow; echo x > ~/done"), run("true"))))
+    same(b.delete(), 204)
+
+
+# ---- failures ----
+@test
+def failing_steps():
+    for steps, text, at in (
+            ([run("true"), run("echo before; echo why >&2; exit 7")], "failed to run command 'echo before; echo why >&2; exit 7': exit status 7", "2"),
+            ([run("kill -9 $$")], "signal: Killed", "1"),
+            ([run("true", "nobody-such")], "no user 'nobody-such'", "1")):
+        b = Build(H.host)
+        done = b.fails(text, at, *steps)
+        tail = done["reason"]["logEntries"]
+        check(tail[-1]["level"] == "error" and all(e["step"] == at for e in tail), tail)
+        if "why" in text:
+            check(any("[stderr]: why" in e["message"] for e in tail), tail)
+        same(H.host.json("POST", "/v2/sandboxes", {"templateID": b.name})[0], 404)  # no build is ready
+        same(b.delete(), 204)
+    b = Build(H.host)
+    done = b.fails("Known: e2bdev/base, base", "base", fromImage="python:3.12")
+    check("python:3.12" in done["reason"]["message"])
+    same(b.delete(), 204)
+    b = Build(H.host)
+    b.fails("'nope' is not known", "base", fromTemplate="nope")
+    same(b.delete(), 204)
+
+
+@test
+def refusals():
+    def refused(body, status, text, path="/v3/templates", method="POST"):
+        s, m, _ = H.host.json(method, path, body)
+        check(s == status and m["code"] == status and text in m["message"], (body, s, m))
+    for name in ("", "a b", "a.b", "é", "x" * 129, "a:", "a:b c", "a:0f8fad5b-d9cb-469f-a165-70867728950e"):
+        refused({"name": name}, 400, "Invalid")
+    refused({"name": 5}, 400, "name")
+    refused({"name": "base"}, 409, "image of this host")
+    refused({"name": "x", "tags": "a"}, 400, "tags")
+    refused({"name": "x", "tags": ["A b"]}, 400, "Invalid tag")
+    refused({"name": "x", "cpuCount": 0}, 400, "cpuCount")
+    refused({"name": "x", "memoryMB": 100}, 400, "memoryMB")
+    refused({"name": "x", "memoryMB": 3000}, 400, "--memory-mib")
+    refused("{", 400, "not JSON")
+    b = Build(H.host)
+    at = f"/v2/templates/{b.id}/builds/{b.build}"
+    for body, text in (({"steps": []}, "exactly one"), ({"fromImage": "a", "fromTemplate": "b"}, "exactly one"),
+                       ({"fromImage": "a", "steps": {}}, "steps"), ({"fromImage": "a", "steps": [{"type": "X"}]}, "type"),
+                       ({"fromImage": "a", "steps": [run()]}, "RUN"), ({"fromImage": "a", "steps": [run("a", "b", "c")]}, "RUN"),
+                       ({"fromImage": "a", "steps": [run(5)]}, "args"), ({"fromImage": "a", "steps": [step("ENV", "a")]}, "pairs"),
+                       ({"fromImage": "a", "steps": [step("COPY", "a", "b")]}, "filesHash"),
+                       ({"fromImage": "a", "steps": [step("COPY", "a", "b", filesHash="x")]}, "Invalid files hash"),
+                       ({"fromImage": "a", "steps": [step("COPY", "a", "b", "", "9", filesHash="0" * 64)]}, "octal"),
+                       ({"fromImage": "a", "steps": [step("USER", "a;b")]}, "USER"), ({"fromImage": "a", "steps": [step("WORKDIR")]}, "WORKDIR"),
+                       ({"fromImage": "a", "steps": [run("x")] * 501}, "at most 500"), ({"fromImage": "a", "force": 1}, "force"),
+                       ({"fromImage": 5}, "fromImage"), ({"fromImage": "a", "startCmd": []}, "startCmd")):
+        refused(body, 400, text, at)
+    refused({"fromImage": "a"}, 404, "not found", f"/v2/templates/{b.id}/builds/nope")
+    refused({"fromImage": "a"}, 404, "not found", f"/v2/templates/nope/builds/{b.build}")
+    b.ok()
+    refused({"fromImage": "base"}, 400, "build is not in waiting state", at)
+    same(H.host.call("GET", f"/templates/{b.id}/builds/nope/status")[0], 404)
+    for q in ("logsOffset=x", "limit=-1", "level=loud"):
+        same(H.host.call("GET", f"/templates/{b.id}/builds/{b.build}/status?{q}")[0], 400)
+    same(H.host.call("GET", f"/templates/{b.id}/builds/{b.build}/status", key=False)[0], 401)
+    same(b.delete(), 204)
+
+
+@test
+def credentials_are_not_logged():
+    b = Build(H.host)
+    b.ok(run("true"), fromImageRegistry={"type": "registry", "username": "me", "password": "geheim-4711"})
+    check("geheim-4711" not in H.host.log_text() and "geheim-4711" not in words(b.status()))
+    for where, _, names in os.walk(os.path.join(H.host.state(), "templates")):
+        for n in names:
+            check(b"geheim-4711" not in open(os.path.join(where, n), "rb").read())
+    same(b.delete(), 204)
+
+
+# ---- logs ----
+@test
+def logs_in_pieces():
+    b = Build(H.host)
+    b.ok(run("for i in $(seq 250); do echo line $i; done; printf 'no end of line'; printf '\\377\\n' >&2"))
+    everything, n = [], 0
+    while True:
+        part = b.status(f"logsOffset={n}&limit=100")
+        check(len(part["logEntries"]) <= 100)
+        same(part["logs"], messages(part))
+        if not part["logEntries"]:
+            break
+        everything += messages(part)
+        n += len(part["logEntries"])
+    lines = [m.split("]: ")[1] for m in everything if "[stdout]" in m]
+    same(lines, [f"line {i + 1}" for i in range(250)] + ["no end of line"])
+    check(any("\ufffd" in m for m in everything))
+    same(len(b.status("limit=7")["logs"]), 7)
+    same(b.status("level=error")["logs"], [])
+
+    def logs(query):
+        s, m, _ = H.host.json("GET", f"/templates/{b.id}/builds/{b.build}/logs?{query}")
+        same(s, 200, m)
+        return [e["message"] for e in m["logs"]]
+    same(logs("limit=3"), everything[:3])
+    same(logs("limit=3&direction=backward"), everything[::-1][:3])
+    same(logs(f"cursor={int(time.time() * 1000) + 60000}"), [])
+    same(logs("direction=backward&cursor=1000"), [])
+    same(H.host.call("GET", f"/templates/{b.id}/builds/{b.build}/logs?direction=up")[0], 400)
+    same(b.delete(), 204)
+    b = Build(H.host)
+    done = b.ok(run("yes | head -n 20000; yes 1234567890 | tr -d '\\n' | head -c 10000"))
+    check(len(done["logs"]) == 100)
+    last, n = None, 0
+    while (part := b.status(f"logsOffset={n}"))["logs"]:
+        n += len(part["logs"])
+        last = part["logs"][-1]
+    check(n <= 5001 and "log is full" in last, (n, last))
+    same(b.delete(), 204)
+
+
+@test
+def logs_come_while_it_runs():
+    b = Build(H.host)
+    same(b.begin(run("echo early; while [ ! -e /tmp/never ]; do sleep .1; done"))[0], 202)
+    end = time.time() + 30
+    while "[stdout]: early" not in words(b.status()) and time.time() < end:
+        time.sleep(0.05)
+    same(b.status()["status"], "building")
+    check("[stdout]: early" in words(b.status()))
+    s, m, _ = H.host.json("GET", "/v2/sandboxes")
+    check(all(x["templateID"] != b.id for x in m), m)  # its sandbox is nobody's
+    same(b.delete(), 204)  # cancels
+    same(H.host.call("GET", f"/templates/{b.id}/builds/{b.build}/status")[0], 404)
+
+
+# ---- start and ready ----
+@walled
+def start_command():
+    b = Build(H.host)
+    b.ok(step("WORKDIR", "/tmp/w"), step("ENV", "V", "env"),
+         startCmd="echo $V > began; echo said; sleep .5; echo up > ready; exec sleep 1000", readyCmd="echo asked; test -f ready")
+    done = b.status()
+    check(any("[stdout]: said" in m for m in messages(done)) and messages(done).count("[finalize] [stdout]: asked") >= 1, messages(done))
+    for _ in range(2):
+        x = b.box()
+        end = time.time() + 20
+        while not x.out("cat /tmp/w/ready 2>/dev/null; true") and time.time() < end:
+            time.sleep(0.1)
+        same(x.out("cat /tmp/w/began /tmp/w/ready"), "env\nup\n")
+        s, m = x.proc("List", {})
+        check(any(p.get("tag") == "start_cmd" for p in m["processes"]), m)
+        x.kill()
+    c = Build(H.host)  # inherits it
+    c.ok(run("touch /tmp/w/more"), fromTemplate=b.name)
+    x = c.box()
+    check(any(p.get("tag") == "start_cmd" for p in x.proc("List", {})[1]["processes"]))
+    same(x.out("ls /tmp/w/more; pwd; echo $V"), "/tmp/w/more\n/tmp/w\nenv\n")
+    x.kill()
+    same((c.delete(), b.delete()), (204, 204))
+    b = Build(H.host)
+    b.fails("ended before it was ready: exit status 3", "finalize", startCmd="exit 3", readyCmd="false")
+    same(b.delete(), 204)
+    b = Build(H.host)
+    b.ok(readyCmd="test -d /tmp")
+    same(b.delete(), 204)
+
+
+# ---- bases ----
+@walled
+def from_a_template():
+    a, b = Build(H.host, tags=["v1"]), Build(H.host)
+    same(a.made["tags"], ["v1"])
+    a.ok(run("echo a > ~/a; mkdir ~/gone; echo x > ~/gone/f"), step("ENV", "E", "a"))
+    b.fails("no build that is ready", "base", fromTemplate=a.name)  # has no default
+    b = Build(H.host, b.name)
+    b.ok(run("cat ~/a; rm -r ~/gone; mkdir ~/gone; echo $E > ~/b"), fromTemplate=a.name + ":v1")
+    same(a.delete(), 204)  # b has its own part in the layers
+    x = b.box()
+    same(x.out("cat ~/a ~/b; ls -A ~/gone"), "a\na\n")
+    s, snap, _ = H.host.json("POST", f"/sandboxes/{x.id}/snapshots", {})
+    same(s, 201)
+    same(x.kill(), 204)
+    same(b.delete(), 204)
+    s, y, _ = H.host.json("POST", "/v2/sandboxes", {"templateID": snap["snapshotID"]})
+    same(s, 201, y)
+    y = Box(H.host, y["sandboxID"], y["envdAccessToken"])
+    same(y.out("cat ~/a ~/b; ls -A ~/gone; echo $E"), "a\na\na\n")
+    y.kill()
+    same(H.host.call("DELETE", "/templates/" + snap["snapshotID"])[0], 204)
+    same(layers(H.host), set())
+
+
+def layers(host):
+    at = os.path.join(host.state(), "layers")
+    return set(os.listdir(at)) if os.path.exists(at) else set()
+
+
+@test
+def many_steps():
+    b = Build(H.host)
+    b.ok(*[run(f"echo {i} > ~/f{i}; rm -f ~/f{i - 3}") for i in range(40)])
+    x = b.box()
+    same(x.out("ls ~ | tr '\\n' ' '"), "f37 f38 f39 ")
+    s, f, _ = H.host.json("POST", f"/sandboxes/{x.id}/fork", {})
+    y = Box(H.host, f[0]["sandbox"]["sandboxID"], f[0]["sandbox"]["envdAccessToken"])
+    same(y.out("cat ~/f39"), "39\n")
+    same(H.host.call("POST", f"/sandboxes/{y.id}/pause", {"memory": False})[0], 204)
+    same(H.host.call("POST", f"/v2/sandboxes/{y.id}/connect", {})[0], 201)
+    same(y.out("cat ~/f38"), "38\n")
+    same(b.delete(), 400)  # in use
+    x.kill()
+    same(b.delete(), 400)
+    y.kill()
+    same(b.delete(), 204)
+    if H.host.rung < 3:
+        b = Build(H.host)
+        b.fails("more than 120 steps", "121", *[run("true")] * 130)
+        same(b.delete(), 204)
+
+
+# ---- names, tags, lists ----
+@test
+def tags_and_names():
+    name = fresh()
+    a = Build(H.host, f"  {name.upper()}:V1 ", tags=["x", "v1"])
+    same(a.made["tags"], ["v1", "x"])
+    a.ok(run("echo 1 > ~/v"))
+    b = Build(H.host, name)
+    same(b.id, a.id)
+    b.ok(run("echo 2 > ~/v"))
+
+    def version(ref):
+        s, m, _ = H.host.json("POST", "/v2/sandboxes", {"templateID": ref})
+        if s != 201:
+            return s
+        x = Box(H.host, m["sandboxID"], m["envdAccessToken"])
+        v = x.out("cat ~/v").strip()
+        x.kill()
+        return v
+    same([version(r) for r in (name, name + ":v1", "team/" + name + ":x", a.id, a.id + ":v1", name + ":default", name + ":no")],
+         ["2", "1", "1", "2", "1", "2", 404])
+
+    def call(method, path, body=None):
+        return H.host.json(method, path, body)[:2]
+    s, m = call("POST", "/templates/tags", {"target": name + ":v1", "tags": ["prod", "default"]})
+    same((s, m), (201, {"buildID": a.build, "tags": ["prod", "default"]}))
+    same([version(r) for r in (name, name + ":prod")], ["1", "1"])
+    s, m = call("GET", f"/templates/{name}/tags")
+    same({t["tag"]: t["buildID"] for t in m}, dict.fromkeys(("v1", "x", "prod", "default"), a.build))
+    check(all(t["createdAt"] for t in m))
+    s, m = call("POST", "/templates/tags", {"target": "nope", "tags": ["x"]})
+    same((s, m["message"]), (404, "Template 'nope' with tag 'default' not found"))
+    same(call("DELETE", "/templates/tags", {"name": name, "tags": ["x", "prod"]})[0], 204)
+    same(call("DELETE", "/templates/tags", {"name": name, "tags": ["default"]})[0], 400)
+    same(call("DELETE", "/templates/tags", {"name": name + ":v1", "tags": ["v1"]})[0], 400)
+    same(call("DELETE", "/templates/tags", {"name": "nope", "tags": ["v1"]})[0], 404)
+    same(len(call("GET", f"/templates/{a.id}/tags")[1]), 2)
+    same(call("GET", f"/templates/aliases/{name}"), (200, {"public": False, "templateID": a.id}))
+    same(call("GET", f"/templates/aliases/team%2F{name}%3Av1")[0], 200)
+    same(call("GET", f"/templates/aliases/{name}%3Anope")[0], 404)
+    same(call("GET", "/templates/aliases/base")[0], 200)
+    same(call("GET", "/templates/aliases/nope")[0], 404)
+    same(call("PATCH", f"/v2/templates/{name}", {"public": True}), (200, {"names": [name]}))
+    same(call("GET", f"/templates/aliases/{name}")[1]["public"], True)
+    s, m = call("GET", "/templates/" + a.id)
+    same([x["status"] for x in m["builds"]], ["ready", "ready"])
+    same(len(call("GET", f"/templates/{a.id}?limit=1")[1]["builds"]), 1)
+    s, m = call("GET", "/v2/templates")
+    check([t["templateID"] for t in m if t["names"] == [name]] == [a.id] and m[0]["buildStatus"] == "ready", m)
+    same(call("DELETE", "/templates/base")[0], 400)
+    same(a.delete(), 204)
+    same((a.delete(), version(name)), (404, 404))
+
+
+@test
+def pages():
+    made = [Build(H.host) for _ in range(3)]
+    s, m, h = H.host.json("GET", "/v2/templates?limit=2")
+    same([t["templateID"] for t in m], [made[2].id, made[1].id])
+    s, m, h = H.host.json("GET", "/v2/templates?limit=2&nextToken=" + h["X-Next-Token"])
+    same(m[0]["templateID"], made[0].id)
+    for b in made:
+        same(b.delete(), 204)
+    same(H.host.call("GET", "/v2/templates?limit=0")[0], 400)
+
+
+@test
+def sizes():
+    b = Build(H.host, cpuCount=1, memoryMB=256)
+    b.ok(run("nproc > ~/n"))
+    x = b.box()
+    s, i, _ = H.host.json("GET", "/sandboxes/" + x.id)
+    same((i["cpuCount"], i["memoryMB"]), (1, 256))
+    same(x.out("cat ~/n; nproc"), "1\n1\n")
+    if "memory" in H.host.json("GET", "/status")[1]["isolation"]["cgroups"]:
+        end = x.run("exec python3 -c 'x = bytearray(600 << 20)'")[2]
+        check(end and end.get("exitCode") != 0 or "signal" in str(end), end)
+    x.kill()
+    s, m, _ = H.host.json("GET", "/templates/" + b.id)
+    same((m["builds"][0]["cpuCount"], m["builds"][0]["memoryMB"]), (1, 256))
+    same(b.delete(), 204)
+
+
+@test
+def a_sandbox_starts_as_fast_as_from_the_base():
+    if H.host.rung == 3:
+        raise Skip("rung 3 copies the tree")
+    b = Build(H.host)
+    b.ok(run("dd if=/dev/zero of=~/big bs=1M count=64 2>/dev/null; mkdir ~/many; cd ~/many; seq 2000 | xargs touch"),
+         *[run(f"echo {i} > ~/f{i}") for i in range(10)])
+
+    def best(template):
+        times = []
+        for _ in range(15):
+            t = time.time()
+            x = H.host.create(templateID=template)
+            times.append(time.time() - t)
+            x.kill()
+        return sorted(times)[len(times) // 4]
+    base, own = best("base"), best(b.name)
+    print(f"      a sandbox of the base {base * 1000:.1f} ms, of a template of 11 layers {own * 1000:.1f} ms")
+    check(own < 10 * base + 0.05, (base, own))  # a copy of the files would take far longer
+    same(b.delete(), 204)
+
+
+# ---- limits and ends ----
+@test
+def limits():
+    h = Host("--templates-mib", "8", "--build-seconds", "3")
+    try:
+        b = Build(h)
+        s, f = b.files("0" * 64)
+        c = h.connection()
+        c.putrequest("PUT", f["url"][f["url"].index("/", 8):])
+        c.putheader("Content-Length", str(9 << 20))
+        c.endheaders()
+        same(c.getresponse().status, 507)
+        c.close()
+        b.fails("--templates-mib", "1", run("head -c 9000000 /dev/urandom > ~/big"))
+        same(b.delete(), 204)
+        b = Build(h)
+        t = time.time()
+        b.fails("did not end within 3 seconds", "1", run("sleep 1000"))
+        check(time.time() - t < 60)
+        same(b.delete(), 204)
+        b = Build(h)
+        bomb = tar([("a", b"\0" * (20 << 20))])
+        b.fails("cannot be unpacked", "1", b.copy(bomb, "a", "a"))
+        same(b.delete(), 204)
+        b = Build(h, minFreeDiskMb=2 ** 31 - 1)
+        b.fails("are free on this host", "base", run("true"))
+        same(b.delete(), 204)
+        running = [Build(h) for _ in range(21)]
+        codes = [x.begin(run("sleep 1000"))[0] for x in running]
+        same(codes, [202] * 20 + [429])
+        for x in running:
+            same(x.delete(), 204)
+        same(layers(h), set())
+    finally:
+        same(h.stop(), [])
+
+
+@test
+def deleted_while_building():
+    b = Build(H.host)
+    before = layers(H.host)
+    same(b.begin(run("echo 1 > ~/f"), run("sleep 1000"))[0], 202)
+    end = time.time() + 30
+    while not layers(H.host) - before and time.time() < end:
+        time.sleep(0.05)
+    check(layers(H.host) - before)
+    same(b.delete(), 204)
+    same(layers(H.host), before)
+    same(H.host.json("GET", "/status")[1]["sandboxes"], 1)
+
+
+@walled
+def state_survives():
+    state = tempfile.mkdtemp(prefix="tmplcheck-")
+    os.chmod(state, 0o711)
+    h = Host("--state", state + "/s")
+    b = Build(h, tags=["default", "v1"])
+    files = b.upload(tar([("a", b"A")]))
+    b.ok(step("COPY", "a", "/opt/a", filesHash=files), step("ENV", "E", "1"), run("echo r > ~/r; rm -f /etc/os-release", "root"),
+         startCmd="sleep 1000", readyCmd="true")
+    bad = Build(h)
+    bad.fails("exit status 1", "1", run("false"))
+    x = b.box()
+    x.out("echo mine > ~/mine")
+    same(h.call("POST", f"/sandboxes/{x.id}/pause")[0], 204)
+    log = messages(b.status())
+    same(h.stop(), [])
+    h = Host("--state", state + "/s")
+    try:
+        b.host = bad.host = x.host = h
+        same(messages(b.status()), log)
+        same(bad.status()["reason"]["message"], "failed to run command 'false': exit status 1")
+        y = b.box(":v1")
+        same(y.out("cat /opt/a; echo $E; cat /root/r; ls /etc/os-release 2>/dev/null; true", user="root"), "A1\nr\n")
+        check(any(p.get("tag") == "start_cmd" for p in y.proc("List", {})[1]["processes"]))
+        y.kill()
+        same(b.delete(), 400)  # the paused one is of it
+        same(h.call("POST", f"/v2/sandboxes/{x.id}/connect", {})[0], 201)
+        same(x.out("cat ~/mine /opt/a"), "mine\nA")
+        same(x.kill(), 204)
+        c = Build(h, b.name)
+        same(c.id, b.id)
+        same(c.files(files)[1]["present"], True)
+        check("CACHED COPY a /opt/a" in words(c.ok(step("COPY", "a", "/opt/a", filesHash=files))))
+        # killed in the middle of a build: nothing of it stays
+        kept, d = layers(Rooted(state)), Build(h)
+        same(d.begin(run("echo 1 > ~/f"), run("sleep 1000"))[0], 202)
+        end = time.time() + 30
+        while layers(Rooted(state)) == kept and time.time() < end:
+            time.sleep(0.05)
+        check(layers(Rooted(state)) != kept)
+    finally:
+        h.stop(signal.SIGKILL)
+    h = Host("--state", state + "/s")
+    try:
+        same(h.call("GET", "/templates/" + d.id)[0], 404)
+        same(layers(Rooted(state)), kept)
+        b.host = bad.host = h
+        y = b.box()
+        same(y.out("cat /opt/a"), "A")
+        y.kill()
+        same((b.delete(), bad.delete()), (204, 204))
+        same(layers(Rooted(state)), set())
+    finally:
+        same(h.stop(), [])
+    same(os.listdir(state + "/s"), [])
+    shutil.rmtree(state)
+
+
+class Rooted:
+    def __init__(self, where):
+        self.where = where
+
+    def state(self):
+        return self.where + "/s"
+
+
+@test
+def many_at_once():
+    failed = []
+
+    def one(i):
+        try:
+            b = Build(H.host)
+            b.ok(run(f"echo {i} > ~/n; sleep .2"), b.copy(tar([("f", str(i).encode())]), "f", "f"), run("cat f ~/n"))
+            x = b.box()
+            same(x.out("cat ~/f ~/n"), f"{i}{i}\n")
+            x.kill()
+            same(b.delete(), 204)
+        except Exception as e:  # noqa: BLE001
+            failed.append(repr(e)[:300])
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(12)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    same(failed, [])
+
+
+@test
+def nothing_is_left():
+    same(layers(H.host), set())
+    same(H.host.json("GET", "/v2/templates")[1], [])
+    for name in ("uploads", "templates"):
+        at = os.path.join(H.host.state(), name)
+        same(os.listdir(at) if os.path.exists(at) else [], [])
+
+
+if __name__ == "__main__":
+    sys.exit(H.main())
