@@ -186,7 +186,7 @@ demo: ## the main job on a local host: upload, compile, run, fetch
 SUITES = checks unit fuzz tsan fault golden tools live soak compile budget
 
 need-test:
-	@$(NEED) mbedtls microhttpd zlib openssl python3 'clang?' 'arm?' 'headers32?'
+	@$(NEED) mbedtls microhttpd zlib openssl python3 'clang?' 'arm?' 'headers32?' 'bsdtar?'
 
 test: need-test ## the whole suite of a developer
 	@$(TALLY) $(foreach s,$(SUITES),"$(MAKE) -s test-$(s)")

@@ -60,8 +60,8 @@ typedef struct sbxi_lz {
     uint32_t extra;         /* bits behind words, in this block */
     uint16_t size, at, ahead, behind, span;
     uint16_t count, lits;   /* sequences so far; literals behind them */
-    uint16_t have_len, have_distance; /* found at `at` already, have_len 1: nothing was */
-    uint16_t out_at, out_len; /* in `out`, of which nothing else depends */
+    uint16_t have_len, have_distance; /* found at `at` already, or 0 */
+    uint16_t out_at, out_len; /* what of `out` is taken, and there */
     uint16_t from, seq, left; /* what goes out: place in the ring, sequence, bytes to come */
     uint8_t nbits, state;
     bool last;

@@ -2,7 +2,7 @@
 # need.sh WHAT... - makes sure that what the build uses is there, and installs it
 # with the system's package manager where it is not. Cheap when nothing is missing.
 # A name with ? after it is optional: without it some tests are skipped.
-#   mbedtls microhttpd zlib openssl python3   clang? arm? headers32?   curl? cjson? jsmn?
+#   mbedtls microhttpd zlib openssl python3   clang? arm? headers32? bsdtar?   curl? cjson? jsmn?
 #   simdjson?   cross-TARGET? (of make cross)
 # NEED=check installs nothing and only says what is missing.
 set -u
@@ -41,6 +41,7 @@ why() {
     python3)    echo "scripts of the tests" ;;
     curl)       echo "libcurl, a peer of the benchmark" ;;
     cjson|jsmn|simdjson) echo "a JSON parser, a peer of the benchmark" ;;
+    bsdtar)     echo "a second reader of the archives we make" ;;
     clang)      echo "second compiler of the compile tests" ;;
     libfuzzer)  echo "fuzzing (make fuzz)" ;;
     arm)        echo "sizes and the freestanding build for Cortex-M3" ;;
@@ -57,6 +58,7 @@ package() { # MANAGER WHAT: the package's names there
     apt-get:libfuzzer)  echo "libclang-rt-$(${CLANG:-clang} -dumpversion 2>/dev/null | sed 's/\..*//')-dev" ;;
     dnf:libfuzzer)      echo compiler-rt ;;
     apk:libfuzzer)      echo compiler-rt ;;
+    apt-get:bsdtar|apk:bsdtar) echo libarchive-tools ;;
     apt-get:arm)        echo gcc-arm-none-eabi libnewlib-arm-none-eabi ;;
     apt-get:curl)       echo libcurl4-openssl-dev ;;
     apt-get:cjson|apt-get:jsmn|apt-get:simdjson) echo "lib$2-dev" ;;
