@@ -10045,9 +10045,10 @@ static void sbxi_client_free(sbx_client *c)
 
 static int sbxi_client_open(sbx_client **out, const sbx_config *config, sbx_error *e)
 {
-    sbx_alloc alloc = config->alloc;
+    sbx_alloc alloc = { NULL, NULL };
     sbx_client *c;
     int rc;
+    if (config) alloc = config->alloc;
 #ifndef SBX_NO_STDLIB
     if (!alloc.resize) alloc.resize = sbxi_std_resize;
 #endif
@@ -10056,8 +10057,8 @@ static int sbxi_client_open(sbx_client **out, const sbx_config *config, sbx_erro
     c = (sbx_client *)sbxi_alloc_get(&alloc, sizeof *c);
     if (!c) return SBX_E_NOMEM;
     c->link.alloc = alloc;
-    c->config = *config;
-    c->provider = config->provider;
+    if (config) c->config = *config;
+    c->provider = c->config.provider;
     sbxi_buf_init(&c->extra, &c->link.alloc, SBX_MAX_REQUEST / 2);
     sbxi_error_clear(&c->error);
     rc = sbxi_client_fill(c, e);
@@ -10068,17 +10069,15 @@ static int sbxi_client_open(sbx_client **out, const sbx_config *config, sbx_erro
 
 SBX_API int sbx_open(sbx_client **out, const sbx_config *config)
 {
-    static const sbx_config none; /* zeroed, and not on the stack */
     sbx_error error;
     int rc = SBX_E_ARG;
-    if (!config) config = &none;
     sbxi_error_clear(&error);
     if (out) {
         *out = NULL;
         rc = sbxi_client_open(out, config, &error);
     }
     if (rc != SBX_OK) sbxi_error_set(&error, rc, out ? NULL : SBXI_TEXT("out is NULL"));
-    if (config->error) *config->error = error;
+    if (config && config->error) *config->error = error;
     return rc;
 }
 
