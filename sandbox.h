@@ -807,7 +807,7 @@ SBX_API int sbx_sandbox_get_info(sbx_sandbox *sandbox, sbx_sandbox_info **out,
 
 typedef struct sbx_sandbox_query {
     sbx_pairs metadata;     /* all must match */
-    sbx_choice running, paused; /* both default: both; else those set to YES */
+    sbx_choice running, paused; /* both default: both; else YES, or what is not NO */
     const char *template_id; /* only of this template */
     int64_t started_after_unix_ms; /* 0: any */
     sbx_choice oldest_first; /* default SBX_NO: newest first */
@@ -14335,6 +14335,8 @@ SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query,
     k.args.each.sandbox = each;
     k.args.ctx = ctx;
     sbxi_need(&k, sbxi_pairs_ok(&a->q.metadata), SBXI_TEXT("metadata: a key or value is NULL"));
+    sbxi_need(&k, a->q.running != SBX_NO || a->q.paused != SBX_NO,
+        SBXI_TEXT("running and paused are both SBX_NO"));
     return sbxi_start_page(&k);
 }
 

@@ -807,7 +807,7 @@ SBX_API int sbx_sandbox_get_info(sbx_sandbox *sandbox, sbx_sandbox_info **out,
 
 typedef struct sbx_sandbox_query {
     sbx_pairs metadata;     /* all must match */
-    sbx_choice running, paused; /* both default: both; else those set to YES */
+    sbx_choice running, paused; /* both default: both; else YES, or what is not NO */
     const char *template_id; /* only of this template */
     int64_t started_after_unix_ms; /* 0: any */
     sbx_choice oldest_first; /* default SBX_NO: newest first */

@@ -279,6 +279,8 @@ SBX_API int sbx_sandbox_list(sbx_client *client, const sbx_sandbox_query *query,
     k.args.each.sandbox = each;
     k.args.ctx = ctx;
     sbxi_need(&k, sbxi_pairs_ok(&a->q.metadata), SBXI_TEXT("metadata: a key or value is NULL"));
+    sbxi_need(&k, a->q.running != SBX_NO || a->q.paused != SBX_NO,
+        SBXI_TEXT("running and paused are both SBX_NO"));
     return sbxi_start_page(&k);
 }
 

@@ -379,6 +379,36 @@ TEST(let_go_and_connect)
     live_close(c);
 }
 
+/* A stream that is only followed ends with its time; the process does not. */
+TEST(followed_for_a_while)
+{
+    sbx_client *c = live_open(NULL);
+    sbx_sandbox *s = live_sandbox(c);
+    sbx_command_options o;
+    sbx_command_result r;
+    sbx_error e;
+    sbx_call call;
+    sbx_proc *p = NULL, *same = NULL;
+    REQUIRE(s);
+    memset(&o, 0, sizeof o);
+    memset(&call, 0, sizeof call);
+    call.error = &e;
+    CHECK_INT(sbx_command_start(s, "sleep 1000", NULL, &p, NULL), SBX_OK);
+    REQUIRE(p);
+    o.timeout_ms = 1000;
+    CHECK_INT(sbx_command_connect(s, sbx_proc_pid(p), &o, &same, NULL), SBX_OK);
+    REQUIRE(same);
+    CHECK_INT(sbx_proc_wait(same, &r, &call), SBX_E_TIMEOUT);
+    CHECK(e.process_alive != SBX_NO);
+    CHECK_INT(running(s), 1);
+    CHECK_INT(sbx_proc_status(p), SBX_PENDING);
+    sbx_proc_release(same);
+    sbx_proc_release(p);
+    sbx_sandbox_kill(s, NULL, NULL);
+    sbx_sandbox_release(s);
+    live_close(c);
+}
+
 /* ---- death ---- */
 static void start_pair(sbx_sandbox *s, sbx_proc **shell, sbx_proc **cat)
 {

@@ -613,16 +613,20 @@ TEST(old_creates)
         "{\"templateID\":\"base\",\"allow_internet_access\":true,\"autoPause\":false,\"envVars\":{},"
             "\"metadata\":{},\"secure\":true,\"timeout\":300}",
         "{\"templateID\":\"base\",\"allow_internet_access\":true,\"autoPause\":true,"
-            "\"envVars\":{\"X\":\"1\"},\"metadata\":{\"a\":\"b\"},\"secure\":true,\"timeout\":60}" };
-    turn turns[] = { { "POST /sandboxes ", 201, 0, CREATED }, { "POST /sandboxes ", 201, 0, CREATED } };
+            "\"envVars\":{\"X\":\"1\"},\"metadata\":{\"a\":\"b\"},\"secure\":true,\"timeout\":60}",
+        "{\"templateID\":\"base\",\"allow_internet_access\":false,\"autoPause\":false,\"envVars\":{},"
+            "\"metadata\":{},\"secure\":true,\"timeout\":300}" };
+    turn turns[] = { { "POST /sandboxes ", 201, 0, CREATED }, { "POST /sandboxes ", 201, 0, CREATED },
+        { "POST /sandboxes ", 201, 0, CREATED } };
+    const sbx_sandbox_options offline = { .internet = SBX_NO, .on_timeout = SBX_ON_TIMEOUT_KILL };
     rig r;
     sbx_sandbox *s;
     sbx_sandbox_options o = { .template_id = "base", .timeout_s = 60,
         .on_timeout = SBX_ON_TIMEOUT_PAUSE, .metadata = { &meta, 1 }, .envs = { &env, 1 } };
     size_t i;
     OLD(&r, turns);
-    for (i = 0; i < 2; i++) {
-        CHECK_INT(sbx_sandbox_create(r.c, i ? &o : NULL, &s, NULL), SBX_OK);
+    for (i = 0; i < 3; i++) {
+        CHECK_INT(sbx_sandbox_create(r.c, i == 2 ? &offline : i ? &o : NULL, &s, NULL), SBX_OK);
         CHECK_STR(r.p->request[i].body.p, bodies[i]);
         sbx_sandbox_release(s);
     }
@@ -678,7 +682,7 @@ TEST(old_refuses_what_it_cannot_say)
         { .on_timeout = SBX_ON_TIMEOUT_PAUSE, .pause_memory = SBX_NO },
         { .network = { .mask_host = "h" } }, { .volumes = { &volume, 1 } },
         { .identity_json = "{}" } };
-    sbx_pause_options pause = { .memory = SBX_NO };
+    sbx_pause_options pause = { .memory = SBX_NO }, healthy = { .healthy = SBX_YES };
     sbx_resume_options resume = { .memory = SBX_NO };
     rig r;
     sbx_sandbox *s;
@@ -689,6 +693,7 @@ TEST(old_refuses_what_it_cannot_say)
     for (i = 0; i < sizeof rows / sizeof *rows; i++)
         CHECK_INT(sbx_sandbox_create(r.c, &rows[i], &s, NULL), SBX_E_UNSUPPORTED_HOST);
     CHECK_INT(sbx_sandbox_pause(r.s, &pause, NULL, NULL), SBX_E_UNSUPPORTED_HOST);
+    CHECK_INT(sbx_sandbox_pause(r.s, &healthy, NULL, NULL), SBX_E_UNSUPPORTED_HOST);
     CHECK_INT(sbx_sandbox_resume(r.s, &resume, NULL, NULL), SBX_E_UNSUPPORTED_HOST);
     CHECK(strstr(sbx_client_error(r.c)->message, "2.6") != NULL);
     CHECK_INT(r.p->requests, 0);

@@ -924,3 +924,215 @@ TEST(written_or_not)
         rig_end(&r);
     }
 }
+
+/* A body with parts or the bytes themselves: by what is written, by the option, and by
+   what the daemon knows. */
+TEST(form_of_a_written_file)
+{
+    static const char raw[] = "POST /files?path=%2Fa+b&username=u ",
+        parts[] = "POST /files?username=u&path=%2Fa+b ";
+    static const struct { const char *version; sbx_choice octet; bool source; const char *want; } rows[] = {
+        { "0.6.4", SBX_DEFAULT, false, parts }, { "0.6.4", SBX_YES, false, raw }, { "0.6.4", SBX_NO, false, parts },
+        { "0.6.4", SBX_DEFAULT, true, raw }, { "0.6.4", SBX_NO, true, parts }, { "0.6.4", SBX_YES, true, raw },
+        { "0.5.7", SBX_YES, false, raw }, { "0.5.7", SBX_DEFAULT, true, raw }, { "0.5.6", SBX_YES, false, parts },
+        { "0.5.6", SBX_DEFAULT, true, parts }, { NULL, SBX_YES, false, raw },
+    };
+    size_t i;
+    for (i = 0; i < ROWS(rows); i++) {
+        turn turns[] = { { rows[i].want, 200, 0, WRITTEN } };
+        sbx_files_options o = { .user = "u", .octet_stream = rows[i].octet };
+        well from = { .data = "abc", .len = 3 };
+        char row[20];
+        rig r;
+        snprintf(row, sizeof row, "row %u", (unsigned)i);
+        test_row = row;
+        BEGIN(&r, turns);
+        rig_version(&r, rows[i].version);
+        CHECK_INT(rows[i].source ? sbx_files_write(r.s, "/a b", well_source(&from, 3, false), &o, NULL, NULL)
+            : sbx_files_write_bytes(r.s, "/a b", "abc", 3, &o, NULL, NULL), SBX_OK);
+        CHECK_INT(has(&r, 0, "Content-Type: application/octet-stream\r\n"), rows[i].want == raw);
+        CHECK_INT(has(&r, 0, "Content-Type: multipart/form-data; boundary="), rows[i].want == parts);
+        if (rows[i].want == raw) CHECK_STR(r.p->request[0].body.p, "abc");
+        else CHECK(strstr(r.p->request[0].body.p, "name=\"file\"; filename=\"/a b\"\r\n") != NULL);
+        rig_end(&r);
+    }
+    test_row = NULL;
+}
+
+/* ---- lists, logs ----------------------------------------------------------------------------------- */
+
+static int no_sandbox(void *ctx, const sbx_sandbox_info *info)
+{
+    (void)ctx;
+    (void)info;
+    return SBX_OK;
+}
+
+TEST(states_of_a_list)
+{
+    static const struct { sbx_choice running, paused, oldest; const char *want; } rows[] = {
+        { SBX_DEFAULT, SBX_DEFAULT, SBX_DEFAULT, "GET /v2/sandboxes " },
+        { SBX_YES, SBX_DEFAULT, SBX_DEFAULT, "GET /v2/sandboxes?state=running " },
+        { SBX_DEFAULT, SBX_NO, SBX_YES, "GET /v2/sandboxes?state=running&order=asc " },
+        { SBX_YES, SBX_NO, SBX_NO, "GET /v2/sandboxes?state=running&order=desc " },
+        { SBX_DEFAULT, SBX_YES, SBX_DEFAULT, "GET /v2/sandboxes?state=paused " },
+        { SBX_NO, SBX_DEFAULT, SBX_DEFAULT, "GET /v2/sandboxes?state=paused " },
+        { SBX_NO, SBX_YES, SBX_DEFAULT, "GET /v2/sandboxes?state=paused " },
+        { SBX_YES, SBX_YES, SBX_DEFAULT, "GET /v2/sandboxes?state=running%2Cpaused " },
+        { SBX_NO, SBX_NO, SBX_DEFAULT, NULL }, /* there is no other state */
+    };
+    size_t i;
+    for (i = 0; i < ROWS(rows); i++) {
+        turn turns[] = { { rows[i].want, 200, 0, "[]", .used = !rows[i].want } };
+        sbx_sandbox_query q = { .running = rows[i].running, .paused = rows[i].paused,
+            .oldest_first = rows[i].oldest };
+        char row[20];
+        rig r;
+        snprintf(row, sizeof row, "row %u", (unsigned)i);
+        test_row = row;
+        BEGIN(&r, turns);
+        CHECK_INT(sbx_sandbox_list(r.c, &q, NULL, no_sandbox, NULL, NULL), rows[i].want ? SBX_OK : SBX_E_ARG);
+        CHECK_INT(r.p->requests, rows[i].want ? 1 : 0);
+        rig_end(&r);
+    }
+    test_row = NULL;
+}
+
+static int put_log(void *ctx, const sbx_log *log)
+{
+    size_t i;
+    pt_format(ctx, "%lld %s %s", (long long)log->unix_ms, log->level, log->message);
+    for (i = 0; i < log->fields.count; i++)
+        pt_format(ctx, " %s=%s", log->fields.items[i].key, log->fields.items[i].value);
+    pt_put(ctx, "\n");
+    return SBX_OK;
+}
+
+TEST(logs_by_query)
+{
+    const struct { sbx_log_query q; const char *want; } rows[] = {
+        { { 0 }, "GET /v2/sandboxes/box1/logs " },
+        { { .from_unix_ms = 1735689600123, .limit = 1000, .newest_first = SBX_YES, .level = "warn",
+            .search = "a b&c" }, "GET /v2/sandboxes/box1/logs?cursor=1735689600123&limit=1000&"
+            "direction=backward&level=warn&search=a+b%26c " },
+        { { .newest_first = SBX_NO }, "GET /v2/sandboxes/box1/logs?direction=forward " },
+    };
+    static const char body[] = "{\"logs\":[{\"timestamp\":\"2025-01-01T00:00:00.5Z\",\"message\":\"m 1\","
+        "\"level\":\"info\",\"fields\":{\"a\":\"1\",\"b\":\"x\"}},{\"fields\":{},\"level\":\"warn\",\"message\":\"\","
+        "\"timestamp\":\"2025-01-01T00:00:01Z\"}]}";
+    size_t i;
+    for (i = 0; i < ROWS(rows); i++) {
+        turn turns[] = { { rows[i].want, 200, 0, body } };
+        ptext got = { 0 };
+        rig r;
+        BEGIN(&r, turns);
+        rig_version(&r, "0.1.0"); /* of no concern */
+        CHECK_INT(sbx_sandbox_logs(r.s, i ? &rows[i].q : NULL, put_log, &got, NULL), SBX_OK);
+        CHECK_STR(got.p, "1735689600500 info m 1 a=1 b=x\n1735689601000 warn \n");
+        pt_free(&got);
+        rig_end(&r);
+    }
+}
+
+/* ---- replies that say too little ------------------------------------------------------------------- */
+
+TEST(a_create_that_names_nothing)
+{
+    static const char *const bodies[] = { "{}", "{\"sandboxID\":\"\"}", "{\"sandboxID\":null}", "",
+        "{\"sandboxID\":7}" };
+    size_t i;
+    for (i = 0; i < ROWS(bodies); i++) {
+        turn turns[] = { { "POST /v2/sandboxes ", 201, 0, bodies[i] } };
+        sbx_sandbox *s;
+        rig r;
+        test_row = bodies[i];
+        BEGIN(&r, turns);
+        CHECK_INT(sbx_sandbox_create(r.c, NULL, &s, NULL), SBX_E_PROTOCOL);
+        CHECK(!s);
+        CHECK_INT(sbx_client_error(r.c)->may_exist, SBX_YES);
+        rig_end(&r);
+    }
+    test_row = NULL;
+}
+
+/* The token that user ports want is handed out, and not sent to the daemon. */
+TEST(token_of_the_ports)
+{
+    turn turns[] = { { "POST /v2/sandboxes ", 201, 0, "{\"sandboxID\":\"new1\",\"envdVersion\":\"0.6.4\","
+        "\"envdAccessToken\":\"t1\",\"trafficAccessToken\":\"p1\",\"domain\":null,\"alias\":null}" },
+        { T_READ, 200, 0, "x", .lacks = "p1" } };
+    sbx_sandbox_options o = { .network = { .public_traffic = SBX_NO } };
+    sbx_sandbox_access a;
+    sbx_sandbox *s = NULL;
+    sbx_sink none = { 0 };
+    rig r;
+    BEGIN(&r, turns);
+    CHECK_INT(sbx_sandbox_create(r.c, &o, &s, NULL), SBX_OK);
+    CHECK_INT(sbx_sandbox_get_access(s, &a), SBX_OK);
+    CHECK_STR(a.traffic_token, "p1");
+    CHECK_STR(a.access_token, "t1");
+    CHECK(!a.domain);
+    CHECK_INT(sbx_files_read(s, "/f", NULL, none, NULL), SBX_OK);
+    CHECK(has(&r, 1, "X-Access-Token: t1\r\n"));
+    sbx_sandbox_release(s);
+    rig_end(&r);
+}
+
+/* A watch begins with its start, once; one that is asked has an id. */
+TEST(beginnings_of_a_watch)
+{
+    static const struct { sbx_watch_mode mode; const char *first, *second; int rc, end; } rows[] = {
+        { SBX_WATCH_STREAM, "{\"start\":{}}", "{\"keepalive\":{}}", SBX_OK, SBX_E_NO_END },
+        { SBX_WATCH_STREAM, "{\"filesystem\":{\"name\":\"a\",\"type\":\"EVENT_TYPE_WRITE\"}}", "{\"start\":{}}",
+            SBX_E_PROTOCOL, 0 },
+        { SBX_WATCH_STREAM, "{\"keepalive\":{}}", "{\"start\":{}}", SBX_E_PROTOCOL, 0 },
+        { SBX_WATCH_STREAM, "{\"start\":{}}", "{\"start\":{}}", SBX_OK, SBX_E_PROTOCOL },
+        { SBX_WATCH_ASK, "{}", NULL, SBX_E_PROTOCOL, 0 },
+        { SBX_WATCH_ASK, "{\"watcherId\":\"\"}", NULL, SBX_E_PROTOCOL, 0 },
+        { SBX_WATCH_ASK, "", NULL, SBX_E_PROTOCOL, 0 },
+    };
+    size_t i;
+    for (i = 0; i < ROWS(rows); i++) {
+        turn turns[] = { { "POST /filesystem.Filesystem/", 200, 0, rows[i].first } };
+        sbx_watch_options o = { .mode = rows[i].mode, .interval_ms = SBX_NEVER };
+        ptext stream = { 0 };
+        sbx_watch *w;
+        char row[20];
+        rig r;
+        snprintf(row, sizeof row, "row %u", (unsigned)i);
+        test_row = row;
+        if (rows[i].second) {
+            pt_envelope(&stream, 0, rows[i].first);
+            pt_envelope(&stream, 0, rows[i].second);
+            pt_envelope(&stream, 2, "{}");
+            turns[0].body = stream.p;
+            turns[0].body_len = stream.len;
+            turns[0].slice = 5 + strlen(rows[i].first); /* the head comes with the first */
+            turns[0].slice_ms = 100;
+        }
+        BEGIN(&r, turns);
+        CHECK_INT(sbx_files_watch(r.s, "/d", &o, no_change, NULL, &w, NULL), rows[i].rc);
+        CHECK(!w == (rows[i].rc != SBX_OK));
+        if (w) {
+            (void)drive(&r, 1000);
+            CHECK_INT(sbx_watch_status(w), rows[i].end);
+        }
+        sbx_watch_release(w);
+        pt_free(&stream);
+        rig_end(&r);
+    }
+    test_row = NULL;
+}
+
+/* Both signals there are, each by its name. */
+TEST(signals_have_names)
+{
+    turn turns[] = { { "POST /process.Process/SendSignal ", 200, 0, "{}", .always = true } };
+    rig r;
+    BEGIN(&r, turns);
+    CHECK_INT(sbx_command_signal(r.s, 7, SBX_SIGNAL_KILL, NULL, NULL), SBX_OK);
+    CHECK_INT(sbx_command_signal(r.s, 7, SBX_SIGNAL_TERM, NULL, NULL), SBX_OK);
+    CHECK_STR(r.p->request[0].body.p, "{\"process\":{\"pid\":7},\"signal\":\"SIGNAL_SIGKILL\"}");
+    CHECK_STR(r.p->request[1].body.p, "{\"process\":{\"pid\":7},\"signal\":\"SIGNAL_SIGTERM\"}");
+    rig_end(&r);
+}
