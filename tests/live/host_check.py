@@ -644,6 +644,68 @@ def snapshots_restore_the_tree():
 
 
 @test
+def a_resume_that_fails_loses_nothing():
+    if host.rung == 3:
+        raise Skip("needs nothing that could be missing")
+    h = Host()
+    try:
+        b = h.create(timeout=600)
+        b.put("f", b"still here")
+        same(h.call("POST", f"/sandboxes/{b.id}/pause", {"memory": False})[0], 204)
+        image = h.state() + "/image0"
+        os.rename(image, image + "-away")
+        s, m, _ = h.json("POST", f"/v2/sandboxes/{b.id}/connect", {})
+        check(s == 503 and "could not be resumed" in m["message"], (s, m))
+        same(state_of(b), "paused")
+        s, m, _ = h.json("POST", "/v2/sandboxes", {"templateID": "base"})
+        same((s, m["error_code"]), (500, "sandbox_create_failed"))
+        os.rename(image + "-away", image)
+        for _ in range(3):
+            same(h.call("POST", f"/v2/sandboxes/{b.id}/connect", {})[0], 201)
+            same(b.get("f")[1], b"still here")
+            same(h.call("POST", f"/sandboxes/{b.id}/pause", {"memory": False})[0], 204)
+        fds = h.fds()
+        os.rename(image, image + "-away")
+        for _ in range(5):
+            same(h.call("POST", f"/v2/sandboxes/{b.id}/connect", {})[0], 503)
+        check(h.fds() <= fds + 2, (fds, h.fds()))
+        same(b.kill(), 204)
+        os.rename(image + "-away", image)
+    finally:
+        same(h.stop(), [])
+
+
+@test
+def memory_holds_the_files():
+    """With a disk of its own, which is gone when its processes are."""
+    d = tempfile.mkdtemp(prefix="hostcheck-state-")
+    os.chmod(d, 0o755)
+    h = Host("--state", d, "--disk-mib", "64")
+    b = h.create(timeout=600)
+    b.out("mkdir d; echo 1 > d/f; ln d/f hard")
+    for memory in (True, False, True, False):
+        same(h.call("POST", f"/sandboxes/{b.id}/pause", {"memory": memory})[0], 204)
+        same(h.call("POST", f"/v2/sandboxes/{b.id}/connect", {})[0], 201)
+        same(b.out("cat d/f; stat -c %h hard"), "1\n2\n")
+    x = h.json("POST", f"/sandboxes/{b.id}/fork")[1][0]["sandbox"]
+    same(Box(h, x["sandboxID"], x["envdAccessToken"]).get("d/f")[1], b"1\n")
+    same(h.call("POST", f"/sandboxes/{b.id}/pause")[0], 204)
+    h.stop()
+    h = b.host = Host("--state", d, "--disk-mib", "64")
+    same(h.call("POST", f"/v2/sandboxes/{b.id}/connect", {})[0], 201)
+    same(b.out("cat d/f; stat -c %h hard"), "1\n2\n")
+    same(h.call("POST", f"/sandboxes/{b.id}/pause")[0], 204)
+    h.stop()
+    h = b.host = Host("--state", d)  # on the disk from now on
+    same(h.call("POST", f"/v2/sandboxes/{b.id}/connect", {})[0], 201)
+    same(b.out("cat d/f; stat -c %h hard"), "1\n2\n")
+    same(b.kill(), 204)
+    h.stop()
+    same(os.listdir(d), [])
+    os.rmdir(d)
+
+
+@test
 def forks():
     b = host.create(timeout=600, metadata={"a": "b"}, envVars={"E": "f"})
     b.put("f", b"shared")
