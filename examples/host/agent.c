@@ -16,6 +16,8 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #define MAX_PAYLOAD (8u << 20)
@@ -42,15 +44,15 @@ static void __attribute__((noreturn)) fail(int answer, int stage)
     _exit(127);
 }
 
-static bool become(const spawn_msg *s)
+static bool become(uint32_t uid, uint32_t gid)
 {
     if (conf.rung == 2)
-        return !(s->flags & SPAWN_ROOT) || box_command_root() == 0;
+        return uid != 0 || box_command_root() == 0;
     if (conf.uid != 0)
         return true; /* rung 3: everything runs as the host's own user */
-    if (setgroups(0, NULL) != 0 || setresgid(s->gid, s->gid, s->gid) != 0)
+    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0)
         return false;
-    return setresuid(s->uid, s->uid, s->uid) == 0;
+    return setresuid(uid, uid, uid) == 0;
 }
 
 /* A terminal from the sandbox's own /dev/pts, owned by the user, controlling the
@@ -89,7 +91,7 @@ static void __attribute__((noreturn)) child_main(const agent *ag, const spawn_ms
     setsid();
     if (!ag->net && ag->closed_net >= 0 && setns(ag->closed_net, CLONE_NEWNET) != 0)
         fail(answer, SPAWN_AT_USER);
-    if (!become(s))
+    if (!become((s->flags & SPAWN_ROOT) ? 0 : s->uid, s->gid))
         fail(answer, SPAWN_AT_USER);
     /* As the user, so that it cannot enter what it may not. */
     if (chdir(cwd) != 0)
@@ -247,6 +249,40 @@ static void connect_inside(const agent *ag, int port, int answer)
     _exit(msg_send(answer, &a, sizeof a, &fd, 1) == 0 ? 0 : 1);
 }
 
+/* A file of /proc answers by the rights of who opens and reads it: a child does both
+   as a command of that user would, and ends when nobody listens any more. */
+static void read_inside(const agent *ag, const read_msg *m, int answer)
+{
+    spawn_answer a = { 0, 0, 0 };
+    char piece[16384];
+    struct statfs fs;
+    struct stat st;
+    int fd, pair[2];
+    ssize_t n;
+
+    if (fork() != 0)
+        return;
+    signal(SIGPIPE, SIG_DFL);
+    if ((!ag->net && ag->closed_net >= 0 && setns(ag->closed_net, CLONE_NEWNET) != 0) ||
+        confine_reader() != 0 || !become(m->uid, m->gid))
+        fail(answer, SPAWN_AT_USER);
+    fd = open(m->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0 || fstatfs(fd, &fs) != 0)
+        fail(answer, SPAWN_AT_EXEC);
+    errno = S_ISDIR(st.st_mode) ? EISDIR : ENOTSUP;
+    if (!S_ISREG(st.st_mode) || fs.f_type != FS_PROC_MAGIC)
+        fail(answer, SPAWN_AT_EXEC);
+    n = read(fd, piece, sizeof piece); /* many refuse here, not before */
+    if (n < 0 || pipe2(pair, O_CLOEXEC) != 0)
+        fail(answer, SPAWN_AT_EXEC);
+    if (msg_send(answer, &a, sizeof a, &pair[0], 1) != 0)
+        _exit(1);
+    close(pair[0]);
+    while (n > 0 && write_all(pair[1], piece, (size_t)n) == 0)
+        n = read(fd, piece, sizeof piece);
+    _exit(0);
+}
+
 static void whole_message(agent *ag, const token_msg *m, const int *fds, int nfds)
 {
     token_msg done = { M_DONE, 0, m->token };
@@ -295,7 +331,7 @@ static void __attribute__((noreturn)) end_all(void)
 
 static void serve_message(agent *ag)
 {
-    union { uint32_t type; spawn_msg spawn; token_msg token; } m;
+    union { uint32_t type; spawn_msg spawn; token_msg token; read_msg read; } m;
     int fds[5], nfds = 5;
     ssize_t n = msg_recv(ag->sock, &m, sizeof m, fds, &nfds, MSG_DONTWAIT);
 
@@ -306,6 +342,8 @@ static void serve_message(agent *ag)
         spawn(ag, &m.spawn, fds);
     else if (n == (ssize_t)sizeof m.token && m.type == M_SIGNAL)
         forward_signal(ag, &m.token);
+    else if (n == (ssize_t)sizeof m.read && m.type == M_READ && nfds == 1)
+        read_inside(ag, &m.read, fds[0]);
     else if (n == (ssize_t)sizeof m.token)
         whole_message(ag, &m.token, fds, nfds);
     for (int i = 0; n > 0 && i < nfds; i++)

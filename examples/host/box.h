@@ -149,6 +149,8 @@ int box_pause(box *b, bool memory, box_state *was);
 void box_pause_queued(box *b);  /* busy already, by its clock */
 int box_resume(box *b, bool memory, int64_t timeout_ms, bool *resumed, char *why, size_t cap);
 int box_set_net(box *b, bool on);
+/* A request whose answer is a descriptor: that, or -errno. */
+int box_ask_fd(box *b, const void *m, size_t n);
 /* Its files, as they are at one moment, into a new directory. */
 int box_copy_files(box *b, const char *path, box_state *was);
 bool box_has_processes(box *b);

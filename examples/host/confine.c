@@ -32,7 +32,7 @@
    when they become another user, or by exec, as the bounding set is without it. */
 #define AGENT_CAPS (BIT(CAP_SYS_ADMIN) | BIT(CAP_NET_ADMIN))
 
-static int drop_capabilities(void)
+static int keep_capabilities(uint64_t kept)
 {
     struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
     struct __user_cap_data_struct data[2];
@@ -42,7 +42,7 @@ static int drop_capabilities(void)
             prctl(PR_CAPBSET_DROP, cap) != 0)
             return -1;
     for (int i = 0; i < 2; i++) {
-        data[i].effective = data[i].permitted = (uint32_t)((KEPT_CAPS | AGENT_CAPS) >> (32 * i));
+        data[i].effective = data[i].permitted = (uint32_t)(kept >> (32 * i));
         data[i].inheritable = 0;
     }
     return (int)syscall(SYS_capset, &head, data);
@@ -60,6 +60,11 @@ static void limit(int what, uint64_t value)
     setrlimit((__rlimit_resource_t)what, &r);
 }
 
+int confine_reader(void)
+{
+    return conf.rung == 1 ? keep_capabilities(KEPT_CAPS) : 0;
+}
+
 int confine_agent(int rung)
 {
     bool groups = cgroup_limits();
@@ -74,7 +79,7 @@ int confine_agent(int rung)
         limit(RLIMIT_FSIZE, (uint64_t)conf.disk_mib << 20);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return -1;
-    if (rung == 1 && drop_capabilities() != 0)
+    if (rung == 1 && keep_capabilities(KEPT_CAPS | AGENT_CAPS) != 0)
         return -1;
     /* Nobody inside may trace the agent or open its descriptors. */
     return prctl(PR_SET_DUMPABLE, 0);

@@ -137,7 +137,7 @@ void files_reply_errno(req *r, int err, const char *path)
     lossy_utf8(shown, sizeof shown, path);
     if (err == -EISDIR)
         reply_error(r, 400, "path '%s' is a directory", shown);
-    else if (err == -ENOTSUP)
+    else if (err == -ENOTSUP || err == -EREMOTE)
         reply_error(r, 400, "path '%s' is not a regular file", shown);
     else if (err == -ENOENT)
         reply_error(r, 404, "path '%s' does not exist", shown);
@@ -377,6 +377,45 @@ static void send_file(req *r, int fd, const struct stat *st, const char *path)
     reply(r, status, m);
 }
 
+/* What has no size before it was read. */
+static void send_stream(req *r, const fs_user *u, const char *path, bool packed)
+{
+    read_msg m = { .type = M_READ, .uid = u->uid, .gid = u->gid };
+    struct MHD_Response *out;
+    int fd;
+
+    strcpy(m.path, path); /* both are of FS_PATH */
+    fd = box_ask_fd(r->b, &m, sizeof m);
+    if (fd < 0) {
+        files_reply_errno(r, fd, path);
+        return;
+    }
+    out = packed ? gzip_response(fd) : MHD_create_response_from_pipe(fd);
+    if (!out) {
+        if (!packed)
+            close(fd);
+        reply_error(r, 500, "out of memory");
+        return;
+    }
+    if (packed)
+        add_header(out, "Content-Encoding", "gzip");
+    add_header(out, "Content-Type", "application/octet-stream");
+    add_header(out, "Vary", "Accept-Encoding");
+    disposition(out, path);
+    reply(r, 200, out);
+}
+
+/* Only a process inside has a /proc/self, which links may lead to. */
+static bool only_inside(req *r, const char *path, int err)
+{
+    int fd = err == -ENOENT ? fs_open(&r->b->root, path, O_PATH | O_NOFOLLOW, 0) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    return !r->b->real &&
+           (err == -EREMOTE || fd >= 0 || (err == -ENOENT && !strncmp(path, "/proc/", 6)));
+}
+
 void envd_download(req *r)
 {
     char full[FS_PATH];
@@ -393,12 +432,12 @@ void envd_download(req *r)
         return;
     }
     fd = fs_open_regular(&r->b->root, full, &st);
-    if (fd < 0) {
-        files_reply_errno(r, fd, full);
-        return;
-    }
     coding = coding_of(r);
-    if (coding > 0) {
+    if (fd < 0 && coding >= 0 && only_inside(r, full, fd)) {
+        send_stream(r, &u, full, coding > 0);
+    } else if (fd < 0) {
+        files_reply_errno(r, fd, full);
+    } else if (coding > 0) {
         send_packed(r, fd, &st, full);
     } else if (coding < 0) {
         close(fd);

@@ -8,7 +8,6 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
-#define PROC_MAGIC 0x9fa0
 #define NAMES_MAX_BYTES 262144
 
 int fs_open(const fs_root *r, const char *path, int flags, mode_t mode)
@@ -290,10 +289,9 @@ int fs_open_regular(const fs_root *r, const char *path, struct stat *st)
 
     if (fd < 0)
         return fd;
-    /* The files of /proc answer by the rights of who reads: this host's. */
-    if (fstat(fd, st) != 0 || fstatfs(fd, &fs) != 0 || fs.f_type == PROC_MAGIC ||
+    if (fstat(fd, st) != 0 || fstatfs(fd, &fs) != 0 || fs.f_type == FS_PROC_MAGIC ||
         !S_ISREG(st->st_mode)) {
-        int result = S_ISDIR(st->st_mode) ? -EISDIR : -ENOTSUP;
+        int result = S_ISDIR(st->st_mode) ? -EISDIR : S_ISREG(st->st_mode) ? -EREMOTE : -ENOTSUP;
 
         close(fd);
         return result;

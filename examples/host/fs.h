@@ -39,7 +39,9 @@ int fs_parent(const fs_root *r, const char *path, char name[256]);
 bool fs_mount_point(int dirfd, const char *name);
 int fs_make_dirs(const fs_root *r, const fs_user *u, const char *path);
 int fs_move(const fs_root *r, const fs_user *u, const char *from, const char *to);
-int fs_open_regular(const fs_root *r, const char *path, struct stat *st); /* to read */
+/* To read. -EREMOTE: of /proc, where files answer by the rights of who reads, here this
+   host's: read_inside() of the agent is the way. */
+int fs_open_regular(const fs_root *r, const char *path, struct stat *st);
 
 /* One EntryInfo object. name "" with a dirfd is that directory itself. */
 int fs_entry(const fs_root *r, const fs_names *n, int dirfd, const char *name, const char *path,

@@ -32,6 +32,7 @@
 #define DEFAULT_KEY "e2b_0000000000000000000000000000000000000000"
 #define USER_UID 1000           /* `user` of every sandbox */
 #define MAX_IMAGES 16
+#define FS_PROC_MAGIC 0x9fa0
 #define ID_LEN 21               /* of a sandbox id: i and 20 of [a-z0-9] */
 #define LAYER_ID 10             /* of [a-z0-9] */
 #define MAX_LAYERS 120          /* of one sandbox: the options of a mount are one page */
@@ -102,7 +103,7 @@ void json_rat(sbx_json_writer *w, const char *key, int64_t hundredths);
 
 /* ---- wire between host, zygote and agent (SOCK_SEQPACKET) ---- */
 enum { M_MAKE = 1, M_KILL, M_DEAD, M_READY, M_SPAWN, M_SIGNAL, M_EXIT,
-       M_FREEZE, M_NET, M_CONNECT, M_DONE };
+       M_FREEZE, M_NET, M_CONNECT, M_DONE, M_READ };
 #define MAKE_NO_NET 1u
 #define SPAWN_ROOT 1u           /* rung 2: as root, in a further user namespace */
 #define SPAWN_PTY 2u            /* on a terminal of its own */
@@ -129,6 +130,9 @@ typedef struct spawn_answer { int32_t pid, stage, err; } spawn_answer;
    with a socket for the answer, a spawn_answer with the connection. The first two
    are answered by M_DONE: its value is 0 or an errno. */
 typedef struct token_msg { uint32_t type; int32_t value; uint64_t token; } token_msg;
+/* A file of /proc, as that user sees it: with a socket for the answer, a spawn_answer
+   with a pipe that its content comes through. */
+typedef struct read_msg { uint32_t type, uid, gid; char path[4096]; } read_msg;
 
 int msg_send(int sock, const void *p, size_t n, const int *fds, int nfds);
 /* Returns bytes, 0 at the end, -1 on error; *nfds in: room, out: got. */
@@ -146,6 +150,7 @@ void base_tree_own_homes(void);  /* once the rung is known */
 void base_tree_rung3(const char *root);
 void state_clean(bool with_lock); /* what a host keeps under conf.state */
 int confine_agent(int rung);    /* capabilities, no_new_privs, rlimits */
+int confine_reader(void);       /* the agent's child: what a command would have */
 int confine_rung3(const char *root, bool no_net);
 bool rung3_can_cut_net(void);
 bool landlock_there(void);

@@ -9,6 +9,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #define ANSWER_WAIT_S 20
 
@@ -28,6 +30,28 @@ static int ask_agent(box *b, uint32_t type, int value)
         if (pthread_cond_timedwait(&b->changed, &b->lock, &until) == ETIMEDOUT)
             return -ETIMEDOUT;
     return b->hollow ? -EIO : -b->done_value;
+}
+
+int box_ask_fd(box *b, const void *m, size_t n)
+{
+    spawn_answer a = { 0, 1, 0 };
+    int pair[2], fd = -1, fds = 1;
+    bool asked = false;
+    struct pollfd p;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return -errno;
+    pthread_mutex_lock(&b->lock);
+    if (b->sock.fd >= 0 && b->state == BOX_RUNNING)
+        asked = msg_send(b->sock.fd, m, n, &pair[1], 1) == 0;
+    pthread_mutex_unlock(&b->lock);
+    close(pair[1]);
+    p = (struct pollfd){ pair[0], POLLIN, 0 };
+    if (!asked || poll(&p, 1, ANSWER_WAIT_S * 1000) != 1 ||
+        msg_recv(pair[0], &a, sizeof a, &fd, &fds, 0) != (ssize_t)sizeof a || fds != 1)
+        fd = a.err > 0 ? -a.err : -EIO;
+    close(pair[0]);
+    return fd;
 }
 
 static int set_frozen(box *b, bool frozen)

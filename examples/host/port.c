@@ -8,11 +8,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #define MAX_LISTENERS 32
-#define ANSWER_WAIT_MS 10000
 
 typedef struct listener { unsigned long inode; struct sockaddr_storage at; } listener;
 
@@ -137,24 +135,8 @@ static int connect_outside(box *b, int port)
 static int connect_inside(box *b, int port)
 {
     token_msg m = { M_CONNECT, port, 0 };
-    spawn_answer a = { 0, 1, 0 };
-    int pair[2], fd = -1, n = 1;
-    bool asked = false;
-    struct pollfd p;
 
-    if (b->real || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return -1;
-    pthread_mutex_lock(&b->lock);
-    if (b->sock.fd >= 0 && b->state == BOX_RUNNING)
-        asked = msg_send(b->sock.fd, &m, sizeof m, &pair[1], 1) == 0;
-    pthread_mutex_unlock(&b->lock);
-    close(pair[1]);
-    p = (struct pollfd){ pair[0], POLLIN, 0 };
-    if (!asked || poll(&p, 1, ANSWER_WAIT_MS) != 1 ||
-        msg_recv(pair[0], &a, sizeof a, &fd, &n, 0) != (ssize_t)sizeof a || n != 1)
-        fd = -1;
-    close(pair[0]);
-    return fd;
+    return b->real ? -1 : box_ask_fd(b, &m, sizeof m);
 }
 
 int port_connect(box *b, int port)

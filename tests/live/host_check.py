@@ -1180,7 +1180,42 @@ def file_errors():
     error(box.call("POST", "/files", b"no parts here", MULTI), 400, "multipart")
     same(box.call("PUT", "/files?path=x", b"x")[0], 405)
     if host.rung < 3:
-        check(box.get("/proc/1/environ")[0] in (400, 403))
+        same(box.get("/proc/1/environ")[0], 403)
+
+
+@test
+def files_of_proc():
+    """They have no size, and answer by the rights of who reads: a process inside does."""
+    if host.rung == 3:
+        same(box.get("/proc/uptime")[0], 404)
+        return
+    fds, busy = host.fds(), box.start("sleep", args=["1000"])
+    pid = busy.next()["start"]["pid"]
+    s, b, h = box.get(f"/proc/{pid}/cmdline")
+    same((s, b, h["Content-Length"]), (200, b"sleep\x001000\0", None))
+    same(box.get(f"/proc/{pid}/cmdline", {"Range": "bytes=0-1"})[:2], (200, b))
+    s, b, h = box.get(f"/proc/{pid}/environ", {"Accept-Encoding": "gzip"})
+    check(s == 200 and h["Content-Encoding"] == "gzip" and b"HOME=/home/user" in gzip.decompress(b), (s, b))
+    box.out("ln -sf /proc/self/status st")
+    check(b"\nUid:\t1000\t1000" in box.get("st")[1], "not the user's")
+    check(b"\nUid:\t0\t0" in box.get("/proc/self/status", username="root")[1], "not root's")
+    if host.rung == 1:  # no more than a command of root has
+        caps = lambda text: re.search("CapEff:.*", text).group()
+        same(caps(box.get("/proc/self/status", username="root")[1].decode()),
+             caps(box.out("cat /proc/self/status", user="root")))
+    same(box.get("/proc/nothing")[0], 404)
+    same(box.get("/proc/self")[0], 400)
+    big = box.get("/proc/kallsyms")  # more than a pipe holds, where there is one
+    check(big[0] in (403, 404) or len(big[1]) > 100000, big[:1])
+    closed = host.create(allow_internet_access=False)
+    same(closed.get("/proc/net/dev")[1].count(b":"), 1)
+    closed.kill()
+    box.proc("SendSignal", {"process": {"pid": pid}, "signal": "SIGNAL_SIGKILL"})
+    busy.all()
+    for _ in range(20):
+        same(box.get("/proc/uptime")[0], 200)
+    wait_for(lambda: host.fds() <= fds + 2)
+    wait_for(lambda: not re.search("agent", box.out("cat /proc/[2-9]*/comm 2>/dev/null; true")))
 
 
 @test
