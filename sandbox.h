@@ -3170,7 +3170,6 @@ typedef struct sbxi_flow {
 
 #define SBXI_LZ_AHEAD 384u  /* most bytes ahead, for which the window is not used */
 #define SBXI_LZ_LONG 258u   /* of a match */
-#define SBXI_LZ_FAR 4096u   /* a match of three bytes is not worth more */
 #define SBXI_LZ_LITS 288u   /* words for literals and lengths, two of them never used */
 #define SBXI_LZ_WORDS 318u  /* and for distances */
 
@@ -3210,7 +3209,7 @@ typedef struct sbxi_lz {
     unsigned char small[8];
 } sbxi_lz;
 
-/* Stored; fast; good; best. */
+/* Stored; small; good; best. */
 static const sbxi_lz_step sbxi_lz_steps[4] = { { 1024, 0, 0, 0, 0 }, { 3328, 512, 256, 16, 16 },
     { 12800, 1200, 1024, 64, 32 }, { 12800, 1200, 1024, 256, 258 } };
 
@@ -3542,7 +3541,7 @@ static unsigned sbxi_lz_find(sbxi_lz *z, unsigned skip, unsigned *distance)
         if (far <= last || far > behind) break;
         last = far;
         n = sbxi_lz_same(z->ring + place, z->ring + from, best, most);
-        if (n <= best || (n == 3 && far > SBXI_LZ_FAR)) continue;
+        if (n <= best) continue;
         best = n;
         *distance = far;
     }
@@ -5997,8 +5996,8 @@ static SBXI_MAYBE uint64_t sbxi_tar_size(const sbxi_tar *t)
        io.in, io.in_len = what is to be packed;  io.out, io.out_len = room;
        whole = sbxi_gzip_run(g, &io, nothing comes behind io.in);
 
-   Level 0 stores (5 bytes more for each 1,024), 1 to 3 are fast, 4 to 9 pack best;
-   with SBX_NO_GZIP every level is 0. */
+   Level 0 stores (5 bytes more for each 1,024); 1 to 3 need little memory, 4 to 6 pack
+   well, 7 to 9 best. With SBX_NO_GZIP every level is 0. */
 
 #ifndef SBX_NO_TEMPLATE
 

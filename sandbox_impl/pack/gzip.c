@@ -7,8 +7,8 @@
        io.in, io.in_len = what is to be packed;  io.out, io.out_len = room;
        whole = sbxi_gzip_run(g, &io, nothing comes behind io.in);
 
-   Level 0 stores (5 bytes more for each 1,024), 1 to 3 are fast, 4 to 9 pack best;
-   with SBX_NO_GZIP every level is 0. */
+   Level 0 stores (5 bytes more for each 1,024); 1 to 3 need little memory, 4 to 6 pack
+   well, 7 to 9 best. With SBX_NO_GZIP every level is 0. */
 
 #ifndef SBX_NO_TEMPLATE
 

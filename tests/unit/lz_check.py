@@ -21,6 +21,10 @@ while True:
     except Exception as e:
         bad += 1
         print("%s, level %d: %s" % (name, level, e))
+    if level == 9 and name in ("text", "mixture", "sandbox.h"):
+        if size < 100000 or packed > 1.1 * len(zlib.compress(text, 6)):
+            bad += 1
+            print("%s: %d bytes are too many" % (name, packed))
     row.append("%d: %d" % (level, packed))
     if level == 9:
         print("%-12s %8d  %-46s" % (name, size, "  ".join(row)), *(
