@@ -236,7 +236,7 @@ static int sbxi_http_chunk(sbx_http_reader *r)
     return SBX_OK;
 }
 
-static int sbxi_http_line(sbx_http_reader *r)
+static SBXI_APART int sbxi_http_line(sbx_http_reader *r)
 {
     switch (r->state_) {
     case SBXI_HTTP_STATUS:
