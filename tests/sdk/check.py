@@ -142,7 +142,8 @@ class Test:
                 await f(self)
             except Exception as e:  # noqa: BLE001
                 where = traceback.extract_tb(e.__traceback__)
-                line = next((s.lineno for s in where if s.filename.endswith("methods.py")), 0)
+                line = next((s.lineno for s in where if
+                             s.filename.endswith(("methods.py", "templates.py"))), 0)
                 self.ok(f"goes through (line {line})", False, e)
             took = time.monotonic() - self.began
             if os.environ.get("SDK_VERBOSE") and took > 2:

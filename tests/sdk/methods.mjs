@@ -2,12 +2,16 @@
 // the host that the environment names (run.sh sets it). Same rules as check.py: checks
 // name the method; a scenario that throws is one failed check, one that hangs the last.
 import { createRequire } from 'node:module'
+import fs from 'node:fs'
 import http from 'node:http'
+import os from 'node:os'
+import path from 'node:path'
 import crypto from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 
 const require = createRequire(process.env.SDK_JS + '/')
-const { Sandbox, CommandExitError } = require('e2b')
+const sdk = require('e2b')
+const { Sandbox, CommandExitError } = sdk
 const version = require(process.env.SDK_JS + '/node_modules/e2b/package.json').version
 const title = `e2b-js ${version}`
 const hostUrl = process.env.SDK_HOST_URL
@@ -655,6 +659,140 @@ scenario('Sandbox.getMetrics', async () => {
   )
   method = 'Sandbox.updateNetwork'
   eq('taken', await b.updateNetwork({ denyOut: ['0.0.0.0/0'] }), undefined)
+})
+
+// ---- templates ----
+const waitForFile = sdk.waitForFile
+const { Template } = sdk
+async function drop(templateId) {
+  const r = await web('DELETE', `${hostUrl}/templates/${templateId}`, {
+    headers: { 'X-API-Key': process.env.E2B_API_KEY },
+  })
+  eq('deleted', r.status, 204)
+}
+const fresh = () => `sdk-js-${crypto.randomUUID().slice(0, 12)}`
+
+scenario('Template.build', async () => {
+  const name = fresh(),
+    logs = [],
+    where = fs.mkdtempSync(path.join(os.tmpdir(), 'sbx-sdk-context.'))
+  fs.mkdirSync(`${where}/app/sub/empty`, { recursive: true })
+  fs.writeFileSync(`${where}/app/main.sh`, 'echo main\n', { mode: 0o755 })
+  fs.writeFileSync(`${where}/app/sub/data.txt`, 'data é\n')
+  fs.writeFileSync(`${where}/app/skip.log`, 'no\n')
+  fs.writeFileSync(`${where}/one.txt`, 'one\n')
+  fs.symlinkSync('sub/data.txt', `${where}/app/link`)
+  const template = Template({ fileContextPath: where, fileIgnorePatterns: ['**/*.log'] })
+    .fromBaseImage()
+    .runCmd('mkdir -p /opt/x && chmod 777 /opt/x', { user: 'root' })
+    .setWorkdir('/opt/x')
+    .setEnvs({ GREETING: 'hello', WHOLE: '$GREETING world' })
+    .copy('app', 'app')
+    .copy('one.txt', 'texts/', { mode: 0o640 })
+    .makeDir('made', { mode: 0o700 })
+    .makeSymlink('made', 'to-made')
+    .runCmd(['echo $WHOLE > greeting', 'echo to-stderr >&2'])
+    .setStartCmd('echo started > /tmp/started; exec sleep 1000', waitForFile('/tmp/started'))
+  try {
+    const onBuildLogs = (e) => logs.push(e.message)
+    const info = await Template.build(template, name, {
+      tags: ['v1', 'default'],
+      cpuCount: 1,
+      memoryMB: 512,
+      onBuildLogs,
+    })
+    eq('its tags', info.tags, ['v1', 'default'])
+    for (const part of ["Uploaded 'app'", '[builder 1/', '[stderr]: to-stderr', 'Template is ready'])
+      ok(`the log says ${part}`, logs.some((m) => m.includes(part)), logs)
+    const b = await create({ template: name })
+    const r = await b.commands.run(
+      'pwd; sh app/main.sh; cat app/link greeting; ls app; ls app/sub; readlink to-made; ' +
+        "stat -c '%a %U' texts/one.txt app/main.sh; nproc; echo $GREETING",
+    )
+    eq('what it made', r.stdout.split('\n'), [
+      '/opt/x', 'main', 'data é', 'hello world', 'link', 'main.sh', 'sub', 'data.txt', 'empty',
+      'made', '640 user', '755 user', '1', 'hello', '',
+    ])
+    ok('the start command runs', await until(() => b.files.exists('/tmp/started')))
+    eq('a relative path', await b.files.read('greeting'), 'hello world\n')
+    await b.kill()
+    logs.length = 0
+    await Template.build(template, name, { onBuildLogs })
+    ok(
+      'nothing is uploaded again',
+      logs.some((m) => m.includes("Skipping upload of 'app', already cached")),
+      logs,
+    )
+    ok('and the cache is used', logs.filter((m) => m.includes('CACHED')).length >= 6, logs)
+    logs.length = 0
+    await Template.build(template, name, { skipCache: true, onBuildLogs })
+    ok('skipCache runs all', !logs.some((m) => m.includes('CACHED')), logs)
+    await drop(info.templateId)
+  } finally {
+    fs.rmSync(where, { recursive: true })
+  }
+})
+
+scenario('Template.build that fails', async () => {
+  const name = fresh()
+  let e = await throws('a failing step', 'BuildError', () =>
+    Template.build(Template().fromBaseImage().runCmd('true').runCmd('echo why >&2; exit 3'), name),
+  )
+  ok(
+    'says what',
+    e?.message.includes("failed to run command 'echo why >&2; exit 3': exit status 3"),
+    e?.message,
+  )
+  e = await throws('an unknown image', 'BuildError', () =>
+    Template.build(Template().fromImage('python:3.12'), name),
+  )
+  ok('names the known ones', e?.message.includes('e2bdev/base'), e?.message)
+  await throws('a bad name', 'BuildError', () =>
+    Template.build(Template().fromBaseImage(), 'no such name'),
+  )
+  const info = await Template.buildInBackground(Template().fromBaseImage(), name)
+  await drop(info.templateId)
+})
+
+scenario('Template.buildInBackground, getBuildStatus, exists, tags', async () => {
+  const name = fresh()
+  eq('not there', await Template.exists(name), false)
+  const one = await Template.buildInBackground(
+    Template().fromBaseImage().runCmd('echo 1 > ~/v; echo line'),
+    `${name}:v1`,
+  )
+  const done = async () => {
+    const s = await Template.getBuildStatus(one, { logsOffset: 0 })
+    return ['ready', 'error'].includes(s.status) && s
+  }
+  const s = await until(done, 20000)
+  eq('ready', s.status, 'ready')
+  ok('its log', s.logEntries.some((l) => l.message.includes('[stdout]: line')), s.logEntries)
+  eq('exists', await Template.exists(name), true)
+  const two = await Template.build(
+    Template().fromTemplate(`${name}:v1`).runCmd('echo 2 >> ~/v'),
+    `${name}:v2`,
+  )
+  eq('the same template', two.templateId, one.templateId)
+  const got = await Template.assignTags(`${name}:v1`, ['stable', 'default'])
+  eq('assigned', [got.buildId, got.tags], [one.buildId, ['stable', 'default']])
+  eq(
+    'listed',
+    (await Template.getTags(name)).map((g) => g.tag).sort(),
+    ['default', 'stable', 'v1', 'v2'],
+  )
+  for (const [tag, want] of [
+    ['', '1\n'],
+    [':v2', '1\n2\n'],
+  ]) {
+    const b = await create({ template: name + tag })
+    eq(`a sandbox of '${tag}'`, await b.files.read('v'), want)
+    await b.kill()
+  }
+  await Template.removeTags(name, 'stable')
+  ok('removed', !(await Template.getTags(name)).some((g) => g.tag === 'stable'))
+  await throws('no such template', 'TemplateError', () => Template.assignTags(`no-${name}`, 'x'))
+  await drop(one.templateId)
 })
 
 // ---- the loop ----

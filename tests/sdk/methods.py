@@ -9,6 +9,7 @@ import uuid
 
 import httpx
 from check import main, scenario
+import templates  # noqa: F401 - its scenarios
 
 UTC = datetime.timezone.utc
 GONE = "TimeoutException|NotFoundException|SandboxException"
