@@ -146,22 +146,28 @@ static bool same_text(const rules *k, const char *w, size_t wlen, const char *g,
     return !glen;
 }
 
+static const char *found(const char *p, const char *end, const char *what, size_t n)
+{
+    while ((size_t)(end - p) >= n && (p = memchr(p, *what, (size_t)(end - p) - n + 1)) != NULL) {
+        if (!memcmp(p, what, n)) return p;
+        p++;
+    }
+    return NULL;
+}
+
 /* Recorded text as it is now: <host> and what the client made. */
-static bool replace_all(text *t, const char *from, const char *to)
+static void replace_all(text *t, const char *from, const char *to)
 {
     text out = {0};
-    size_t n = strlen(from), i;
-    bool any = false;
-    if (!n || !t->len) return false;
-    for (i = 0; i < t->len;) {
-        if (t->len - i >= n && !memcmp(t->p + i, from, n)) {
-            text_put(&out, to);
-            i += n;
-            any = true;
-        } else text_add(&out, t->p + i++, 1);
+    size_t n = strlen(from);
+    const char *p = t->p, *end = p + t->len, *hit;
+    if (!n || !t->len || !found(p, end, from, n)) return;
+    for (; (hit = found(p, end, from, n)) != NULL; p = hit + n) {
+        text_add(&out, p, (size_t)(hit - p));
+        text_put(&out, to);
     }
-    if (any) *t = out;
-    return any;
+    text_add(&out, p, (size_t)(end - p));
+    *t = out;
 }
 
 const char *recorded_now(const rules *k, const char *s, size_t *len)

@@ -7,17 +7,27 @@
 #include <string.h>
 
 /* ---- arena ------------------------------------------------------------------ */
-typedef struct block { struct block *before; } block;
-static block *newest;
-enum { HEAD = 16 }; /* of a block: keeps what follows aligned */
+/* Chunks that are filled one after the other. What was never handed out is zero. */
+typedef struct chunk { struct chunk *before; char *at, *end; } chunk;
+static chunk *newest;
+enum { CHUNK = 65536, ALIGN = 16 };
 
 void *keep(size_t size)
 {
-    block *b = calloc(1, HEAD + size);
-    if (!b) { fputs("golden: out of memory\n", stderr); exit(2); }
-    b->before = newest;
-    newest = b;
-    return (char *)b + HEAD;
+    char *p;
+    size = (size + ALIGN - 1) / ALIGN * ALIGN;
+    if (!newest || (size_t)(newest->end - newest->at) < size) {
+        size_t room = size > CHUNK ? size : CHUNK;
+        chunk *c = calloc(1, sizeof *c + ALIGN + room);
+        if (!c) { fputs("golden: out of memory\n", stderr); exit(2); }
+        c->before = newest;
+        c->at = (char *)(((uintptr_t)(c + 1) + ALIGN - 1) / ALIGN * ALIGN);
+        c->end = c->at + room;
+        newest = c;
+    }
+    p = newest->at;
+    newest->at += size;
+    return p;
 }
 
 char *keep_bytes(const void *p, size_t len)
@@ -29,14 +39,19 @@ char *keep_bytes(const void *p, size_t len)
 
 char *keep_text(const char *s) { return keep_bytes(s, strlen(s)); }
 
-void *keep_mark(void) { return newest; }
+void *keep_mark(void) { return newest ? newest->at : NULL; }
 
 void keep_drop(void *mark)
 {
-    while (newest && newest != mark) {
-        block *b = newest;
-        newest = b->before;
-        free(b);
+    while (newest) {
+        chunk *c = newest;
+        if (mark && (char *)mark > (char *)c && (char *)mark <= c->end) {
+            memset(mark, 0, (size_t)(c->at - (char *)mark));
+            c->at = mark;
+            return;
+        }
+        newest = c->before;
+        free(c);
     }
 }
 

@@ -180,8 +180,13 @@ static void set_environment(const node *env)
     static const char *const prefixes[] = { "E2B_", "LEAP0_", "NULLSPACE_", "SEACLOUD_",
         "DECLAW_", "http_proxy=", "https_proxy=", "HTTPS_PROXY=", "all_proxy=", "ALL_PROXY=" };
     extern char **environ;
+    static const node *is;      /* as it was set last */
+    static bool known;
     const node *n;
     size_t i, at = 0;
+    if (known && env == is) return;
+    known = true;
+    is = env;
     while (environ && environ[at]) {
         const char *eq = strchr(environ[at], '=');
         bool ours = false;

@@ -273,8 +273,7 @@ struct step {
     const op *op;
     const node *args, *expect;
     const char *as;
-    char *input;            /* texts and structs handed in: freed once it started */
-    size_t input_used;
+    struct handed *input;   /* texts and structs handed in: freed once it started */
     bool wants_events;
     sbx_call *call;
     sbx_error *error;       /* its own block, so that reading it late is noticed */
@@ -305,22 +304,23 @@ struct step {
     node *value, *fields, *items, *events;
 };
 
-enum { INPUT_BYTES = 65536 };
+typedef struct handed { struct handed *next; size_t size; } handed;
 
 static void bad(step *s, const char *what, const char *name)
 {
     complain(s->run->report, "calls: %s: %s: %s", s->args ? "argument" : "step", name, what);
 }
 
-/* Inputs of a call live in one block, which is gone once the call started: "all
-   inputs are copied when a call starts". */
+/* Inputs of a call are blocks, which are gone once the call started: "all inputs are
+   copied when a call starts". */
 static void *input(step *s, size_t size)
 {
-    void *p = s->input + s->input_used;
-    size = (size + 15) / 16 * 16;
-    if (s->input_used + size > INPUT_BYTES) { fputs("golden: INPUT_BYTES\n", stderr); exit(2); }
-    s->input_used += size;
-    return p;
+    handed *h = calloc(1, sizeof *h + size);
+    if (!h) { fputs("golden: out of memory\n", stderr); exit(2); }
+    h->next = s->input;
+    h->size = size;
+    s->input = h;
+    return h + 1;
 }
 
 static char *input_text(step *s, const char *p, size_t len)
@@ -1682,10 +1682,12 @@ static node *outcome(step *s)
 /* ---- starting and ending ------------------------------------------------------ */
 static void forget_input(step *s)
 {
-    if (!s->input) return;
-    memset(s->input, 0xDD, INPUT_BYTES);
-    free(s->input);
-    s->input = NULL;
+    while (s->input) {
+        handed *h = s->input;
+        s->input = h->next;
+        memset(h + 1, 0xDD, h->size);
+        free(h);
+    }
 }
 
 static step *start(run *r, const node *said, bool beside)
@@ -1706,8 +1708,6 @@ static step *start(run *r, const node *said, bool beside)
         complain(r->report, "calls: there is no op %s", name ? name : "(none)");
         return NULL;
     }
-    s->input = calloc(1, INPUT_BYTES);
-    if (!s->input) exit(2);
     s->options = input(s, sizeof *s->options);
     s->call = input(s, sizeof *s->call);
     to_options(s);
@@ -1871,9 +1871,7 @@ static void give(run *r, const node *given)
         int status;
         const char *kind = dom_text(n, "kind"), *id = dom_text(n, "id");
         s.run = r;
-        s.input = calloc(1, INPUT_BYTES);
-        if (!s.input) exit(2);
-        if (!kind || strcmp(kind, "sandbox") || !id)
+            if (!kind || strcmp(kind, "sandbox") || !id)
             complain(r->report, "calls: given %s: only kind sandbox, with an id", n->key);
         for (m = n->first; m; m = m->next) {
             node one = *m, object = {0};
@@ -1987,8 +1985,6 @@ static int open_client(run *r, const node *entry, const char *provider, counting
     step setup = {0};
     int status = SBX_E_ARG;
     setup.run = r;
-    setup.input = calloc(1, INPUT_BYTES);
-    if (!setup.input) exit(2);
     if (configure(r, entry, provider, &config, &setup)) {
         config.alloc = counting_alloc(c);
         config.net = peer_net(r->peer);

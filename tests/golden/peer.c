@@ -18,6 +18,7 @@ struct conn {
     bool can_read, can_write;   /* would-block: waited for since */
     bool reset, dead;           /* the end is a failure; it has come */
     text in, out;
+    size_t wants;               /* of in: a request has at least so much; 0: its head is open */
     size_t taken, whole;        /* of out; its length before it was cut */
     piece *pieces, *last;       /* what of out may be read: all up to the next end */
     size_t released;
@@ -122,7 +123,7 @@ static const char *value_of(const request *q, const char *name)
 }
 
 /* One complete request at the front of t, or NULL. */
-static request *take_request(text *t, report *r, bool *bad)
+static request *take_request(text *t, size_t *wants, report *r, bool *bad)
 {
     const char *head_end = find_end(t), *body, *end = t->p + t->len, *length, *te;
     request *q;
@@ -140,6 +141,7 @@ static request *take_request(text *t, report *r, bool *bad)
     length = value_of(q, "content-length");
     te = value_of(q, "transfer-encoding");
     if (length && te) complain(r, "request: both content-length and transfer-encoding");
+    *wants = 1;
     if (te) {
         q->chunked = true;
         done = strcmp(te, "chunked") ? -1 : chunked_body(body, end, &unchunked, &body);
@@ -151,6 +153,7 @@ static request *take_request(text *t, report *r, bool *bad)
         else if ((size_t)(end - body) < n) done = 0;
         q->body = keep_bytes(body, done == 1 ? n : 0);
         q->body_len = n;
+        *wants = (size_t)(body - t->p) + n;
         body += n;
     }
     if (done < 0) {
@@ -160,7 +163,7 @@ static request *take_request(text *t, report *r, bool *bad)
     if (done <= 0) return NULL;
     if (body < end) complain(r, "request: %u bytes more than the request has",
         (unsigned)(end - body));
-    t->len = 0;
+    t->len = *wants = 0;
     return q;
 }
 
@@ -446,7 +449,9 @@ static int peer_send(void *ctx, void *pc, const void *buf, size_t len, size_t *s
     *sent = p->way == BYTES ? 1 : len;
     text_add(&c->in, buf, *sent);
     p->activity++;
-    q = take_request(&c->in, p->report, &bad);
+    if (p->way == BYTES && (c->wants ? c->in.len < c->wants : *(const char *)buf != '\n'))
+        return SBX_OK;
+    q = take_request(&c->in, &c->wants, p->report, &bad);
     if (bad) c->end = true;
     if (q) on_request(p, c, q);
     return SBX_OK;
@@ -578,7 +583,7 @@ void peer_again(peer *p)
     for (c = p->conns; c; c = c->next) {
         if (c->in.len && !c->closed)
             complain(p->report, "half a request is left on a connection: %.60s", c->in.p);
-        c->in.len = 0;
+        c->in.len = c->wants = 0;
     }
     p->fault = NULL;
     p->next = p->first;
