@@ -4,7 +4,9 @@
    scenario again on the same client, no leak; and no sandbox is left that the client
    did not tell of. Sleeps of the client are not slept.
 
-     live SEED|all [MANY]     host in E2B_API_URL, E2B_SANDBOX_URL, E2B_API_KEY */
+     live SEED|all [MANY [ROW]]   host in E2B_API_URL, E2B_SANDBOX_URL, E2B_API_KEY;
+                              ROW: only those whose name begins so. SBX_SHARD=i/n: of
+                              all every n-th, from i on, on a host of its own */
 #define SANDBOX_IMPLEMENTATION
 #define SBX_NO_TLS
 #include "../../sandbox.h"
@@ -50,6 +52,8 @@ static const sbxi_posix real_home = { &real_alloc, 15000 };
 static sbx_net real;
 static char row[160];
 static unsigned long injections, failed, complaints;
+static unsigned long shard, shards = 1, turn;   /* every so many-th of all */
+static const char *only = "";
 
 static void complain(const char *what, const char *more)
 {
@@ -238,11 +242,13 @@ static sbx_sink summing(fx *f)
     return s;
 }
 
+enum { BIG = 10000 }; /* more than any buffer, and yet each byte of it can be the last */
+
 static int fill(void *ctx, void *buf, size_t cap, size_t *got)
 {
     fx *f = ctx;
     unsigned char *p = buf;
-    for (*got = 0; *got < cap && f->n < 100000; f->n++) p[(*got)++] = (unsigned char)(f->n % 251);
+    for (*got = 0; *got < cap && f->n < BIG; f->n++) p[(*got)++] = (unsigned char)(f->n % 251);
     return SBX_OK;
 }
 
@@ -265,7 +271,7 @@ static sbx_source filling(fx *f, int64_t size)
 
 static int count_box(void *ctx, const sbx_sandbox_info *info)
 {
-    ((fx *)ctx)->n += info->id != NULL;
+    ((fx *)ctx)->n += !strcmp(info->id, box_id); /* others may come late: see clear_host() */
     return SBX_OK;
 }
 
@@ -281,18 +287,25 @@ static int count_process(void *ctx, const sbx_process_info *info)
     return SBX_OK;
 }
 
+enum { CREATES = 65536 };
+static unsigned creates;                /* each has its number in its metadata */
+static bool denied[CREATES];            /* the client said that it made nothing */
+
 static int s_create(fx *f)
 {
-    static const sbx_pair mark = { "made", "by faults" };
+    char number[16];
+    const sbx_pair mark = { "create", number };
     sbx_sandbox_options o;
     sbx_sandbox *made = (sbx_sandbox *)f;
     int rc;
     memset(&o, 0, sizeof o);
+    snprintf(number, sizeof number, "%u", ++creates);
     o.metadata.items = &mark;
     o.metadata.count = 1;
     rc = nothing(finish(f, sbx_sandbox_create(f->client, &o, &made, call(f))), &made);
     if (rc == SBX_OK) sbxi_put_text(f->id, sizeof f->id, made->id, strlen(made->id));
     if (rc == SBX_OK) sbx_sandbox_release(made);
+    denied[creates % CREATES] = rc != SBX_OK && f->error.may_exist != SBX_YES;
     return rc;
 }
 
@@ -319,9 +332,9 @@ static int s_stream(fx *f)
     int rc;
     memset(&o, 0, sizeof o);
     o.out = summing(f);
-    rc = finish(f, sbx_command_run(f->box, "i=0; while [ $i -lt 8000 ]; do echo $i; i=$((i+1)); done",
-        &o, NULL, call(f)));
-    if (rc == SBX_OK) rc = expect(f->n == 38890, "stream: wrong length");
+    rc = finish(f, sbx_command_run(f->box, "i=0; while [ $i -lt 30 ]; do echo $i; i=$((i+1)); done; "
+        "printf %04000d 0", &o, NULL, call(f)));
+    if (rc == SBX_OK) rc = expect(f->n == 4080, "stream: wrong length");
     return rc;
 }
 
@@ -352,7 +365,7 @@ static int s_background(fx *f)
 static int s_write(fx *f)
 {
     sbx_file_info *info = (sbx_file_info *)f;
-    int rc = nothing(finish(f, sbx_files_write(f->box, "fault/big", filling(f, 100000), NULL, &info,
+    int rc = nothing(finish(f, sbx_files_write(f->box, "fault/big", filling(f, BIG), NULL, &info,
         call(f))), &info);
     if (rc == SBX_OK) rc = expect(!strcmp(info->name, "big"), "write: wrong entry");
     if (rc == SBX_OK) sbx_free(info);
@@ -378,7 +391,7 @@ static int s_read(fx *f)
         add_up(&same, buf, got);
         same.n = n;
     }
-    return expect(f->n == 100000 && f->sum == same.sum, "read: wrong content");
+    return expect(f->n == BIG && f->sum == same.sum, "read: wrong content");
 }
 
 static int s_list(fx *f)
@@ -393,7 +406,7 @@ static int s_stat(fx *f)
 {
     sbx_file_info *info = (sbx_file_info *)f;
     int rc = nothing(finish(f, sbx_files_stat(f->box, "fault/read", NULL, &info, call(f))), &info);
-    if (rc == SBX_OK) rc = expect(info->size == 100000, "stat: wrong size");
+    if (rc == SBX_OK) rc = expect(info->size == BIG, "stat: wrong size");
     if (rc == SBX_OK) sbx_free(info);
     return rc;
 }
@@ -488,32 +501,45 @@ static const scenario scenarios[] = {
 
 /* ---- the host ------------------------------------------------------------------- */
 
-typedef struct others { char ids[8][80]; size_t n; } others;
+typedef struct others { char ids[32][80]; unsigned number[32]; size_t n; } others;
 
 static int note_other(void *ctx, const sbx_sandbox_info *info)
 {
     others *o = ctx;
+    const sbx_pairs *m = &info->metadata;
+    size_t i;
     if (!strcmp(info->id, box_id) || o->n == LEN(o->ids)) return SBX_OK;
     sbxi_put_text(o->ids[o->n], sizeof o->ids[0], info->id, strlen(info->id));
+    o->number[o->n] = 0;
+    for (i = 0; i < m->count; i++)
+        if (!strcmp(m->items[i].key, "create"))
+            o->number[o->n] = (unsigned)strtoul(m->items[i].value, NULL, 10);
     o->n++;
     return SBX_OK;
 }
 
-/* Kills what is there besides the shared sandbox; gives how many those were. */
-static size_t clear_host(void)
+/* Kills what is there besides the shared sandbox. Gives how many of those are the
+   sandbox `id`, or, without one, what the last create made. A create that was given
+   up may come true at any time after: those of former ones are only held against the
+   client if it denied them. */
+static size_t clear_host(const char *id)
 {
     others o;
-    size_t i;
+    size_t i, n = 0;
     int rc;
     memset(&o, 0, sizeof o);
     rc = sbx_sandbox_list(admin, NULL, NULL, note_other, &o, NULL);
     if (rc != SBX_OK) complain("the host does not list: ", sbx_status_name(rc));
     for (i = 0; i < o.n; i++) {
         sbx_sandbox *s = NULL;
-        if (sbx_sandbox_attach(admin, o.ids[i], NULL, &s) == SBX_OK) sbx_sandbox_kill(s, NULL, NULL);
+        rc = sbx_sandbox_attach(admin, o.ids[i], NULL, &s);
+        if (rc == SBX_OK) rc = sbx_sandbox_kill(s, NULL, NULL);
+        if (rc != SBX_OK) complain("the host does not kill: ", sbx_status_name(rc));
         sbx_sandbox_release(s);
+        if (denied[o.number[i] % CREATES]) complain("there is what a create denied: ", o.ids[i]);
+        n += id ? !strcmp(id, o.ids[i]) : o.number[i] == creates;
     }
-    return o.n;
+    return n;
 }
 
 static bool prepare(void)
@@ -531,7 +557,7 @@ static bool prepare(void)
     if (rc == SBX_OK) rc = sbx_sandbox_set_timeout(box, 3600, NULL);
     if (rc == SBX_OK) {
         sbxi_put_text(box_id, sizeof box_id, box->id, strlen(box->id));
-        rc = sbx_files_write(box, "fault/read", filling(&f, 100000), NULL, NULL, NULL);
+        rc = sbx_files_write(box, "fault/read", filling(&f, BIG), NULL, NULL, NULL);
     }
     for (i = 0; i < LEN(files) && rc == SBX_OK; i++)
         rc = sbx_files_write_bytes(box, files[i], "x", 1, NULL, NULL, NULL);
@@ -577,13 +603,11 @@ static bool allowed(int rc)
 static void check_host(fx *f, const scenario *k, int rc)
 {
     size_t left;
-    if (k->run != s_create && k->run != s_kill) return;
-    left = clear_host();
-    if (k->run == s_kill && rc == SBX_OK && left) complain("killed, but it is there", NULL);
+    if (k->run == s_kill && clear_host(f->id) && rc == SBX_OK)
+        complain("killed, but it is there", NULL);
     if (k->run != s_create) return;
+    left = clear_host(NULL);
     if (left > 1 || (rc == SBX_OK && left != 1)) complain("create: not one sandbox", NULL);
-    if (rc != SBX_OK && left && f->error.may_exist != SBX_YES)
-        complain("create failed and left a sandbox without saying so: ", sbx_status_name(rc));
     if (rc != SBX_OK && f->error.may_exist == SBX_YES && !fault.calls[F_SEND])
         complain("create: may_exist, though nothing was sent", NULL);
 }
@@ -619,7 +643,13 @@ static void count(const scenario *k, bool polled, unsigned long counts[KINDS])
     memcpy(counts, fault.calls, sizeof fault.calls);
     counts[F_CUT] = counts[F_RESET] = fault.bytes;
     close_client(&f);
-    if (k->run == s_create || k->run == s_kill) clear_host();
+    check_host(&f, k, rc);
+}
+
+static void name_row(const scenario *k, bool polled, int kind, unsigned long at, bool on)
+{
+    snprintf(row, sizeof row, "%s, %s, %s %lu%s", k->name, polled ? "polled" : "blocking",
+        kinds[kind].name, at, on ? " on" : "");
 }
 
 /* True: the fault was reached. */
@@ -628,8 +658,7 @@ static bool inject(const scenario *k, bool polled, int kind, unsigned long at, b
     unsigned long before = complaints;
     fx f;
     int rc;
-    snprintf(row, sizeof row, "%s, %s, %s %lu%s", k->name, polled ? "polled" : "blocking",
-        kinds[kind].name, at, on ? " on" : "");
+    name_row(k, polled, kind, at, on);
     alarm(60);
     if (!open_client(&f, k, polled)) exit(1);
     fault.kind = kind;
@@ -645,7 +674,7 @@ static bool inject(const scenario *k, bool polled, int kind, unsigned long at, b
     check_host(&f, k, rc);
     rc = k->run(&f);
     if (rc != SBX_OK) complain("afterwards it fails: ", f.error.message);
-    if (k->run == s_create || k->run == s_kill) clear_host();
+    check_host(&f, k, rc);
     close_client(&f);
     injections += fault.hits != 0;
     failed += complaints != before;
@@ -660,22 +689,29 @@ static uint32_t random_below(uint32_t n)
     return (uint32_t)((uint64_t)random_state * n >> 32);
 }
 
-/* All places, or about as many of them as `share` thousandths of one place. */
+static bool wanted(const scenario *k, bool polled, int kind, unsigned long at, bool on)
+{
+    if (turn++ % shards != shard) return false;
+    name_row(k, polled, kind, at, on);
+    return !strncmp(row, only, strlen(only));
+}
+
+/* All places, or about as many of them as `share` thousandths of one place. A run
+   that is longer than the counted one has more places. */
 static void inject_kind(const scenario *k, bool polled, int kind, unsigned long size, bool on,
     uint32_t share)
 {
     static time_t shown;
-    unsigned long at, first = kind == F_CUT || kind == F_RESET ? 0 : 1;
-    time_t now = time(NULL);
-    if (!share) {
-        for (at = first; inject(k, polled, kind, at, on) && at < 100000 && complaints < 200; )
-            at += at > first + 2000 ? 97 : 1; /* of long transfers the rest is alike */
-        if (now >= shown + 5) fprintf(stderr, "fault live: %s, %lu injections, %lu failed\n", row,
-            injections, failed);
-        if (now >= shown + 5) shown = now;
-    } else if (size && random_below(1000) < share) {
-        inject(k, polled, kind, first + random_below((uint32_t)size), on);
+    const unsigned long first = kind == F_CUT || kind == F_RESET ? 0 : 1;
+    unsigned long at = first, end = first + size + shards;
+    for (; !share && at < end && complaints < 200; at++) {
+        if (wanted(k, polled, kind, at, on) && inject(k, polled, kind, at, on)) end = SBXI_MAX(end, at + 1 + shards);
+        if (time(NULL) < shown + 5) continue;
+        shown = time(NULL);
+        fprintf(stderr, "fault live: %s, %lu injections, %lu failed\n", row, injections, failed);
     }
+    if (share && size && random_below(1000) < share)
+        inject(k, polled, kind, first + random_below((uint32_t)size), on);
 }
 
 static void on_alarm(int sig)
@@ -697,6 +733,8 @@ int main(int argc, char **argv)
     uint32_t groups = (uint32_t)LEN(scenarios) * 2 * KINDS * 2, share = many * 1000 / groups;
     const scenario *k;
     int kind, way, on;
+    if (argc > 3) only = argv[3];
+    if (getenv("SBX_SHARD")) sscanf(getenv("SBX_SHARD"), "%lu/%lu", &shard, &shards);
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGALRM, on_alarm);
     random_state = (uint32_t)strtoul(seed, NULL, 10) * 2654435761u + 1;
@@ -713,7 +751,7 @@ int main(int argc, char **argv)
                     inject_kind(k, way == 1, kind, counts[kind], on == 1, share);
         }
     snprintf(row, sizeof row, "the end");
-    if (clear_host()) complain("a sandbox is left on the host", NULL);
+    clear_host(NULL);
     sbx_sandbox_kill(box, NULL, NULL);
     sbx_sandbox_release(box);
     sbx_close(admin);
