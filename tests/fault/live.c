@@ -52,7 +52,7 @@ static const sbxi_posix real_home = { &real_alloc, 15000 };
 static sbx_net real;
 static char row[160];
 static unsigned long injections, failed, complaints;
-static unsigned long shard, shards = 1, turn;   /* every so many-th of all */
+static unsigned long shard, shards = 1;  /* every so many-th of all */
 static const char *only = "";
 
 static void complain(const char *what, const char *more)
@@ -691,7 +691,7 @@ static uint32_t random_below(uint32_t n)
 
 static bool wanted(const scenario *k, bool polled, int kind, unsigned long at, bool on)
 {
-    if (turn++ % shards != shard) return false;
+    if (at % shards != shard) return false;
     name_row(k, polled, kind, at, on);
     return !strncmp(row, only, strlen(only));
 }
@@ -705,7 +705,8 @@ static void inject_kind(const scenario *k, bool polled, int kind, unsigned long 
     const unsigned long first = kind == F_CUT || kind == F_RESET ? 0 : 1;
     unsigned long at = first, end = first + size + shards;
     for (; !share && at < end && complaints < 200; at++) {
-        if (wanted(k, polled, kind, at, on) && inject(k, polled, kind, at, on)) end = SBXI_MAX(end, at + 1 + shards);
+        if (wanted(k, polled, kind, at, on) && inject(k, polled, kind, at, on))
+            end = SBXI_MAX(end, at + 1 + shards);
         if (time(NULL) < shown + 5) continue;
         shown = time(NULL);
         fprintf(stderr, "fault live: %s, %lu injections, %lu failed\n", row, injections, failed);

@@ -207,13 +207,14 @@ struct faults {
 faults *faults_new(const char *name, const char *seed, unsigned long many)
 {
     faults *all = keep(sizeof *all);
+    const char *share = getenv("SBX_SHARD");
     all->name = name;
     all->whole = !seed;
     all->seed = seed ? strtoul(seed, NULL, 10) : 0;
     all->many = many;
     all->shards = 1;
-    if (getenv("SBX_SHARD")) sscanf(getenv("SBX_SHARD"), "%lu/%lu", &all->shard, &all->shards);
-    if (all->shard >= all->shards) { fputs("SBX_SHARD=i/n: i from 0 to n - 1\n", stderr); exit(2); }
+    if (share) sscanf(share, "%lu/%lu", &all->shard, &all->shards);
+    if (all->shard >= all->shards) { fputs("SBX_SHARD=i/n: i is less than n\n", stderr); exit(2); }
     all->now = mmap(NULL, sizeof *all->now, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
         0);
     if (all->now == MAP_FAILED) { perror("golden: mmap"); exit(2); }
@@ -258,10 +259,15 @@ void faults_add(faults *all, const node *entry, const exchange *first, const cha
         peer *p = fresh_peer((way)w, t, &f, &r);
         f.kind = FAULTS;
         if (p) plan->usual = run_steps(entry, provider, p, &r);
-        if (r.count) return; /* make golden says what is wrong with it */
+        if (f.answers > MAX_ANSWERS) complain(&r, "more answers than can be cut");
+        if (r.count) { /* without it nothing can be said to fail */
+            printf("FAIL %s, %s, without a fault\n%s", t->name, way_names[w], r.lines.p);
+            all->now->failed++;
+            return;
+        }
         memcpy(plan->calls, f.calls, sizeof f.calls);
         memcpy(plan->lens, f.lens, sizeof f.lens);
-        plan->answers = f.answers < MAX_ANSWERS ? f.answers : MAX_ANSWERS;
+        plan->answers = f.answers;
         plan->limit = 20000 + 50 * p->calls;
         for (kind = 0; kind < FAULTS; kind++) {
             all->total += places(plan, kind) * (unsigned)variants(kind);
@@ -339,7 +345,8 @@ static void inject_kind(faults *all, const task *t, int w, fault *f, unsigned lo
     for (i = 0; i < size; i++) {
         while (cut && i - before == plan->lens[f->answer]) before += plan->lens[f->answer++];
         f->at = cut ? i - before : i + 1;
-        if (++*index <= after || *index % all->shards != all->shard || !chosen(all, group, i, size)) continue;
+        if (++*index <= after || *index % all->shards != all->shard) continue;
+        if (!chosen(all, group, i, size)) continue;
         all->now->at = *index;
         inject(all, t, w, f);
     }
