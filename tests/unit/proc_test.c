@@ -580,6 +580,44 @@ TEST(two_clocks_of_a_start)
     rig_done(&r, &raw);
 }
 
+/* A wait whose own time is over ends alone, blocking or polled: it has neither exchange
+   nor route. The process goes on, its end comes to the next wait. */
+TEST(wait_and_next_run_out_of_time)
+{
+    int pulls, polls;
+    for (pulls = 0; pulls < 2; pulls++)
+        for (polls = 0; polls < 2; polls++) {
+            turn turns[] = { { T_START } };
+            ptext raw = { 0 };
+            rig r;
+            sbx_op *op = NULL;
+            sbx_proc_event e;
+            sbx_command_options o = { 0 };
+            sbx_proc *proc;
+            sbx_call call;
+            int rc;
+            stream_turn(&turns[0], &raw, PID "|" END "|!{}", true);
+            turns[0].slice = raw.len / 2; /* the end comes long after the process id */
+            turns[0].slice_ms = 5000;
+            BEGIN(&r, turns);
+            o.pull = pulls ? SBX_YES : SBX_NO;
+            CHECK_INT(sbx_command_start(r.s, "x", &o, &proc, NULL), SBX_OK);
+            call = polled(&r, &op);
+            if (!polls) call.op = NULL;
+            call.timeout_ms = 1000;
+            rc = pulls ? sbx_proc_next(proc, &e, &call) : sbx_proc_wait(proc, NULL, &call);
+            CHECK_INT(rc, polls ? SBX_PENDING : SBX_E_TIMEOUT);
+            while (op && sbx_op_status(op) == SBX_PENDING) sbx_poll(r.c, 5000, NULL);
+            if (op) CHECK_INT(sbx_op_status(op), SBX_E_TIMEOUT);
+            sbx_op_release(op);
+            CHECK_INT(r.e.status, SBX_E_TIMEOUT);
+            CHECK_INT(r.e.clock, SBX_CLOCK_TOTAL);
+            CHECK_INT(sbx_proc_wait(proc, NULL, NULL), SBX_OK);
+            sbx_proc_release(proc);
+            rig_done(&r, &raw);
+        }
+}
+
 /* The client may be without a key of its own: what waits sends nothing. */
 TEST(waiting_needs_no_key)
 {
