@@ -1011,7 +1011,8 @@ SBX_API int sbx_command_send_stdin(sbx_sandbox *sandbox, uint32_t pid,
 #ifndef SBX_NO_PROC
 /* Standard input of any length in one request; the call ends when the source
    does, and leaves the input open. No total time limits it unless the call sets one;
-   from.size and from.rewind do not count: it is sent once. */
+   from.size and from.rewind do not count: it is sent once. While the source is silent
+   a ping goes out every 50 s. */
 SBX_API int sbx_command_stream_stdin(sbx_sandbox *sandbox, uint32_t pid,
     sbx_source from, const sbx_call *call);
 #endif
@@ -9059,6 +9060,7 @@ typedef struct sbxi_process_args {
     sbx_source from;                /* what it comes from, */
     sbx_source body;                /* as the protocol frames it */
     bool begun;                     /* the frame before it is out */
+    bool ping;                      /* one that says nothing is due */
     sbx_signal signal;
     uint32_t cols, rows;
 } sbxi_process_args;
@@ -11838,6 +11840,15 @@ static bool sbxi_op_waits(const sbx_op *op)
     return op->phase == SBXI_PHASE_EXCHANGE && op->x.conn && op->x.want;
 }
 
+/* Input whose source is silent: so often it says that it is still there. */
+#define SBXI_PING_MS 50000
+
+static uint32_t sbxi_op_ping_left(const sbx_op *op, uint32_t now)
+{
+    bool silent = SBXI_HAS_PROC && op->asleep && op->x.dry && op->route->send == SBXI_SEND_INPUT;
+    return sbxi_left(op->x.since, silent ? SBXI_PING_MS : SBX_NEVER, now);
+}
+
 /* After how long this operation must run even if nothing happens on its connection. */
 static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
 {
@@ -11849,7 +11860,8 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
         other = sbxi_left(op->nap_since, op->nap_ms, now);
     } else {
         if (!op->x.conn || (op->asleep && op->woken)) return 0;
-        if (!op->asleep) other = sbxi_exchange_left(&op->x, now, &clock);
+        other = op->asleep ? sbxi_op_ping_left(op, now)
+            : sbxi_exchange_left(&op->x, now, &clock);
         if (op->x.state == SBXI_X_OPEN) other = SBXI_MIN(other, SBXI_OPEN_MS);
     }
     return SBXI_MIN(total, other);
@@ -11912,6 +11924,7 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
     int rc = SBX_OK;
     op->client->callbacks++; /* sources and sinks are the user's */
     if (!op->x.conn) rc = sbxi_op_connect(op);
+    if (!sbxi_op_ping_left(op, now)) op->woken = op->args.of.process.ping = true;
     if (op->asleep && rc == SBX_OK) {
         if (!op->x.dry) rc = SBX_E_AGAIN;
         if (op->woken) {
@@ -13680,13 +13693,14 @@ static int sbxi_e2b_input_get(void *ctx, void *buf, size_t cap, size_t *got)
 {
     static const char start[] = "{\"start\":{\"process\":{\"pid\":",
         piped[] = "{\"data\":{\"input\":{\"stdin\":\"",
-        typed[] = "{\"data\":{\"input\":{\"pty\":\"";
+        typed[] = "{\"data\":{\"input\":{\"pty\":\"", ping[] = "{\"keepalive\":{}}";
     sbx_op *op = (sbx_op *)ctx;
     sbxi_process_args *a = &op->args.of.process;
     const char *head = SBXI_HAS_PTY && op->feature == SBX_FEATURE_PTY_STREAM_INPUT ? typed : piped;
     char *text = (char *)buf + 5, *p;
     size_t room, n;
     if (!a->begun) head = start;
+    else if (a->ping) head = ping;
     n = strlen(head);
     if (cap < 5 + sizeof start + SBXI_DECIMAL_MAX + 4 + 4) return SBX_E_TOO_LARGE;
     memcpy(text, head, n);
@@ -13696,6 +13710,8 @@ static int sbxi_e2b_input_get(void *ctx, void *buf, size_t cap, size_t *got)
         p += sbxi_print_u64(p, a->pid);
         memcpy(p, "}}}", 3);
         p += 3;
+    } else if (head == ping) {
+        a->ping = false;
     } else {
         int rc;
         room = (cap - 5 - n - 4) / 4 * 3;

@@ -1011,7 +1011,8 @@ SBX_API int sbx_command_send_stdin(sbx_sandbox *sandbox, uint32_t pid,
 #ifndef SBX_NO_PROC
 /* Standard input of any length in one request; the call ends when the source
    does, and leaves the input open. No total time limits it unless the call sets one;
-   from.size and from.rewind do not count: it is sent once. */
+   from.size and from.rewind do not count: it is sent once. While the source is silent
+   a ping goes out every 50 s. */
 SBX_API int sbx_command_stream_stdin(sbx_sandbox *sandbox, uint32_t pid,
     sbx_source from, const sbx_call *call);
 #endif

@@ -421,6 +421,15 @@ static bool sbxi_op_waits(const sbx_op *op)
     return op->phase == SBXI_PHASE_EXCHANGE && op->x.conn && op->x.want;
 }
 
+/* Input whose source is silent: so often it says that it is still there. */
+#define SBXI_PING_MS 50000
+
+static uint32_t sbxi_op_ping_left(const sbx_op *op, uint32_t now)
+{
+    bool silent = SBXI_HAS_PROC && op->asleep && op->x.dry && op->route->send == SBXI_SEND_INPUT;
+    return sbxi_left(op->x.since, silent ? SBXI_PING_MS : SBX_NEVER, now);
+}
+
 /* After how long this operation must run even if nothing happens on its connection. */
 static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
 {
@@ -432,7 +441,8 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
         other = sbxi_left(op->nap_since, op->nap_ms, now);
     } else {
         if (!op->x.conn || (op->asleep && op->woken)) return 0;
-        if (!op->asleep) other = sbxi_exchange_left(&op->x, now, &clock);
+        other = op->asleep ? sbxi_op_ping_left(op, now)
+            : sbxi_exchange_left(&op->x, now, &clock);
         if (op->x.state == SBXI_X_OPEN) other = SBXI_MIN(other, SBXI_OPEN_MS);
     }
     return SBXI_MIN(total, other);
@@ -495,6 +505,7 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
     int rc = SBX_OK;
     op->client->callbacks++; /* sources and sinks are the user's */
     if (!op->x.conn) rc = sbxi_op_connect(op);
+    if (!sbxi_op_ping_left(op, now)) op->woken = op->args.of.process.ping = true;
     if (op->asleep && rc == SBX_OK) {
         if (!op->x.dry) rc = SBX_E_AGAIN;
         if (op->woken) {

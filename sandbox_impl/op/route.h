@@ -184,6 +184,7 @@ typedef struct sbxi_process_args {
     sbx_source from;                /* what it comes from, */
     sbx_source body;                /* as the protocol frames it */
     bool begun;                     /* the frame before it is out */
+    bool ping;                      /* one that says nothing is due */
     sbx_signal signal;
     uint32_t cols, rows;
 } sbxi_process_args;

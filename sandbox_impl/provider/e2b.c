@@ -1247,13 +1247,14 @@ static int sbxi_e2b_input_get(void *ctx, void *buf, size_t cap, size_t *got)
 {
     static const char start[] = "{\"start\":{\"process\":{\"pid\":",
         piped[] = "{\"data\":{\"input\":{\"stdin\":\"",
-        typed[] = "{\"data\":{\"input\":{\"pty\":\"";
+        typed[] = "{\"data\":{\"input\":{\"pty\":\"", ping[] = "{\"keepalive\":{}}";
     sbx_op *op = (sbx_op *)ctx;
     sbxi_process_args *a = &op->args.of.process;
     const char *head = SBXI_HAS_PTY && op->feature == SBX_FEATURE_PTY_STREAM_INPUT ? typed : piped;
     char *text = (char *)buf + 5, *p;
     size_t room, n;
     if (!a->begun) head = start;
+    else if (a->ping) head = ping;
     n = strlen(head);
     if (cap < 5 + sizeof start + SBXI_DECIMAL_MAX + 4 + 4) return SBX_E_TOO_LARGE;
     memcpy(text, head, n);
@@ -1263,6 +1264,8 @@ static int sbxi_e2b_input_get(void *ctx, void *buf, size_t cap, size_t *got)
         p += sbxi_print_u64(p, a->pid);
         memcpy(p, "}}}", 3);
         p += 3;
+    } else if (head == ping) {
+        a->ping = false;
     } else {
         int rc;
         room = (cap - 5 - n - 4) / 4 * 3;

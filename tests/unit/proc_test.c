@@ -799,6 +799,42 @@ TEST(input_of_all_kinds)
     test_row = NULL;
 }
 
+/* A source that has nothing for long: the gateways on the way are told that somebody is
+   there, and what comes then is whole. */
+TEST(input_that_is_silent)
+{
+    turn turns[] = { { "POST /process.Process/StreamInput " } };
+    ptext raw = { 0 };
+    well w = { .data = "abc", .len = 3, .refuse = 1000000 };
+    rig r;
+    sbx_op *op;
+    sbx_call call;
+    const char *p, *end;
+    unsigned pings = 0, pieces = 0, n;
+    uint64_t from;
+    stream_turn(&turns[0], &raw, "{}|!{}", true);
+    BEGIN(&r, turns);
+    call = polled(&r, &op);
+    CHECK_INT(sbx_command_stream_stdin(r.s, 77, well_source(&w, -1, false), &call), SBX_PENDING);
+    from = r.p->slept;
+    for (n = 0; n < 1000 && r.p->slept - from < 170000; n++) sbx_poll(r.c, 5000, NULL);
+    CHECK_INT(sbx_op_status(op), SBX_PENDING);
+    CHECK(n < 500); /* and nothing spins */
+    w.refuse = w.left = 0;
+    sbx_op_wake(op);
+    until_end(&r, op);
+    CHECK_INT(sbx_op_status(op), SBX_OK);
+    p = r.p->request[0].body.p;
+    for (end = p + r.p->request[0].body.len; p < end; p += 5 + (unsigned char)p[4]) {
+        pings += memcmp(p + 5, "{\"keepalive\":{}}", 16) == 0 && p[4] == 16;
+        pieces += strncmp(p + 5, "{\"data\":{\"input\":{\"stdin\":\"YWJj\"}}}", 37) == 0;
+    }
+    CHECK_INT(pings, 3);
+    CHECK_INT(pieces, 1);
+    sbx_op_release(op);
+    rig_done(&r, &raw);
+}
+
 /* ---- the MCP gateway of a create ----------------------------------------------------- */
 
 #define T_CREATE "POST /v2/sandboxes "
