@@ -436,7 +436,7 @@ static void sbxi_lz_choose(sbxi_lz *z)
 {
     sbxi_lz_codes *c = z->codes;
     sbxi_lz_head head;
-    uint32_t own, fixed = 0, raw = (uint32_t)z->span * 8 + 39;
+    uint32_t own, fixed = 0, raw = (uint32_t)z->span * 8 + 32 + ((5u - z->nbits) & 7);
     unsigned i, form;
     if (z->lits) sbxi_lz_add(z, 0, 0);
     c->words[256] = 1;
