@@ -212,6 +212,8 @@ static void forward_signal(const agent *ag, const token_msg *m)
 /* ---- the life of the whole ---- */
 static int set_net(agent *ag, bool on)
 {
+    if (conf.own_net)
+        return uplink_set(on);
     if (!on && conf.rung < 3 && ag->closed_net < 0 && (ag->closed_net = box_closed_net()) < 0)
         return errno ? errno : EPERM;
     ag->net = on;

@@ -46,6 +46,7 @@ typedef struct image {
     char template_id[24];
 } image;
 
+enum { NET_SHARED, NET_OWN, NET_AUTO };
 typedef struct config {
     char bind[64];
     int port;
@@ -65,6 +66,8 @@ typedef struct config {
     size_t title_len;
     uid_t uid;                  /* who runs this program */
     gid_t gid;
+    int network;                /* NET_* asked for */
+    bool own_net;               /* sandboxes have networks of their own, after probing */
     int rung;                   /* in use, after probing */
     char rung_notes[512];       /* what was found, for people */
 } config;
@@ -145,6 +148,10 @@ int box_enter(const make_msg *m, int fds[2], char *why, size_t cap); /* in the c
 int box_closed_net(void);       /* a network of nothing but lo; -1 */
 int clone_flags(int rung);
 int box_command_root(void);     /* rung 2: become root of a nested user namespace */
+pid_t uplink_start(pid_t sandbox); /* uplink.c: the process that carries its network */
+int uplink_await(void);         /* inside: 0 or an errno */
+int uplink_set(bool on);
+void uplink_names(void);
 void base_tree_make(void);      /* the lower trees of all images */
 void base_tree_own_homes(void);  /* once the rung is known */
 void base_tree_rung3(const char *root);

@@ -31,6 +31,8 @@ int clone_flags(int rung)
         return 0;
     if (rung == 2)
         flags |= CLONE_NEWUSER;
+    if (conf.own_net)
+        flags |= CLONE_NEWNET;
     return flags;
 }
 
@@ -301,6 +303,11 @@ static int enter_namespaces(const make_msg *m, const char *dir, int *dirfd, char
     if (conf.rung == 1)
         STEP("masks of /proc", mask_proc());
     STEP("pivot_root", change_root());
+    if (conf.own_net) {
+        uplink_names();
+        errno = uplink_await();
+        STEP("network by slirp4netns", errno == 0);
+    }
     return 0;
 }
 

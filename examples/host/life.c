@@ -290,7 +290,7 @@ bool box_has_processes(box *b)
     return found;
 }
 
-/* A process keeps the network it was started in: none may be left that has one. */
+/* Of a shared one: a process keeps the network it was started in, none may be left. */
 int box_set_net(box *b, bool on)
 {
     box_state was;
@@ -298,7 +298,7 @@ int box_set_net(box *b, bool on)
 
     if (!enter_busy(b, BOX_RUNNING, &was))
         return -EBUSY;
-    if (b->internet != on && !on && box_has_processes(b))
+    if (b->internet != on && !on && !conf.own_net && box_has_processes(b))
         result = -ETXTBSY;
     pthread_mutex_lock(&b->lock);
     if (result == 0 && b->internet != on)

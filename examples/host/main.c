@@ -43,6 +43,9 @@ static const char help[] =
     "  --build-seconds N   time for the build of a template (3600)\n"
     "  --isolation M       auto (default), or the rung of the ladder to insist on:\n"
     "                      1 root, 2 user namespaces, 3 a directory\n"
+    "  --network M         of sandboxes with internet: shared (default; this machine's: two\n"
+    "                      cannot take the same port), own (by slirp4netns, which must be\n"
+    "                      here, with /dev/net/tun) or auto (own where that works)\n"
     "  --fault SPEC        a misfortune for the next requests, to test a client with\n"
     "                      (repeatable; see below)\n"
     "  --log-level L       error, info (default), debug\n"
@@ -133,6 +136,10 @@ static void set_option(const char *o, const char *v)
         conf.build_seconds = number(o, v, 1, 86400);
     else if (!strcmp(o, "--isolation"))
         conf.isolation = !strcmp(v, "auto") ? 0 : number(o, v, 1, 3);
+    else if (!strcmp(o, "--network") && (!strcmp(v, "own") || !strcmp(v, "auto")))
+        conf.network = *v == 'o' ? NET_OWN : NET_AUTO;
+    else if (!strcmp(o, "--network") && !strcmp(v, "shared"))
+        conf.network = NET_SHARED;
     else if (!strcmp(o, "--fault"))
         fault_add(v);
     else if (!strcmp(o, "--log-level") && !strcmp(v, "error"))

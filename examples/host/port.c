@@ -1,5 +1,5 @@
-/* sandboxd: connections to servers inside a sandbox. A sandbox whose network is off
-   has one of its own: its agent makes the connection. The others share this
+/* sandboxd: connections to servers inside a sandbox. One whose network is off or its
+   own is entered: its agent makes the connection. The others share this
    machine's: a port counts as theirs only if the socket that listens there belongs
    to one of their processes. */
 #include "port.h"
@@ -141,5 +141,5 @@ static int connect_inside(box *b, int port)
 
 int port_connect(box *b, int port)
 {
-    return b->internet ? connect_outside(b, port) : connect_inside(b, port);
+    return b->internet && !conf.own_net ? connect_outside(b, port) : connect_inside(b, port);
 }

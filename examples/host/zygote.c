@@ -14,21 +14,22 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-typedef struct made { pid_t pid; char id[ID_LEN + 3]; bool ending; } made;
+typedef struct made { pid_t pid, uplink; char id[ID_LEN + 3]; bool ending; } made;
 
-typedef struct probe_result { uint32_t rung; char notes[500]; } probe_result;
+typedef struct probe_result { uint32_t rung, own_net; char notes[500]; } probe_result;
 
 static made *boxes;
 static size_t box_count, box_room;
 static int host_sock;
 
-static pid_t clone_box(int sock, const make_msg *m)
+static pid_t clone_box(int sock, const make_msg *m, pid_t *uplink)
 {
     pid_t pid = (pid_t)syscall(SYS_clone, (long)(clone_flags(conf.rung) | SIGCHLD),
                                0L, 0L, 0L, 0L);
 
     if (pid == 0)
         agent_run(sock, m);
+    *uplink = pid > 0 && conf.own_net ? uplink_start(pid) : 0;
     return pid;
 }
 
@@ -74,7 +75,7 @@ static bool try_rung(int rung, char *why, size_t cap)
     struct pollfd p;
     bool ok = false;
     char dir[400];
-    pid_t pid;
+    pid_t pid, uplink;
 
     conf.rung = rung;
     if (rung == 1 && conf.uid != 0) {
@@ -86,7 +87,7 @@ static bool try_rung(int rung, char *why, size_t cap)
     mkdir(dir, 0711);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return false;
-    pid = clone_box(pair[1], &m);
+    pid = clone_box(pair[1], &m, &uplink);
     snprintf(why, cap, "namespaces: %s", strerror(errno));
     close(pair[1]);
     p = (struct pollfd){ pair[0], POLLIN, 0 };
@@ -105,6 +106,10 @@ static bool try_rung(int rung, char *why, size_t cap)
     close(pair[0]);
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
+    if (uplink > 0) {
+        kill(uplink, SIGKILL);
+        waitpid(uplink, &status, 0);
+    }
     cgroup_remove("probe");
     fs_remove_path(dir);
     return ok;
@@ -114,11 +119,28 @@ static probe_result probe(void)
 {
     static const char *const names[] = { "", "1 (root: namespaces, overlay, own /proc and /dev)",
         "2 (user namespaces)", "3 (directory, process sweep" };
-    probe_result r = { 0, "" };
+    probe_result r = { 0, 0, "" };
     size_t n = 0;
     char why[300];
 
     for (int rung = conf.isolation ? conf.isolation : 1; rung <= 3; rung++) {
+        conf.own_net = conf.network != NET_SHARED && rung < 3;
+        if (conf.own_net && try_rung(rung, why, sizeof why)) {
+            r.rung = (uint32_t)rung;
+            r.own_net = 1;
+            snprintf(r.notes + n, sizeof r.notes - n, "%s; networks of their own", names[rung]);
+            break;
+        }
+        if (conf.own_net && conf.network == NET_AUTO)
+            n += (size_t)snprintf(r.notes + n, sizeof r.notes - n, "no own network: %.120s; ", why);
+        if (conf.network == NET_OWN) {
+            n += (size_t)snprintf(r.notes + n, sizeof r.notes - n, "not %d: %.120s; ", rung,
+                                  rung < 3 ? why : "it has no networks");
+            if (conf.isolation)
+                break;
+            continue;
+        }
+        conf.own_net = false;
         if (try_rung(rung, why, sizeof why)) {
             r.rung = (uint32_t)rung;
             n += (size_t)snprintf(r.notes + n, sizeof r.notes - n, "%s", names[rung]);
@@ -160,7 +182,7 @@ static void make(const make_msg *m, int sock)
         boxes = grown;
         box_room = room;
     }
-    pid = clone_box(sock, m);
+    pid = clone_box(sock, m, &boxes[box_count].uplink);
     if (pid < 0) {
         ready_msg ready = { .type = M_READY, .err = -1 };
 
@@ -205,9 +227,13 @@ static void reap(void)
         for (size_t i = 0; i < box_count; i++) {
             char id[ID_LEN + 3];
 
+            if (boxes[i].uplink == pid)
+                boxes[i].uplink = 0;
             if (boxes[i].pid != pid)
                 continue;
             memcpy(id, boxes[i].id, sizeof id);
+            if (boxes[i].uplink > 0)
+                kill(boxes[i].uplink, SIGKILL);
             boxes[i] = boxes[--box_count];
             dead(id, status);
             break;
@@ -220,6 +246,8 @@ static void reap(void)
 static void end_box(made *b)
 {
     b->ending = true;
+    if (b->uplink > 0)
+        kill(b->uplink, SIGKILL);
     kill(b->pid, conf.rung < 3 ? SIGKILL : SIGTERM);
     if (cgroup_can_freeze())
         cgroup_freeze(b->id, false); /* the frozen do not die before */
@@ -287,6 +315,7 @@ static void __attribute__((noreturn)) zygote_main(int sock)
     sigprocmask(SIG_SETMASK, &mask, NULL);
     r = probe();
     conf.rung = (int)r.rung;
+    conf.own_net = r.own_net != 0;
     if (msg_send(sock, &r, sizeof r, NULL, 0) != 0 || r.rung == 0)
         _exit(1);
     sigemptyset(&mask);
@@ -308,7 +337,7 @@ static void __attribute__((noreturn)) zygote_main(int sock)
 
 int zygote_start(pid_t *zygote)
 {
-    probe_result r = { 0, "" };
+    probe_result r = { 0, 0, "" };
     int pair[2];
     pid_t pid;
 
@@ -330,6 +359,7 @@ int zygote_start(pid_t *zygote)
     if (r.rung == 0)
         die("no isolation possible: %s", r.notes);
     conf.rung = (int)r.rung;
+    conf.own_net = r.own_net != 0;
     snprintf(conf.rung_notes, sizeof conf.rung_notes, "%s", r.notes);
     return pair[0];
 }

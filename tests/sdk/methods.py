@@ -472,7 +472,8 @@ async def files_read(t):
     await t.raises("a directory", "InvalidArgumentException", lambda: f.read("/tmp"))
     await t.raises("a user that is not there", "AuthenticationException",
                    lambda: f.read("r.txt", user="nobody-such"))
-    t.differs("files of /proc are refused: they answer by the rights of who reads, the host")
+    r = await t.do(t.box.commands.run("id -u"))
+    t.ok("a file of /proc", f"\nUid:\t{r.stdout.strip()}\t" in await t.do(f.read("/proc/self/status")))
     await t.do(t.box.commands.run("seq 200000 >r.big"))
     big = await t.do(f.read("r.big"))
     t.eq("1.3 MB", (len(big), big[-8:]), (1288895, "\n200000\n"))
@@ -817,8 +818,8 @@ async def sandbox_internet(t):
     i = await t.do(box.get_info())
     if not t.old:
         t.eq("told", i.allow_internet_access, False)
-    r = await t.do(box.commands.run("tail -n +3 /proc/net/dev | sed 's/:.*//' | tr -d ' \\n'"))
-    t.eq("no interface but the loopback", r.stdout, "lo")
+    r = await t.do(box.commands.run("tail -n +2 /proc/net/route"))
+    t.eq("no way out", r.stdout, "")
     h = await t.start(box, f"exec python3 -m http.server {PORT + 4}", timeout=0)
 
     def ask():

@@ -61,9 +61,9 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 sh tests/live/certs.sh "$work/certs" || exit 1
-host_start "$work/plain.log" --state "$work/plain" || exit 1
+host_start "$work/plain.log" --state "$work/plain" --network auto || exit 1
 plain_pid=$host_pid plain_url=$host_url
-host_start "$work/tls.log" --state "$work/tls" --tls-cert "$work/certs/wildcard.pem" \
+host_start "$work/tls.log" --state "$work/tls" --network auto --tls-cert "$work/certs/wildcard.pem" \
     --tls-key "$work/certs/wildcard.key" || exit 1
 tls_pid=$host_pid tls_port=${host_url##*:}
 export E2B_API_KEY=e2b_0000000000000000000000000000000000000000
