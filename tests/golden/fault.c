@@ -5,8 +5,8 @@
    out; afterwards the same client does the whole case as if nothing had been, and
    closes without a leak.
 
-   A process a case, so that a crash or a hang is one failed injection; what it was
-   doing stands in memory shared with the process that waits. */
+   In a process of their own, so that a crash or a hang is one failed injection; where
+   it was stands in memory shared with the process that waits, and another goes on. */
 #include "golden.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,7 +189,7 @@ typedef struct task {
 } task;
 
 typedef struct shared {         /* with the process that injects */
-    unsigned long at;           /* of this case: the injection it is at, from 1 */
+    unsigned long number, at;   /* of the case, and the injection it is at, from 1 */
     unsigned long done, failed;
     char row[160];
 } shared;
@@ -367,43 +367,49 @@ static void inject_case(faults *all, const task *t, unsigned long group, unsigne
     alarm(0);
 }
 
-/* False: it crashed, and there is more to do after that. */
-static bool in_a_process(faults *all, const task *t, unsigned long group, unsigned long after)
+/* The cases from `number` on; of that one, what comes after an injection. False: it
+   crashed, and there is more to do after that. */
+static bool in_a_process(faults *all, unsigned long number, unsigned long after)
 {
+    const task *t = all->first;
+    shared *now = all->now;
     int status = 0;
     pid_t pid;
     fflush(NULL);
-    all->now->row[0] = 0;
+    now->row[0] = 0;
     pid = fork();
     if (pid < 0) { perror("golden: fork"); exit(2); }
     if (pid == 0) {
-        inject_case(all, t, group, after);
+        for (now->number = 0; t; t = t->next, now->number++) {
+            if (now->number < number) continue;
+            now->at = now->number == number ? after : 0;
+            inject_case(all, t, now->number * 1000, now->at);
+        }
         fflush(NULL);
         _exit(0);
     }
     while (waitpid(pid, &status, 0) < 0) ;
     if (status == 0) return true;
-    printf("FAIL %s\n    the client crashed or hung (status %x)\n", all->now->row, (unsigned)status);
-    all->now->done++;
-    all->now->failed++;
+    printf("FAIL %s\n    the client crashed or hung (status %x)\n", now->row, (unsigned)status);
+    now->done++;
+    now->failed++;
     return false;
 }
 
 int faults_run(faults *all)
 {
-    const task *t;
-    unsigned long group = 0;
+    unsigned long number = 0, after = 0, crashes = 0;
     all->shown = time(NULL);
     if (!all->whole)
         printf("fault %s: SEED=%lu, %lu of %lu at most\n", all->name, all->seed, all->many,
             all->total);
-    for (t = all->first; t; t = t->next, group += 1000) {
-        unsigned long after = 0;
-        int crashes;
-        for (crashes = 0; crashes < 5; crashes++) {
-            if (in_a_process(all, t, group, after)) break;
-            after = all->now->at;
-        }
+    while (all->first && !in_a_process(all, number, after)) {
+        crashes = number == all->now->number ? crashes + 1 : 1;
+        number = all->now->number;
+        after = all->now->at;
+        if (crashes < 5) continue; /* enough of this case */
+        number++;
+        after = 0;
     }
     printf("fault %s: %lu injections, %lu failed\n", all->name, all->now->done, all->now->failed);
     return all->now->failed || !all->now->done;
