@@ -34,6 +34,7 @@
       4. Plain data            operations        14. HTTP responses
       5. Streams            9. Providers         15. Small codecs
                            10. Sandboxes        16. Any other route
+                                                17. Running code
 
    RULES
 
@@ -117,6 +118,7 @@
                           sbx_proc, no streamed input; none of the next two either
    SBX_NO_PTY       all   no terminals: sbx_pty_*(), sbx_proc_resize()
    SBX_NO_WATCH     all   no sbx_files_watch(), no sbx_watch
+   SBX_NO_RUN_CODE  all   no sbx_run_code()
    SBX_NO_E2B       all   leave that provider out
    SBX_SMALL        all   the small set of the limits below
 
@@ -659,6 +661,7 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(SNAPSHOT_LIST, "snapshot_list") \
     X(SNAPSHOT_DELETE, "snapshot_delete") \
     X(INVOKE, "invoke") \
+    X(RUN_CODE, "run_code") \
     X(COMMAND_RUN, "command_run") \
     X(COMMAND_START, "command_start") \
     X(COMMAND_CONNECT, "command_connect") \
@@ -1486,6 +1489,87 @@ SBX_API int sbx_invoke_route(const sbx_client *client, size_t i, sbx_route *out)
 }
 #endif
 #endif /* SANDBOX_H */
+/* ---- 17. Running code ------------------------------------------------------
+
+   A sandbox with a code interpreter (E2B: of the template code-interpreter-v1) runs
+   pieces of code one after the other in a context, which keeps its variables, as a
+   notebook does. Contexts are made, listed, restarted and deleted by the routes
+   contexts.* of sbx_sandbox_invoke(). */
+#ifndef SANDBOX_CODE_H
+#define SANDBOX_CODE_H
+
+#ifndef SBX_NO_RUN_CODE
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a piece of a result is of. Texts are UTF-8; PNG, JPEG and PDF are the decoded
+   files; JSON, DATA, CHART and EXTRA are JSON as it came. */
+typedef enum sbx_code_format {
+    SBX_CODE_END,           /* the result is complete */
+    SBX_CODE_TEXT, SBX_CODE_HTML, SBX_CODE_MARKDOWN, SBX_CODE_SVG, SBX_CODE_LATEX,
+    SBX_CODE_JAVASCRIPT, SBX_CODE_PNG, SBX_CODE_JPEG, SBX_CODE_PDF, SBX_CODE_JSON,
+    SBX_CODE_DATA, SBX_CODE_CHART, SBX_CODE_EXTRA
+} sbx_code_format;
+
+/* A result comes in one or several formats, each in one or several pieces behind each
+   other, then END. A format that is absent, null or an empty text has no piece. */
+typedef struct sbx_code_piece {
+    sbx_code_format format;
+    uint32_t result;        /* counts the results of a call, from 0 */
+    bool main_result;       /* with END: the value of the code's last line, not what it
+                               displayed before */
+    const void *data;
+    size_t len;
+} sbx_code_piece;
+
+/* As put() of a sink: SBX_OK: taken; SBX_E_AGAIN: nothing was, the piece comes again
+   after sbx_op_wake() (END cannot wait: SBX_E_ARG); else the call ends with it. */
+typedef int (*sbx_code_each)(void *ctx, const sbx_code_piece *piece);
+
+typedef struct sbx_run_code_options {
+    const char *language;   /* "python", "javascript", ...; NULL: the context's, or the
+                               default one */
+    const char *context_id; /* NULL: the default context of the language; not with
+                               language */
+    sbx_pairs envs;         /* of this code alone */
+    int32_t timeout_ms;     /* how long the code may be silent, 0: the provider's (E2B
+                               300,000), SBX_NEVER: for ever; then SBX_E_TIMEOUT, while
+                               the code runs on. call->timeout_ms bounds all of it */
+    sbx_sink out, err;      /* output as it comes */
+    sbx_code_each each;     /* results as they come, NULL: none are wanted */
+    void *each_ctx;
+    size_t capture_limit;   /* > 0: up to so many bytes of out and err, where no sink is
+                               set, and of the traceback are kept in the result */
+} sbx_run_code_options;
+
+typedef struct sbx_run_code_result {
+    int32_t execution_count; /* of the context, 0: not told */
+    uint32_t results;       /* how many there were */
+    bool failed;            /* the code ended with an error: */
+    char error_name[64];    /* "NameError"; cut if longer, as is */
+    char error_value[256];
+    char *out, *err, *traceback; /* captured, NUL-terminated, yours: sbx_free(); NULL
+                               unless capture_limit was set */
+    size_t out_len, err_len, traceback_len;
+    uint64_t out_cut, err_cut, traceback_cut; /* bytes that did not fit */
+} sbx_run_code_result;
+
+/* Runs code and waits for its end. Code that fails is SBX_OK with result->failed, as
+   a command with an exit code is. result may be NULL. It is never sent twice. Special
+   errors: SBX_E_NOT_FOUND: no such context; SBX_E_SANDBOX_GONE; SBX_E_NO_END: the
+   stream ended before the code did, which may run on; SBX_E_UNSUPPORTED_HOST. */
+SBX_API int sbx_run_code(sbx_sandbox *sandbox, const char *code,
+    const sbx_run_code_options *options, sbx_run_code_result *result,
+    const sbx_call *call);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SBX_NO_RUN_CODE */
+#endif /* SANDBOX_CODE_H */
 
 #ifdef SANDBOX_IMPLEMENTATION
 
@@ -4682,6 +4766,7 @@ enum sbxi_type {
 };
 
 #define SBXI_ALWAYS 1       /* arg: write it also when it is empty or zero */
+#define SBXI_OR_NULL 2      /* arg: write null then */
 
 typedef struct sbxi_field {
     const char *name;
@@ -5159,6 +5244,14 @@ static void sbxi_put_value(sbx_json_writer *w, const sbxi_field *f, const char *
     }
 }
 
+static void sbxi_put_member(sbx_json_writer *w, const sbxi_field *f, const char *member,
+    uint32_t number)
+{
+    sbx_json_key(w, f->name);
+    if (!number && f->arg == SBXI_OR_NULL) sbx_json_null(w);
+    else sbxi_put_value(w, f, member, number);
+}
+
 /* Writes the struct at base as an object, members in the order of the rows. An
    object inside is opened when its first member is, so an empty one leaves no
    trace: those below `opened` are begun. */
@@ -5199,8 +5292,7 @@ static SBXI_MAYBE void sbxi_bind_write(sbx_json_writer *w, const sbxi_shape *sha
                 sbx_json_key(w, opened[-1].f[-1].name);
                 sbx_json_begin_object(w);
             }
-            sbx_json_key(w, f->name);
-            sbxi_put_value(w, f, member, number);
+            sbxi_put_member(w, f, member, number);
         }
     }
 }
@@ -5735,6 +5827,99 @@ static SBXI_MAYBE void sbxi_connect_head(unsigned char out[5], unsigned flags,
     out[2] = (unsigned char)(len >> 16);
     out[3] = (unsigned char)(len >> 8);
     out[4] = (unsigned char)len;
+}
+/* ndjson - lines of JSON: what stands between line feeds, without the carriage return
+   before one. Lines of blanks are passed over. Push reader, resumable at every byte;
+   it holds nothing of a line, so lines of any length cost no memory. Called by
+   op/reply.
+   Invariant: `open` from begin() to end(); `cr`: a carriage return of an open line has
+   come, which is told only when no line feed follows. */
+
+typedef struct sbxi_ndjson_events {
+    /* A negative return stops with it. data() may pause with SBX_E_AGAIN and what it
+       took in *used. */
+    int (*begin)(void *ctx);
+    int (*data)(void *ctx, const char *data, size_t len, size_t *used);
+    int (*end)(void *ctx);
+} sbxi_ndjson_events;
+
+typedef struct sbxi_ndjson {
+    const sbxi_ndjson_events *events;
+    void *ctx;
+    bool open, cr;
+    int status;             /* sticky */
+} sbxi_ndjson;
+
+static SBXI_MAYBE void sbxi_ndjson_init(sbxi_ndjson *n, const sbxi_ndjson_events *events,
+    void *ctx)
+{
+    memset(n, 0, sizeof *n);
+    n->events = events;
+    n->ctx = ctx;
+}
+
+/* The line is over. Without a line feed behind it: the input is. */
+static SBXI_MAYBE int sbxi_ndjson_end(sbxi_ndjson *n)
+{
+    if (n->status == SBX_OK && n->open) n->status = n->events->end(n->ctx);
+    n->open = n->cr = false;
+    return n->status;
+}
+
+/* Bytes of an open line. A held carriage return goes first. */
+static int sbxi_ndjson_data(sbxi_ndjson *n, const char *data, size_t len, size_t *used)
+{
+    size_t took = len;
+    int rc;
+    if (n->cr) {
+        size_t one = 1;
+        rc = n->events->data(n->ctx, "\r", 1, &one);
+        *used = 0;
+        n->cr = rc == SBX_E_AGAIN && one == 0;
+        return rc;
+    }
+    rc = n->events->data(n->ctx, data, len, &took);
+    *used = rc == SBX_E_AGAIN ? SBXI_MIN(took, len) : len;
+    return rc;
+}
+
+/* How many of len bytes come before the end of the line, or what may be it. */
+static size_t sbxi_ndjson_run(const char *data, size_t len)
+{
+    size_t n = 0;
+    while (n < len && data[n] != '\n' && data[n] != '\r') n++;
+    return n;
+}
+
+/* SBX_OK: all taken. SBX_E_AGAIN: data() paused, go on after *used. Else sticky. */
+static SBXI_MAYBE int sbxi_ndjson_feed(sbxi_ndjson *n, const char *data, size_t len,
+    size_t *used)
+{
+    size_t pos = 0;
+    int rc = n->status;
+    while (rc == SBX_OK && pos < len) {
+        char c = data[pos];
+        if (c == '\n') {
+            pos++;
+            rc = sbxi_ndjson_end(n);
+        } else if (!n->open) {
+            if (c == ' ' || c == '\t' || c == '\r') pos++;
+            else {
+                n->open = true;
+                rc = n->events->begin(n->ctx);
+            }
+        } else if (c == '\r' && !n->cr) {
+            n->cr = true;
+            pos++;
+        } else {
+            size_t took;
+            rc = sbxi_ndjson_data(n, data + pos, sbxi_ndjson_run(data + pos, len - pos), &took);
+            pos += took;
+        }
+    }
+    if (rc != SBX_E_AGAIN) n->status = rc;
+    *used = pos;
+    return rc;
 }
 
 /* tar - what stands around the files of an archive: POSIX ustar headers, as Python's
@@ -8275,6 +8460,7 @@ typedef struct sbxi_exchange {
 #endif
     int64_t part_left;      /* of the source of a known size that is being sent */
     uint32_t now, since;    /* start of this run, of the clock that runs */
+    int32_t quiet_ms;       /* instead of the clocks of a reply, 0: those */
 #ifndef SBX_NO_PROXY
     const sbx_http_events *events; /* of http, which reads the proxy's answer first */
 #endif
@@ -8827,14 +9013,14 @@ static int sbxi_exchange_recv(sbxi_exchange *x)
 static uint32_t sbxi_exchange_left(const sbxi_exchange *x, uint32_t now, sbx_clock *clock)
 {
     const sbx_clocks *c = &x->link->clocks;
-    int32_t ms = c->idle_ms;
+    int32_t ms = x->quiet_ms ? x->quiet_ms : c->idle_ms;
     *clock = SBX_CLOCK_IDLE;
     if (x->state <= SBXI_X_TLS) {
         *clock = SBX_CLOCK_CONNECT;
         ms = c->connect_ms;
     } else if (x->state == SBXI_X_RECV && !x->answered) {
         *clock = SBX_CLOCK_FIRST_BYTE;
-        ms = c->first_byte_ms;
+        ms = x->quiet_ms ? x->quiet_ms : c->first_byte_ms;
     }
     return sbxi_left(x->since, x->want && !x->dry ? ms : SBX_NEVER, now);
 }
@@ -8901,6 +9087,11 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
 #else
 #define SBXI_HAS_GZIP 1
 #endif
+#ifdef SBX_NO_RUN_CODE
+#define SBXI_HAS_CODE 0
+#else
+#define SBXI_HAS_CODE 1
+#endif
 #ifdef SBX_NO_EXTRAS
 #define SBXI_HAS_EXTRAS 0
 #else
@@ -8932,7 +9123,7 @@ enum { SBXI_SEND_NOTHING, SBXI_SEND_JSON, SBXI_SEND_ENVELOPE, SBXI_SEND_RAW,
 /* What the reply body is: one struct, an array of items, an object with such an
    array; from SINK on a transfer. */
 enum { SBXI_RECV_NOTHING, SBXI_RECV_RESULT, SBXI_RECV_EACH, SBXI_RECV_EACH_INSIDE,
-    SBXI_RECV_SINK, SBXI_RECV_EVENTS };
+    SBXI_RECV_SINK, SBXI_RECV_EVENTS, SBXI_RECV_LINES };
 
 /* A rule gives the meaning of an unhappy reply. The first that fits wins. */
 typedef struct sbxi_rule {
@@ -8995,6 +9186,7 @@ struct sbx_provider {
     int (*host)(const sbx_sandbox *sandbox, uint16_t port, sbxi_buf *out);
     int (*step)(sbx_op *op);        /* asks for the next exchange or ends the operation */
     int (*event)(sbx_op *op);       /* one message of SBXI_RECV_EVENTS is bound */
+    int32_t code_ms;                /* how long code that runs may be silent */
 };
 
 /* The route of a feature, or of SBXI_ROUTE_*; NULL: there is none. */
@@ -9074,6 +9266,25 @@ typedef struct sbxi_command_args {
     sbx_command_result *result;
     sbxi_process_args at;           /* connect, and the size of a terminal */
 } sbxi_command_args;
+
+/* Captured output of one stream. */
+typedef struct sbxi_capture { sbxi_buf buf; uint64_t cut; } sbxi_capture;
+
+#ifndef SBX_NO_RUN_CODE
+/* Code, and where its reply stands (op/code.c). */
+typedef struct sbxi_code_args {
+    const char *code;
+    sbx_run_code_options o;
+    sbx_run_code_result *result;
+    sbxi_capture traceback;
+    sbxi_ndjson lines;
+    uint32_t results;
+    uint8_t kind, member, raw, word_len; /* of the message that comes */
+    bool typed, main, raw_over;
+    bool may_end;                   /* nothing needs to come behind the last message */
+    char word[20];                  /* its type */
+} sbxi_code_args;
+#endif
 
 typedef struct sbxi_files_args {
     const char *path, *to;
@@ -9186,6 +9397,9 @@ typedef struct sbxi_args {
         sbxi_list_args list;
         sbxi_command_args command;
         sbxi_process_args process;
+#ifndef SBX_NO_RUN_CODE
+        sbxi_code_args code;
+#endif
         sbxi_files_args files;
         sbxi_invoke_args invoke;
     } of;
@@ -9295,9 +9509,6 @@ typedef struct sbxi_event {
         sbxi_fault fault;   /* failed: then nothing else counts */
     } of;
 } sbxi_event;
-
-/* Captured output of one stream. */
-typedef struct sbxi_capture { sbxi_buf buf; uint64_t cut; } sbxi_capture;
 
 /* A process that is followed. Its stream is an operation that nobody but it knows;
    calls of the user are operations that wait for what comes in. */
@@ -9450,6 +9661,17 @@ static int sbxi_op_fail(sbx_op *op, int status, const char *message)
 {
     return sbxi_error_set(&op->error, status, message);
 }
+
+/* Takes note of what a callback answered: its failure is the user's word, neither
+   retried nor looked into. */
+static SBXI_MAYBE int sbxi_op_said(sbx_op *op, int rc)
+{
+    op->mid_stream = true;
+    if (op->cancelled) return SBX_E_CANCELLED;
+    op->asleep = rc == SBX_E_AGAIN;
+    op->x.stop = rc != SBX_OK && !op->asleep;
+    return rc;
+}
 /* keep - deep copies of what a struct points to, by one table: arguments of calls
    that go on after they returned, configuration, credentials, infos handed to the
    user. All copies of a struct are one block for sbx_free(). Called by client.c,
@@ -9501,6 +9723,12 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(SANDBOX_LIST, 0, list.name),
     SBXI_KEEP(SANDBOX_LIST, sizeof(sbx_pair), list.q.metadata),
     SBXI_KEEP(SANDBOX_LIST, 0, list.q.template_id),
+#ifndef SBX_NO_RUN_CODE
+    SBXI_KEEP(RUN_CODE, 0, code.code),
+    SBXI_KEEP(RUN_CODE, 0, code.o.language),
+    SBXI_KEEP(RUN_CODE, 0, code.o.context_id),
+    SBXI_KEEP(RUN_CODE, sizeof(sbx_pair), code.o.envs),
+#endif
     SBXI_KEEP(COMMAND_RUN, 0, command.cmd),
     SBXI_KEEP(COMMAND_RUN, sizeof(sbx_pair), command.o.envs),
     SBXI_KEEP(COMMAND_RUN, 0, command.o.cwd),
@@ -10681,6 +10909,324 @@ static int sbxi_proc_take(sbx_op *op)
     op->error = p->error;
     return p->status;
 }
+/* code - what comes of code that runs: lines of JSON, a message each, are taken apart
+   while they arrive. Texts go to sinks and callbacks in the pieces the JSON reader
+   makes; JSON inside a message goes as it came. Called by reply.c.
+
+   Invariants: a message's "type" stands in front of what it holds, as all services
+   write it, so nothing needs to be kept. What a sink does not take lies in op->held
+   and the reader rests until it does. */
+
+#ifndef SBX_NO_RUN_CODE
+
+enum { SBXI_CODE_UNKNOWN, SBXI_CODE_OUT, SBXI_CODE_ERR, SBXI_CODE_RESULT, SBXI_CODE_ERROR,
+    SBXI_CODE_COUNT, SBXI_CODE_OVER }; /* kinds of messages */
+
+/* Members: formats of results, then others, in the order of the names below. */
+enum { SBXI_CODE_NAME = SBX_CODE_EXTRA + 1, SBXI_CODE_VALUE, SBXI_CODE_TRACEBACK,
+    SBXI_CODE_MAIN, SBXI_CODE_NUMBER, SBXI_CODE_TYPE };
+
+/* JSON that is passed on as it is: its colon is awaited, it comes, or is a null. */
+enum { SBXI_RAW_NONE, SBXI_RAW_WAITS, SBXI_RAW_COMES, SBXI_RAW_NULL };
+
+static const char *const sbxi_code_kinds[] = { "stdout", "stderr", "result", "error",
+    "number_of_executions", "end_of_execution" };
+static const char *const sbxi_code_members[] = { "text", "html", "markdown", "svg", "latex",
+    "javascript", "png", "jpeg", "pdf", "json", "data", "chart", "extra", "name", "value",
+    "traceback", "is_main_result", "execution_count", "type" };
+
+/* The place of a text among names, from 1; 0: it is none of them. */
+static uint8_t sbxi_code_find(const char *const *names, size_t n, const char *text, size_t len)
+{
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (strlen(names[i]) == len && memcmp(names[i], text, len) == 0) return (uint8_t)(i + 1);
+    return 0;
+}
+
+/* Keeps up to the limit, which leaves room for a NUL, and counts the rest. */
+static int sbxi_code_keep(sbxi_capture *c, const void *data, size_t len)
+{
+    size_t n;
+    if (!c->buf.data && sbxi_block_start(&c->buf) != SBX_OK) return c->buf.status;
+    n = SBXI_MIN(c->buf.max - 1 - c->buf.len, len);
+    c->cut += len - n;
+    return sbxi_buf_add(&c->buf, data, n);
+}
+
+static int sbxi_code_sink(sbx_op *op, const sbx_sink *s, sbxi_capture *c, const void *data,
+    size_t len)
+{
+    int rc;
+    if (!s->put) return op->args.of.code.o.capture_limit ? sbxi_code_keep(c, data, len) : SBX_OK;
+    rc = s->put(s->ctx, data, len);
+    return sbxi_op_said(op, rc > 0 ? SBX_E_SINK : rc);
+}
+
+static int sbxi_code_each(sbx_op *op, sbx_code_format format, const void *data, size_t len)
+{
+    sbxi_code_args *a = &op->args.of.code;
+    sbx_code_piece piece;
+    int rc;
+    if (!a->o.each) return SBX_OK;
+    piece.format = format;
+    piece.result = a->results;
+    piece.main_result = !format && a->main;
+    piece.data = data;
+    piece.len = len;
+    rc = a->o.each(a->o.each_ctx, &piece);
+    return sbxi_op_said(op, rc > 0 || (rc == SBX_E_AGAIN && !format) ? SBX_E_ARG : rc);
+}
+
+/* Adds to a fixed text, which was zeroed, cut to fit. */
+static void sbxi_code_text(char *out, size_t cap, const void *data, size_t len)
+{
+    size_t at = strlen(out);
+    memcpy(out + at, data, SBXI_MIN(len, cap - 1 - at));
+}
+
+/* Decoded bytes of the present member go where they belong. */
+static int sbxi_code_put(sbx_op *op, const void *data, size_t len)
+{
+    sbxi_code_args *a = &op->args.of.code;
+    if (len == 0) return SBX_OK;
+    op->mid_stream = true;
+    switch (a->kind) {
+    case SBXI_CODE_OUT:
+        return sbxi_code_sink(op, &a->o.out, &op->captured[0], data, len);
+    case SBXI_CODE_ERR:
+        return sbxi_code_sink(op, &a->o.err, &op->captured[1], data, len);
+    case SBXI_CODE_RESULT:
+        return sbxi_code_each(op, (sbx_code_format)a->member, data, len);
+    default:
+        if (!a->result) return SBX_OK;
+        if (a->member == SBXI_CODE_TRACEBACK)
+            return a->o.capture_limit ? sbxi_code_keep(&a->traceback, data, len) : SBX_OK;
+        if (a->member == SBXI_CODE_NAME)
+            sbxi_code_text(a->result->error_name, sizeof a->result->error_name, data, len);
+        else
+            sbxi_code_text(a->result->error_value, sizeof a->result->error_value, data, len);
+        return SBX_OK;
+    }
+}
+
+/* The same for bytes that are gone afterwards: what is not taken is held. */
+static int sbxi_code_pass(sbx_op *op, const void *data, size_t len)
+{
+    int rc = sbxi_code_put(op, data, len);
+    if (rc != SBX_E_AGAIN) return rc;
+    memmove(op->held.piece, data, len);
+    op->held_len = len;
+    return SBX_PENDING;
+}
+
+/* Base64, which notebooks break into lines. */
+static int sbxi_code_decode(sbx_op *op, const char *text, size_t len, bool more)
+{
+    size_t out = 0;
+    int rc = SBX_OK;
+    while (len && rc == SBX_OK) {
+        size_t n = 0, got = 0;
+        while (n < len && (unsigned char)text[n] > ' ') n++;
+        if (n) rc = sbx_base64_decode(&op->base64, text, n, op->held.piece + out, &got);
+        out += got;
+        n += n < len;
+        text += n;
+        len -= n;
+    }
+    if (rc == SBX_OK && !more) {
+        rc = sbx_base64_end(&op->base64);
+        memset(&op->base64, 0, sizeof op->base64);
+    }
+    return rc == SBX_OK ? sbxi_code_pass(op, op->held.piece, out) : rc;
+}
+
+/* Whether the present member is of use in this kind of message. */
+static bool sbxi_code_wants(const sbxi_code_args *a)
+{
+    switch (a->kind) {
+    case SBXI_CODE_OUT:
+    case SBXI_CODE_ERR: return a->member == SBX_CODE_TEXT;
+    case SBXI_CODE_RESULT: return a->member >= SBX_CODE_TEXT && a->member <= SBX_CODE_EXTRA;
+    case SBXI_CODE_ERROR: return a->member >= SBXI_CODE_NAME && a->member <= SBXI_CODE_TRACEBACK;
+    default: return false;
+    }
+}
+
+static int sbxi_code_string(sbx_op *op, const sbx_json_event *ev)
+{
+    sbxi_code_args *a = &op->args.of.code;
+    bool more = (ev->flags & SBX_JSON_MORE) != 0;
+    if (a->member == SBXI_CODE_TYPE) {
+        size_t n = SBXI_MIN(ev->len, sizeof a->word - a->word_len);
+        memcpy(a->word + a->word_len, ev->text, n);
+        a->word_len = (uint8_t)(a->word_len + n);
+        if (more) return SBX_OK;
+        a->kind = sbxi_code_find(sbxi_code_kinds, SBXI_LEN(sbxi_code_kinds), a->word, a->word_len);
+        a->typed = true;
+        return SBX_OK;
+    }
+    if (!sbxi_code_wants(a)) return SBX_OK;
+    if (a->member >= SBX_CODE_PNG && a->member <= SBX_CODE_PDF)
+        return sbxi_code_decode(op, ev->text, ev->len, more);
+    return sbxi_code_pass(op, ev->text, ev->len);
+}
+
+/* A member begins: JSON of a result is taken from the bytes themselves. */
+static int sbxi_code_key(sbx_op *op, const sbx_json_event *ev)
+{
+    sbxi_code_args *a = &op->args.of.code;
+    a->member = sbxi_code_find(sbxi_code_members, SBXI_LEN(sbxi_code_members), ev->text, ev->len);
+    if (a->member && a->member < SBXI_CODE_MAIN && !a->typed)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("a message of the code interpreter does not begin with its type"));
+    if (a->member < SBX_CODE_JSON || !sbxi_code_wants(a) || a->kind != SBXI_CODE_RESULT)
+        return SBX_OK;
+    a->raw = SBXI_RAW_WAITS;
+    return SBX_PENDING;
+}
+
+static void sbxi_code_number(sbxi_code_args *a, const sbx_json_event *ev)
+{
+    uint64_t v;
+    sbxi_span s;
+    s.ptr = ev->text;
+    s.len = ev->len;
+    if (a->member == SBXI_CODE_NUMBER && a->kind == SBXI_CODE_COUNT && a->result
+        && sbxi_parse_u64(s, INT32_MAX, &v))
+        a->result->execution_count = (int32_t)v;
+}
+
+/* A member of a message, or its value. */
+static int sbxi_code_value(sbx_op *op, const sbx_json_event *ev)
+{
+    sbxi_code_args *a = &op->args.of.code;
+    switch (ev->type) {
+    case SBX_JSON_KEY: return sbxi_code_key(op, ev);
+    case SBX_JSON_STRING: return sbxi_code_string(op, ev);
+    case SBX_JSON_NUMBER: sbxi_code_number(a, ev); break;
+    case SBX_JSON_TRUE: a->main = a->main || a->member == SBXI_CODE_MAIN; break;
+    default: break;
+    }
+    return SBX_OK;
+}
+
+/* One event of the JSON reader. SBX_PENDING: raw JSON begins or ends here, or a sink
+   did not take something. */
+static int sbxi_code_event(void *ctx, const sbx_json_event *ev)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_code_args *a = &op->args.of.code;
+    if (ev->depth == 0) return ev->type <= SBX_JSON_OBJECT_END ? SBX_OK : SBX_E_BAD_JSON;
+    if (ev->depth > 1) return SBX_OK;
+    if (!a->raw) return sbxi_code_value(op, ev);
+    if (ev->type == SBX_JSON_OBJECT || ev->type == SBX_JSON_ARRAY || (ev->flags & SBX_JSON_MORE))
+        return SBX_OK;
+    a->raw_over = true;
+    return SBX_PENDING;
+}
+
+/* ---- lines ---------------------------------------------------------------- */
+
+static int sbxi_code_begin(void *ctx)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_code_args *a = &op->args.of.code;
+    a->kind = a->member = a->raw = a->word_len = 0;
+    a->typed = a->main = a->raw_over = false;
+    memset(&op->base64, 0, sizeof op->base64);
+    sbx_json_init(&op->reply.json, sbxi_code_event, op);
+    return SBX_OK;
+}
+
+/* n bytes were read while raw JSON was awaited or came. */
+static int sbxi_code_raw(sbx_op *op, const char *data, size_t n)
+{
+    sbxi_code_args *a = &op->args.of.code;
+    int rc = a->raw == SBXI_RAW_COMES ? sbxi_code_pass(op, data, n) : SBX_OK;
+    if (a->raw_over) a->raw = SBXI_RAW_NONE;
+    a->raw_over = false;
+    return rc;
+}
+
+/* Slices are small enough for what is not taken to fit op->held. */
+static int sbxi_code_data(void *ctx, const char *data, size_t len, size_t *used)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_code_args *a = &op->args.of.code;
+    size_t pos = 0;
+    int rc = SBX_OK;
+    while (pos < len && rc == SBX_OK) {
+        size_t n = SBXI_MIN(len - pos, SBX_PIECE_BYTES), took = 0;
+        uint8_t raw;
+        if (a->raw == SBXI_RAW_WAITS) { /* the colon, then blanks, then the value */
+            char c = data[pos];
+            if (c == ':' || c == ' ' || c == '\t') n = 1;
+            else a->raw = c == 'n' ? SBXI_RAW_NULL : SBXI_RAW_COMES;
+        }
+        raw = a->raw;
+        rc = sbx_json_feed(&op->reply.json, data + pos, n, &took);
+        if (rc >= 0 && raw) rc = sbxi_code_raw(op, data + pos, took);
+        pos += took;
+        if (rc == SBX_PENDING) rc = op->held_len ? SBX_E_AGAIN : SBX_OK;
+    }
+    *used = pos;
+    return rc;
+}
+
+/* A message is whole: what it says beyond its texts. */
+static int sbxi_code_end(void *ctx)
+{
+    sbx_op *op = (sbx_op *)ctx;
+    sbxi_code_args *a = &op->args.of.code;
+    int rc = sbx_json_end(&op->reply.json);
+    if (rc != SBX_OK) return rc;
+    if (a->kind == SBXI_CODE_OVER) op->ended = true;
+    if (a->kind) a->may_end = a->kind >= SBXI_CODE_ERROR;
+    if (a->kind == SBXI_CODE_ERROR && a->result) a->result->failed = true;
+    if (a->kind != SBXI_CODE_RESULT) return SBX_OK;
+    rc = sbxi_code_each(op, SBX_CODE_END, NULL, 0);
+    a->results++;
+    return rc;
+}
+
+static const sbxi_ndjson_events sbxi_code_lines = { sbxi_code_begin, sbxi_code_data,
+    sbxi_code_end };
+
+static int sbxi_code_feed(sbx_op *op, const char *data, size_t len, size_t *used)
+{
+    return sbxi_ndjson_feed(&op->args.of.code.lines, data, len, used);
+}
+
+/* The reply is over: with a message that ends it, or cut. */
+static int sbxi_code_over(sbx_op *op)
+{
+    int rc = sbxi_ndjson_end(&op->args.of.code.lines);
+    if (rc != SBX_OK && rc != SBX_E_BAD_JSON) return rc;
+    if (op->ended || (rc == SBX_OK && op->args.of.code.may_end)) return SBX_OK;
+    return sbxi_op_fail(op, SBX_E_NO_END,
+        SBXI_TEXT("the stream ended before the code did, which may run on: restart its context"));
+}
+
+/* A sink is asked once more. */
+static int sbxi_code_wake(sbx_op *op)
+{
+    int rc = sbxi_code_put(op, op->held.piece, op->held_len);
+    if (rc == SBX_OK) op->held_len = 0;
+    return rc;
+}
+
+/* A run begins, or begins anew on another connection. */
+static void sbxi_code_start(sbx_op *op)
+{
+    sbxi_code_args *a = &op->args.of.code;
+    sbxi_ndjson_init(&a->lines, &sbxi_code_lines, op);
+    a->may_end = false;
+    a->results = 0;
+    if (a->result) memset(a->result, 0, sizeof *a->result);
+}
+
+#endif
 /* reply - what becomes of the bytes of a response: headers, then by the route a
    bound result, items for a callback, a sink, or a stream of events; or, for an
    unhappy status, the fault that explains it. Events of the HTTP reader come
@@ -10752,17 +11298,6 @@ static int sbxi_op_capture(sbx_op *op, unsigned id, const void *data, size_t len
     n = SBXI_MIN(c->buf.max - 1 - c->buf.len, len);
     c->cut += len - n;
     return sbxi_buf_add(&c->buf, data, n);
-}
-
-/* Takes note of what a callback answered: its failure is the user's word, neither
-   retried nor looked into. */
-static int sbxi_op_said(sbx_op *op, int rc)
-{
-    op->mid_stream = true;
-    if (op->cancelled) return SBX_E_CANCELLED;
-    op->asleep = rc == SBX_E_AGAIN;
-    op->x.stop = rc != SBX_OK && !op->asleep;
-    return rc;
 }
 
 /* Gives bytes to the sink of a stream. SBX_E_AGAIN: it took nothing. */
@@ -11216,6 +11751,9 @@ static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
         if (rc != SBX_OK) return rc;
     }
     sbxi_connect_init(&op->frame, &frames, op);
+#ifndef SBX_NO_RUN_CODE
+    if (recv == SBXI_RECV_LINES) sbxi_code_start(op);
+#endif
     if (SBXI_HAS_EXTRAS && r->happy && recv == SBXI_RECV_SINK && sbxi_reads_file(op->feature))
         return sbxi_reply_file(op, head);
     if (r->happy && (recv == SBXI_RECV_NOTHING || recv >= SBXI_RECV_SINK)) return SBX_OK;
@@ -11244,6 +11782,11 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
     case SBXI_RECV_EVENTS:
         rc = sbxi_connect_feed(&op->frame, data, len, used);
         break;
+#ifndef SBX_NO_RUN_CODE
+    case SBXI_RECV_LINES:
+        rc = sbxi_code_feed(op, data, len, used);
+        break;
+#endif
     default:
         rc = sbxi_reply_json(op, data, len);
     }
@@ -11265,6 +11808,9 @@ static int sbxi_reply_wake(sbx_op *op)
     if (sbxi_reply_unzip(op)) return sbxi_reply_unpack(op, "", 0, &used);
 #endif
     if (!op->held_len) return SBX_OK;
+#ifndef SBX_NO_RUN_CODE
+    if (op->route->recv == SBXI_RECV_LINES) return sbxi_code_wake(op);
+#endif
     rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
     if (rc != SBX_OK) return rc;
     op->held_len = 0;
@@ -11327,6 +11873,9 @@ static int sbxi_reply_end(sbx_op *op)
         return r->no ? SBX_OK : rc;
     }
     if (!sbxi_reply_unpacked_all(op)) return SBX_E_PROTOCOL;
+#ifndef SBX_NO_RUN_CODE
+    if (op->route->recv == SBXI_RECV_LINES) return sbxi_code_over(op);
+#endif
     if (op->route->recv == SBXI_RECV_EVENTS) return op->ended ? SBX_OK : SBX_E_NO_END;
     if (!r->json_started) return SBX_OK;
     rc = sbx_json_end(&r->json);
@@ -11348,12 +11897,9 @@ static void sbxi_reply_clear(sbx_op *op)
 /* deliver - hands the result of a finished operation to the user. Called by op.c. */
 
 /* A captured stream becomes the user's, NUL-terminated. */
-static int sbxi_take_capture(sbx_op *op, bool err, char **out, size_t *len, uint64_t *cut)
+static int sbxi_take(sbxi_capture *c, char **out, size_t *len, uint64_t *cut)
 {
-    const sbx_command_options *o = &op->args.of.command.o;
-    sbxi_capture *c = &op->captured[err];
     int rc = SBX_OK;
-    if (!o->capture_limit || (err ? o->err.put : o->out.put)) return SBX_OK;
     if (!c->buf.data) rc = sbxi_block_start(&c->buf);
     if (rc == SBX_OK) rc = sbxi_buf_add(&c->buf, "", 1);
     if (rc != SBX_OK) return rc;
@@ -11362,6 +11908,13 @@ static int sbxi_take_capture(sbx_op *op, bool err, char **out, size_t *len, uint
     *cut = c->cut;
     sbxi_block_take(&c->buf);
     return SBX_OK;
+}
+
+static int sbxi_take_capture(sbx_op *op, bool err, char **out, size_t *len, uint64_t *cut)
+{
+    const sbx_command_options *o = &op->args.of.command.o;
+    if (!o->capture_limit || (err ? o->err.put : o->out.put)) return SBX_OK;
+    return sbxi_take(&op->captured[err], out, len, cut);
 }
 
 static int sbxi_deliver_command(sbx_op *op)
@@ -11379,6 +11932,27 @@ static int sbxi_deliver_command(sbx_op *op)
     }
     return rc;
 }
+
+#ifndef SBX_NO_RUN_CODE
+static int sbxi_deliver_code(sbx_op *op)
+{
+    sbxi_code_args *a = &op->args.of.code;
+    sbx_run_code_result *r = a->result;
+    int rc = SBX_OK;
+    if (!r) return SBX_OK;
+    r->results = a->results;
+    if (!a->o.capture_limit) return SBX_OK;
+    if (!a->o.out.put) rc = sbxi_take(&op->captured[0], &r->out, &r->out_len, &r->out_cut);
+    if (rc == SBX_OK && !a->o.err.put)
+        rc = sbxi_take(&op->captured[1], &r->err, &r->err_len, &r->err_cut);
+    if (rc == SBX_OK && r->failed)
+        rc = sbxi_take(&a->traceback, &r->traceback, &r->traceback_len, &r->traceback_cut);
+    if (rc == SBX_OK) return rc;
+    sbx_free(r->out); /* the rest is cleared with the failure */
+    sbx_free(r->err);
+    return rc;
+}
+#endif
 
 /* The file that was read. Of a part behind its end nothing was. */
 static int sbxi_deliver_bytes(sbx_op *op)
@@ -11401,6 +11975,9 @@ static int sbxi_op_deliver(sbx_op *op)
     void *got = op->result;
     if (op->until) return SBX_OK; /* has handed out what it waited for */
     if (sbxi_is_stream(op->feature)) return sbxi_deliver_command(op);
+#ifndef SBX_NO_RUN_CODE
+    if (op->feature == SBX_FEATURE_RUN_CODE) return sbxi_deliver_code(op);
+#endif
     if (SBXI_HAS_EXTRAS && op->feature == SBX_FEATURE_FILES_READ_BYTES)
         return sbxi_deliver_bytes(op);
     if (op->args.answer) *op->args.answer = !op->reply.no;
@@ -11452,6 +12029,16 @@ static SBXI_MAYBE int sbxi_ask_default(sbx_op *op)
 
 /* ---- exchanges ------------------------------------------------------------ */
 
+/* How long its reply may be silent, 0: by the clocks. */
+static int32_t sbxi_op_quiet_ms(const sbx_op *op)
+{
+#ifndef SBX_NO_RUN_CODE
+    if (op->route->recv == SBXI_RECV_LINES) return op->args.of.code.o.timeout_ms;
+#endif
+    (void)op;
+    return 0;
+}
+
 static SBXI_APART int sbxi_op_connect(sbx_op *op)
 {
     sbxi_url url;
@@ -11466,6 +12053,7 @@ static SBXI_APART int sbxi_op_connect(sbx_op *op)
     op->held_len = 0;
     op->started = op->ended = op->asleep = false;
     sbxi_exchange_init(&op->x, &op->client->link, &op->out);
+    op->x.quiet_ms = sbxi_op_quiet_ms(op);
     sbxi_trace_begin(op);
     sbx_http_init(&op->x.http, op->line, sizeof op->line, false, &sbxi_reply_events, op);
     /* what must not be sent twice does not go out on a kept connection: when that
@@ -11664,6 +12252,9 @@ static void sbxi_op_clean(sbx_op *op)
     sbxi_buf_free(&op->block);
     sbxi_buf_free(&op->captured[0].buf);
     sbxi_buf_free(&op->captured[1].buf);
+#ifndef SBX_NO_RUN_CODE
+    if (op->feature == SBX_FEATURE_RUN_CODE) sbxi_buf_free(&op->args.of.code.traceback.buf);
+#endif
     sbx_free(op->kept);
     op->kept = NULL;
     sbx_free(op->result);
@@ -11727,6 +12318,10 @@ static void sbxi_op_finish(sbx_op *op, int status)
         sbxi_op_note_create(op);
         if (op->feature == SBX_FEATURE_COMMAND_RUN && op->args.of.command.result)
             memset(op->args.of.command.result, 0, sizeof(sbx_command_result));
+#ifndef SBX_NO_RUN_CODE
+        if (op->feature == SBX_FEATURE_RUN_CODE && op->args.of.code.result)
+            memset(op->args.of.code.result, 0, sizeof(sbx_run_code_result));
+#endif
     }
     op->phase = SBXI_PHASE_END;
     sbxi_op_clean(op);
@@ -12091,7 +12686,7 @@ SBX_API int sbx_poll(sbx_client *client, uint32_t timeout_ms, size_t *running)
 static void sbxi_op_init(sbx_op *op, const sbxi_call *k)
 {
     const sbx_alloc *a = &k->client->link.alloc;
-    size_t limit = SBX_MAX_REQUEST;
+    size_t limit = SBX_MAX_REQUEST, capture = 0;
     op->client = k->client;
     op->feature = k->feature;
     op->args = k->args;
@@ -12101,11 +12696,17 @@ static void sbxi_op_init(sbx_op *op, const sbxi_call *k)
     sbxi_buf_init(&op->out.text, a, SBX_MAX_REQUEST);
     sbxi_buf_init(&op->url, a, SBXI_MAX_URL);
     sbxi_buf_init(&op->block, a, SBX_MAX_RESULT);
-    if (sbxi_is_stream(op->feature)
-        && !sbxi_size_add(&limit, op->args.of.command.o.capture_limit, sizeof(sbxi_owned) + 1))
-        limit = SIZE_MAX;
+    if (sbxi_is_stream(op->feature)) capture = op->args.of.command.o.capture_limit;
+#ifndef SBX_NO_RUN_CODE
+    if (op->feature == SBX_FEATURE_RUN_CODE) capture = op->args.of.code.o.capture_limit;
+#endif
+    if (capture && !sbxi_size_add(&limit, capture, sizeof(sbxi_owned) + 1)) limit = SIZE_MAX;
     sbxi_buf_init(&op->captured[0].buf, a, limit);
     sbxi_buf_init(&op->captured[1].buf, a, limit);
+#ifndef SBX_NO_RUN_CODE
+    if (op->feature == SBX_FEATURE_RUN_CODE)
+        sbxi_buf_init(&op->args.of.code.traceback.buf, a, limit);
+#endif
 }
 
 /* A single file to write is a list of one. */
@@ -12471,7 +13072,8 @@ static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_
 /* Where the rules of single routes begin: behind those of all. */
 enum { SBXI_E2B_MISSING_IS_NO = 23, SBXI_E2B_GONE_IS_NO = 26, SBXI_E2B_EXISTS_IS_NO = 28,
     SBXI_E2B_DEADLINE_KILLS = 30, SBXI_E2B_NO_STREAM = 32,
-    SBXI_E2B_CONFLICT_IS_NO = 37, SBXI_E2B_NO_RANGE_IS_NO = 39 };
+    SBXI_E2B_CONFLICT_IS_NO = 37, SBXI_E2B_NO_RANGE_IS_NO = 39,
+    SBXI_E2B_RUNS_CODE = 41 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -12515,6 +13117,9 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     [SBXI_E2B_CONFLICT_IS_NO] = { NULL, 409, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 },
     [SBXI_E2B_NO_RANGE_IS_NO] = { NULL, 416, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_RUNS_CODE] = { "port is not open", 502, SBX_E_UNREACHABLE, SBXI_HAS },
+    { NULL, 502, SBX_E_SANDBOX_GONE, 0 }, /* as the SDK: its time is over */
     { NULL, 0, 0, 0 }
 };
 
@@ -12871,6 +13476,16 @@ static const sbxi_field sbxi_e2b_resize_fields[] = {
 };
 static const sbxi_shape sbxi_e2b_resize = SBXI_SHAPE(sbxi_e2b_resize_fields, sbxi_args);
 
+#ifndef SBX_NO_RUN_CODE
+static const sbxi_field sbxi_e2b_execute_fields[] = {
+    SBXI_IN("code", STRING, code.code),
+    { "context_id", NULL, SBXI_ARG(code.o.context_id), SBXI_OR_NULL, SBXI_T_STRING },
+    { "language", NULL, SBXI_ARG(code.o.language), SBXI_OR_NULL, SBXI_T_STRING },
+    { "env_vars", NULL, SBXI_ARG(code.o.envs), SBXI_OR_NULL, SBXI_T_PAIRS }
+};
+static const sbxi_shape sbxi_e2b_execute = SBXI_SHAPE(sbxi_e2b_execute_fields, sbxi_args);
+#endif
+
 /* ---- files ---------------------------------------------------------------- */
 
 /* "file" and so on come from POST /files, FILE_TYPE_* from the RPCs. */
@@ -13029,6 +13644,11 @@ static const sbxi_route sbxi_e2b_routes[] = {
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO, SBX_FEATURE_SANDBOX_IS_RUNNING },
     { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0, SBX_FEATURE_SANDBOX_HOST }, /* sbxi_e2b_host() */
     { "", NULL, NULL, SBXI_E2B_ROOT, 0, 0, 0, 0, SBXI_RECV_SINK, 0, SBX_FEATURE_INVOKE },
+#ifndef SBX_NO_RUN_CODE
+    { "/execute", &sbxi_e2b_execute, NULL, SBXI_E2B_ROOT, SBXI_POST, SBXI_HOST_CODE,
+        SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_LINES, SBXI_E2B_RUNS_CODE,
+        SBX_FEATURE_RUN_CODE },
+#endif
     SBXI_START(SBX_FEATURE_COMMAND_RUN),
     { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
         SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0, SBX_FEATURE_COMMAND_LIST },
@@ -13271,6 +13891,19 @@ static void sbxi_e2b_rpc_headers(sbx_op *op)
     sbxi_op_user(op, sbxi_e2b_user(op));
 }
 
+/* What a sandbox is told by every route into it. */
+static void sbxi_e2b_box_headers(sbx_op *op)
+{
+    const sbx_sandbox *s = op->sandbox;
+    sbxi_buf *b = &op->out.text;
+    bool code = op->route->host == SBXI_HOST_CODE;
+    sbxi_header_line(b, "E2b-Sandbox-Id", s->id);
+    sbxi_header_line(b, "E2b-Sandbox-Port", sbxi_op_port(op));
+    if (!code || !sbxi_op_invoked(op))
+        sbxi_header_line(b, "X-Access-Token", s->access.access_token);
+    if (code) sbxi_header_line(b, "E2B-Traffic-Access-Token", s->access.traffic_token);
+}
+
 /* The API key never goes to a sandbox. */
 static void sbxi_e2b_headers(sbx_op *op)
 {
@@ -13282,13 +13915,8 @@ static void sbxi_e2b_headers(sbx_op *op)
             sbxi_header_line(b, "Idempotency-Key", op->args.of.create.key);
         return;
     }
-    sbxi_header_line(b, "E2b-Sandbox-Id", op->sandbox->id);
-    sbxi_header_line(b, "E2b-Sandbox-Port", sbxi_op_port(op));
-    if (route->host == SBXI_HOST_SANDBOX)
-        sbxi_header_line(b, "X-Access-Token", op->sandbox->access.access_token);
-    else
-        sbxi_header_line(b, "E2B-Traffic-Access-Token", op->sandbox->access.traffic_token);
-    if (sbxi_op_invoked(op)) return; /* no RPC */
+    sbxi_e2b_box_headers(op);
+    if (sbxi_op_invoked(op) || route->host == SBXI_HOST_CODE) return; /* no RPC */
     if (route->prefix == SBXI_E2B_ROOT && op->feature >= SBX_FEATURE_FILES_READ)
         sbxi_e2b_file_headers(op);
     if (route->send == SBXI_SEND_JSON || route->send == SBXI_SEND_ENVELOPE
@@ -14047,7 +14675,7 @@ static const sbx_provider sbx_e2b =
     sbxi_e2b_env, "E2B_DEBUG",
     "x-next-token",
     sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
-    sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event
+    sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event, 300000
 };
 
 #undef SBXI_FIELD
@@ -14775,6 +15403,29 @@ SBX_API void sbx_proc_release(sbx_proc *proc)
     if (proc->status == SBX_PENDING) proc->status = SBX_E_CANCELLED; /* for calls that wait */
     sbxi_proc_unref(proc);
     sbx_op_release(stream);
+}
+
+#endif
+/* api/code - running code in a code interpreter. Called by the user. */
+
+#ifndef SBX_NO_RUN_CODE
+
+SBX_API int sbx_run_code(sbx_sandbox *sandbox, const char *code,
+    const sbx_run_code_options *options, sbx_run_code_result *result, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_code_args *a = &k.args.of.code;
+    sbxi_call_in(&k, sandbox, SBX_FEATURE_RUN_CODE, call);
+    if (options) a->o = *options;
+    if (result) memset(result, 0, sizeof *result);
+    if (sandbox && !a->o.timeout_ms) a->o.timeout_ms = sandbox->client->provider->code_ms;
+    a->code = code;
+    a->result = result;
+    sbxi_need(&k, code != NULL, SBXI_TEXT("code is NULL"));
+    sbxi_need(&k, sbxi_pairs_ok(&a->o.envs), SBXI_TEXT("envs: a key or value is NULL"));
+    sbxi_need(&k, !a->o.context_id || !a->o.language,
+        SBXI_TEXT("a context has its language: give context_id or language"));
+    return sbxi_start(&k);
 }
 
 #endif

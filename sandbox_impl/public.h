@@ -34,6 +34,7 @@
       4. Plain data            operations        14. HTTP responses
       5. Streams            9. Providers         15. Small codecs
                            10. Sandboxes        16. Any other route
+                                                17. Running code
 
    RULES
 
@@ -117,6 +118,7 @@
                           sbx_proc, no streamed input; none of the next two either
    SBX_NO_PTY       all   no terminals: sbx_pty_*(), sbx_proc_resize()
    SBX_NO_WATCH     all   no sbx_files_watch(), no sbx_watch
+   SBX_NO_RUN_CODE  all   no sbx_run_code()
    SBX_NO_E2B       all   leave that provider out
    SBX_SMALL        all   the small set of the limits below
 
@@ -659,6 +661,7 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(SNAPSHOT_LIST, "snapshot_list") \
     X(SNAPSHOT_DELETE, "snapshot_delete") \
     X(INVOKE, "invoke") \
+    X(RUN_CODE, "run_code") \
     X(COMMAND_RUN, "command_run") \
     X(COMMAND_START, "command_start") \
     X(COMMAND_CONNECT, "command_connect") \

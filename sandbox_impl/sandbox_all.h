@@ -1,4 +1,5 @@
 #include "public.h"
+#include "code.h"
 
 #ifdef SANDBOX_IMPLEMENTATION
 
@@ -33,6 +34,7 @@
 #include "http/multipart.c"
 
 #include "frame/connect.c"
+#include "frame/ndjson.c"
 
 #include "pack/tar.c"
 #include "pack/gzip.c"
@@ -52,6 +54,7 @@
 #include "op/trace.c"
 #include "op/request.c"
 #include "op/proc.c"
+#include "op/code.c"
 #include "op/reply.c"
 #include "op/deliver.c"
 #include "op/op.c"
@@ -62,6 +65,7 @@
 #include "api/sandbox.c"
 #include "api/command.c"
 #include "api/proc.c"
+#include "api/code.c"
 #include "api/files.c"
 #include "api/watch.c"
 #include "api/invoke.c"

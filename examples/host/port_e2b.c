@@ -49,7 +49,10 @@ void edge_error(req *r, unsigned status, const char *id, const char *message, in
 
 static void not_open(req *r, int port)
 {
-    edge_error(r, 502, r->b->id, "The sandbox is running but port is not open", port);
+    if (port == 49999)
+        edge_error(r, 501, r->b->id, "not implemented by this host: the code interpreter", port);
+    else
+        edge_error(r, 502, r->b->id, "The sandbox is running but port is not open", port);
 }
 
 bool port_token_ok(req *r, const box *b)

@@ -43,6 +43,7 @@ enum sbxi_type {
 };
 
 #define SBXI_ALWAYS 1       /* arg: write it also when it is empty or zero */
+#define SBXI_OR_NULL 2      /* arg: write null then */
 
 typedef struct sbxi_field {
     const char *name;
@@ -520,6 +521,14 @@ static void sbxi_put_value(sbx_json_writer *w, const sbxi_field *f, const char *
     }
 }
 
+static void sbxi_put_member(sbx_json_writer *w, const sbxi_field *f, const char *member,
+    uint32_t number)
+{
+    sbx_json_key(w, f->name);
+    if (!number && f->arg == SBXI_OR_NULL) sbx_json_null(w);
+    else sbxi_put_value(w, f, member, number);
+}
+
 /* Writes the struct at base as an object, members in the order of the rows. An
    object inside is opened when its first member is, so an empty one leaves no
    trace: those below `opened` are begun. */
@@ -560,8 +569,7 @@ static SBXI_MAYBE void sbxi_bind_write(sbx_json_writer *w, const sbxi_shape *sha
                 sbx_json_key(w, opened[-1].f[-1].name);
                 sbx_json_begin_object(w);
             }
-            sbx_json_key(w, f->name);
-            sbxi_put_value(w, f, member, number);
+            sbxi_put_member(w, f, member, number);
         }
     }
 }

@@ -83,6 +83,7 @@ typedef struct sbxi_exchange {
 #endif
     int64_t part_left;      /* of the source of a known size that is being sent */
     uint32_t now, since;    /* start of this run, of the clock that runs */
+    int32_t quiet_ms;       /* instead of the clocks of a reply, 0: those */
 #ifndef SBX_NO_PROXY
     const sbx_http_events *events; /* of http, which reads the proxy's answer first */
 #endif
@@ -635,14 +636,14 @@ static int sbxi_exchange_recv(sbxi_exchange *x)
 static uint32_t sbxi_exchange_left(const sbxi_exchange *x, uint32_t now, sbx_clock *clock)
 {
     const sbx_clocks *c = &x->link->clocks;
-    int32_t ms = c->idle_ms;
+    int32_t ms = x->quiet_ms ? x->quiet_ms : c->idle_ms;
     *clock = SBX_CLOCK_IDLE;
     if (x->state <= SBXI_X_TLS) {
         *clock = SBX_CLOCK_CONNECT;
         ms = c->connect_ms;
     } else if (x->state == SBXI_X_RECV && !x->answered) {
         *clock = SBX_CLOCK_FIRST_BYTE;
-        ms = c->first_byte_ms;
+        ms = x->quiet_ms ? x->quiet_ms : c->first_byte_ms;
     }
     return sbxi_left(x->since, x->want && !x->dry ? ms : SBX_NEVER, now);
 }

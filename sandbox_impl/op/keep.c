@@ -49,6 +49,12 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(SANDBOX_LIST, 0, list.name),
     SBXI_KEEP(SANDBOX_LIST, sizeof(sbx_pair), list.q.metadata),
     SBXI_KEEP(SANDBOX_LIST, 0, list.q.template_id),
+#ifndef SBX_NO_RUN_CODE
+    SBXI_KEEP(RUN_CODE, 0, code.code),
+    SBXI_KEEP(RUN_CODE, 0, code.o.language),
+    SBXI_KEEP(RUN_CODE, 0, code.o.context_id),
+    SBXI_KEEP(RUN_CODE, sizeof(sbx_pair), code.o.envs),
+#endif
     SBXI_KEEP(COMMAND_RUN, 0, command.cmd),
     SBXI_KEEP(COMMAND_RUN, sizeof(sbx_pair), command.o.envs),
     SBXI_KEEP(COMMAND_RUN, 0, command.o.cwd),

@@ -33,6 +33,16 @@ static SBXI_MAYBE int sbxi_ask_default(sbx_op *op)
 
 /* ---- exchanges ------------------------------------------------------------ */
 
+/* How long its reply may be silent, 0: by the clocks. */
+static int32_t sbxi_op_quiet_ms(const sbx_op *op)
+{
+#ifndef SBX_NO_RUN_CODE
+    if (op->route->recv == SBXI_RECV_LINES) return op->args.of.code.o.timeout_ms;
+#endif
+    (void)op;
+    return 0;
+}
+
 static SBXI_APART int sbxi_op_connect(sbx_op *op)
 {
     sbxi_url url;
@@ -47,6 +57,7 @@ static SBXI_APART int sbxi_op_connect(sbx_op *op)
     op->held_len = 0;
     op->started = op->ended = op->asleep = false;
     sbxi_exchange_init(&op->x, &op->client->link, &op->out);
+    op->x.quiet_ms = sbxi_op_quiet_ms(op);
     sbxi_trace_begin(op);
     sbx_http_init(&op->x.http, op->line, sizeof op->line, false, &sbxi_reply_events, op);
     /* what must not be sent twice does not go out on a kept connection: when that
@@ -245,6 +256,9 @@ static void sbxi_op_clean(sbx_op *op)
     sbxi_buf_free(&op->block);
     sbxi_buf_free(&op->captured[0].buf);
     sbxi_buf_free(&op->captured[1].buf);
+#ifndef SBX_NO_RUN_CODE
+    if (op->feature == SBX_FEATURE_RUN_CODE) sbxi_buf_free(&op->args.of.code.traceback.buf);
+#endif
     sbx_free(op->kept);
     op->kept = NULL;
     sbx_free(op->result);
@@ -308,6 +322,10 @@ static void sbxi_op_finish(sbx_op *op, int status)
         sbxi_op_note_create(op);
         if (op->feature == SBX_FEATURE_COMMAND_RUN && op->args.of.command.result)
             memset(op->args.of.command.result, 0, sizeof(sbx_command_result));
+#ifndef SBX_NO_RUN_CODE
+        if (op->feature == SBX_FEATURE_RUN_CODE && op->args.of.code.result)
+            memset(op->args.of.code.result, 0, sizeof(sbx_run_code_result));
+#endif
     }
     op->phase = SBXI_PHASE_END;
     sbxi_op_clean(op);
@@ -672,7 +690,7 @@ SBX_API int sbx_poll(sbx_client *client, uint32_t timeout_ms, size_t *running)
 static void sbxi_op_init(sbx_op *op, const sbxi_call *k)
 {
     const sbx_alloc *a = &k->client->link.alloc;
-    size_t limit = SBX_MAX_REQUEST;
+    size_t limit = SBX_MAX_REQUEST, capture = 0;
     op->client = k->client;
     op->feature = k->feature;
     op->args = k->args;
@@ -682,11 +700,17 @@ static void sbxi_op_init(sbx_op *op, const sbxi_call *k)
     sbxi_buf_init(&op->out.text, a, SBX_MAX_REQUEST);
     sbxi_buf_init(&op->url, a, SBXI_MAX_URL);
     sbxi_buf_init(&op->block, a, SBX_MAX_RESULT);
-    if (sbxi_is_stream(op->feature)
-        && !sbxi_size_add(&limit, op->args.of.command.o.capture_limit, sizeof(sbxi_owned) + 1))
-        limit = SIZE_MAX;
+    if (sbxi_is_stream(op->feature)) capture = op->args.of.command.o.capture_limit;
+#ifndef SBX_NO_RUN_CODE
+    if (op->feature == SBX_FEATURE_RUN_CODE) capture = op->args.of.code.o.capture_limit;
+#endif
+    if (capture && !sbxi_size_add(&limit, capture, sizeof(sbxi_owned) + 1)) limit = SIZE_MAX;
     sbxi_buf_init(&op->captured[0].buf, a, limit);
     sbxi_buf_init(&op->captured[1].buf, a, limit);
+#ifndef SBX_NO_RUN_CODE
+    if (op->feature == SBX_FEATURE_RUN_CODE)
+        sbxi_buf_init(&op->args.of.code.traceback.buf, a, limit);
+#endif
 }
 
 /* A single file to write is a list of one. */

@@ -54,9 +54,6 @@ typedef struct sbxi_event {
     } of;
 } sbxi_event;
 
-/* Captured output of one stream. */
-typedef struct sbxi_capture { sbxi_buf buf; uint64_t cut; } sbxi_capture;
-
 /* A process that is followed. Its stream is an operation that nobody but it knows;
    calls of the user are operations that wait for what comes in. */
 struct sbx_proc {
@@ -207,4 +204,15 @@ static SBXI_MAYBE const char *sbxi_op_port(const sbx_op *op)
 static int sbxi_op_fail(sbx_op *op, int status, const char *message)
 {
     return sbxi_error_set(&op->error, status, message);
+}
+
+/* Takes note of what a callback answered: its failure is the user's word, neither
+   retried nor looked into. */
+static SBXI_MAYBE int sbxi_op_said(sbx_op *op, int rc)
+{
+    op->mid_stream = true;
+    if (op->cancelled) return SBX_E_CANCELLED;
+    op->asleep = rc == SBX_E_AGAIN;
+    op->x.stop = rc != SBX_OK && !op->asleep;
+    return rc;
 }

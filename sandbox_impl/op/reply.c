@@ -71,17 +71,6 @@ static int sbxi_op_capture(sbx_op *op, unsigned id, const void *data, size_t len
     return sbxi_buf_add(&c->buf, data, n);
 }
 
-/* Takes note of what a callback answered: its failure is the user's word, neither
-   retried nor looked into. */
-static int sbxi_op_said(sbx_op *op, int rc)
-{
-    op->mid_stream = true;
-    if (op->cancelled) return SBX_E_CANCELLED;
-    op->asleep = rc == SBX_E_AGAIN;
-    op->x.stop = rc != SBX_OK && !op->asleep;
-    return rc;
-}
-
 /* Gives bytes to the sink of a stream. SBX_E_AGAIN: it took nothing. */
 static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
 {
@@ -533,6 +522,9 @@ static int sbxi_reply_head(void *ctx, const sbx_http_head *head)
         if (rc != SBX_OK) return rc;
     }
     sbxi_connect_init(&op->frame, &frames, op);
+#ifndef SBX_NO_RUN_CODE
+    if (recv == SBXI_RECV_LINES) sbxi_code_start(op);
+#endif
     if (SBXI_HAS_EXTRAS && r->happy && recv == SBXI_RECV_SINK && sbxi_reads_file(op->feature))
         return sbxi_reply_file(op, head);
     if (r->happy && (recv == SBXI_RECV_NOTHING || recv >= SBXI_RECV_SINK)) return SBX_OK;
@@ -561,6 +553,11 @@ static int sbxi_reply_body(void *ctx, const char *data, size_t len, size_t *used
     case SBXI_RECV_EVENTS:
         rc = sbxi_connect_feed(&op->frame, data, len, used);
         break;
+#ifndef SBX_NO_RUN_CODE
+    case SBXI_RECV_LINES:
+        rc = sbxi_code_feed(op, data, len, used);
+        break;
+#endif
     default:
         rc = sbxi_reply_json(op, data, len);
     }
@@ -582,6 +579,9 @@ static int sbxi_reply_wake(sbx_op *op)
     if (sbxi_reply_unzip(op)) return sbxi_reply_unpack(op, "", 0, &used);
 #endif
     if (!op->held_len) return SBX_OK;
+#ifndef SBX_NO_RUN_CODE
+    if (op->route->recv == SBXI_RECV_LINES) return sbxi_code_wake(op);
+#endif
     rc = sbxi_op_put(op, op->held_id, op->held.piece, op->held_len);
     if (rc != SBX_OK) return rc;
     op->held_len = 0;
@@ -644,6 +644,9 @@ static int sbxi_reply_end(sbx_op *op)
         return r->no ? SBX_OK : rc;
     }
     if (!sbxi_reply_unpacked_all(op)) return SBX_E_PROTOCOL;
+#ifndef SBX_NO_RUN_CODE
+    if (op->route->recv == SBXI_RECV_LINES) return sbxi_code_over(op);
+#endif
     if (op->route->recv == SBXI_RECV_EVENTS) return op->ended ? SBX_OK : SBX_E_NO_END;
     if (!r->json_started) return SBX_OK;
     rc = sbx_json_end(&r->json);

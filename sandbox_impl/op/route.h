@@ -25,6 +25,11 @@
 #else
 #define SBXI_HAS_GZIP 1
 #endif
+#ifdef SBX_NO_RUN_CODE
+#define SBXI_HAS_CODE 0
+#else
+#define SBXI_HAS_CODE 1
+#endif
 #ifdef SBX_NO_EXTRAS
 #define SBXI_HAS_EXTRAS 0
 #else
@@ -56,7 +61,7 @@ enum { SBXI_SEND_NOTHING, SBXI_SEND_JSON, SBXI_SEND_ENVELOPE, SBXI_SEND_RAW,
 /* What the reply body is: one struct, an array of items, an object with such an
    array; from SINK on a transfer. */
 enum { SBXI_RECV_NOTHING, SBXI_RECV_RESULT, SBXI_RECV_EACH, SBXI_RECV_EACH_INSIDE,
-    SBXI_RECV_SINK, SBXI_RECV_EVENTS };
+    SBXI_RECV_SINK, SBXI_RECV_EVENTS, SBXI_RECV_LINES };
 
 /* A rule gives the meaning of an unhappy reply. The first that fits wins. */
 typedef struct sbxi_rule {
@@ -119,6 +124,7 @@ struct sbx_provider {
     int (*host)(const sbx_sandbox *sandbox, uint16_t port, sbxi_buf *out);
     int (*step)(sbx_op *op);        /* asks for the next exchange or ends the operation */
     int (*event)(sbx_op *op);       /* one message of SBXI_RECV_EVENTS is bound */
+    int32_t code_ms;                /* how long code that runs may be silent */
 };
 
 /* The route of a feature, or of SBXI_ROUTE_*; NULL: there is none. */
@@ -198,6 +204,25 @@ typedef struct sbxi_command_args {
     sbx_command_result *result;
     sbxi_process_args at;           /* connect, and the size of a terminal */
 } sbxi_command_args;
+
+/* Captured output of one stream. */
+typedef struct sbxi_capture { sbxi_buf buf; uint64_t cut; } sbxi_capture;
+
+#ifndef SBX_NO_RUN_CODE
+/* Code, and where its reply stands (op/code.c). */
+typedef struct sbxi_code_args {
+    const char *code;
+    sbx_run_code_options o;
+    sbx_run_code_result *result;
+    sbxi_capture traceback;
+    sbxi_ndjson lines;
+    uint32_t results;
+    uint8_t kind, member, raw, word_len; /* of the message that comes */
+    bool typed, main, raw_over;
+    bool may_end;                   /* nothing needs to come behind the last message */
+    char word[20];                  /* its type */
+} sbxi_code_args;
+#endif
 
 typedef struct sbxi_files_args {
     const char *path, *to;
@@ -310,6 +335,9 @@ typedef struct sbxi_args {
         sbxi_list_args list;
         sbxi_command_args command;
         sbxi_process_args process;
+#ifndef SBX_NO_RUN_CODE
+        sbxi_code_args code;
+#endif
         sbxi_files_args files;
         sbxi_invoke_args invoke;
     } of;

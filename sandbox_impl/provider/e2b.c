@@ -25,7 +25,8 @@ static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_
 /* Where the rules of single routes begin: behind those of all. */
 enum { SBXI_E2B_MISSING_IS_NO = 23, SBXI_E2B_GONE_IS_NO = 26, SBXI_E2B_EXISTS_IS_NO = 28,
     SBXI_E2B_DEADLINE_KILLS = 30, SBXI_E2B_NO_STREAM = 32,
-    SBXI_E2B_CONFLICT_IS_NO = 37, SBXI_E2B_NO_RANGE_IS_NO = 39 };
+    SBXI_E2B_CONFLICT_IS_NO = 37, SBXI_E2B_NO_RANGE_IS_NO = 39,
+    SBXI_E2B_RUNS_CODE = 41 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -69,6 +70,9 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     [SBXI_E2B_CONFLICT_IS_NO] = { NULL, 409, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 },
     [SBXI_E2B_NO_RANGE_IS_NO] = { NULL, 416, SBXI_MEANS_NO, 0 },
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_RUNS_CODE] = { "port is not open", 502, SBX_E_UNREACHABLE, SBXI_HAS },
+    { NULL, 502, SBX_E_SANDBOX_GONE, 0 }, /* as the SDK: its time is over */
     { NULL, 0, 0, 0 }
 };
 
@@ -425,6 +429,16 @@ static const sbxi_field sbxi_e2b_resize_fields[] = {
 };
 static const sbxi_shape sbxi_e2b_resize = SBXI_SHAPE(sbxi_e2b_resize_fields, sbxi_args);
 
+#ifndef SBX_NO_RUN_CODE
+static const sbxi_field sbxi_e2b_execute_fields[] = {
+    SBXI_IN("code", STRING, code.code),
+    { "context_id", NULL, SBXI_ARG(code.o.context_id), SBXI_OR_NULL, SBXI_T_STRING },
+    { "language", NULL, SBXI_ARG(code.o.language), SBXI_OR_NULL, SBXI_T_STRING },
+    { "env_vars", NULL, SBXI_ARG(code.o.envs), SBXI_OR_NULL, SBXI_T_PAIRS }
+};
+static const sbxi_shape sbxi_e2b_execute = SBXI_SHAPE(sbxi_e2b_execute_fields, sbxi_args);
+#endif
+
 /* ---- files ---------------------------------------------------------------- */
 
 /* "file" and so on come from POST /files, FILE_TYPE_* from the RPCs. */
@@ -583,6 +597,11 @@ static const sbxi_route sbxi_e2b_routes[] = {
         SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_GONE_IS_NO, SBX_FEATURE_SANDBOX_IS_RUNNING },
     { "", NULL, NULL, 0, 0, 0, 0, 0, 0, 0, SBX_FEATURE_SANDBOX_HOST }, /* sbxi_e2b_host() */
     { "", NULL, NULL, SBXI_E2B_ROOT, 0, 0, 0, 0, SBXI_RECV_SINK, 0, SBX_FEATURE_INVOKE },
+#ifndef SBX_NO_RUN_CODE
+    { "/execute", &sbxi_e2b_execute, NULL, SBXI_E2B_ROOT, SBXI_POST, SBXI_HOST_CODE,
+        SBXI_RETRY_NEVER, SBXI_SEND_JSON, SBXI_RECV_LINES, SBXI_E2B_RUNS_CODE,
+        SBX_FEATURE_RUN_CODE },
+#endif
     SBXI_START(SBX_FEATURE_COMMAND_RUN),
     { "List", NULL, &sbxi_e2b_processes, SBXI_RPC(PROCESS),
         SBXI_SEND_JSON, SBXI_RECV_EACH_INSIDE, 0, SBX_FEATURE_COMMAND_LIST },
@@ -825,6 +844,19 @@ static void sbxi_e2b_rpc_headers(sbx_op *op)
     sbxi_op_user(op, sbxi_e2b_user(op));
 }
 
+/* What a sandbox is told by every route into it. */
+static void sbxi_e2b_box_headers(sbx_op *op)
+{
+    const sbx_sandbox *s = op->sandbox;
+    sbxi_buf *b = &op->out.text;
+    bool code = op->route->host == SBXI_HOST_CODE;
+    sbxi_header_line(b, "E2b-Sandbox-Id", s->id);
+    sbxi_header_line(b, "E2b-Sandbox-Port", sbxi_op_port(op));
+    if (!code || !sbxi_op_invoked(op))
+        sbxi_header_line(b, "X-Access-Token", s->access.access_token);
+    if (code) sbxi_header_line(b, "E2B-Traffic-Access-Token", s->access.traffic_token);
+}
+
 /* The API key never goes to a sandbox. */
 static void sbxi_e2b_headers(sbx_op *op)
 {
@@ -836,13 +868,8 @@ static void sbxi_e2b_headers(sbx_op *op)
             sbxi_header_line(b, "Idempotency-Key", op->args.of.create.key);
         return;
     }
-    sbxi_header_line(b, "E2b-Sandbox-Id", op->sandbox->id);
-    sbxi_header_line(b, "E2b-Sandbox-Port", sbxi_op_port(op));
-    if (route->host == SBXI_HOST_SANDBOX)
-        sbxi_header_line(b, "X-Access-Token", op->sandbox->access.access_token);
-    else
-        sbxi_header_line(b, "E2B-Traffic-Access-Token", op->sandbox->access.traffic_token);
-    if (sbxi_op_invoked(op)) return; /* no RPC */
+    sbxi_e2b_box_headers(op);
+    if (sbxi_op_invoked(op) || route->host == SBXI_HOST_CODE) return; /* no RPC */
     if (route->prefix == SBXI_E2B_ROOT && op->feature >= SBX_FEATURE_FILES_READ)
         sbxi_e2b_file_headers(op);
     if (route->send == SBXI_SEND_JSON || route->send == SBXI_SEND_ENVELOPE
@@ -1601,7 +1628,7 @@ static const sbx_provider sbx_e2b =
     sbxi_e2b_env, "E2B_DEBUG",
     "x-next-token",
     sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
-    sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event
+    sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event, 300000
 };
 
 #undef SBXI_FIELD

@@ -63,7 +63,7 @@ if command -v "$arm" >/dev/null 2>&1; then
     $arm $thumb $small -w -DSBX_NO_GZIP -c tests/budget/pack.c -o "$build/stored.o" || exit 1
     text_of text_pack_stored "$build/stored.o" core_gzip core_tar
     # A firmware with every typed function, whatever else it could leave out left out.
-    lean="-DSBX_NO_PROXY -DSBX_NO_REDIRECT -DSBX_NO_TRACE -DSBX_NO_GZIP"
+    lean="-DSBX_NO_PROXY -DSBX_NO_REDIRECT -DSBX_NO_TRACE -DSBX_NO_GZIP -DSBX_NO_RUN_CODE"
     typed=$(functions_of 6 12)
     $arm $thumb $small $lean -c tests/compile/impl.c -o "$build/all.o" || exit 1
     text_of text_all "$build/all.o" $typed
@@ -106,6 +106,11 @@ if command -v "$arm" >/dev/null 2>&1; then
     taken_away text_proc -DSBX_NO_PROC
     taken_away text_pty -DSBX_NO_PTY
     taken_away text_watch -DSBX_NO_WATCH
+    silent with_code "$typed sbx_run_code"
+    silent without_code "$typed" -DSBX_NO_RUN_CODE
+    awk '$1 == "without_code" { n = $2 } $1 == "with_code" { print "text_run_code", $2 - n }' \
+        "$values" >"$build/difference"
+    cat "$build/difference" >>"$values"
     $arm $thumb $small -fcallgraph-info=su,da -c tests/compile/impl.c -o "$build/whole.o" || exit 1
     text_of text_whole "$build/whole.o" \
         $("${arm%gcc}nm" -g --defined-only "$build/whole.o" | awk '{ print $3 }') >/dev/null

@@ -12,7 +12,7 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
 modules=$(sed -n 's/^#include "\(.*\/.*\)"$/\1/p' $list)
-echo '#include "public.h"' >"$work/all.c"
+sed '/^#ifdef SANDBOX_IMPLEMENTATION/q; /^#include/!d' $list | grep '^#include' >"$work/all.c"
 sed -n 's/^#include "\(.*\/.*\)"$/\1/p' $list | while read -r module; do
     echo "#include \"$module\"" >>"$work/all.c"
     cp "$work/all.c" "$work/$(echo "$module" | tr / _).prefix.c"

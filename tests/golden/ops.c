@@ -11,7 +11,7 @@
 /* ---- tables of the public structs -------------------------------------------- */
 typedef enum { T_TEXT, T_I32, T_U32, T_I64, T_U64, T_SIZE, T_PORT, T_INT, T_BOOL, T_CHOICE,
     T_WORD, T_CHARS, T_PAIRS, T_STRINGS, T_OUT_BYTES, T_SINK, T_STARTED, T_HANDLE, T_DATA,
-    T_SOURCE, T_FILES, T_PAGE, T_STRUCT, T_PORTS, T_JSON } type;
+    T_SOURCE, T_FILES, T_PAGE, T_STRUCT, T_PORTS, T_JSON, T_RESULTS } type;
 
 typedef struct member {
     const char *name;
@@ -121,6 +121,32 @@ static const member query_members[] = {
     M(sbx_sandbox_query, T_TEXT, template_id),
     M(sbx_sandbox_query, T_I64, started_after_unix_ms),
     M(sbx_sandbox_query, T_CHOICE, oldest_first), END };
+static const word code_formats[] = { { SBX_CODE_TEXT, "text" }, { SBX_CODE_HTML, "html" },
+    { SBX_CODE_MARKDOWN, "markdown" }, { SBX_CODE_SVG, "svg" }, { SBX_CODE_LATEX, "latex" },
+    { SBX_CODE_JAVASCRIPT, "javascript" }, { SBX_CODE_PNG, "png" }, { SBX_CODE_JPEG, "jpeg" },
+    { SBX_CODE_PDF, "pdf" }, { SBX_CODE_JSON, "json" }, { SBX_CODE_DATA, "data" },
+    { SBX_CODE_CHART, "chart" }, { SBX_CODE_EXTRA, "extra" }, { 0, NULL } };
+static const member code_options[] = {
+    M(sbx_run_code_options, T_TEXT, language),
+    M(sbx_run_code_options, T_TEXT, context_id),
+    M(sbx_run_code_options, T_PAIRS, envs),
+    M(sbx_run_code_options, T_I32, timeout_ms),
+    M(sbx_run_code_options, T_SINK, out),
+    M(sbx_run_code_options, T_SINK, err),
+    M(sbx_run_code_options, T_RESULTS, each),
+    M(sbx_run_code_options, T_SIZE, capture_limit), END };
+static const member code_members[] = {
+    M(sbx_run_code_result, T_I32, execution_count),
+    M(sbx_run_code_result, T_U32, results),
+    M(sbx_run_code_result, T_BOOL, failed),
+    MC(sbx_run_code_result, error_name),
+    MC(sbx_run_code_result, error_value),
+    MB(sbx_run_code_result, out),
+    MB(sbx_run_code_result, err),
+    MB(sbx_run_code_result, traceback),
+    M(sbx_run_code_result, T_U64, out_cut),
+    M(sbx_run_code_result, T_U64, err_cut),
+    M(sbx_run_code_result, T_U64, traceback_cut), END };
 static const member command_options[] = {
     M(sbx_command_options, T_PAIRS, envs),
     M(sbx_command_options, T_TEXT, cwd),
@@ -282,6 +308,7 @@ struct step {
     unsigned dones;
     bool running;
     union { sbx_sandbox_options create; sbx_command_options command; sbx_files_options files;
+        sbx_run_code_options code;
         sbx_sandbox_query query; sbx_sandbox_access access; sbx_resume_options resume;
         sbx_pause_options pause; sbx_snapshot_options snapshot; sbx_log_query logs;
         sbx_url_options url; sbx_watch_options watch; struct { sbx_network network; sbx_choice internet; } change; }
@@ -298,6 +325,7 @@ struct step {
     void *data;             /* that a call hands out */
     size_t data_len;
     sbx_command_result result;
+    sbx_run_code_result code;
     sbx_page *page;
     bool flag;
     bool has_value;
@@ -433,6 +461,7 @@ static void to_struct(step *s, const member *table, const node *object, void *ba
 static int on_out(void *ctx, const void *p, size_t len);
 static int on_err(void *ctx, const void *p, size_t len);
 static void on_started(void *ctx, uint32_t pid);
+static int on_piece(void *ctx, const sbx_code_piece *piece);
 
 static bool truth(const node *n) { return n->kind != D_BOOL || n->i; }
 
@@ -500,6 +529,12 @@ static bool to_member(step *s, const member *m, const node *n, void *base)
         sbx_command_options *o = base;
         if (truth(n)) o->started = on_started;
         o->started_ctx = s;
+        return true;
+    }
+    case T_RESULTS: {
+        sbx_run_code_options *o = base;
+        if (truth(n)) o->each = on_piece;
+        o->each_ctx = s;
         return true;
     }
     default: return false;
@@ -623,6 +658,17 @@ static int on_out(void *ctx, const void *p, size_t len) { return output(ctx, "st
 static int on_err(void *ctx, const void *p, size_t len) { return output(ctx, "stderr", p, len); }
 static int on_data(void *ctx, const void *p, size_t len) { return output(ctx, "data", p, len); }
 static void on_started(void *ctx, uint32_t pid) { event(ctx, "started", dom_int(pid)); }
+
+static int on_piece(void *ctx, const sbx_code_piece *p)
+{
+    const word *w = code_formats;
+    if (p->format == SBX_CODE_END) {
+        event(ctx, "result", from_bool(p->main_result));
+        return SBX_OK;
+    }
+    while (w->name && w->value != (int)p->format) w++;
+    return output(ctx, w->name ? w->name : "unknown", p->data, p->len);
+}
 
 static void on_done(void *user, sbx_op *handle, int status)
 {
@@ -976,6 +1022,18 @@ static int op_run(step *s)
     return sbx_command_run(sandbox_arg(s), text_arg(s, "cmd"), o, &s->result, s->call);
 }
 
+static int op_run_code(step *s)
+{
+    sbx_run_code_options *o = &s->options->code;
+    if (s->wants_events && !o->out.put && !o->err.put && !o->each) {
+        set_sink(s, &o->out, on_out);
+        set_sink(s, &o->err, on_err);
+        o->each = on_piece;
+        o->each_ctx = s;
+    }
+    return sbx_run_code(sandbox_arg(s), text_arg(s, "code"), o, &s->code, s->call);
+}
+
 static uint32_t pid_arg(step *s) { return (uint32_t)int_arg(s, "pid"); }
 
 static int op_start(step *s)
@@ -1303,6 +1361,9 @@ static const op ops[] = {
         "value: the URL" },
     { "sandbox_id", op_id, { SANDBOX }, NULL, NULL, true, "value: the id" },
     { "sandbox_release", op_release, { SANDBOX }, NULL, NULL, true, "nothing" },
+    { "run_code", op_run_code, { SANDBOX, { "code", T_TEXT } }, "options", code_options, false,
+        "fields: of sbx_run_code_result; events: {stdout}, {stderr}, {FORMAT of a result}, "
+        "{result: is it the main one}" },
     { "command_run", op_run, { SANDBOX, { "cmd", T_TEXT } }, "options", command_options, false,
         "fields: of sbx_command_result; events: {started: pid}, {stdout}, {stderr}" },
     { "command_start", op_start, { SANDBOX, { "cmd", T_TEXT } }, "options", command_options,
@@ -1496,10 +1557,13 @@ static bool is_over(step *s)
 static void check_zero(step *s)
 {
     static const sbx_command_result none;
+    static const sbx_run_code_result no_code;
     if (s->sandbox || s->info || s->file || s->snapshot || s->proc || s->watch || s->data ||
         s->data_len || (s->text && s->text[0]))
         complain(s->run->report, "failed, but an out-pointer is set");
     if (s->op->start != op_proc_wait && memcmp(&none, &s->result, sizeof none))
+        complain(s->run->report, "failed, but the result is not zero");
+    if (memcmp(&no_code, &s->code, sizeof no_code))
         complain(s->run->report, "failed, but the result is not zero");
     if (s->flag) complain(s->run->report, "failed, but the yes or no is set");
 }
@@ -1539,6 +1603,7 @@ static void collect(step *s)
     if (s->data) s->value = dom_bytes(s->data, s->data_len);
     if (s->text && ok) s->value = dom_string(s->text);
     if (s->op->start == op_run && ok) s->fields = from_struct(result_members, &s->result);
+    if (s->op->start == op_run_code && ok) s->fields = from_struct(code_members, &s->code);
     if ((s->op->start == op_connect || s->op->start == op_resume) && ok)
         collect_handle(s, sandbox_arg(s));
     if (s->page) s->fields = from_struct(page_members, s->page);
@@ -1567,6 +1632,9 @@ static void collect(step *s)
     sbx_free(s->data);
     sbx_free(s->result.out);
     sbx_free(s->result.err);
+    sbx_free(s->code.out);
+    sbx_free(s->code.err);
+    sbx_free(s->code.traceback);
 }
 
 /* ---- expectations ------------------------------------------------------------- */

@@ -159,6 +159,24 @@ matches invoke <<'END'
 ^secret\.get: no such route: sbx_invoke_route\(\) lists their names$
 END
 
+# Against a peer with recorded replies: sandboxd has no code interpreter.
+python3 tests/peer/code.py "$dir/run_code" >"$work/out" 2>&1
+rc=$?
+cat >"$work/want" <<'END'
+> x = 20; print('hello')
+hello
+> x + 1
+value: 21
+> plot(x)
+value: <Figure>
+an image of 8 bytes
+> 1 / 0
+ZeroDivisionError: division by zero
+line 1
+END
+cmp -s "$work/want" "$work/out" || rc=1
+verdict run_code $rc
+
 # The building blocks: no network.
 exact json_stream <<'END'
 3 of 26 events were a value of "name"

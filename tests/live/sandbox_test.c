@@ -242,3 +242,22 @@ TEST(cancelled_create_leaves_nothing)
     CHECK_INT(found.all, 0);
     live_close(c);
 }
+
+/* sandboxd has no code interpreter, and says so. */
+TEST(no_code_interpreter)
+{
+    sbx_client *c = live_open(NULL);
+    sbx_sandbox *s = live_sandbox(c);
+    sbx_error e;
+    sbx_call call;
+    memset(&call, 0, sizeof call);
+    call.error = &e;
+    if (s) {
+        CHECK_INT(sbx_run_code(s, "1", NULL, NULL, &call), SBX_E_UNSUPPORTED_HOST);
+        CHECK_INT(e.http_status, 501);
+        CHECK(strstr(e.message, "not implemented") != NULL);
+        CHECK_INT(sbx_sandbox_kill(s, NULL, NULL), SBX_OK);
+    }
+    sbx_sandbox_release(s);
+    live_close(c);
+}
