@@ -297,6 +297,7 @@ static bool find_files(const char *name, box_options *o, snapshot *from)
     if (template_find(name, from->id, from->name, &o->im, &o->from, NULL)) {
         o->template_id = from->id;
         o->alias = from->name;
+        o->of_template = true;
         return true;
     }
     if (!snapshot_find(name, from))
@@ -399,6 +400,8 @@ static void create(req *r, bool v2)
     if (o.files >= 0)
         close(o.files);
     origin_unref(o.from);
+    if (o.of_template)
+        template_started(o.template_id);
     pairs_free(&metadata);
     pairs_free(&env);
     jtree_free(&t);

@@ -108,6 +108,7 @@ typedef struct box_options {
     const char *mask_host;      /* NULL: none */
     const char *template_id;    /* NULL: the image's */
     origin *from;               /* NULL: none */
+    bool of_template;           /* template_id is one that waits for template_started() */
     bool hidden;
     int files;                  /* a tree to begin with, -1: none */
     int64_t timeout_ms;

@@ -98,6 +98,7 @@ bool template_find(const char *reference, char id[24], char name[NAME_MAX_LEN + 
         if (hold) {
             memcpy(hold, b->from->layers, sizeof b->from->layers);
         } else {
+            t->starting++;
             t->spawned++;
             t->spawned_ms = unix_ms();
         }
@@ -106,6 +107,17 @@ bool template_find(const char *reference, char id[24], char name[NAME_MAX_LEN + 
     }
     templates_unlock();
     return b != NULL;
+}
+
+void template_started(const char *id)
+{
+    template *t;
+
+    templates_lock();
+    t = template_by_id(id);
+    if (t)
+        t->starting--;
+    templates_unlock();
 }
 
 /* ---- making and changing ---- */
@@ -550,7 +562,7 @@ bool template_delete(template *t)
 {
     char path[400];
 
-    if (boxes_of(t->id))
+    if (t->starting > 0 || boxes_of(t->id))
         return false;
     unlink_template(t); /* nobody finds it from here on */
     cancel_builds(t);

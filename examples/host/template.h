@@ -75,6 +75,7 @@ typedef struct template {
     tag *tags;
     pair_list files;            /* hashes of its uploads */
     int active;                 /* builds that have a thread */
+    int starting;               /* sandboxes that are being made of it */
     struct template *next;      /* older one */
 } template;
 
@@ -101,10 +102,11 @@ void build_done(build *b, bool ok);            /* no lock: it is written down, i
 bool build_may_start(void);
 void build_enter(build *b);             /* it has a thread now */
 void build_leave(build *b);             /* it got none */
-/* For a new sandbox; no lock. The origin comes with a reference; its layers are put
-   into hold (may be NULL) before anybody could remove them. */
+/* No lock. The origin comes with a reference. For a build its layers are put into
+   hold; for a sandbox hold is NULL, and the template stays until template_started(). */
 bool template_find(const char *reference, char id[24], char name[NAME_MAX_LEN + 2],
                    const image **im, origin **from, char *hold);
+void template_started(const char *id);  /* no lock */
 void templates_load(void);
 void templates_stop(void);              /* no lock: ends all builds */
 void templates_free(void);

@@ -5,7 +5,7 @@ usage: template_check.py [--sandboxd PATH] [--isolation 1|2|3] [FILTER]
 
 As host_check.py, whose tools it uses: its own hosts, the same last line.
 """
-import io, os, signal, sys, tarfile, tempfile, shutil, threading, time
+import io, os, re, signal, subprocess, sys, tarfile, tempfile, shutil, threading, time
 import host_check as H
 from host_check import Box, Host, Skip, check, same
 
@@ -460,6 +460,10 @@ def start_command():
         same(x.out("cat /tmp/w/began /tmp/w/ready"), "env\nup\n")
         s, m = x.proc("List", {})
         check(any(p.get("tag") == "start_cmd" for p in m["processes"]), m)
+        s, f, _ = H.host.json("POST", f"/sandboxes/{x.id}/fork", {})
+        y = Box(H.host, f[0]["sandbox"]["sandboxID"], f[0]["sandbox"]["envdAccessToken"])
+        check(any(p.get("tag") == "start_cmd" for p in y.proc("List", {})[1]["processes"]))
+        y.kill()
         x.kill()
     c = Build(H.host)  # inherits it
     c.ok(run("touch /tmp/w/more"), fromTemplate=b.name)
@@ -527,6 +531,36 @@ def many_steps():
         b = Build(H.host)
         b.fails("more than 120 steps", "121", *[run("true")] * 130)
         same(b.delete(), 204)
+
+
+@test
+def an_image_without_tools():
+    if H.host.rung == 3:
+        raise Skip("rung 3 has no images")
+    d = tempfile.mkdtemp(prefix="tmplcheck-")
+    os.chmod(d, 0o755)
+    need = {"/bin/sh", "/bin/cat"}
+    for p in list(need):
+        need |= set(re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", p], capture_output=True, text=True).stdout))
+    for p in need:
+        os.makedirs(d + os.path.dirname(p), exist_ok=True)
+        shutil.copy(os.path.realpath(p), d + p)
+    h = Host("--image", f"mini:1={d}", "--image", f"other:latest={d}")
+    try:
+        for image in ("mini:1", "docker.io/library/mini:1", "other", "other:latest"):
+            b = Build(h)  # sh for bash; no tar in it
+            b.ok(b.copy(tar([("f", b"from the upload")]), "f", "/opt/f"), run("cat /opt/f > ~/seen; echo $0"), fromImage=image)
+            check("/bin/sh" in words(b.status()), words(b.status()))
+            x = b.box()
+            same(x.get("/home/user/seen")[1], b"from the upload")
+            x.kill()
+            same(b.delete(), 204)
+        b = Build(h)
+        b.fails("Known: e2bdev/base, base, mini:1, other:latest", "base", fromImage="mini:2")
+        same(b.delete(), 204)
+    finally:
+        same(h.stop(), [])
+        shutil.rmtree(d)
 
 
 # ---- names, tags, lists ----

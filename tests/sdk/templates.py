@@ -2,10 +2,16 @@
 Imported by methods.py; the rules are those of check.py."""
 import os
 import shutil
+import ssl
 import tempfile
 import uuid
 
+import httpx
 from check import scenario
+
+
+def ssl_context(t):
+    return ssl.create_default_context(cafile=t.ca) if t.ca else True
 
 
 def fresh(t):
@@ -31,11 +37,8 @@ def context():
 
 async def drop(t, template_id):
     """The SDK has no call for it."""
-    import httpx
-
-    async with httpx.AsyncClient(verify=False) as c:
-        r = await c.delete(f"{t.url}/templates/{template_id}",
-                           headers={"X-API-Key": os.environ["E2B_API_KEY"]})
+    r = httpx.delete(f"{t.url}/templates/{template_id}", verify=ssl_context(t),
+                     headers={"X-API-Key": os.environ["E2B_API_KEY"]})
     t.eq("deleted", r.status_code, 204)
 
 
@@ -201,5 +204,31 @@ async def template_dockerfile(t):
         t.eq("what it made", r.stdout, "/srv/app\nx y 7\nroot\nuser\nmain\n777\n755\n")
         await t.do(box.kill())
         await drop(t, info.template_id)
+    finally:
+        shutil.rmtree(where)
+
+
+@scenario("Template.build of 2.6", old=True)
+async def template_build_old(t):
+    Template, name, where, logs = template_of(t), fresh(t), context(), []
+    template = (
+        Template(file_context_path=where)
+        .from_base_image()
+        .set_envs({"A": "1"})
+        .copy("app", "app")
+        .run_cmd("sh app/main.sh > said; echo $A >> said")
+        .set_start_cmd("echo started > /tmp/started; exec sleep 1000",
+                       t.sdk.wait_for_file("/tmp/started"))
+    )
+    try:
+        await t.do(Template.build(template, alias=name, on_build_logs=logs.append))
+        t.ok("its log", any("[builder 1/" in e.message for e in logs), logs)
+        box = await t.create(template=name)
+        t.eq("what it made", await t.do(box.files.read("said")), "main\n1\n")
+        t.eq("its size", (await t.do(box.get_info())).memory_mb, 1024)
+        await t.do(box.kill())
+        await t.raises("a failing step", "BuildException", lambda: Template.build(
+            Template().from_base_image().run_cmd("exit 3"), alias=name))
+        await drop(t, name)
     finally:
         shutil.rmtree(where)
