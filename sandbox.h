@@ -119,6 +119,7 @@
    SBX_NO_PTY       all   no terminals: sbx_pty_*(), sbx_proc_resize()
    SBX_NO_WATCH     all   no sbx_files_watch(), no sbx_watch
    SBX_NO_RUN_CODE  all   no sbx_run_code()
+   SBX_NO_TEMPLATE  all   no template builds, no trees of files
    SBX_NO_E2B       all   leave that provider out
    SBX_SMALL        all   the small set of the limits below
 
@@ -1570,6 +1571,96 @@ SBX_API int sbx_run_code(sbx_sandbox *sandbox, const char *code,
 
 #endif /* SBX_NO_RUN_CODE */
 #endif /* SANDBOX_CODE_H */
+/* The second part of the public half: what template builds need. All of it goes with
+   SBX_NO_TEMPLATE. */
+
+#ifndef SANDBOX_TEMPLATE_H
+#define SANDBOX_TEMPLATE_H
+
+#ifndef SBX_NO_TEMPLATE
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef SBX_MAX_PATH        /* a path in a build context with its NUL, 512 to 32,000 */
+#define SBX_MAX_PATH        SBX_LIMIT_(4096, 512)
+#endif
+
+/* ---- 17. Where a build's files come from -----------------------------------
+
+   A read-only tree of files: a directory of the host system, an array in memory, or
+   functions of your own, so that a device without files can build too. Paths are
+   relative to the root, bytes with / between, without . or ..; "" is the root.
+   Nothing is kept of a tree but where one stands in it. */
+typedef struct sbx_tree_entry {
+    sbx_file_type type;     /* SBX_FILE_UNKNOWN: neither file, directory nor link */
+    uint32_t mode;          /* permission bits, 07777 */
+    int64_t size;           /* bytes of a file's content, of a link's target */
+    int64_t modified_unix_s;
+} sbx_tree_entry;
+
+/* Every function gets `ctx` and returns SBX_OK or an SBX_E_*; SBX_E_NOT_FOUND where
+   there is no such thing. One file is open at a time. A file that is not what it was
+   said to be, or differs between two passes, ends a build with SBX_E_CHANGED. */
+typedef struct sbx_tree {
+    /* The name in directory `dir` that comes next behind `after` by its bytes ("":
+       the first one), NUL-terminated; `after` need not be there itself.
+       SBX_E_NOT_FOUND: there is none. `cap` is 256 or more. */
+    int (*next)(void *ctx, const char *dir, const char *after, char *name, size_t cap);
+    /* follow: of what a link leads to. */
+    int (*stat)(void *ctx, const char *path, bool follow, sbx_tree_entry *out);
+    /* The target of a link, NUL-terminated. NULL: there are no links. */
+    int (*link)(void *ctx, const char *path, char *target, size_t cap);
+    /* The content of a file, links followed, from its beginning to *got 0. */
+    int (*open)(void *ctx, const char *path, void **file);
+    int (*read)(void *ctx, void *file, void *buf, size_t cap, size_t *got);
+    void (*close)(void *ctx, void *file);
+    void *ctx;
+} sbx_tree;
+
+/* A file in memory, or one that is made while it is read. */
+typedef struct sbx_tree_file {
+    const char *path;       /* "src/main.c"; with a / at its end: a directory. Those
+                               above a file are there without being named */
+    const void *data;       /* its content */
+    size_t len;
+    const char *link;       /* not NULL: a link to this target instead */
+    const sbx_source *from; /* not NULL: its content, instead of data; its size must be
+                               known, and it must rewind */
+    uint32_t mode;          /* 0: 0644, of directories 0755, of links 0777 */
+    int64_t modified_unix_s;
+} sbx_tree_file;
+
+typedef struct sbx_memory_tree {
+    const sbx_tree_file *files; /* in any order; yours, as all they point at */
+    size_t count;
+    size_t open_, at_;
+} sbx_memory_tree;
+
+/* files and count are set; the rest is zero. Links are followed for up to 8 steps
+   and 255 bytes. */
+SBX_API sbx_tree sbx_tree_memory(sbx_memory_tree *state);
+
+#ifndef SBX_NO_POSIX
+#define SBX_TREE_WINDOW_ (2 * SBX_MAX_PATH)
+typedef struct sbx_dir_tree {
+    const char *root;       /* the directory, yours */
+    char path_[SBX_MAX_PATH];
+    struct { uint16_t end_; bool whole_; char text_[SBX_TREE_WINDOW_]; } window_[4];
+} sbx_dir_tree;
+
+/* A directory of the host system; root is set, the rest is zero. A directory is read
+   again for every few hundred names, so one with very many takes its time, not
+   memory. */
+SBX_API sbx_tree sbx_tree_dir(sbx_dir_tree *state);
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* SBX_NO_TEMPLATE */
+#endif /* SANDBOX_TEMPLATE_H */
 
 #ifdef SANDBOX_IMPLEMENTATION
 
@@ -6235,6 +6326,1493 @@ static SBXI_MAYBE bool sbxi_gzip_run(sbxi_gzip *g, sbxi_flow *io, bool finish)
 }
 
 #endif
+/* glob - does a pattern match a path? In four dialects: ignore rules of Docker, ignore
+   rules of git, the sources of a COPY, plain names. Used by pack/ignore and pack/tree.
+
+   A pattern is read as it stands: all places in it where the text so far can lead are
+   followed at once, as bits of a set. So nothing is compiled, nothing is tried twice,
+   and the time is bounded by the product of both lengths. Characters are UTF-8; a byte
+   that is not is a character of its own. */
+
+#ifndef SBX_NO_TEMPLATE
+
+#define SBXI_GLOB_MAX 511u      /* bytes of a pattern */
+#define SBXI_GLOB_WORDS 16u
+
+enum { SBXI_GLOB_DOCKER, SBXI_GLOB_GIT, SBXI_GLOB_SOURCE, SBXI_GLOB_PLAIN };
+
+typedef struct sbxi_glob { const char *p; size_t len; uint8_t dialect; } sbxi_glob;
+
+/* What sbxi_glob_run() found. */
+#define SBXI_GLOB_HIT 1u        /* the path */
+#define SBXI_GLOB_INSIDE 2u     /* a directory above it */
+#define SBXI_GLOB_IF_DIR 4u     /* the path, if it is a directory */
+#define SBXI_GLOB_BELOW 8u      /* maybe what is below it */
+
+enum { SBXI_GLOB_END, SBXI_GLOB_ONE, SBXI_GLOB_STAR, SBXI_GLOB_DEEP, SBXI_GLOB_ALL };
+
+/* What stands at a place of the pattern, where it ends, and whether the one character
+   that it takes can be the present one. */
+typedef struct sbxi_glob_token { uint8_t kind; bool hit; uint16_t end; } sbxi_glob_token;
+
+static uint32_t sbxi_glob_char(const char *p, size_t len, size_t *at)
+{
+    uint32_t c = (unsigned char)p[(*at)++], v, i;
+    unsigned n = c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : c >= 0xC0;
+    v = c & (0x3Fu >> n);
+    if (c < 0x80) return c;
+    if (n == 0 || n > len - *at) return 0x110000 + c;
+    for (i = 0; i < n; i++) {
+        uint32_t more = (unsigned char)p[*at + i];
+        if ((more & 0xC0) != 0x80) return 0x110000 + c;
+        v = v << 6 | (more & 0x3F);
+    }
+    *at += n;
+    return v;
+}
+
+/* One end of a range: a character, or what is behind a backslash. */
+static uint32_t sbxi_glob_bound(const sbxi_glob *g, size_t *at)
+{
+    if (g->p[*at] == '\\' && *at + 1 < g->len) ++*at;
+    return sbxi_glob_char(g->p, g->len, at);
+}
+
+/* A member of a class: a character, or two and all between. */
+static bool sbxi_glob_member(const sbxi_glob *g, size_t *at, uint32_t c)
+{
+    uint32_t low = sbxi_glob_bound(g, at), high = low;
+    if (g->len - *at > 1 && g->p[*at] == '-' && g->p[*at + 1] != ']') {
+        ++*at;
+        high = sbxi_glob_bound(g, at);
+    }
+    return low <= c && c <= high;
+}
+
+/* A class from its [ on. Returns where it ends; 0: it is none, the [ is meant. */
+static size_t sbxi_glob_class(const sbxi_glob *g, size_t i, uint32_t c, bool *hit)
+{
+    bool docker = g->dialect == SBXI_GLOB_DOCKER, no;
+    size_t first;
+    no = ++i < g->len && memchr("^!", g->p[i], 2u - docker);
+    i += no;
+    *hit = no;
+    for (first = i; i < g->len;) {
+        if (g->p[i] == ']' && i > first) break;
+        if (g->p[i] == '/' && !docker) return 0;
+        if (sbxi_glob_member(g, &i, c)) *hit = !no;
+    }
+    *hit = *hit && (docker || c != '/');
+    return i < g->len ? i + 1 : 0;
+}
+
+/* Two stars: more than a name in Docker's rules anywhere, else as a whole part. */
+static bool sbxi_glob_is_deep(const sbxi_glob *g, size_t i)
+{
+    if (g->len - i < 2 || g->p[i + 1] != '*') return false;
+    return g->dialect == SBXI_GLOB_DOCKER
+        || ((i == 0 || g->p[i - 1] == '/') && (g->len - i == 2 || g->p[i + 2] == '/'));
+}
+
+/* Docker's **text without anything special in it is any path that ends so. */
+static bool sbxi_glob_is_suffix(const sbxi_glob *g, size_t i)
+{
+    size_t k;
+    if (i || g->dialect != SBXI_GLOB_DOCKER || g->p[2] == '/') return false;
+    for (k = 2; k < g->len; k++)
+        if (memchr("*?[]\\", g->p[k], 5)) return false;
+    return true;
+}
+
+/* One star or two at i. */
+static sbxi_glob_token sbxi_glob_stars(const sbxi_glob *g, size_t i)
+{
+    sbxi_glob_token t = { SBXI_GLOB_STAR, false, 0 };
+    bool deep = sbxi_glob_is_deep(g, i);
+    size_t end = i + 1 + deep;
+    if (deep) {
+        bool all = end == g->len || sbxi_glob_is_suffix(g, i);
+        t.kind = all ? SBXI_GLOB_ALL : SBXI_GLOB_DEEP;
+        if (!all && g->p[end] == '/') end++;
+    }
+    t.end = (uint16_t)end;
+    return t;
+}
+
+/* The token at i, for the character c. */
+static sbxi_glob_token sbxi_glob_at(const sbxi_glob *g, size_t i, uint32_t c)
+{
+    sbxi_glob_token t = { SBXI_GLOB_ONE, false, 0 };
+    bool plain = g->dialect == SBXI_GLOB_PLAIN;
+    size_t end = 0;
+    if (i >= g->len) {
+        t.kind = SBXI_GLOB_END;
+        return t;
+    }
+    if (!plain && g->p[i] == '*') return sbxi_glob_stars(g, i);
+    if (!plain && g->p[i] == '[') end = sbxi_glob_class(g, i, c, &t.hit);
+    if (!plain && g->p[i] == '?') {
+        end = i + 1;
+        t.hit = c != '/';
+    }
+    if (!end) {
+        end = i;
+        t.hit = (plain ? sbxi_glob_char(g->p, g->len, &end) : sbxi_glob_bound(g, &end)) == c;
+    }
+    t.end = (uint16_t)end;
+    return t;
+}
+
+/* Adds a place, and what stands behind it where that may take nothing. */
+static void sbxi_glob_add(const sbxi_glob *g, uint32_t *set, size_t i)
+{
+    sbxi_glob_token t;
+    do {
+        set[i >> 5] |= (uint32_t)1 << (i & 31);
+        t = sbxi_glob_at(g, i, 0);
+        i = t.end;
+    } while (t.kind > SBXI_GLOB_ONE);
+}
+
+static bool sbxi_glob_ended(const sbxi_glob *g, const uint32_t *set)
+{
+    return set[g->len >> 5] >> (g->len & 31) & 1;
+}
+
+/* What stands at i takes c, if it can. */
+static void sbxi_glob_take(const sbxi_glob *g, uint32_t *next, size_t i, uint32_t c, bool shallow)
+{
+    sbxi_glob_token t = sbxi_glob_at(g, i, c);
+    if (t.kind == SBXI_GLOB_ONE) {
+        if (t.hit) sbxi_glob_add(g, next, t.end);
+    } else if (t.kind == SBXI_GLOB_STAR) {
+        if (c != '/') sbxi_glob_add(g, next, i);
+    } else if (shallow || t.kind == SBXI_GLOB_END) {
+        return;
+    } else if (t.kind == SBXI_GLOB_ALL) {
+        sbxi_glob_add(g, next, i);
+    } else {
+        next[i >> 5] |= (uint32_t)1 << (i & 31);
+        if (c == '/') sbxi_glob_add(g, next, t.end);
+    }
+}
+
+/* Takes a character: the places behind it. False: there is none. */
+static bool sbxi_glob_step(const sbxi_glob *g, uint32_t *set, uint32_t c, bool shallow)
+{
+    uint32_t next[SBXI_GLOB_WORDS] = { 0 }, some = 0;
+    size_t i, bit;
+    for (i = 0; i <= g->len >> 5; i++)
+        for (bit = 0; set[i] >> bit; bit++)
+            if (set[i] >> bit & 1) {
+                sbxi_glob_take(g, next, i << 5 | bit, c, shallow);
+                if (bit == 31) break;
+            }
+    for (i = 0; i <= g->len >> 5; i++) some |= set[i] = next[i];
+    return some != 0;
+}
+
+/* Whether a pattern at its end stands for the directory it was in: "a/", "a/" "**". */
+static bool sbxi_glob_for_dir(const sbxi_glob *g)
+{
+    if (!g->len) return false;
+    return g->p[g->len - 1] == '/' || (g->len > 1 && sbxi_glob_is_deep(g, g->len - 2));
+}
+
+/* shallow: two stars take nothing, as they don't lead through links. */
+static SBXI_MAYBE unsigned sbxi_glob_run(const sbxi_glob *g, sbxi_span path, bool shallow)
+{
+    uint32_t set[SBXI_GLOB_WORDS] = { 0 };
+    unsigned found = 0;
+    size_t i = 0;
+    sbxi_glob_add(g, set, 0);
+    while (i < path.len) {
+        uint32_t c = sbxi_glob_char(path.ptr, path.len, &i);
+        if (c == '/' && sbxi_glob_ended(g, set)) found |= SBXI_GLOB_INSIDE;
+        if (!sbxi_glob_step(g, set, c, shallow)) return found;
+    }
+    if (sbxi_glob_ended(g, set)) found |= SBXI_GLOB_HIT;
+    (void)sbxi_glob_step(g, set, '/', shallow);
+    if (sbxi_glob_ended(g, set) && sbxi_glob_for_dir(g)) found |= SBXI_GLOB_IF_DIR;
+    set[g->len >> 5] &= ~((uint32_t)1 << (g->len & 31));
+    for (i = 0; i <= g->len >> 5; i++)
+        if (set[i]) found |= SBXI_GLOB_BELOW;
+    return found;
+}
+
+/* A character of a class as Docker accepts it: *at behind it, false if it does not. */
+static bool sbxi_glob_docker_char(const sbxi_glob *g, size_t *at, uint32_t *c)
+{
+    if (*at >= g->len || g->p[*at] == '-' || g->p[*at] == ']') return false;
+    if (g->p[*at] == '\\' && ++*at >= g->len) return false;
+    *c = sbxi_glob_char(g->p, g->len, at);
+    return *at < g->len;
+}
+
+/* A class of Docker's from behind its [ on. */
+static bool sbxi_glob_docker_class(const sbxi_glob *g, size_t *at)
+{
+    uint32_t low, high;
+    bool some = false;
+    if (*at < g->len && g->p[*at] == '^') ++*at;
+    for (; !some || g->p[*at] != ']'; some = true) {
+        if (!sbxi_glob_docker_char(g, at, &low)) return false;
+        high = low;
+        if (g->p[*at] == '-') {
+            ++*at;
+            if (!sbxi_glob_docker_char(g, at, &high)) return false;
+        }
+        if (low > high) return false;
+    }
+    ++*at;
+    return true;
+}
+
+/* SBX_E_ARG: brackets or a backslash that mean nothing (Docker); a class by name, as
+   [:alpha:], which others have. SBX_E_TOO_LARGE. */
+static SBXI_MAYBE int sbxi_glob_check(const sbxi_glob *g)
+{
+    sbxi_span all;
+    size_t i = 0;
+    all.ptr = g->p;
+    all.len = g->len;
+    if (g->len > SBXI_GLOB_MAX) return SBX_E_TOO_LARGE;
+    if (g->dialect == SBXI_GLOB_PLAIN) return SBX_OK;
+    if (g->dialect != SBXI_GLOB_DOCKER) return sbxi_find(all, "[[:") ? SBX_E_ARG : SBX_OK;
+    while (i < g->len) {
+        char c = g->p[i++];
+        if (c == '\\' && i++ >= g->len) return SBX_E_ARG;
+        if (c == '[' && !sbxi_glob_docker_class(g, &i)) return SBX_E_ARG;
+    }
+    return SBX_OK;
+}
+
+/* Without its last part, from `base` on; false: there is none that can go. */
+static bool sbxi_path_up(const char *p, size_t base, size_t *len)
+{
+    size_t o = *len;
+    while (o > base && p[o - 1] != '/') o--;
+    if (*len == base || (*len - o == 2 && memcmp(p + o, "..", 2) == 0)) return false;
+    *len = o > base ? o - 1 : o;
+    return true;
+}
+
+static void sbxi_path_push(char *p, size_t base, size_t *len, const char *part, size_t n)
+{
+    if (*len > base) p[(*len)++] = '/';
+    memmove(p + *len, part, n);
+    *len += n;
+}
+
+/* The path without empty parts, "." and "..", as far as they can be taken back; "."
+   if nothing is left. In place, in 1 byte at least; returns its length. */
+static SBXI_MAYBE size_t sbxi_path_clean(char *p, size_t len)
+{
+    size_t i, o, n, base = len > 0 && p[0] == '/';
+    for (i = o = base; i < len; i += n + 1) {
+        const char *slash = (const char *)memchr(p + i, '/', len - i);
+        n = slash ? (size_t)(slash - (p + i)) : len - i;
+        if (n == 0 || (n == 1 && p[i] == '.')) continue;
+        if (n == 2 && memcmp(p + i, "..", 2) == 0 && (sbxi_path_up(p, base, &o) || base)) continue;
+        sbxi_path_push(p, base, &o, p + i, n);
+    }
+    if (!o) p[o++] = '.';
+    return o;
+}
+
+#endif
+/* ignore - which paths of a context stay out of it: rules as Docker reads them
+   (.dockerignore) or as git does (.gitignore), the last one that speaks of a path
+   decides. Filled by the builder, asked by pack/tree.
+
+   The rules are kept as one text, cleaned: a byte of flags, the length in two, the
+   pattern. Docker's are asked for every directory above a path first, and what they
+   said there is noted in the flags: so an instance answers one question at a time. */
+
+#ifndef SBX_NO_TEMPLATE
+
+#define SBXI_IGNORE_MAX SBX_LIMIT_(65536, 8192) /* bytes of rules, and of a file of them */
+
+#define SBXI_RULE_NOT 1         /* !: takes back what others ignore */
+#define SBXI_RULE_DIR 2         /* directories only (git) */
+#define SBXI_RULE_ABOVE 4       /* matched the directory above */
+
+typedef struct sbxi_ignores {
+    sbxi_buf rules;
+    uint8_t dialect;            /* SBXI_GLOB_DOCKER, SBXI_GLOB_GIT */
+} sbxi_ignores;
+
+typedef struct sbxi_ignoring { sbxi_glob glob; char *flags; } sbxi_ignoring;
+
+static SBXI_MAYBE void sbxi_ignore_init(sbxi_ignores *g, uint8_t dialect, const sbx_alloc *alloc)
+{
+    sbxi_buf_init(&g->rules, alloc, SBXI_IGNORE_MAX);
+    g->dialect = dialect;
+}
+
+static SBXI_MAYBE void sbxi_ignore_free(sbxi_ignores *g) { sbxi_buf_free(&g->rules); }
+
+/* The rule at *at, which moves on. */
+static bool sbxi_ignore_rule(const sbxi_ignores *g, size_t *at, sbxi_ignoring *r)
+{
+    const unsigned char *p = (const unsigned char *)g->rules.data + *at;
+    if (*at >= g->rules.len) return false;
+    r->flags = g->rules.data + *at;
+    r->glob.p = r->flags + 3;
+    r->glob.len = (size_t)(p[1] | p[2] << 8);
+    r->glob.dialect = g->dialect;
+    *at += 3 + r->glob.len;
+    return true;
+}
+
+static sbxi_span sbxi_behind(sbxi_span s, size_t n)
+{
+    s.ptr += n;
+    s.len -= n;
+    return s;
+}
+
+static bool sbxi_is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+static sbxi_span sbxi_trim(sbxi_span s)
+{
+    for (; s.len && sbxi_is_blank(*s.ptr); s.ptr++) s.len--;
+    while (s.len && sbxi_is_blank(s.ptr[s.len - 1])) s.len--;
+    return s;
+}
+
+/* "what: text" as the message, of a long `what` the end. Returns the status. */
+static int sbxi_error_at(sbx_error *e, int status, sbxi_span what, const char *text)
+{
+    size_t cut = what.len > 120 ? what.len - 120 : 0;
+    e->status = status;
+    sbxi_put_text(e->message, sizeof e->message, what.ptr + cut, what.len - cut);
+    sbxi_add_text(e->message, sizeof e->message, ": ");
+    sbxi_add_text(e->message, sizeof e->message, text ? text : sbx_strerror(status));
+    return status;
+}
+
+/* Appends a rule; what it is made of is checked. */
+static int sbxi_ignore_put(sbxi_ignores *g, int flags, const char *head, sbxi_span s)
+{
+    size_t begin = g->rules.len, at = begin;
+    char first[3] = { (char)flags, 0, 0 }, *p;
+    sbxi_ignoring r;
+    int rc;
+    sbxi_buf_add(&g->rules, first, 3);
+    sbxi_buf_text(&g->rules, head);
+    rc = sbxi_buf_add(&g->rules, s.ptr, s.len);
+    if (rc != SBX_OK) return rc;
+    p = g->rules.data + begin + 3;
+    if (g->dialect == SBXI_GLOB_DOCKER) {
+        s.len = sbxi_path_clean(p, s.len);
+        if (s.len > 1 && *p == '/') memmove(p, p + 1, --s.len);
+        g->rules.len = begin + 3 + s.len;
+    }
+    s.len = g->rules.len - begin - 3;
+    if (s.len > SBXI_GLOB_MAX) return g->rules.status = SBX_E_TOO_LARGE;
+    p[-2] = (char)(s.len & 255);
+    p[-1] = (char)(s.len >> 8);
+    (void)sbxi_ignore_rule(g, &at, &r);
+    return g->rules.status = sbxi_glob_check(&r.glob);
+}
+
+static int sbxi_ignore_docker(sbxi_ignores *g, sbxi_span line)
+{
+    int flags = 0;
+    line = sbxi_trim(line);
+    if (!line.len || *line.ptr == '#') return SBX_OK;
+    if (*line.ptr == '!') {
+        flags = SBXI_RULE_NOT;
+        line = sbxi_trim(sbxi_behind(line, 1));
+        if (!line.len) return g->rules.status = SBX_E_ARG;
+    }
+    return sbxi_ignore_put(g, flags, "", line);
+}
+
+/* Without what git drops at a line's end: a CR, blanks that no backslash keeps. */
+static sbxi_span sbxi_ignore_cut(sbxi_span line)
+{
+    if (line.len && line.ptr[line.len - 1] == '\r') line.len--;
+    while (line.len && line.ptr[line.len - 1] == ' ') {
+        if (line.len > 1 && line.ptr[line.len - 2] == '\\') break;
+        line.len--;
+    }
+    return line;
+}
+
+/* A pattern with a / inside or in front stands at the root, another one anywhere. */
+static int sbxi_ignore_git(sbxi_ignores *g, sbxi_span line)
+{
+    int flags = 0;
+    bool here;
+    line = sbxi_ignore_cut(line);
+    if (!line.len || *line.ptr == '#') return SBX_OK;
+    if (*line.ptr == '!') {
+        flags = SBXI_RULE_NOT;
+        line = sbxi_behind(line, 1);
+        if (!line.len) return g->rules.status = SBX_E_ARG;
+    }
+    if (line.ptr[line.len - 1] == '/') {
+        flags |= SBXI_RULE_DIR;
+        line.len--;
+    }
+    here = line.len && memchr(line.ptr, '/', line.len);
+    if (here && *line.ptr == '/') line = sbxi_behind(line, 1);
+    return line.len ? sbxi_ignore_put(g, flags, here ? "" : "**/", line) : SBX_OK;
+}
+
+/* Adds the lines of a text. SBX_E_ARG: a rule that means nothing, which the message
+   of *e holds; SBX_E_TOO_LARGE, SBX_E_NOMEM. Nothing can be added any more then. */
+static SBXI_MAYBE int sbxi_ignore_add(sbxi_ignores *g, sbxi_span text, sbx_error *e)
+{
+    int rc = g->rules.status;
+    if (text.len >= 3 && memcmp(text.ptr, "\xEF\xBB\xBF", 3) == 0) text = sbxi_behind(text, 3);
+    while (rc == SBX_OK && text.len) {
+        const char *end = (const char *)memchr(text.ptr, '\n', text.len);
+        sbxi_span line = text;
+        if (end) line.len = (size_t)(end - text.ptr);
+        rc = g->dialect == SBXI_GLOB_GIT ? sbxi_ignore_git(g, line) : sbxi_ignore_docker(g, line);
+        if (rc != SBX_OK)
+            return sbxi_error_at(e, rc, line, SBXI_TEXT("is no rule to ignore files by"));
+        text = sbxi_behind(text, line.len + (end != NULL));
+    }
+    return rc;
+}
+
+/* Docker: of the directories above a path, the first comes first; a rule that matched
+   there matches what is below. One that could not change anything is not asked. */
+static bool sbxi_ignore_level(const sbxi_ignores *g, sbxi_span path)
+{
+    bool ignored = false;
+    size_t at = 0;
+    sbxi_ignoring r;
+    while (sbxi_ignore_rule(g, &at, &r)) {
+        bool no = (*r.flags & SBXI_RULE_NOT) != 0, hit = (*r.flags & SBXI_RULE_ABOVE) != 0;
+        if (!hit && no == ignored)
+            hit = (sbxi_glob_run(&r.glob, path, false) & SBXI_GLOB_HIT) != 0;
+        *r.flags = (char)((*r.flags & ~SBXI_RULE_ABOVE) | (hit ? SBXI_RULE_ABOVE : 0));
+        if (hit) ignored = !no;
+    }
+    return ignored;
+}
+
+/* Whether the path is ignored; the root ("") never is. */
+static SBXI_MAYBE bool sbxi_ignored(const sbxi_ignores *g, sbxi_span path, bool is_dir)
+{
+    sbxi_span part = path;
+    bool ignored = false;
+    size_t at = 0;
+    sbxi_ignoring r;
+    if (g->dialect == SBXI_GLOB_DOCKER) {
+        while (sbxi_ignore_rule(g, &at, &r)) *r.flags &= ~SBXI_RULE_ABOVE;
+        for (part.len = 0; part.len < path.len; part.len++) {
+            while (part.len < path.len && path.ptr[part.len] != '/') part.len++;
+            ignored = sbxi_ignore_level(g, part);
+        }
+        return ignored;
+    }
+    while (sbxi_ignore_rule(g, &at, &r)) {
+        unsigned found;
+        if (((*r.flags & SBXI_RULE_NOT) != 0) != ignored) continue;
+        found = sbxi_glob_run(&r.glob, path, false);
+        if ((found & SBXI_GLOB_INSIDE)
+            || ((found & SBXI_GLOB_HIT) && (is_dir || !(*r.flags & SBXI_RULE_DIR))))
+            ignored = !ignored;
+    }
+    return ignored;
+}
+
+/* The part of a path up to its next /. */
+static sbxi_span sbxi_path_part(sbxi_span path)
+{
+    const char *slash = (const char *)memchr(path.ptr, '/', path.len);
+    if (slash) path.len = (size_t)(slash - path.ptr);
+    return path;
+}
+
+static bool sbxi_glob_is_plain(sbxi_span s)
+{
+    for (; s.len; s = sbxi_behind(s, 1))
+        if (memchr("*?[\\", *s.ptr, 4)) return false;
+    return true;
+}
+
+/* Whether a rule with ! could speak of something below a directory. */
+static bool sbxi_ignore_reaches(sbxi_span rule, sbxi_span dir)
+{
+    for (;;) {
+        sbxi_span a = sbxi_path_part(rule), b = sbxi_path_part(dir);
+        if (sbxi_find(a, "**")) return true;
+        if (sbxi_glob_is_plain(a) && (a.len != b.len || memcmp(a.ptr, b.ptr, a.len) != 0))
+            return false;
+        if (a.len == rule.len || b.len == dir.len) return a.len < rule.len;
+        rule = sbxi_behind(rule, a.len + 1);
+        dir = sbxi_behind(dir, b.len + 1);
+    }
+}
+
+/* Whether an ignored directory has to be looked into. */
+static SBXI_MAYBE bool sbxi_ignore_enters(const sbxi_ignores *g, sbxi_span dir)
+{
+    size_t at = 0;
+    sbxi_ignoring r;
+    while (sbxi_ignore_rule(g, &at, &r)) {
+        sbxi_span rule;
+        rule.ptr = r.glob.p;
+        rule.len = r.glob.len;
+        if ((*r.flags & SBXI_RULE_NOT)
+            && (g->dialect == SBXI_GLOB_GIT || sbxi_ignore_reaches(rule, dir))) return true;
+    }
+    return false;
+}
+
+/* Adds the lines of a file of the tree; none there: SBX_OK. */
+static SBXI_MAYBE int sbxi_ignore_read(sbxi_ignores *g, const sbx_tree *tree, const char *path,
+    sbx_error *e)
+{
+    char piece[128];
+    size_t got = 1;
+    void *file;
+    sbxi_span text;
+    sbxi_buf all;
+    int rc = tree->open(tree->ctx, path, &file);
+    if (rc == SBX_E_NOT_FOUND) return SBX_OK;
+    if (rc != SBX_OK) return sbxi_error_at(e, rc, sbxi_span_of(path), NULL);
+    sbxi_buf_init(&all, g->rules.alloc, SBXI_IGNORE_MAX);
+    while (rc == SBX_OK && got) {
+        rc = tree->read(tree->ctx, file, piece, sizeof piece, &got);
+        if (rc == SBX_OK) rc = sbxi_buf_add(&all, piece, got);
+    }
+    tree->close(tree->ctx, file);
+    text.ptr = all.data;
+    text.len = all.len;
+    if (rc == SBX_OK) rc = sbxi_ignore_add(g, text, e);
+    else sbxi_error_at(e, rc, sbxi_span_of(path), NULL);
+    sbxi_buf_free(&all);
+    return rc;
+}
+
+#endif
+/* tree - trees of files: the one in memory, and the walk that finds what of a tree a
+   COPY takes: what the pattern of its source matches and what lies below that, without
+   what is ignored. Used by pack/context and the builder.
+
+   The walk keeps the path it stands at and nothing else, whatever the size of the
+   tree: the tree says what comes next behind a name. By whole paths "a.b" comes before
+   "a/c", as . is less than /: so what is in a directory comes when the next name is
+   behind the directory's with a / at its end, maybe long after the directory itself.
+   That directory's name is then the beginning of the name at hand, so it need not be
+   remembered either. */
+
+#ifndef SBX_NO_TEMPLATE
+
+/* ---- the tree in memory ---------------------------------------------------- */
+
+#define SBXI_MEMORY_PATH 256    /* bytes of a path that leads through links */
+
+static sbxi_span sbxi_memory_path(const sbx_tree_file *f)
+{
+    sbxi_span s = sbxi_span_of(f->path);
+    while (s.len && s.ptr[s.len - 1] == '/') s.len--;
+    return s;
+}
+
+/* Whether `path` is below `dir`; *rest is the part behind its /. */
+static bool sbxi_path_below(sbxi_span path, sbxi_span dir, sbxi_span *rest)
+{
+    size_t n = dir.len + (dir.len > 0);
+    if (path.len <= n || (n && (memcmp(path.ptr, dir.ptr, dir.len) != 0 || path.ptr[n - 1] != '/')))
+        return false;
+    rest->ptr = path.ptr + n;
+    rest->len = path.len - n;
+    return true;
+}
+
+/* Puts the target of f in place of its path. */
+static bool sbxi_memory_jump(const sbx_tree_file *f, sbxi_span rest, char *buf, sbxi_span *path)
+{
+    sbxi_span at = sbxi_memory_path(f), target = sbxi_span_of(f->link);
+    char made[SBXI_MEMORY_PATH];
+    size_t n = at.len;
+    while (n && at.ptr[n - 1] != '/') n--;
+    if (!target.len || *target.ptr == '/' || n + target.len + 1 + rest.len >= sizeof made)
+        return false;
+    memcpy(made, at.ptr, n);
+    memcpy(made + n, target.ptr, target.len);
+    n += target.len;
+    made[n++] = '/';
+    memcpy(made + n, rest.ptr, rest.len);
+    path->len = sbxi_path_clean(made, n + rest.len);
+    path->ptr = (const char *)memcpy(buf, made, path->len);
+    if (path->len == 1 && *buf == '.') path->len = 0;
+    return true;
+}
+
+/* How a path stands to the tree. */
+typedef struct sbxi_memory_place {
+    const sbx_tree_file *file;  /* it, NULL: none is named so */
+    const sbx_tree_file *link;  /* to be followed to come there, NULL: none */
+    sbxi_span left;             /* what follows the link in the path */
+    bool dir;                   /* there is something below it */
+} sbxi_memory_place;
+
+static void sbxi_memory_look(const sbx_memory_tree *m, sbxi_span path, bool follow,
+    sbxi_memory_place *at)
+{
+    size_t i;
+    sbxi_span rest;
+    memset(at, 0, sizeof *at);
+    at->left = sbxi_span_of("");
+    at->dir = path.len == 0;
+    for (i = 0; i < m->count; i++) {
+        const sbx_tree_file *f = &m->files[i];
+        sbxi_span name = sbxi_memory_path(f);
+        if (sbxi_path_below(name, path, &rest)) {
+            at->dir = true;
+        } else if (f->link && sbxi_path_below(path, name, &rest)) {
+            at->link = f;
+            at->left = rest;
+        } else if (name.len == path.len && memcmp(name.ptr, path.ptr, name.len) == 0) {
+            at->file = f;
+            if (f->link && follow) at->link = f;
+        }
+    }
+}
+
+/* The file of a path; NULL with SBX_OK: a directory that is not named. Links on the
+   way are followed, the one at its end if asked to; *path is where they lead. */
+static int sbxi_memory_find(const sbx_memory_tree *m, sbxi_span *path, bool follow, char *buf,
+    const sbx_tree_file **out)
+{
+    unsigned steps;
+    for (steps = 0; steps <= 8; steps++) {
+        sbxi_memory_place at;
+        sbxi_memory_look(m, *path, follow, &at);
+        *out = at.file;
+        if (!at.link) return at.file || at.dir ? SBX_OK : SBX_E_NOT_FOUND;
+        if (!sbxi_memory_jump(at.link, at.left, buf, path)) break;
+    }
+    return SBX_E_NOT_FOUND;
+}
+
+/* Less, equal, more, by bytes. */
+static int sbxi_span_order(sbxi_span a, sbxi_span b)
+{
+    size_t n = SBXI_MIN(a.len, b.len);
+    int order = n ? memcmp(a.ptr, b.ptr, n) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static int sbxi_memory_next(void *ctx, const char *dir, const char *after, char *name, size_t cap)
+{
+    const sbx_memory_tree *m = (const sbx_memory_tree *)ctx;
+    sbxi_span root = sbxi_span_of(dir), least = sbxi_span_of(after), best = { NULL, 0 }, rest;
+    const sbx_tree_file *f;
+    char buf[SBXI_MEMORY_PATH];
+    size_t i;
+    int rc = sbxi_memory_find(m, &root, true, buf, &f);
+    if (rc != SBX_OK) return rc;
+    for (i = 0; i < m->count; i++) {
+        if (!sbxi_path_below(sbxi_memory_path(&m->files[i]), root, &rest)) continue;
+        rest = sbxi_path_part(rest);
+        if (sbxi_span_order(rest, least) <= 0) continue;
+        if (!best.len || sbxi_span_order(rest, best) < 0) best = rest;
+    }
+    if (!best.len) return SBX_E_NOT_FOUND;
+    if (best.len >= cap) return SBX_E_TOO_LARGE;
+    memcpy(name, best.ptr, best.len);
+    name[best.len] = 0;
+    return SBX_OK;
+}
+
+static int sbxi_memory_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *out)
+{
+    static const uint16_t modes[4] = { 0, 0644, 0755, 0777 };
+    char buf[SBXI_MEMORY_PATH];
+    sbxi_span at = sbxi_span_of(path);
+    const sbx_tree_file *f;
+    int rc = sbxi_memory_find((const sbx_memory_tree *)ctx, &at, follow, buf, &f);
+    memset(out, 0, sizeof *out);
+    if (rc != SBX_OK) return rc;
+    out->type = SBX_FILE_DIR;
+    if (f && f->link) {
+        out->type = SBX_FILE_SYMLINK;
+        out->size = (int64_t)strlen(f->link);
+    } else if (f && f->path[strlen(f->path) - 1] != '/') {
+        out->type = SBX_FILE_REGULAR;
+        out->size = f->from ? f->from->size : (int64_t)f->len;
+    }
+    out->mode = f && f->mode ? f->mode & 07777 : modes[out->type];
+    if (f) out->modified_unix_s = f->modified_unix_s;
+    return SBX_OK;
+}
+
+static int sbxi_memory_link(void *ctx, const char *path, char *target, size_t cap)
+{
+    char buf[SBXI_MEMORY_PATH];
+    sbxi_span at = sbxi_span_of(path);
+    const sbx_tree_file *f;
+    int rc = sbxi_memory_find((const sbx_memory_tree *)ctx, &at, false, buf, &f);
+    size_t n;
+    if (rc != SBX_OK || !f || !f->link) return SBX_E_NOT_FOUND;
+    n = strlen(f->link);
+    if (n >= cap) return SBX_E_TOO_LARGE;
+    memcpy(target, f->link, n + 1);
+    return SBX_OK;
+}
+
+static int sbxi_memory_open(void *ctx, const char *path, void **file)
+{
+    sbx_memory_tree *m = (sbx_memory_tree *)ctx;
+    char buf[SBXI_MEMORY_PATH];
+    sbxi_span at = sbxi_span_of(path);
+    const sbx_tree_file *f;
+    int rc = sbxi_memory_find(m, &at, true, buf, &f);
+    *file = ctx;
+    if (rc != SBX_OK) return rc;
+    if (!f || f->path[strlen(f->path) - 1] == '/') return SBX_E_NOT_A_FILE;
+    m->open_ = (size_t)(f - m->files);
+    m->at_ = 0;
+    if (!f->from) return SBX_OK;
+    return f->from->rewind ? f->from->rewind(f->from->ctx) : SBX_E_ARG;
+}
+
+static int sbxi_memory_read(void *ctx, void *file, void *buf, size_t cap, size_t *got)
+{
+    sbx_memory_tree *m = (sbx_memory_tree *)ctx;
+    const sbx_tree_file *f = &m->files[m->open_];
+    (void)file;
+    if (f->from) return f->from->get(f->from->ctx, buf, cap, got);
+    *got = SBXI_MIN(cap, f->len - m->at_);
+    if (*got) memcpy(buf, (const char *)f->data + m->at_, *got);
+    m->at_ += *got;
+    return SBX_OK;
+}
+
+static void sbxi_memory_close(void *ctx, void *file)
+{
+    (void)ctx;
+    (void)file;
+}
+
+SBX_API sbx_tree sbx_tree_memory(sbx_memory_tree *state)
+{
+    sbx_tree t;
+    t.next = sbxi_memory_next;
+    t.stat = sbxi_memory_stat;
+    t.link = sbxi_memory_link;
+    t.open = sbxi_memory_open;
+    t.read = sbxi_memory_read;
+    t.close = sbxi_memory_close;
+    t.ctx = state;
+    return t;
+}
+
+/* ---- the walk -------------------------------------------------------------- */
+
+#define SBXI_NAME_MAX 256u      /* bytes of a name with its NUL */
+#define SBXI_WALK_LINKS 8u      /* links that a path may lead through */
+#define SBXI_WALK_NONE SIZE_MAX
+
+typedef struct sbxi_walk {
+    const sbx_tree *tree;
+    const sbxi_ignores *ignore;  /* NULL: nothing is */
+    sbx_error *error;
+    sbxi_glob source;           /* points to what is cleaned of it, the caller's memory */
+    bool by_name;               /* order: directory by directory, instead of whole paths */
+    bool links;                 /* directories that links lead to are walked too */
+    bool started, popped;
+    uint8_t through;            /* links in the path */
+    size_t dir;                 /* bytes of the path up to the last / */
+    size_t cover;               /* of the topmost directory that is taken with all in it,
+                                   0 the root, or SBXI_WALK_NONE */
+    sbx_tree_entry entry;       /* of the path; a link not followed */
+    char path[SBX_MAX_PATH];    /* "" the root */
+    char name[SBXI_NAME_MAX];
+} sbxi_walk;
+
+/* Whether a cleaned path starts with .. or /. */
+static bool sbxi_path_leaves(sbxi_span path)
+{
+    return *path.ptr == '/' || sbxi_span_is(sbxi_path_part(path), "..");
+}
+
+/* src as a COPY has it; *w is zero but for tree, ignore, error, source.dialect, by_name
+   and links. `clean` (SBXI_GLOB_MAX + 1 bytes) must live as long. SBX_E_ARG: an absolute
+   path, one that leaves the root, a pattern that is none; SBX_E_TOO_LARGE. */
+static SBXI_MAYBE int sbxi_walk_init(sbxi_walk *w, const char *src, char *clean)
+{
+    sbxi_span s = sbxi_span_of(src), cleaned;
+    sbxi_glob *g = &w->source;
+    int rc = s.len > SBXI_GLOB_MAX ? SBX_E_TOO_LARGE : SBX_OK;
+    w->cover = SBXI_WALK_NONE;
+    g->p = cleaned.ptr = clean;
+    if (rc == SBX_OK && s.len) {
+        bool dir = s.ptr[s.len - 1] == '/' && g->dialect == SBXI_GLOB_SOURCE;
+        memcpy(clean, src, s.len);
+        g->len = cleaned.len = sbxi_path_clean(clean, s.len);
+        if (sbxi_path_leaves(cleaned)) rc = SBX_E_ARG;
+        else if (dir) clean[g->len++] = '/'; /* where it was already */
+    }
+    if (rc == SBX_OK) rc = sbxi_glob_check(g);
+    return rc == SBX_OK ? rc : sbxi_error_at(w->error, rc, s,
+        SBXI_TEXT("a source is a path or pattern below the root of the context"));
+}
+
+static sbxi_span sbxi_walk_path(const sbxi_walk *w) { return sbxi_span_of(w->path); }
+
+static int sbxi_walk_fail(const sbxi_walk *w, int status, const char *text)
+{
+    sbxi_span at = sbxi_walk_path(w);
+    return sbxi_error_at(w->error, status, at.len ? at : sbxi_span_of("."), text);
+}
+
+static bool sbxi_walk_ignored(const sbxi_walk *w)
+{
+    return w->ignore && sbxi_ignored(w->ignore, sbxi_walk_path(w), w->entry.type == SBX_FILE_DIR);
+}
+
+/* Looks at the path. What was listed and is no longer there has changed. */
+static int sbxi_walk_stat(sbxi_walk *w)
+{
+    int rc = w->tree->stat(w->tree->ctx, w->path, false, &w->entry);
+    if (rc == SBX_OK) return rc;
+    return sbxi_walk_fail(w, rc == SBX_E_NOT_FOUND ? SBX_E_CHANGED : rc, NULL);
+}
+
+/* Whether the path is a directory; of a link if it leads to one. */
+static bool sbxi_walk_is_dir(const sbxi_walk *w)
+{
+    sbx_tree_entry e;
+    if (w->entry.type != SBX_FILE_SYMLINK) return w->entry.type == SBX_FILE_DIR;
+    return w->tree->stat(w->tree->ctx, w->path, true, &e) == SBX_OK && e.type == SBX_FILE_DIR;
+}
+
+/* Whether the entry at the path is to be handed out. */
+static bool sbxi_walk_takes(const sbxi_walk *w, unsigned found)
+{
+    bool in = w->cover != SBXI_WALK_NONE || (found & SBXI_GLOB_HIT)
+        || ((found & SBXI_GLOB_IF_DIR) && sbxi_walk_is_dir(w));
+    return in && !sbxi_walk_ignored(w);
+}
+
+/* Whether to go into the path. Below what is taken whole: all directories but ignored
+   ones; above: those where the pattern may match, links only where it names them. */
+static bool sbxi_walk_enters(sbxi_walk *w)
+{
+    sbxi_span path = sbxi_walk_path(w);
+    bool link = w->entry.type == SBX_FILE_SYMLINK, all = !link || w->links;
+    unsigned found;
+    if (!sbxi_walk_is_dir(w)) return false;
+    if (w->cover != SBXI_WALK_NONE)
+        return all && (!sbxi_walk_ignored(w) || sbxi_ignore_enters(w->ignore, path));
+    found = sbxi_glob_run(&w->source, path, link);
+    if (all && (found & (SBXI_GLOB_HIT | SBXI_GLOB_IF_DIR)) && !sbxi_walk_ignored(w)) {
+        w->cover = path.len;
+        return true;
+    }
+    return (found & SBXI_GLOB_BELOW) != 0;
+}
+
+/* Whether the content of a directory, which is the first n bytes of the name at hand,
+   comes before that name or before the next one. */
+static bool sbxi_walk_due(const sbxi_walk *w, const char *at, size_t n, size_t len, bool have)
+{
+    if (n == len ? w->popped : w->by_name || (unsigned char)at[n] >= '/') return false;
+    if (w->by_name) return true;
+    return !have || memcmp(w->name, at, n) != 0 || (unsigned char)w->name[n] >= '/';
+}
+
+/* Looks at a path that need not be there. */
+static int sbxi_walk_peek(sbxi_walk *w)
+{
+    int rc = w->tree->stat(w->tree->ctx, w->path, false, &w->entry);
+    if (rc == SBX_OK) return rc;
+    w->entry.type = SBX_FILE_UNKNOWN;
+    return rc == SBX_E_NOT_FOUND ? SBX_OK : sbxi_walk_fail(w, rc, NULL);
+}
+
+/* Into the directory at the path, whose name is n bytes. */
+static int sbxi_walk_push(sbxi_walk *w, size_t n)
+{
+    w->through = (uint8_t)(w->through + (w->entry.type == SBX_FILE_SYMLINK));
+    if (w->through > SBXI_WALK_LINKS)
+        return sbxi_walk_fail(w, SBX_E_TOO_LARGE, SBXI_TEXT("links lead in circles"));
+    w->dir += n;
+    if (w->dir + 2 > sizeof w->path) return sbxi_walk_fail(w, SBX_E_TOO_LARGE, NULL);
+    w->path[w->dir++] = '/';
+    w->path[w->dir] = 0;
+    w->popped = false;
+    return SBX_OK;
+}
+
+/* Goes into the directory whose content comes now, before the next name: the one at
+   hand, or by whole paths a beginning of it. *in: there is one. */
+static int sbxi_walk_inner(sbxi_walk *w, bool have, bool *in)
+{
+    char *at = w->path + w->dir;
+    size_t len = strlen(at), n;
+    *in = false;
+    len -= w->popped && !w->by_name; /* its / */
+    for (n = len; n > 0; n--) {
+        char cut = at[n];
+        int rc;
+        if (!sbxi_walk_due(w, at, n, len, have)) continue;
+        at[n] = 0;
+        rc = n < len ? sbxi_walk_peek(w) : SBX_OK;
+        if (rc != SBX_OK) return rc;
+        *in = sbxi_walk_enters(w);
+        if (*in) return sbxi_walk_push(w, n);
+        at[n] = cut;
+    }
+    return SBX_OK;
+}
+
+/* Back to the directory above, behind the one that is done. */
+static int sbxi_walk_pop(sbxi_walk *w)
+{
+    size_t len = w->dir - 1;
+    int rc = SBX_OK;
+    w->path[len] = 0;
+    if (w->through) {
+        rc = sbxi_walk_stat(w);
+        w->through = (uint8_t)(w->through - (w->entry.type == SBX_FILE_SYMLINK));
+    }
+    if (w->cover == len) w->cover = SBXI_WALK_NONE;
+    for (w->dir = len; w->dir > 0 && w->path[w->dir - 1] != '/';) w->dir--;
+    if (!w->by_name) {
+        w->path[len] = '/';
+        w->path[len + 1] = 0;
+    }
+    w->popped = true;
+    return rc;
+}
+
+/* The name that comes next in the directory at hand. */
+static int sbxi_walk_name(sbxi_walk *w, bool *have)
+{
+    size_t end = w->dir ? w->dir - 1 : 0;
+    char cut = w->path[end];
+    int rc;
+    w->path[end] = w->dir ? 0 : cut;
+    rc = w->tree->next(w->tree->ctx, w->dir ? w->path : "", w->path + w->dir, w->name,
+        sizeof w->name);
+    w->path[end] = cut;
+    *have = rc == SBX_OK;
+    return *have || rc == SBX_E_NOT_FOUND ? SBX_OK : sbxi_walk_fail(w, rc, NULL);
+}
+
+/* The next path there is, whether taken or not. SBX_E_NOT_FOUND: that was all. */
+static int sbxi_walk_step(sbxi_walk *w)
+{
+    for (;;) {
+        size_t n;
+        bool have, in;
+        int rc = sbxi_walk_name(w, &have);
+        if (rc == SBX_OK) rc = sbxi_walk_inner(w, have, &in);
+        if (rc != SBX_OK) return rc;
+        if (in) continue;
+        if (have) {
+            n = strlen(w->name);
+            if (n >= sizeof w->path - w->dir) return sbxi_walk_fail(w, SBX_E_TOO_LARGE, NULL);
+            memcpy(w->path + w->dir, w->name, n + 1);
+            w->popped = false;
+            return SBX_OK;
+        }
+        if (w->dir == 0) return SBX_E_NOT_FOUND;
+        rc = sbxi_walk_pop(w);
+        if (rc != SBX_OK) return rc;
+    }
+}
+
+/* Whether the root itself is taken. */
+static bool sbxi_walk_from_root(const sbxi_walk *w)
+{
+    const sbxi_glob *g = &w->source;
+    return g->len && *g->p == '.' && (g->len == 1 || g->p[1] == '/');
+}
+
+/* The next entry that is taken: path, entry. SBX_E_NOT_FOUND: there is none left;
+   others with a message. */
+static SBXI_MAYBE int sbxi_walk_next(sbxi_walk *w)
+{
+    int rc;
+    if (!w->started) {
+        w->started = true;
+        if (!w->source.len) return SBX_E_NOT_FOUND;
+        if (sbxi_walk_from_root(w)) {
+            w->cover = 0;
+            return sbxi_walk_stat(w);
+        }
+    }
+    while ((rc = sbxi_walk_step(w)) == SBX_OK) {
+        unsigned found = 0;
+        memset(&w->entry, 0, sizeof w->entry);
+        if (w->cover == SBXI_WALK_NONE) {
+            found = sbxi_glob_run(&w->source, sbxi_walk_path(w), false);
+            if (!(found & ~SBXI_GLOB_INSIDE)) continue;
+        }
+        rc = sbxi_walk_stat(w);
+        if (rc != SBX_OK || sbxi_walk_takes(w, found)) return rc;
+    }
+    return rc;
+}
+
+#endif
+/* hash - the name a context's files have in E2B's cache: SHA-256 over the COPY and what
+   it takes. Equal to the official SDKs', so that caches are shared. Fed by
+   pack/context, entry by entry in the order of whole paths. */
+
+#ifndef SBX_NO_TEMPLATE
+
+static void sbxi_hash_text(sbx_sha256 *h, const char *text)
+{
+    sbx_sha256_add(h, text, strlen(text));
+}
+
+static void sbxi_hash_number(sbx_sha256 *h, uint64_t v)
+{
+    char digits[SBXI_DECIMAL_MAX];
+    sbx_sha256_add(h, digits, sbxi_print_u64(digits, v));
+}
+
+static SBXI_MAYBE void sbxi_hash_begin(sbx_sha256 *h, const char *src, const char *dest)
+{
+    sbx_sha256_init(h);
+    sbxi_hash_text(h, "COPY ");
+    sbxi_hash_text(h, src);
+    sbxi_hash_text(h, " ");
+    sbxi_hash_text(h, dest);
+}
+
+/* An entry ("" the root), with the target of a link that is kept as one. The content
+   of a file follows. */
+static SBXI_MAYBE void sbxi_hash_entry(sbx_sha256 *h, const char *path, const sbx_tree_entry *e,
+    const char *target)
+{
+    /* The st_mode of every system there is; of pipes and sockets nothing is known. */
+    static const uint32_t types[4] = { 0, 0100000, 0040000, 0120000 };
+    sbxi_hash_text(h, *path ? path : ".");
+    sbxi_hash_number(h, types[e->type] | e->mode);
+    if (e->type != SBX_FILE_DIR) sbxi_hash_number(h, (uint64_t)e->size);
+    if (e->type == SBX_FILE_SYMLINK) sbxi_hash_text(h, target);
+}
+
+/* 64 hex digits and a NUL. */
+static SBXI_MAYBE void sbxi_hash_end(sbx_sha256 *h, char out[65])
+{
+    unsigned char sum[32];
+    unsigned i;
+    sbx_sha256_end(h, sum);
+    for (i = 0; i < 64; i++)
+        out[i] = (char)(sbxi_hex[sum[i >> 1] >> (i & 1 ? 0 : 4) & 15] | 0x20);
+    out[64] = 0;
+}
+
+#endif
+/* context - what a COPY sends: files of a tree as a tar, packed or not, as a source of
+   exactly known size. Three passes over the tree, as many as are needed:
+
+       hash    what is selected, and its name in E2B's cache; no archive is made
+       count   the archive is made and measured, and hashed where that is its name
+       send    it is made again and handed out
+
+   so that nothing is stored and the memory is this struct and the packer's. Whatever
+   is not the same in two passes ends the later one with SBX_E_CHANGED before the
+   archive's last bytes are out. Everything is done in small steps; called by api/. */
+
+#ifndef SBX_NO_TEMPLATE
+
+typedef enum sbxi_pass { SBXI_PASS_HASH, SBXI_PASS_COUNT, SBXI_PASS_SEND } sbxi_pass;
+
+/* What is selected and how it is sent; all it points at outlives the context. */
+typedef struct sbxi_plan {
+    const sbx_tree *tree;
+    const sbxi_ignores *ignore;  /* NULL: nothing is ignored */
+    const sbx_alloc *alloc;
+    sbx_error *error;           /* gets the message, with the name of the file */
+    const char *src, *dest;     /* of the COPY */
+    uint8_t dialect;            /* of src: SBXI_GLOB_SOURCE, SBXI_GLOB_PLAIN */
+    uint8_t level;              /* of the packer */
+    bool tar;                   /* not packed */
+    bool by_name;               /* directory by directory, instead of by whole paths */
+    bool follow;                /* links are replaced by what they lead to */
+    bool links;                 /* with follow: and directories they lead to are walked */
+    bool own_mode;              /* `mode` for all, instead of the tree's */
+    bool no_times;              /* 1970 for all, so that the same files give the same bytes */
+    bool archive_hash;          /* the hash is that of the archive */
+    uint16_t mode;
+} sbxi_plan;
+
+enum { SBXI_CONTEXT_NEXT, SBXI_CONTEXT_HEAD, SBXI_CONTEXT_FILE, SBXI_CONTEXT_END,
+    SBXI_CONTEXT_DONE };
+
+typedef struct sbxi_context {
+    sbxi_plan plan;
+    sbxi_walk walk;
+    sbxi_tar tar;
+    sbx_sha256 sha;
+    sbx_tree_entry entry;       /* the walk's, of a link that is followed its target's */
+    sbxi_gzip *gzip;
+    void *file;
+    sbxi_pass pass;
+    uint8_t state;
+    bool open, done;            /* a file is; the archive is out */
+    uint16_t at, have;          /* of the block: taken, filled */
+    uint32_t crc, known_crc;    /* of the tar: so far, as counted */
+    uint32_t entries, known_entries;
+    int64_t left;               /* bytes of the file to come */
+    int64_t sent, size;         /* bytes of the archive; -1: not counted yet */
+    char hash[65];              /* "" until a pass has told */
+    unsigned char block[SBXI_TAR_BLOCK];
+    char target[SBX_MAX_PATH];  /* of a link */
+    char clean[SBXI_GLOB_MAX + 1];
+} sbxi_context;
+
+static void sbxi_context_shut(sbxi_context *c)
+{
+    if (c->open) c->plan.tree->close(c->plan.tree->ctx, c->file);
+    c->open = false;
+}
+
+/* Starts a pass from the beginning. Send: after count. */
+static SBXI_MAYBE int sbxi_context_begin(sbxi_context *c, sbxi_pass pass)
+{
+    sbxi_walk *w = &c->walk;
+    const sbxi_plan *p = &c->plan;
+    size_t size = sbxi_gzip_size(p->level);
+    sbxi_context_shut(c);
+    memset(w, 0, sizeof *w);
+    w->tree = p->tree;
+    w->ignore = p->ignore;
+    w->error = p->error;
+    w->source.dialect = p->dialect;
+    w->by_name = p->by_name;
+    w->links = p->links;
+    c->pass = pass;
+    c->state = SBXI_CONTEXT_NEXT;
+    c->done = false;
+    c->at = c->have = 0;
+    c->crc = c->entries = 0;
+    c->sent = 0;
+    if (p->archive_hash) sbx_sha256_init(&c->sha);
+    else sbxi_hash_begin(&c->sha, p->src, p->dest);
+    if (pass != SBXI_PASS_HASH && !p->tar) {
+        if (!c->gzip) c->gzip = (sbxi_gzip *)sbxi_alloc_get(p->alloc, size);
+        if (!c->gzip) return sbxi_error_set(p->error, SBX_E_NOMEM, NULL);
+        c->gzip = sbxi_gzip_init(c->gzip, p->level);
+    }
+    return sbxi_walk_init(w, p->src, c->clean);
+}
+
+static SBXI_MAYBE void sbxi_context_close(sbxi_context *c)
+{
+    sbx_alloc a;
+    if (!c) return;
+    a = *c->plan.alloc;
+    sbxi_context_shut(c);
+    sbxi_alloc_free(&a, c->gzip, sbxi_gzip_size(c->plan.level));
+    sbxi_alloc_free(&a, c, sizeof *c);
+}
+
+/* *out stays NULL on failure. Begins with the first pass that the plan needs. */
+static SBXI_MAYBE int sbxi_context_open(sbxi_context **out, const sbxi_plan *plan)
+{
+    sbxi_context *c = (sbxi_context *)sbxi_alloc_get(plan->alloc, sizeof *c);
+    int rc;
+    *out = NULL;
+    if (!c) return sbxi_error_set(plan->error, SBX_E_NOMEM, NULL);
+    c->plan = *plan;
+    c->size = -1;
+    rc = sbxi_context_begin(c, plan->archive_hash ? SBXI_PASS_COUNT : SBXI_PASS_HASH);
+    if (rc == SBX_OK) *out = c;
+    else sbxi_context_close(c);
+    return rc;
+}
+
+static int sbxi_context_changed(const sbxi_context *c)
+{
+    return sbxi_walk_fail(&c->walk, SBX_E_CHANGED, NULL);
+}
+
+static int sbxi_context_failed(const sbxi_context *c, int rc)
+{
+    return sbxi_walk_fail(&c->walk, rc == SBX_E_NOT_FOUND ? SBX_E_CHANGED : rc, NULL);
+}
+
+/* A link: what it leads to, or its target. In an archive that follows links, one that
+   leads nowhere has no place. */
+static int sbxi_context_link(sbxi_context *c)
+{
+    const sbx_tree *t = c->plan.tree;
+    sbx_tree_entry e;
+    int rc;
+    if (c->plan.follow) {
+        rc = t->stat(t->ctx, c->walk.path, true, &e);
+        if (rc == SBX_OK && (e.type == SBX_FILE_REGULAR || e.type == SBX_FILE_DIR)) {
+            c->entry = e;
+            return SBX_OK;
+        }
+        if (c->pass != SBXI_PASS_HASH)
+            return sbxi_walk_fail(&c->walk, SBX_E_NOT_FOUND,
+                SBXI_TEXT("the link leads nowhere, and links are to be followed"));
+    }
+    rc = t->link ? t->link(t->ctx, c->walk.path, c->target, sizeof c->target) : SBX_E_NOT_FOUND;
+    return rc == SBX_OK ? rc : sbxi_context_failed(c, rc);
+}
+
+static int sbxi_context_head(sbxi_context *c)
+{
+    const sbx_tree_entry *e = &c->entry;
+    const sbxi_plan *p = &c->plan;
+    sbxi_tar_entry t;
+    int rc;
+    memset(&t, 0, sizeof t);
+    t.name = sbxi_span_of(c->walk.path[0] ? c->walk.path : ".");
+    t.type = e->type == SBX_FILE_DIR ? SBXI_TAR_DIR
+        : e->type == SBX_FILE_SYMLINK ? SBXI_TAR_LINK : SBXI_TAR_FILE;
+    if (t.type == SBXI_TAR_LINK) t.link = sbxi_span_of(c->target);
+    if (t.type == SBXI_TAR_FILE) t.size = e->size;
+    t.mode = p->own_mode ? p->mode : e->mode;
+    if (t.type == SBXI_TAR_LINK) t.mode = 0777;
+    t.mtime = p->no_times ? 0 : e->modified_unix_s;
+    t.user = t.group = sbxi_span_of("root");
+    rc = sbxi_tar_begin(&c->tar, &t);
+    return rc == SBX_OK ? rc : sbxi_walk_fail(&c->walk, rc, SBXI_TEXT("no archive can hold it"));
+}
+
+/* The walk is over. */
+static int sbxi_context_end(sbxi_context *c)
+{
+    c->state = c->pass == SBXI_PASS_HASH ? SBXI_CONTEXT_DONE : SBXI_CONTEXT_END;
+    c->left = SBXI_TAR_END;
+    if (c->entries) return SBX_OK;
+    return sbxi_error_at(c->plan.error, SBX_E_NOT_FOUND, sbxi_span_of(c->plan.src),
+        SBXI_TEXT("no such file in the context, or all are ignored"));
+}
+
+/* Whether this pass makes the hash of what is selected. */
+static bool sbxi_context_hashes(const sbxi_context *c)
+{
+    return c->pass != SBXI_PASS_SEND && !c->plan.archive_hash;
+}
+
+/* The next entry that is selected. */
+static int sbxi_context_next(sbxi_context *c)
+{
+    sbxi_walk *w = &c->walk;
+    int rc = sbxi_walk_next(w);
+    if (rc == SBX_E_NOT_FOUND) return sbxi_context_end(c);
+    if (rc != SBX_OK) return rc;
+    c->entries++;
+    c->entry = w->entry;
+    if (w->entry.type == SBX_FILE_UNKNOWN)
+        return sbxi_walk_fail(w, SBX_E_NOT_A_FILE,
+            SBXI_TEXT("neither a file, a directory nor a link: let it be ignored"));
+    if (w->entry.type == SBX_FILE_SYMLINK) rc = sbxi_context_link(c);
+    if (rc != SBX_OK) return rc;
+    if (sbxi_context_hashes(c)) sbxi_hash_entry(&c->sha, w->path, &c->entry, c->target);
+    c->state = SBXI_CONTEXT_HEAD;
+    return c->pass == SBXI_PASS_HASH ? SBX_OK : sbxi_context_head(c);
+}
+
+/* Behind the head of an entry. */
+static int sbxi_context_enter(sbxi_context *c)
+{
+    const sbx_tree *t = c->plan.tree;
+    int rc;
+    c->state = SBXI_CONTEXT_NEXT;
+    if (c->entry.type != SBX_FILE_REGULAR) return SBX_OK;
+    if (c->entry.size < 0) return sbxi_walk_fail(&c->walk, SBX_E_ARG, NULL);
+    rc = t->open(t->ctx, c->walk.path, &c->file);
+    if (rc == SBX_E_NOT_A_FILE) rc = SBX_E_CHANGED;
+    if (rc != SBX_OK) return sbxi_context_failed(c, rc);
+    c->open = true;
+    c->left = c->entry.size;
+    c->state = SBXI_CONTEXT_FILE;
+    return SBX_OK;
+}
+
+/* All of a file is in; its last block is filled up with zeros. */
+static int sbxi_context_filled(sbxi_context *c)
+{
+    sbxi_context_shut(c);
+    c->state = SBXI_CONTEXT_NEXT;
+    if (c->have) memset(c->block + c->have, 0, SBXI_TAR_BLOCK - c->have);
+    if (c->have) c->have = SBXI_TAR_BLOCK;
+    return SBX_OK;
+}
+
+/* The next bytes of a file, into the block. Behind its size there must be none. */
+static int sbxi_context_file(sbxi_context *c)
+{
+    const sbx_tree *t = c->plan.tree;
+    size_t got = 0, want = (size_t)SBXI_MIN(c->left, (int64_t)(SBXI_TAR_BLOCK - c->have));
+    unsigned char more, *to = want ? c->block + c->have : &more;
+    int rc = t->read(t->ctx, c->file, to, want ? want : 1, &got);
+    if (rc == SBX_E_AGAIN) return rc;
+    if (rc != SBX_OK) return sbxi_context_failed(c, rc);
+    if ((want == 0) != (got == 0)) return sbxi_context_changed(c);
+    if (want == 0) return sbxi_context_filled(c);
+    if (sbxi_context_hashes(c)) sbx_sha256_add(&c->sha, to, got);
+    c->have = (uint16_t)(c->pass == SBXI_PASS_HASH ? 0 : c->have + got);
+    c->left -= (int64_t)got;
+    return SBX_OK;
+}
+
+/* One step towards the next block of the tar. */
+static int sbxi_context_block(sbxi_context *c)
+{
+    switch (c->state) {
+    case SBXI_CONTEXT_NEXT:
+        return sbxi_context_next(c);
+    case SBXI_CONTEXT_HEAD:
+        if (c->pass == SBXI_PASS_HASH || !sbxi_tar_block(&c->tar, c->block))
+            return sbxi_context_enter(c);
+        c->have = SBXI_TAR_BLOCK;
+        return SBX_OK;
+    case SBXI_CONTEXT_FILE:
+        return sbxi_context_file(c);
+    case SBXI_CONTEXT_END:
+        memset(c->block, 0, sizeof c->block);
+        c->have = SBXI_TAR_BLOCK;
+        c->left -= SBXI_TAR_BLOCK;
+        if (c->left == 0) c->state = SBXI_CONTEXT_DONE;
+        return SBX_OK;
+    default:
+        return SBX_OK;
+    }
+}
+
+/* All of the tar is made: is it what was counted? */
+static int sbxi_context_check(sbxi_context *c)
+{
+    if (c->gzip) c->crc = c->gzip->crc;
+    if (c->pass == SBXI_PASS_SEND
+        && (c->crc != c->known_crc || c->entries != c->known_entries))
+        return sbxi_error_at(c->plan.error, SBX_E_CHANGED, sbxi_span_of(c->plan.src), NULL);
+    c->known_crc = c->crc;
+    c->known_entries = c->entries;
+    return SBX_OK;
+}
+
+/* Out of the block, as it is; the last one only if all is as it was counted. */
+static int sbxi_context_copy(sbxi_context *c, sbxi_flow *io, bool last)
+{
+    size_t n = SBXI_MIN(io->in_len, io->out_len);
+    int rc = SBX_OK;
+    if (c->at == 0) c->crc = sbxi_crc32(c->crc, io->in, SBXI_TAR_BLOCK);
+    if (c->at == 0 && last) rc = sbxi_context_check(c);
+    if (rc != SBX_OK) return rc;
+    memcpy(io->out, io->in, n);
+    io->out += n;
+    io->out_len -= n;
+    io->in_len -= n;
+    c->done = last && !io->in_len;
+    return SBX_OK;
+}
+
+/* Out of the block, packed; its end the same way. */
+static int sbxi_context_pack(sbxi_context *c, sbxi_flow *io, bool last)
+{
+    bool finish = last && !io->in_len;
+    int rc = finish ? sbxi_context_check(c) : SBX_OK;
+    if (rc == SBX_OK) c->done = sbxi_gzip_run(c->gzip, io, finish) && finish;
+    return rc;
+}
+
+/* Up to cap bytes of the archive; *got 0: it is out. */
+static int sbxi_context_pull(sbxi_context *c, unsigned char *out, size_t cap, size_t *got)
+{
+    sbxi_flow io;
+    int rc = SBX_OK;
+    io.out = out;
+    io.out_len = cap;
+    while (rc == SBX_OK && io.out_len && !c->done) {
+        bool last = c->state == SBXI_CONTEXT_DONE;
+        if (c->have < SBXI_TAR_BLOCK && !last) {
+            rc = sbxi_context_block(c);
+            continue;
+        }
+        io.in = c->block + c->at;
+        io.in_len = (size_t)(c->have - c->at);
+        rc = c->gzip ? sbxi_context_pack(c, &io, last) : sbxi_context_copy(c, &io, last);
+        c->at = (uint16_t)(c->have - io.in_len);
+        if (c->at == c->have) c->at = c->have = 0;
+    }
+    *got = cap - io.out_len;
+    return rc == SBX_E_AGAIN && *got ? SBX_OK : rc;
+}
+
+/* At the end of a pass that tells the hash. */
+static int sbxi_context_told(sbxi_context *c)
+{
+    char hash[65];
+    sbxi_hash_end(&c->sha, hash);
+    if (c->hash[0] && memcmp(hash, c->hash, sizeof hash) != 0)
+        return sbxi_error_at(c->plan.error, SBX_E_CHANGED, sbxi_span_of(c->plan.src), NULL);
+    memcpy(c->hash, hash, sizeof hash);
+    if (c->pass == SBXI_PASS_COUNT) c->size = c->sent;
+    return SBX_OK;
+}
+
+/* Goes on with a hash or count pass for about `most` bytes of the files. SBX_OK: it is
+   over, `hash` and after count `size` are known; SBX_PENDING: call again; SBX_E_AGAIN:
+   a source has nothing now. SBX_E_NOT_FOUND: nothing is selected. */
+static SBXI_MAYBE int sbxi_context_step(sbxi_context *c, uint32_t most)
+{
+    unsigned char out[256];
+    uint32_t used = 0;
+    size_t got;
+    int rc = SBX_OK;
+    while (rc == SBX_OK && used < most) {
+        if (c->pass == SBXI_PASS_HASH ? c->state == SBXI_CONTEXT_DONE : c->done)
+            return sbxi_context_told(c);
+        if (c->pass == SBXI_PASS_HASH) {
+            rc = sbxi_context_block(c);
+            used += SBXI_TAR_BLOCK;
+            continue;
+        }
+        rc = sbxi_context_pull(c, out, sizeof out, &got);
+        if (rc == SBX_OK && c->plan.archive_hash) sbx_sha256_add(&c->sha, out, got);
+        c->sent += (int64_t)got;
+        used += sizeof out;
+    }
+    return rc == SBX_OK ? SBX_PENDING : rc;
+}
+
+static int sbxi_context_get(void *ctx, void *buf, size_t cap, size_t *got)
+{
+    sbxi_context *c = (sbxi_context *)ctx;
+    size_t n = (size_t)SBXI_MIN((int64_t)SBXI_MIN(cap, (size_t)1 << 30), c->size - c->sent);
+    int rc = SBX_OK;
+    *got = 0;
+    if (n) rc = sbxi_context_pull(c, (unsigned char *)buf, n, got);
+    if (rc != SBX_OK) return rc;
+    if (c->done != (c->sent + (int64_t)*got == c->size)) {
+        *got = 0;
+        return sbxi_error_at(c->plan.error, SBX_E_CHANGED, sbxi_span_of(c->plan.src), NULL);
+    }
+    c->sent += (int64_t)*got;
+    return SBX_OK;
+}
+
+static int sbxi_context_rewind(void *ctx)
+{
+    return sbxi_context_begin((sbxi_context *)ctx, SBXI_PASS_SEND);
+}
+
+/* The archive, after count. One at a time; to be rewound before the first use. */
+static SBXI_MAYBE sbx_source sbxi_context_source(sbxi_context *c)
+{
+    sbx_source s = { sbxi_context_get, sbxi_context_rewind, NULL, 0 };
+    s.ctx = c;
+    s.size = c->size;
+    return s;
+}
+
+#endif
 
 /* stream - ready-made sinks and sources: memory, FILE *, file descriptor. Made
    by the user, called by the exchange and by api/. Each takes or gives all it
@@ -6798,6 +8376,203 @@ static SBXI_MAYBE int sbxi_net_posix_init(sbx_net *out, const sbxi_posix *contex
     out->flags = SBX_NET_READY;
     out->ctx = (void *)(uintptr_t)context; /* only read */
     return SBX_OK;
+}
+#endif
+/* posix_files - a directory of the host system as a tree (sbx_tree_dir). Its names come
+   in order from windows: a directory is read through, and the least names behind a
+   given one are kept, as many as fit. Four windows, one for each level of four, so
+   that a directory's is still there when the walk comes back from those in it. */
+
+#if !defined(SBX_NO_POSIX) && !defined(SBX_NO_TEMPLATE)
+
+#include <dirent.h>
+
+static int sbxi_dir_failed(void)
+{
+    if (errno == ENOENT || errno == ENOTDIR) return SBX_E_NOT_FOUND;
+    if (errno == EACCES || errno == EPERM) return SBX_E_DENIED;
+    if (errno == ENOMEM) return SBX_E_NOMEM;
+    return errno == ENAMETOOLONG ? SBX_E_TOO_LARGE : SBX_E_SOURCE;
+}
+
+/* The whole path, in path_; NULL: it is too long. */
+static const char *sbxi_dir_path(sbx_dir_tree *d, const char *path)
+{
+    size_t root = strlen(d->root), len = strlen(path);
+    if (root >= sizeof d->path_ || len + 2 > sizeof d->path_ - root) return NULL;
+    memcpy(d->path_, d->root, root);
+    d->path_[root] = '/';
+    memcpy(d->path_ + root + (len > 0), path, len + 1);
+    return d->path_;
+}
+
+typedef struct sbxi_window { uint16_t *end; bool *whole; char *text, *names; } sbxi_window;
+
+/* Puts a name in its place; what is behind the last that fits is dropped. */
+static void sbxi_window_put(sbxi_window *w, const char *name)
+{
+    size_t n = strlen(name) + 1, used = *w->end;
+    char *end = w->text + used, *at = w->names;
+    while (at < end && strcmp(at, name) < 0) at += strlen(at) + 1;
+    while (n > SBX_TREE_WINDOW_ - used && end > at) {
+        for (end--; end > at && end[-1]; end--) {}
+        used = (size_t)(end - w->text);
+        *w->whole = false;
+    }
+    if (n > SBX_TREE_WINDOW_ - used) {
+        *w->whole = false;
+    } else {
+        memmove(at + n, at, (size_t)(end - at));
+        memcpy(at, name, n);
+        used += n;
+    }
+    *w->end = (uint16_t)used;
+}
+
+/* Reads the directory through for the names behind `after`. */
+static int sbxi_window_fill(sbxi_window *w, const char *path, const char *after)
+{
+    const struct dirent *entry;
+    DIR *dir = opendir(path);
+    int rc = SBX_OK;
+    if (!dir) return sbxi_dir_failed();
+    *w->whole = true;
+    while (errno = 0, (entry = readdir(dir)) != NULL) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, after) <= 0) continue;
+        sbxi_window_put(w, name);
+    }
+    if (errno) rc = sbxi_dir_failed();
+    closedir(dir);
+    return rc;
+}
+
+/* The window of a directory's level, and whether it knows what is behind `after`. */
+static bool sbxi_window_of(sbx_dir_tree *d, const char *dir, const char *after, sbxi_window *w)
+{
+    size_t level = 0, n = strlen(dir) + 1;
+    const char *at;
+    for (at = dir; *at; at++) level += *at == '/';
+    level = *dir ? (level + 1) & 3 : 0;
+    w->end = &d->window_[level].end_;
+    w->whole = &d->window_[level].whole_;
+    w->text = d->window_[level].text_;
+    if (!*after || !*w->end || strcmp(w->text, dir) != 0 || strcmp(w->text + n, after) > 0)
+        return false;
+    w->names = w->text + n + strlen(w->text + n) + 1;
+    return true;
+}
+
+/* Begins a window: the directory and the place it starts behind, then the names. */
+static int sbxi_window_read(sbx_dir_tree *d, const char *dir, const char *after, sbxi_window *w)
+{
+    size_t dir_len = strlen(dir) + 1, after_len = strlen(after) + 1;
+    const char *path = sbxi_dir_path(d, dir);
+    int rc = SBX_E_TOO_LARGE;
+    *w->end = 0;
+    if (!path || dir_len + after_len > SBX_TREE_WINDOW_ - 256) return rc;
+    memcpy(w->text, dir, dir_len);
+    memcpy(w->text + dir_len, after, after_len);
+    w->names = w->text + dir_len + after_len;
+    *w->end = (uint16_t)(dir_len + after_len);
+    rc = sbxi_window_fill(w, path, after);
+    if (rc != SBX_OK) *w->end = 0;
+    return rc;
+}
+
+static const char *sbxi_window_find(const sbxi_window *w, const char *after)
+{
+    const char *at = w->names, *end = w->text + *w->end;
+    while (at < end && strcmp(at, after) <= 0) at += strlen(at) + 1;
+    return at < end ? at : NULL;
+}
+
+static int sbxi_dir_next(void *ctx, const char *dir, const char *after, char *name, size_t cap)
+{
+    sbx_dir_tree *d = (sbx_dir_tree *)ctx;
+    sbxi_window w;
+    bool known = sbxi_window_of(d, dir, after, &w);
+    const char *at = known ? sbxi_window_find(&w, after) : NULL;
+    size_t n;
+    if (!at && !(known && *w.whole)) {
+        int rc = sbxi_window_read(d, dir, after, &w);
+        if (rc != SBX_OK) return rc;
+        at = sbxi_window_find(&w, after);
+    }
+    if (!at) return SBX_E_NOT_FOUND;
+    n = strlen(at) + 1;
+    if (n > cap) return SBX_E_TOO_LARGE;
+    memcpy(name, at, n);
+    return SBX_OK;
+}
+
+static int sbxi_dir_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *out)
+{
+    const char *full = sbxi_dir_path((sbx_dir_tree *)ctx, path);
+    struct stat st;
+    memset(out, 0, sizeof *out);
+    if (!full) return SBX_E_TOO_LARGE;
+    /* The root is a directory, by whatever links. */
+    if ((follow || !*path ? stat(full, &st) : lstat(full, &st)) != 0) return sbxi_dir_failed();
+    out->type = S_ISREG(st.st_mode) ? SBX_FILE_REGULAR : S_ISDIR(st.st_mode) ? SBX_FILE_DIR
+        : S_ISLNK(st.st_mode) ? SBX_FILE_SYMLINK : SBX_FILE_UNKNOWN;
+    out->mode = (uint32_t)st.st_mode & 07777;
+    out->size = (int64_t)st.st_size;
+    out->modified_unix_s = (int64_t)st.st_mtime;
+    return SBX_OK;
+}
+
+static int sbxi_dir_link(void *ctx, const char *path, char *target, size_t cap)
+{
+    const char *full = sbxi_dir_path((sbx_dir_tree *)ctx, path);
+    ssize_t n = full ? readlink(full, target, cap) : 0;
+    if (n < 0) return sbxi_dir_failed();
+    if (!full || (size_t)n >= cap) return SBX_E_TOO_LARGE;
+    target[n] = 0;
+    return SBX_OK;
+}
+
+/* Non-blocking: what was a file may be a pipe by now. */
+static int sbxi_dir_open(void *ctx, const char *path, void **file)
+{
+    const char *full = sbxi_dir_path((sbx_dir_tree *)ctx, path);
+    struct stat st;
+    int fd;
+    if (!full) return SBX_E_TOO_LARGE;
+    do fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0) return sbxi_dir_failed();
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return SBX_E_NOT_A_FILE;
+    }
+    *file = (void *)(intptr_t)fd;
+    return SBX_OK;
+}
+
+static int sbxi_dir_read(void *ctx, void *file, void *buf, size_t cap, size_t *got)
+{
+    (void)ctx;
+    return sbxi_fd_get(file, buf, cap, got);
+}
+
+static void sbxi_dir_close(void *ctx, void *file)
+{
+    (void)ctx;
+    close((int)(intptr_t)file);
+}
+
+SBX_API sbx_tree sbx_tree_dir(sbx_dir_tree *state)
+{
+    sbx_tree t;
+    t.next = sbxi_dir_next;
+    t.stat = sbxi_dir_stat;
+    t.link = sbxi_dir_link;
+    t.open = sbxi_dir_open;
+    t.read = sbxi_dir_read;
+    t.close = sbxi_dir_close;
+    t.ctx = state;
+    return t;
 }
 #endif
 /* tls_names - the texts TLS is configured and called with, as bytes: addresses and

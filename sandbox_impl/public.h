@@ -119,6 +119,7 @@
    SBX_NO_PTY       all   no terminals: sbx_pty_*(), sbx_proc_resize()
    SBX_NO_WATCH     all   no sbx_files_watch(), no sbx_watch
    SBX_NO_RUN_CODE  all   no sbx_run_code()
+   SBX_NO_TEMPLATE  all   no template builds, no trees of files
    SBX_NO_E2B       all   leave that provider out
    SBX_SMALL        all   the small set of the limits below
 

@@ -1,5 +1,6 @@
 #include "public.h"
 #include "code.h"
+#include "template.h"
 
 #ifdef SANDBOX_IMPLEMENTATION
 
@@ -38,9 +39,15 @@
 
 #include "pack/tar.c"
 #include "pack/gzip.c"
+#include "pack/glob.c"
+#include "pack/ignore.c"
+#include "pack/tree.c"
+#include "pack/hash.c"
+#include "pack/context.c"
 
 #include "net/stream.c"
 #include "net/posix.c"
+#include "net/posix_files.c"
 #include "net/tls_names.c"
 #include "net/tls.c"
 #include "net/proxy.c"

@@ -10,7 +10,7 @@ for f in $files; do
     [ "$lines" -le 1500 ] || { echo "public: $f has $lines lines, the limit is 1500"; bad=1; }
 done
 source=$(for f in $files; do echo "#include \"$f\""; done)
-for defs in "" "-DSBX_SMALL -DSBX_NO_POSIX -DSBX_NO_STDLIB -DSBX_NO_RUN_CODE"; do
+for defs in "" "-DSBX_SMALL -DSBX_NO_POSIX -DSBX_NO_STDLIB -DSBX_NO_RUN_CODE -DSBX_NO_TEMPLATE"; do
     echo "$source" | ${CC:-cc} -xc -std=c99 -Wstrict-prototypes $defs $strict - || bad=1
     if command -v "${CXX:-c++}" >/dev/null 2>&1; then
         echo "$source" | ${CXX:-c++} -xc++ -std=c++11 $defs $strict - || bad=1
