@@ -566,8 +566,8 @@ static bool unknown_image(work *w)
 
     for (int i = 0; i < conf.image_count; i++)
         text_fmt(&known, ", %s", conf.images[i].name);
-    fail(w, "image '%.200s' is not known to this host, which fetches none. Known: e2bdev/base%.1500s "
-         "(more by --image REF=TREE)", w->b->from_image, known.p);
+    fail(w, "image '%.200s' is not known to this host, which fetches none. Known: "
+         "e2bdev/base%.1500s (more by --image REF=TREE)", w->b->from_image, known.p);
     text_free(&known);
     return false;
 }

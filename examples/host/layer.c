@@ -9,7 +9,12 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-typedef struct layer { char id[LAYER_ID + 1], key[65]; bool used; struct layer *next; } layer;
+typedef struct layer {
+    char id[LAYER_ID + 1], key[65];
+    int64_t bytes;              /* on the disk */
+    bool used;
+    struct layer *next;
+} layer;
 
 static layer *layers;           /* newest first; under templates_lock */
 
@@ -21,6 +26,21 @@ static void layer_path(const char *id, const char *file, char out[400])
 static void upload_path(const char *hash, const char *file, char out[400])
 {
     snprintf(out, 400, "%s/uploads/%.64s%s", conf.state, hash, file);
+}
+
+static int64_t bytes_below(char *path)
+{
+    char *roots[2] = { path, NULL };
+    int64_t blocks = 0;
+    FTSENT *e;
+    FTS *f = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+
+    while (f && (e = fts_read(f)))
+        if (e->fts_info != FTS_DP && e->fts_info != FTS_NS && e->fts_statp)
+            blocks += e->fts_statp->st_blocks;
+    if (f)
+        fts_close(f);
+    return blocks * 512;
 }
 
 /* ---- layers ---- */
@@ -52,7 +72,7 @@ static bool write_down(const layer *l)
     sbx_json_writer_init(&w, text_sink(&t));
     sbx_json_begin_object(&w);
     json_str(&w, "key", l->key);
-    json_num(&w, "madeMs", unix_ms());
+    json_num(&w, "bytes", l->bytes);
     sbx_json_end_object(&w);
     layer_path(l->id, "/layer.json", path);
     return keep_write(path, &t);
@@ -74,6 +94,7 @@ int layer_make(box *b, const char *key, char list[LAYERS_TEXT], char id[LAYER_ID
     layer_path(l->id, "/f", path);
     if (result == 0)
         result = box_copy_files(b, path, &was);
+    l->bytes = result == 0 ? bytes_below(path) : 0;
     if (result == 0 && !write_down(l))
         result = -EIO;
     templates_lock();
@@ -202,6 +223,7 @@ static void load_layer(const char *id)
 {
     layer *l = xalloc(sizeof *l);
     char path[400];
+    const jnode *bytes;
     const char *key;
     jtree t;
 
@@ -209,6 +231,8 @@ static void load_layer(const char *id)
     layer_path(id, "/layer.json", path);
     if (keep_read(path, &t) && (key = jtext(jget(t.root, "key", NULL)))) {
         snprintf(l->key, sizeof l->key, "%s", key);
+        bytes = jget(t.root, "bytes", NULL);
+        l->bytes = bytes ? bytes->num : 0;
         l->next = layers;
         layers = l;
     } else {
@@ -233,33 +257,20 @@ void layers_free(void)
 }
 
 /* ---- room ---- */
-static int64_t bytes_below(const char *name)
-{
-    char path[400], *roots[2] = { path, NULL };
-    int64_t blocks = 0;
-    FTSENT *e;
-    FTS *f;
-
-    snprintf(path, sizeof path, "%s/%s", conf.state, name);
-    f = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-    while (f && (e = fts_read(f)))
-        if (e->fts_info != FTS_DP && e->fts_info != FTS_NS && e->fts_statp)
-            blocks += e->fts_statp->st_blocks;
-    if (f)
-        fts_close(f);
-    return blocks * 512;
-}
-
-int64_t templates_bytes(void)
-{
-    return bytes_below("layers") + bytes_below("uploads");
-}
-
 bool templates_full(int64_t more)
 {
-    int64_t limit = (int64_t)conf.templates_mib << 20;
+    int64_t limit = (int64_t)conf.templates_mib << 20, sum = more;
+    char path[400];
 
-    return limit > 0 && (more > limit || templates_bytes() + more > limit);
+    if (limit == 0)
+        return false;
+    snprintf(path, sizeof path, "%s/uploads", conf.state);
+    sum += bytes_below(path);
+    templates_lock();
+    for (const layer *l = layers; l; l = l->next)
+        sum += l->bytes;
+    templates_unlock();
+    return sum > limit;
 }
 
 /* ---- uploads ---- */

@@ -20,14 +20,18 @@
 #define TAG_MAX_LEN 63
 #define MAX_TEMPLATES 1000
 #define MAX_BUILDS 20           /* at the same time */
-#define KEEP_BUILDS 10          /* of a template, beyond those with a tag */
+#define KEEP_BUILDS 5           /* of a template, beyond those with a tag */
 #define MAX_STEPS 500
 #define LOG_ENTRIES 5000
 #define LOG_BYTES (512u << 10)
 
 typedef enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR } log_level;
 extern const char *const log_levels[4];
-typedef struct log_entry { int64_t at_ms; log_level level; char step[12]; char *message; } log_entry;
+typedef struct log_entry {
+    int64_t at_ms;
+    log_level level;
+    char step[12], *message;
+} log_entry;
 
 typedef enum step_type { STEP_COPY, STEP_RUN, STEP_ENV, STEP_WORKDIR, STEP_USER } step_type;
 typedef struct build_step {
@@ -65,7 +69,11 @@ typedef struct build {
     struct build *next;         /* older one */
 } build;
 
-typedef struct tag { char name[TAG_MAX_LEN + 1]; char build[40]; int64_t at_ms; struct tag *next; } tag;
+typedef struct tag {
+    char name[TAG_MAX_LEN + 1], build[40];
+    int64_t at_ms;
+    struct tag *next;
+} tag;
 
 typedef struct template {
     char id[24], name[NAME_MAX_LEN + 1];
@@ -129,8 +137,7 @@ bool layers_push(char layers[LAYERS_TEXT], const char *id);     /* false: too ma
 void layers_sweep(void);                /* no lock: removes what nobody needs */
 void layers_load(void);
 void layers_free(void);
-int64_t templates_bytes(void);          /* of all layers and uploads; no lock */
-bool templates_full(int64_t more);
+bool templates_full(int64_t more);      /* all layers and uploads, and that; no lock */
 
 typedef struct upload_part { char dir[400]; int fd; } upload_part;
 bool upload_there(const char *hash);

@@ -719,6 +719,32 @@ def deleted_while_building():
     same(H.host.json("GET", "/status")[1]["sandboxes"], 1)
 
 
+@test
+def ended_while_building():
+    h = Host()
+    b = Build(h)
+    same(b.begin(run("echo begun; sleep 1000"))[0], 202)
+    end = time.time() + 30
+    while "begun" not in " ".join(m for m in messages(b.status()) if "stdout" in m) and time.time() < end:
+        time.sleep(0.05)
+    began = time.time()
+    same(h.stop(), [])
+    check(h.p.returncode == 0 and time.time() - began < 40, h.p.returncode)
+
+
+@test
+def old_builds_go():
+    b = Build(H.host)
+    first = b.build
+    for _ in range(8):
+        b = Build(H.host, b.name)
+        b.ok(run("date +%N > ~/f"), force=True)
+    ids = [x["buildID"] for x in H.host.json("GET", "/templates/" + b.id)[1]["builds"]]
+    check(len(ids) == 6 and ids[0] == b.build and first not in ids, ids)
+    same(len(layers(H.host)), 6)
+    same(b.delete(), 204)
+
+
 @walled
 def state_survives():
     state = tempfile.mkdtemp(prefix="tmplcheck-")
