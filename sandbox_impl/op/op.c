@@ -126,11 +126,14 @@ static bool sbxi_op_rewinds(const sbx_op *op)
 }
 
 /* A kept connection that died before one byte came back; a create that is followed
-   up, without a sandbox yet, is not sent again for it. */
+   up, without a sandbox yet, is not sent again for it, nor what a process reads: it
+   may have read it. */
 static bool sbxi_op_is_stale(const sbx_op *op, int rc)
 {
     return rc == SBX_E_NETWORK && op->x.reused && !op->x.answered && !op->fresh
-        && !op->mid_stream && !(op->detached && !op->sandbox);
+        && !op->mid_stream && !(op->detached && !op->sandbox)
+        && (unsigned)op->feature - SBX_FEATURE_COMMAND_SEND_STDIN
+            > SBX_FEATURE_PTY_STREAM_INPUT - SBX_FEATURE_COMMAND_SEND_STDIN;
 }
 
 /* A call without a deadline of its own is not made to sleep longer. */
@@ -572,6 +575,7 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
             if (go) sbxi_op_finish(op, sbxi_proc_take(op));
             break;
         default:
+            if (now - op->nap_since > INT32_MAX) op->nap_since = now; /* it had looked too far */
             go = !sbxi_left(op->nap_since, op->nap_ms, now);
             if (go) op->phase = SBXI_PHASE_EXCHANGE;
         }

@@ -45,7 +45,8 @@ static const char *const sbxi_methods[] = { "GET", "POST", "PUT", "DELETE", "PAT
 enum { SBXI_HOST_CONTROL, SBXI_HOST_SANDBOX, SBXI_HOST_CODE };
 
 /* When a request may be sent again. Whatever the class: a connection that could
-   not be made, and a kept one that died before a byte came back. */
+   not be made, and a kept one that died before a byte came back; the latter not for
+   what a process reads. */
 enum {
     SBXI_RETRY_NEVER,       /* nothing more */
     SBXI_RETRY_REJECTED,    /* also when the service certainly did nothing */

@@ -612,6 +612,27 @@ static void check_host(fx *f, const scenario *k, int rc)
         complain("create: may_exist, though nothing was sent", NULL);
 }
 
+typedef struct alive { uint32_t pids[64]; size_t n; } alive;
+
+static int note_process(void *ctx, const sbx_process_info *info)
+{
+    alive *a = ctx;
+    if (a->n < LEN(a->pids)) a->pids[a->n++] = info->pid;
+    return SBX_OK;
+}
+
+/* Ends what a command that was given up left running. */
+static void clear_processes(void)
+{
+    alive a;
+    size_t i;
+    int rc;
+    memset(&a, 0, sizeof a);
+    rc = sbx_command_list(box, note_process, &a, NULL);
+    if (rc != SBX_OK) complain("the host does not list processes: ", sbx_status_name(rc));
+    for (i = 0; i < a.n; i++) sbx_command_kill(box, a.pids[i], NULL, NULL);
+}
+
 static void settle(fx *f)
 {
     size_t running = 1;
@@ -656,6 +677,7 @@ static void name_row(const scenario *k, bool polled, int kind, unsigned long at,
 static bool inject(const scenario *k, bool polled, int kind, unsigned long at, bool on)
 {
     unsigned long before = complaints;
+    char why[400];
     fx f;
     int rc;
     name_row(k, polled, kind, at, on);
@@ -666,12 +688,16 @@ static bool inject(const scenario *k, bool polled, int kind, unsigned long at, b
     fault.on = on;
     fault.armed = true;
     rc = k->run(&f);
-    if (!allowed(rc)) complain("no status of this fault: ", sbx_status_name(rc));
+    if (!allowed(rc)) {
+        snprintf(why, sizeof why, "%s (%s)", sbx_status_name(rc), f.error.message);
+        complain("no status of this fault: ", why);
+    }
     if (!fault.hits && rc != SBX_OK) complain("it fails without the fault: ", f.error.message);
     if (on && kind <= F_RECV && f.error.sandbox_alive == SBX_YES && rc != SBX_OK)
         complain("nothing comes through, but sandbox_alive", NULL);
     settle(&f);
     check_host(&f, k, rc);
+    if (k->run == s_background && rc != SBX_OK) clear_processes();
     rc = k->run(&f);
     if (rc != SBX_OK) complain("afterwards it fails: ", f.error.message);
     check_host(&f, k, rc);

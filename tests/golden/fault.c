@@ -3,7 +3,7 @@
    from then on; and each answer ends at each byte, closed or reset. A step must end
    as it does without the fault, or with a status of that fault and nothing handed
    out; afterwards the same client does the whole case as if nothing had been, and
-   closes without a leak.
+   closes without a leak. In pairs another fault follows the first.
 
    In a process of their own, so that a crash or a hang is one failed injection; where
    it was stands in memory shared with the process that waits, and another goes on. */
@@ -44,26 +44,34 @@ static const meaning meanings[FAULTS] = {
 enum { START_MS = 0x7FFFFE00 };  /* a clock of 32 bits turns negative soon after */
 
 /* ---- what the transport and the allocator ask --------------------------------- */
-bool fault_strikes(fault *f, fault_kind k)
+const fault *fault_strikes(fault *f, fault_kind k)
 {
     unsigned long n;
-    if (!f || f->stopped) return false;
+    if (!f || f->stopped) return NULL;
     n = ++f->calls[k];
-    if (f->kind != k || (f->on ? n < f->at : n != f->at)) return false;
+    if (f->kind != k || (f->on ? n < f->at : n != f->at))
+        return f->hits ? fault_strikes(f->also, k) : NULL;
     f->hits++;
-    return true;
+    return f;
 }
 
-size_t fault_cuts(fault *f, size_t len)
+size_t fault_cuts(fault *f, size_t len, bool *reset)
 {
     size_t n;
     if (!f || f->stopped) return len;
     n = f->answers++;
     if (n < MAX_ANSWERS) f->lens[n] = len;
-    if (f->kind != F_CUT && f->kind != F_RESET) return len;
-    if ((f->on ? n < f->answer : n != f->answer) || f->at >= len) return len;
+    if ((f->kind != F_CUT && f->kind != F_RESET) || f->at >= len ||
+        (f->on ? n < f->answer : n != f->answer))
+        return f->hits ? fault_cuts(f->also, len, reset) : len;
     f->hits++;
+    *reset = f->kind == F_RESET;
     return f->at;
+}
+
+bool fault_has(const fault *f, fault_kind k)
+{
+    return f && (f->kind == k || fault_has(f->also, k));
 }
 
 /* ---- judging ------------------------------------------------------------------ */
@@ -97,6 +105,15 @@ static bool tried_less(const peer *p, const node *error)
     return false;
 }
 
+/* What struck may end a call so. A clock that goes back for good only makes everything
+   last longer. */
+static bool is_meant(const fault *f, const char *got)
+{
+    if (!f || !f->hits) return false;
+    if (!(f->kind == F_BACK && f->on) && one_of(got, meanings[f->kind].statuses, 3)) return true;
+    return is_meant(f->also, got);
+}
+
 /* A failure may keep its class and know less of it than without the fault. */
 static bool allowed(const fault *f, const peer *p, const node *outcome, const char *usual)
 {
@@ -104,9 +121,8 @@ static bool allowed(const fault *f, const peer *p, const node *outcome, const ch
         "NO_END" };
     static const char *const busy[] = { "RATE_LIMITED", "BUSY", "SERVER", "NETWORK" };
     const char *got = status_of(outcome);
-    /* a clock that goes back for good only makes everything last longer */
-    if (!(f->kind == F_BACK && f->on) && one_of(got, meanings[f->kind].statuses, 3)) return true;
-    if (f->kind != F_ALLOC && f->kind != F_ENTROPY && one_of(got, busy, 4) &&
+    if (is_meant(f, got)) return true;
+    if ((f->also || (f->kind != F_ALLOC && f->kind != F_ENTROPY)) && one_of(got, busy, 4) &&
         tried_less(p, dom_get(outcome, "error"))) return true;
     return one_of(usual, lost, 5) && (!strcmp(got, usual) || !strcmp(got, "UNREACHABLE"));
 }
@@ -137,7 +153,7 @@ static void judge_list(const node *want, const node *got, const char *what, repo
 static void judge_create(const fault *f, const peer *p, const node *error, bool usual, report *r)
 {
     bool said = yes(error, "may_exist");
-    if (said && usual && f->kind == F_ALLOC && p->first && !p->first->next)
+    if (said && usual && f->kind == F_ALLOC && !f->also && p->first && !p->first->next)
         complain(r, "what a create made is lost for want of memory");
     if (!said && p->step_made && !p->step_undone)
         complain(r, "a create that was granted is not said to exist");
@@ -168,7 +184,7 @@ void fault_judge(fault *f, const peer *p, const node *outcome, bool creates, rep
 
 void fault_opened(fault *f, int status, const sbx_error *e, report *r)
 {
-    if (f->kind != F_ALLOC || status != SBX_E_NOMEM)
+    if (!fault_has(f, F_ALLOC) || status != SBX_E_NOMEM)
         complain(r, "sbx_open: %s is no status of this fault", sbx_status_name(status));
     if (e->status != status || !e->message[0]) complain(r, "sbx_open: config.error is not filled");
 }
@@ -184,6 +200,7 @@ typedef struct task {
     const node *entry;
     const exchange *first;
     const char *provider, *name;
+    unsigned long number;
     plan ways[WAYS];
     struct task *next;
 } task;
@@ -196,7 +213,7 @@ typedef struct shared {         /* with the process that injects */
 
 struct faults {
     const char *name;
-    bool whole;
+    bool whole, pairs;
     unsigned long seed, many, groups, total;
     unsigned long shard, shards;    /* every so many-th, by SBX_SHARD */
     task *first, *last;
@@ -204,7 +221,7 @@ struct faults {
     time_t shown;
 };
 
-faults *faults_new(const char *name, const char *seed, unsigned long many)
+faults *faults_new(const char *name, const char *seed, unsigned long many, bool pairs)
 {
     faults *all = keep(sizeof *all);
     const char *share = getenv("SBX_SHARD");
@@ -212,6 +229,7 @@ faults *faults_new(const char *name, const char *seed, unsigned long many)
     all->whole = !seed;
     all->seed = seed ? strtoul(seed, NULL, 10) : 0;
     all->many = many;
+    all->pairs = pairs;
     all->shards = 1;
     if (share) sscanf(share, "%lu/%lu", &all->shard, &all->shards);
     if (all->shard >= all->shards) { fputs("SBX_SHARD=i/n: i is less than n\n", stderr); exit(2); }
@@ -274,6 +292,7 @@ void faults_add(faults *all, const node *entry, const exchange *first, const cha
             if (places(plan, kind)) all->groups += (unsigned)variants(kind);
         }
     }
+    if (all->last) t->number = all->last->number + 1;
     if (all->last) all->last->next = t;
     else all->first = t;
     all->last = t;
@@ -299,16 +318,41 @@ static void show_progress(faults *all)
         all->now->failed);
 }
 
+static const char *described(const fault *f)
+{
+    text t = {0};
+    text_format(&t, "%s %lu%s%s", meanings[f->kind].name, f->at,
+        f->answer ? " of a later answer" : "", f->on ? " on" : "");
+    if (f->also) text_format(&t, ", then %s", described(f->also));
+    return t.p;
+}
+
+/* What follows soon after another fault. */
+static fault second(const faults *all, const task *t, const fault *first)
+{
+    unsigned long dice = mixed(all->seed, t->number,
+        first->at * FAULTS + first->kind);
+    fault f = {0};
+    f.kind = (fault_kind)(dice % FAULTS);
+    dice /= FAULTS;
+    f.on = dice % 2 && variants((int)f.kind) == 2;
+    f.at = 1 + dice / 2 % 8;
+    if (f.kind != F_CUT && f.kind != F_RESET) return f;
+    f.answer = dice / 2 % 2;
+    f.at = dice / 4 % 512;
+    return f;
+}
+
 static void inject(faults *all, const task *t, int w, const fault *what)
 {
     const plan *plan = &t->ways[w];
     void *mark = keep_mark();
     report r = {0};
-    fault f = *what;
+    fault f = *what, another = second(all, t, what);
     shared *now = all->now;
     peer *p;
-    snprintf(now->row, sizeof now->row, "%.60s, %s, %s %lu%s%s", t->name, way_names[w],
-        meanings[f.kind].name, f.at, f.answer ? " of a later answer" : "", f.on ? " on" : "");
+    if (all->pairs) f.also = &another;
+    snprintf(now->row, sizeof now->row, "%.60s, %s, %s", t->name, way_names[w], described(&f));
     f.usual = plan->usual;
     f.due = f.usual->first;
     p = fresh_peer((way)w, t, &f, &r);
@@ -380,8 +424,9 @@ static bool in_a_process(faults *all, unsigned long number, unsigned long after)
     pid = fork();
     if (pid < 0) { perror("golden: fork"); exit(2); }
     if (pid == 0) {
-        for (now->number = 0; t; t = t->next, now->number++) {
-            if (now->number < number) continue;
+        for (; t; t = t->next) {
+            if (t->number < number) continue;
+            now->number = t->number;
             now->at = now->number == number ? after : 0;
             inject_case(all, t, now->number * 1000, now->at);
         }
@@ -401,8 +446,8 @@ int faults_run(faults *all)
     unsigned long number = 0, after = 0, crashes = 0;
     all->shown = time(NULL);
     if (!all->whole)
-        printf("fault %s: SEED=%lu, %lu of %lu at most\n", all->name, all->seed, all->many,
-            all->total);
+        printf("fault %s: SEED=%lu, %lu of %lu at most%s\n", all->name, all->seed, all->many,
+            all->total, all->pairs ? ", in pairs" : "");
     while (all->first && !in_a_process(all, number, after)) {
         crashes = number == all->now->number ? crashes + 1 : 1;
         number = all->now->number;

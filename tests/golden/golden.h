@@ -134,20 +134,23 @@ typedef struct fault {                  /* what fails in a run, and what is know
     size_t answers, lens[MAX_ANSWERS];  /* of the peer, and how long each was */
     const node *usual, *due;            /* outcomes without a fault; the one that is due */
     bool differs;                       /* a step ended otherwise: none may follow */
+    struct fault *also;                 /* NULL, or fails too, counted from the first hit on */
 } fault;
 
 typedef struct peer peer;
-/* Is this call one that fails? Counts it. */
-bool fault_strikes(fault *f, fault_kind k);
-/* A reply of so many bytes: how many of them come. */
-size_t fault_cuts(fault *f, size_t len);
+/* Is this call one that fails? Counts it; gives what strikes, or NULL. */
+const fault *fault_strikes(fault *f, fault_kind k);
+/* A reply of so many bytes: how many of them come, and whether it is reset then. */
+size_t fault_cuts(fault *f, size_t len, bool *reset);
+bool fault_has(const fault *f, fault_kind k);
 /* A client that does not open, a step's outcome: may they be so? */
 void fault_opened(fault *f, int status, const sbx_error *e, report *r);
 void fault_judge(fault *f, const peer *p, const node *outcome, bool creates, report *r);
 
 typedef struct faults faults;
-/* seed NULL: all injections; else `many` of them at most, chosen by it. */
-faults *faults_new(const char *name, const char *seed, unsigned long many);
+/* seed NULL: all injections; else `many` of them at most, chosen by it, each with a
+   second fault if in pairs. */
+faults *faults_new(const char *name, const char *seed, unsigned long many, bool pairs);
 /* Takes a case up: counts what can fail in it. */
 void faults_add(faults *all, const node *entry, const exchange *first, const char *provider);
 /* Injects and prints the closing line; 0: nothing failed. */

@@ -1,8 +1,9 @@
 /* golden - runs recorded exchanges against the library (DESIGN section 9).
 
      golden GOLDEN.jsonl CALLS.calls [--only NAME] [--verbose]
-     golden --fault SEED|all [--many N] GOLDEN.jsonl CALLS.calls
-                              what fails, fails: N injections chosen by the seed, or all
+     golden --fault SEED|all [--many N] [--pairs] GOLDEN.jsonl CALLS.calls
+                              what fails, fails: N injections chosen by the seed, or all;
+                              in pairs another fault follows each
      golden --ops             every op with its arguments
      golden --self-test [DIR] wrong expectations in DIR/self.* must be noticed
 
@@ -31,7 +32,7 @@ typedef struct suite {
     const char *only;
     const char *seed;           /* "all" or a number: injects faults */
     unsigned long many;
-    bool verbose, self_test;
+    bool verbose, self_test, pairs;
     size_t passed, failed, skipped, differences;
     reason *reasons;
     text named;                 /* the list of differences */
@@ -334,7 +335,8 @@ static void run_entry(suite *s, const node *entry)
 
 static int run_faults(const suite *s)
 {
-    faults *all = faults_new(s->provider, strcmp(s->seed, "all") ? s->seed : NULL, s->many);
+    faults *all = faults_new(s->provider, strcmp(s->seed, "all") ? s->seed : NULL, s->many,
+        s->pairs);
     const node *n;
     for (n = s->entries->first; n; n = n->next) {
         const char *name = dom_text(n, "case"), *provider = dom_text(n, "provider");
@@ -412,7 +414,7 @@ static int run_suite(suite *s, const char *golden, const char *calls)
 static int usage(void)
 {
     fputs("usage: golden GOLDEN.jsonl CALLS.calls [--only NAME] [--verbose]\n"
-          "       golden --fault SEED|all [--many N] [--only NAME] GOLDEN.jsonl CALLS.calls\n"
+          "       golden --fault SEED|all [--many N] [--pairs] [--only NAME] GOLDEN.jsonl CALLS.calls\n"
           "       golden --ops\n"
           "       golden --self-test [DIR]\n", stderr);
     return 2;
@@ -428,6 +430,7 @@ int main(int argc, char **argv)
         if (!strcmp(argv[i], "--ops")) { print_ops(); return 0; }
         if (!strcmp(argv[i], "--verbose")) s.verbose = true;
         else if (!strcmp(argv[i], "--self-test")) s.self_test = true;
+        else if (!strcmp(argv[i], "--pairs")) s.pairs = true;
         else if (!strcmp(argv[i], "--only") && i + 1 < argc) s.only = argv[++i];
         else if (!strcmp(argv[i], "--fault") && i + 1 < argc) s.seed = argv[++i];
         else if (!strcmp(argv[i], "--many") && i + 1 < argc) s.many = strtoul(argv[++i], NULL, 10);

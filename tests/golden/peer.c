@@ -209,12 +209,11 @@ static size_t message_len(const char *p, size_t len)
 static void cut_answer(peer *p, conn *c)
 {
     piece *n;
-    size_t len = fault_cuts(p->fault, c->out.len);
+    size_t len = fault_cuts(p->fault, c->out.len, &c->reset);
     c->whole = c->out.len;
     if (len == c->out.len) return;
     c->out.len = len;
     c->end = true;
-    c->reset = p->fault->kind == F_RESET;
     for (n = c->pieces; n; n = n->next)
         if (n->end > len) n->end = len;
 }
@@ -328,7 +327,7 @@ static void on_request(peer *p, conn *c, const request *q)
     if (!x) x = beyond(p, q);
     if (!x) x = p->next;
     p->done++;
-    if (p->fault && p->fault->kind == F_ENTROPY && is_weak(q))
+    if (fault_has(p->fault, F_ENTROPY) && is_weak(q))
         complain(p->report, "what entropy() failed to fill was sent");
     if (!x) {
         complain(p->report, "request %u: %s %s is not in the recording", (unsigned)p->done,
@@ -394,6 +393,7 @@ static int peer_open(void *ctx, void **pc, const char *host, uint16_t port, bool
 {
     peer *p = ctx;
     conn *c = *pc;
+    const fault *f;
     (void)host;
     (void)port;
     (void)tls;
@@ -401,10 +401,11 @@ static int peer_open(void *ctx, void **pc, const char *host, uint16_t port, bool
         *pc = NULL;
         return SBX_E_CONNECT;
     }
-    if (fault_strikes(p->fault, F_OPEN)) {
+    f = fault_strikes(p->fault, F_OPEN);
+    if (f) {
         if (c) peer_close(p, c);
         *pc = NULL;
-        return p->fault->at % 2 ? SBX_E_CONNECT : SBX_E_DNS;
+        return f->at % 2 ? SBX_E_CONNECT : SBX_E_DNS;
     }
     if (!c) {
         c = keep(sizeof *c);
@@ -515,23 +516,28 @@ static int peer_wait(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms)
 static uint64_t peer_now(void *ctx)
 {
     peer *p = ctx;
-    uint64_t hour = 0;
+    const fault *ahead, *back, *f;
+    uint64_t hour;
     tired(p);
-    if (fault_strikes(p->fault, F_AHEAD)) hour = HOUR;
-    if (fault_strikes(p->fault, F_BACK)) hour = (uint64_t)-HOUR;
-    if (hour && p->fault->on && p->fault->hits == 1) { /* for good, and no other clock */
+    ahead = fault_strikes(p->fault, F_AHEAD);
+    back = fault_strikes(p->fault, F_BACK);
+    f = back ? back : ahead;
+    if (!f) return p->now_ms;
+    hour = back ? (uint64_t)-HOUR : HOUR;
+    if (!f->on) return p->now_ms + hour;
+    if (f->hits == 1) { /* for good, and no other clock */
         p->now_ms += hour;
         p->start_ms += hour;
         p->unix_ms -= (int64_t)hour;
     }
-    return p->now_ms + (hour && !p->fault->on ? hour : 0);
+    return p->now_ms;
 }
 
 static int64_t peer_unix(void *ctx)
 {
     peer *p = ctx;
-    if (fault_strikes(p->fault, F_UNIX)) return p->fault->at % 2 ? 0 : -1;
-    return p->unix_ms + (int64_t)p->now_ms;
+    const fault *f = fault_strikes(p->fault, F_UNIX);
+    return f ? f->at % 2 ? 0 : -1 : p->unix_ms + (int64_t)p->now_ms;
 }
 
 static int peer_entropy(void *ctx, void *buf, size_t len)

@@ -1,13 +1,20 @@
 #!/bin/sh
 # fault.sh SEED|all - everything that can fail does: unit scenarios, the recorded cases
-# of every provider, and scenarios on a live sandboxd. With "all" a process a core does
-# its share of them, else a sample is chosen by SEED. The last line is the sum.
+# of every provider, also in pairs, and scenarios on a live sandboxd. With "all" a process
+# a core does its share of them, but of pairs, else a sample is chosen by SEED. The last
+# line is the sum.
 set -u
 build=${BUILD:-build}
 seed=$1
 many=${FAULT_MANY:-12000} # of recorded cases, all providers together
 jobs=1
-[ "$seed" = all ] && jobs=${FAULT_JOBS:-$(getconf _NPROCESSORS_ONLN || echo 1)}
+pairs=3000 # likewise
+chance=$seed
+if [ "$seed" = all ]; then
+    jobs=${FAULT_JOBS:-$(getconf _NPROCESSORS_ONLN || echo 1)}
+    pairs=100000
+    chance=$(date +%s)
+fi
 dir=$(mktemp -d "${TMPDIR:-/tmp}/fault.XXXXXX") || exit 1
 pids=
 trap 'rm -rf "$dir"' EXIT
@@ -32,6 +39,7 @@ done
 set -- tests/golden/*.calls
 for calls in "$@"; do
     run "$build/golden" --fault "$seed" --many $((many / $#)) "${calls%.calls}.jsonl" "$calls"
+    run "$build/golden" --fault "$chance" --many $((pairs / $#)) --pairs "${calls%.calls}.jsonl" "$calls"
 done
 run sh tests/fault/live.sh "$seed" 200
 set -- $(awk '/^fault( [a-z0-9_]+)?: [0-9]+ injections, [0-9]+ failed$/ {

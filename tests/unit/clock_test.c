@@ -8,7 +8,7 @@
 
 /* ---- a peer that stalls --------------------------------------------------------------- */
 
-enum { INFO, CREATE, RUN, READ, WRITE };
+enum { INFO, CREATE, RUN, READ, WRITE, STDIN };
 
 #define HEAD "HTTP/1.1 200 OK\r\n"
 #define CHUNKED HEAD "Transfer-Encoding: chunked\r\n\r\n"
@@ -93,6 +93,7 @@ static int call_it(rig *r, int what, const sbx_call *call)
         if (rc != SBX_OK) CHECK_INT(res.exit_code, 0);
         break;
     case READ: rc = sbx_files_read(r->s, "/f", NULL, nowhere, call); break;
+    case STDIN: rc = sbx_command_send_stdin(r->s, 7, "x", 1, call); break;
     default:
         rc = sbx_files_write(r->s, "/f", sbx_source_memory(&from), NULL, NULL, call);
     }
@@ -209,6 +210,43 @@ TEST(clocks_that_jump_back)
                 CHECK((int64_t)(r.p->now - start) <= 2 * p->at);
                 rig_end(&r);
             }
+    test_row = NULL;
+}
+
+static struct { unsigned long calls, at; } glitch;
+static uint64_t now_glitching(void *ctx)
+{
+    return ((peer *)ctx)->now + (++glitch.calls == glitch.at ? 3600000 : 0);
+}
+
+/* One look at the clock, whichever, sees an hour too much: the pause between two tries
+   of a call without a deadline does not last that long. */
+TEST(one_look_too_far_ahead)
+{
+    for (glitch.at = 1; glitch.at < 40; glitch.at++) {
+        turn turns[] = { { NULL, 200, 0, "{\"sandboxID\":\"box1\"}", FREELY_ } };
+        rig r;
+        sbx_call call = { 0 };
+        sbx_sandbox_info *info = NULL;
+        uint64_t began;
+        int rc;
+        char row[30];
+        snprintf(row, sizeof row, "look %lu", glitch.at);
+        test_row = row;
+        rig_start(&r);
+        SCRIPT(r.p, turns);
+        r.g.net.now_ms = now_glitching;
+        glitch.calls = 0;
+        rig_open(&r);
+        r.p->fail_at[P_OPEN] = r.p->calls[P_OPEN] + 1;
+        call.timeout_ms = SBX_NEVER;
+        began = r.p->now;
+        rc = sbx_sandbox_get_info(r.s, &info, &call);
+        CHECK(rc == SBX_OK || rc == SBX_E_TIMEOUT); /* of connecting */
+        CHECK(r.p->now - began < 5000);
+        sbx_free(info);
+        rig_end(&r);
+    }
     test_row = NULL;
 }
 
@@ -652,6 +690,8 @@ TEST(stale_connections)
         { "never, once", RUN, SBX_NEVER, false, false, 2, SBX_E_NO_END },
         { "never, twice", RUN, 5, true, false, 2, SBX_E_UNREACHABLE },
         { "never, a byte came", RUN, 5, false, true, 1, SBX_E_UNREACHABLE },
+        { "input of a process may have been read", STDIN, 5, false, false, 1,
+            SBX_E_UNREACHABLE },
         { "upload", WRITE, SBX_NEVER, false, false, 2, SBX_OK },
         { "upload, twice", WRITE, 5, true, false, 2, SBX_E_UNREACHABLE } };
     size_t i, k;
