@@ -6,8 +6,15 @@
 /* ---- shared ---- */
 bool api_body(req *r, jtree *t, bool may_be_empty)
 {
+    const char *type = req_header(r, "Content-Type");
     bool empty = r->body.len == 0 && may_be_empty;
 
+    memset(t, 0, sizeof *t);
+    if (r->body.len > 0 && type && !req_type_is(type, "application/json")) {
+        reply_error(r, 400, "validation error: the header Content-Type is '%.100s', "
+                    "'application/json' is needed", type);
+        return false;
+    }
     if (!jtree_parse(t, empty ? "{}" : r->body.p, empty ? 2 : r->body.len)) {
         reply_error(r, 400, "validation error: the body is not JSON: %s", t->error);
         jtree_free(t);
@@ -153,7 +160,7 @@ void api_listed_json(sbx_json_writer *w, box *b, bool detail)
 /* A paused one has no clock: false after a reply. */
 static bool api_runs(req *r, box *b)
 {
-    if (box_state_of(b) == BOX_RUNNING)
+    if (box_running(b))
         return true;
     api_not_found(r, b->id);
     return false;
@@ -337,6 +344,33 @@ static bool key_ok(req *r)
     return false;
 }
 
+/* Of --rate: a bucket of one second's requests, counted in 1/1000. */
+static bool rate_ok(req *r)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static int64_t left, at;
+    int64_t now = mono_ms(), full = (int64_t)conf.rate * 1000;
+    bool ok;
+
+    if (conf.rate == 0)
+        return true;
+    pthread_mutex_lock(&lock);
+    left = now - at >= 1000 ? full : left + (now - at) * conf.rate;
+    if (left > full)
+        left = full;
+    at = now;
+    ok = left >= 1000;
+    if (ok)
+        left -= 1000;
+    pthread_mutex_unlock(&lock);
+    if (ok)
+        return true;
+    reply_error(r, 429, "Rate limit exceeded, please try again later (--rate %d)", conf.rate);
+    if (r->response)
+        add_header(r->response, "Retry-After", "1"); /* one is free in 1 s at the latest */
+    return false;
+}
+
 void control_route(req *r)
 {
     static const handler none = { "*", "", not_offered, NULL, NULL, false };
@@ -344,7 +378,7 @@ void control_route(req *r)
 
     if (found > 0 && r->h->open)
         return;
-    if (!key_ok(r))
+    if (!key_ok(r) || !rate_ok(r))
         return;
     if (found == 0 && elsewhere(r))
         r->h = &none;

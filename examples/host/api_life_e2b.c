@@ -6,6 +6,7 @@
 #define DEFAULT_CONNECT_S 300
 #define DEFAULT_RESUME_S 15
 #define PAGE_MAX 100
+#define ID_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789"
 
 static const char *state_name(box_state s)
 {
@@ -100,7 +101,7 @@ void api_resume(req *r)
     if (api_body(r, &t, true) && api_int(r, t.root, "timeout", 0, MAX_LIFE_S, &seconds) >= 0) {
         pause = api_bool(r, t.root, "autoPause");
         memory = pause == -2 ? -2 : api_bool(r, t.root, "memory");
-        if (memory != -2 && box_state_of(b) == BOX_RUNNING) {
+        if (memory != -2 && box_running(b)) {
             reply_error(r, 409, "Sandbox ID is already running");
         } else if (memory != -2) {
             if (pause >= 0)
@@ -307,9 +308,14 @@ void api_snapshots(req *r)
         reply_error(r, 400, "validation error: 'limit' must be an integer of 1 or more");
         return;
     }
-    if (token && *token && (!api_token_read(token, place) || strlen(place) < 22 ||
-                            strncmp(place + 20, "__", 2))) {
+    if (token && *token && (!api_token_read(token, place) || strlen(place) != 42 ||
+                            strspn(place, "0123456789") != 20 || strncmp(place + 20, "__", 2) ||
+                            strspn(place + 22, ID_LETTERS) != 20)) {
         reply_error(r, 400, "Invalid next token");
+        return;
+    }
+    if (bad) {
+        reply_error(r, 400, "validation error: a NUL byte in the query");
         return;
     }
     if (left > PAGE_MAX)

@@ -1,6 +1,7 @@
 /* sandboxd: lists of sandboxes: filters, order, pages. A page token is the place
    of the last entry seen: base64url of its start and id. */
 #include "api_e2b.h"
+#include "template.h"
 
 #define PAGE_MAX 100
 #define MAX_FILTERS 32
@@ -104,22 +105,26 @@ static bool read_token(query *q, const char *token)
     if (order)
         *order = '\0';
     if ((order && strcmp(order + 2, "asc")) || (order != NULL) != q->ascending ||
-        strlen(id) > ID_LEN || !parse_rfc3339(plain, &q->after_ms))
+        strlen(id) != ID_LEN || !parse_rfc3339(plain, &q->after_ms))
         return false;
     strcpy(q->after_id, id);
     return true;
 }
 
-static void template_named(const char *name, char *id, size_t cap)
+static void id_of_template(const char *name, char *id, size_t cap)
 {
+    const image *im = api_image(name);
+    const template *t;
     snapshot s;
 
-    snprintf(id, cap, "-");
-    for (int i = 0; i < conf.image_count; i++)
-        if (!strcmp(name, conf.images[i].name) || !strcmp(name, conf.images[i].template_id))
-            snprintf(id, cap, "%s", conf.images[i].template_id);
-    if (*id == '-' && snapshot_find(name, &s))
+    templates_lock();
+    t = im ? NULL : template_named(name, NULL);
+    snprintf(id, cap, "%s", im ? im->template_id : t ? t->id : "-");
+    templates_unlock();
+    if (!im && *id == '-' && snapshot_find(name, &s)) {
         snprintf(id, cap, "%s", s.id);
+        origin_unref(s.from);
+    }
 }
 
 static bool read_query(req *r, query *q)
@@ -154,7 +159,7 @@ static bool read_query(req *r, query *q)
         q->limit = n > PAGE_MAX ? PAGE_MAX : n;
     }
     if ((v = req_query(r, "template", &bad)) && *v)
-        template_named(v, q->template_id, sizeof q->template_id);
+        id_of_template(v, q->template_id, sizeof q->template_id);
     if ((v = req_query(r, "startedAfter", &bad)) && *v &&
         !parse_rfc3339(v, &q->started_after_ms)) {
         reply_error(r, 400, "validation error: 'startedAfter' is no RFC 3339 time");
@@ -164,7 +169,9 @@ static bool read_query(req *r, query *q)
         reply_error(r, 400, "Invalid next token");
         return false;
     }
-    return true;
+    if (bad)
+        reply_error(r, 400, "validation error: a NUL byte in the query");
+    return !bad;
 }
 
 static bool wanted(const query *q, box *b)

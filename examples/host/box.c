@@ -142,16 +142,6 @@ static box *lookup(const char *id)
     return b;
 }
 
-bool box_running(box *b)
-{
-    bool yes;
-
-    pthread_mutex_lock(&b->lock);
-    yes = b->state == BOX_RUNNING;
-    pthread_mutex_unlock(&b->lock);
-    return yes;
-}
-
 box_state box_state_of(box *b)
 {
     box_state s;
@@ -162,14 +152,29 @@ box_state box_state_of(box *b)
     return s;
 }
 
+box_state box_settled(box *b)
+{
+    while (b->state == BOX_BUSY || b->state == BOX_STARTING)
+        pthread_cond_wait(&b->changed, &b->lock);
+    return b->state;
+}
+
+bool box_running(box *b)
+{
+    bool yes;
+
+    pthread_mutex_lock(&b->lock);
+    yes = box_settled(b) == BOX_RUNNING;
+    pthread_mutex_unlock(&b->lock);
+    return yes;
+}
+
 bool box_await(box *b)
 {
     bool there;
 
     pthread_mutex_lock(&b->lock);
-    while (b->state == BOX_BUSY || b->state == BOX_STARTING)
-        pthread_cond_wait(&b->changed, &b->lock);
-    there = b->state == BOX_RUNNING || b->state == BOX_PAUSED;
+    there = box_settled(b) == BOX_RUNNING || b->state == BOX_PAUSED;
     pthread_mutex_unlock(&b->lock);
     return there;
 }
@@ -180,7 +185,7 @@ static box *find_in(const char *id, bool any)
 
     pthread_mutex_lock(&table_lock);
     b = lookup(id);
-    if (b && (any || box_running(b)))
+    if (b && (any || box_state_of(b) == BOX_RUNNING))
         box_ref(b);
     else
         b = NULL;
@@ -469,7 +474,6 @@ void box_set_end(box *b, int64_t timeout_ms, bool only_extend)
     if (!only_extend || mono > b->end_mono) {
         b->end_mono = mono;
         b->end_ms = end;
-        b->life_ms = timeout_ms;
     }
     pthread_mutex_unlock(&b->lock);
     reactor_deadline(mono);

@@ -67,7 +67,7 @@ typedef struct box {
     bool internet;
     int internet_choice;        /* as asked: -1 not said, 0, 1 */
     bool pause_at_end, pause_memory, auto_resume;
-    int64_t life_ms;            /* as last asked for */
+    int64_t life_ms;            /* it was made with */
     int64_t started_ms, end_ms; /* wall clock, for people */
     int64_t end_mono;           /* the clock that ends it */
     char *real;                 /* rung 3: its root directory */
@@ -124,6 +124,8 @@ box *box_find_any(const char *id); /* a paused one too; what is in between is wa
 bool box_await(box *b);         /* false: it ended */
 box *box_ref(box *b);
 void box_unref(void *b);
+/* These two wait for the end of what is in between: a snapshot ends in running again. */
+box_state box_settled(box *b);  /* under lock */
 bool box_running(box *b);
 /* false: another one did it. Returns when processes and directory are gone. */
 bool box_kill(box *b, const char *reason);

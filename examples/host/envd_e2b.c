@@ -1,6 +1,8 @@
 /* sandboxd: the daemon of a sandbox: which one, who may, and its plain REST. */
 #include "envd_e2b.h"
 
+#define WAKE_LIFE_MS (300ll * 1000) /* of one that traffic wakes, if it was made with less */
+
 void reply_gone(req *r, const char *id)
 {
     edge_error(r, 502, id, "The sandbox was not found", 0);
@@ -104,10 +106,11 @@ static box *awake(req *r, const char *id, bool daemon)
     bool resumed;
     int result;
 
-    if (b && box_state_of(b) == BOX_RUNNING)
+    if (b && box_running(b))
         return b;
     if (b && b->auto_resume && (daemon || port_token_ok(r, b))) {
-        result = box_resume(b, true, b->life_ms, &resumed, why, sizeof why);
+        result = box_resume(b, true, b->life_ms > WAKE_LIFE_MS ? b->life_ms : WAKE_LIFE_MS,
+                            &resumed, why, sizeof why);
         if (result == 0)
             return b;
         if (result == -EAGAIN)

@@ -57,6 +57,7 @@ typedef struct config {
     image images[MAX_IMAGES];
     int image_count;
     int max_sandboxes;
+    int rate;                   /* requests of the control plane a second, 0: any */
     int isolation;              /* asked for: 0 auto, 1, 2, 3 */
     int disk_mib, memory_mib, max_procs;
     int templates_mib, build_seconds; /* all uploads and layers; one build */

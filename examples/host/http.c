@@ -37,6 +37,13 @@ const char *req_query(req *r, const char *name, bool *bad)
     return value;
 }
 
+bool req_type_is(const char *have, const char *want)
+{
+    size_t n = strcspn(have ? have : "", "; ");
+
+    return n == strlen(want) && !strncasecmp(have, want, n);
+}
+
 int64_t req_number(const char *s, int max_digits)
 {
     int64_t v = 0;

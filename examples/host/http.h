@@ -51,6 +51,7 @@ struct req {
 const char *req_header(req *r, const char *name);
 /* A query argument, decoded; NULL: absent. *bad: it holds a NUL byte. */
 const char *req_query(req *r, const char *name, bool *bad);
+bool req_type_is(const char *have, const char *want); /* media types; have may be NULL */
 int64_t req_number(const char *digits, int max_digits); /* -1: not such a number */
 int req_fd(req *r);             /* of the connection */
 void req_idle(req *r, int64_t ms); /* how long its client may be silent; 0: as ever */

@@ -42,7 +42,7 @@ int box_ask_fd(box *b, const void *m, size_t n)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return -errno;
     pthread_mutex_lock(&b->lock);
-    if (b->sock.fd >= 0 && b->state == BOX_RUNNING)
+    if (box_settled(b) == BOX_RUNNING && b->sock.fd >= 0)
         asked = msg_send(b->sock.fd, m, n, &pair[1], 1) == 0;
     pthread_mutex_unlock(&b->lock);
     close(pair[1]);

@@ -35,6 +35,8 @@ static const char help[] =
     "  --image REF=TREE    a further template: its name, and a directory with a\n"
     "                      root file system (repeatable)\n"
     "  --max-sandboxes N   at the same time (1000)\n"
+    "  --rate N            requests a second to the API, as many at once; the others get\n"
+    "                      429 with Retry-After. 0: no limit (0)\n"
     "  --memory-mib N      memory of a sandbox, 0: no limit (2048)\n"
     "  --max-procs N       processes of a sandbox, 0: no limit (2048)\n"
     "  --disk-mib N        files of a sandbox live in memory, at most so many MiB;\n"
@@ -124,6 +126,8 @@ static void set_option(const char *o, const char *v)
         add_image(v, (size_t)(strchr(v, '=') - v), strchr(v, '=') + 1);
     else if (!strcmp(o, "--max-sandboxes"))
         conf.max_sandboxes = number(o, v, 1, 100000);
+    else if (!strcmp(o, "--rate"))
+        conf.rate = number(o, v, 0, 1000000);
     else if (!strcmp(o, "--memory-mib"))
         conf.memory_mib = number(o, v, 0, 1 << 20);
     else if (!strcmp(o, "--max-procs"))

@@ -198,7 +198,7 @@ static int ask_agent(box *b, const spawn_msg *m, const int *fds)
     int result = -EIO;
 
     pthread_mutex_lock(&b->lock); /* the reactor may close the socket */
-    if (b->sock.fd >= 0 && b->state == BOX_RUNNING)
+    if (box_settled(b) == BOX_RUNNING && b->sock.fd >= 0)
         result = msg_send(b->sock.fd, m, sizeof *m, fds, m->flags & SPAWN_PTY ? 2 : 5) == 0
                  ? 0 : -EIO;
     pthread_mutex_unlock(&b->lock);
@@ -282,7 +282,7 @@ int proc_start(box *b, const proc_options *o, proc **out, sub **reader, int *sta
     p = proc_new(b, o);
     pthread_mutex_lock(&b->lock);
     p->token = ++b->last_token;
-    p->listed = b->state == BOX_RUNNING;
+    p->listed = box_settled(b) == BOX_RUNNING;
     if (p->listed) {
         p->refs++;
         p->next = b->procs;

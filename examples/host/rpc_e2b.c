@@ -316,13 +316,6 @@ static void run_process(req *r)
     process_call(r, r->segments[1]);
 }
 
-static bool type_is(const char *have, const char *want)
-{
-    size_t n = strcspn(have ? have : "", "; ");
-
-    return n == strlen(want) && !strncasecmp(have, want, n);
-}
-
 bool rpc_route(req *r)
 {
     static const handler fs = { "POST", "", run_filesystem, NULL, NULL, false };
@@ -348,7 +341,7 @@ bool rpc_route(req *r)
         reply_plain(r, 405, "method not allowed");
         if (r->response)
             add_header(r->response, "Allow", "POST");
-    } else if (!type_is(type, want)) {
+    } else if (!req_type_is(type, want)) {
         reply_plain(r, 415, "unsupported media type");
         if (r->response)
             add_header(r->response, "Accept-Post", want);

@@ -294,6 +294,67 @@ def create_refusals():
 
 
 @test
+def strict_requests():
+    """What is no such request is refused by every endpoint, and changes nothing."""
+    b = host.create(timeout=600)
+    of = f"/sandboxes/{b.id}"
+    typed = {("POST", "/v2/sandboxes"): ("templateID", "timeout", "autoPause", "metadata", "envVars", "network"),
+             ("POST", "/sandboxes"): ("templateID", "timeout", "secure"), ("POST", f"/v2{of}/connect"): ("timeout", "memory"),
+             ("POST", of + "/connect"): ("timeout", "memory"), ("POST", of + "/resume"): ("timeout", "autoPause", "memory"),
+             ("POST", of + "/pause"): ("memory", "requireHealthyGuest"), ("POST", of + "/timeout"): ("timeout",),
+             ("POST", of + "/refreshes"): ("duration",), ("POST", of + "/fork"): ("timeout", "count"),
+             ("POST", of + "/snapshots"): ("name", "memory"),
+             ("PUT", of + "/network"): ("allow_internet_access", "allowOut", "denyOut")}
+    ended, sandboxes = host.json("GET", of)[1]["endAt"], len(host.json("GET", "/v2/sandboxes")[1])
+    def refused(method, path, body, headers={}):
+        s, m, h = host.json(method, path, body, headers)
+        check(s == 400 and m["code"] == 400 and m["message"] and h["Content-Type"].startswith("application/json"),
+              (method, path, body[:60], headers, s, m))
+    for (method, path), fields in typed.items():
+        for body in ("text", "[]", "null", '"s"', "7", '{"timeout":5} x', '{"timeout":5,}', "{'timeout':5}", '{"timeout":05}',
+                     '{"timeout":5', b'{"a":"\xff"}', '{"a":"\n"}', "[" * 5000, '{"a":' * 5000 + "1" + "}" * 5000, "\0"):
+            refused(method, path, body)
+        for field in fields:
+            whole = {"templateID": "base", "timeout": 5, field: 1.5}
+            refused(method, path, json.dumps(whole))
+            refused(method, path, json.dumps({**whole, field: [[]]} if field not in ("allowOut", "denyOut") else {**whole, field: {}}))
+        for type_ in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx", "json"):
+            refused(method, path, '{"templateID":"base","timeout":5}', {"Content-Type": type_})
+        s, m, _ = host.json(method, path, '{"templateID":"base","timeout":5' + " " * (17 << 20) + "}")
+        check(s == 413 and m["code"] == 413, (path, s, m))
+    same((host.json("GET", of)[1]["endAt"], state_of(b), len(host.json("GET", "/v2/sandboxes")[1])), (ended, "running", sandboxes))
+    # what is not known is let pass: newer clients send it
+    for type_ in ("application/json", "Application/JSON; charset=utf-8", "application/json;charset=UTF-8"):
+        same(host.call("POST", of + "/timeout", '{"timeout":300,"newer":{"a":[1]}}', {"Content-Type": type_})[0], 204, type_)
+    for query in ("limit=-1", "limit=1.5", "limit=+1", "limit=99999999999999999999", "state=", "template=base%00", "state=running%00", "order=asc%00"):
+        same(host.call("GET", "/v2/sandboxes?" + query)[0], 200 if query == "state=" else 400, query)
+    b.kill()
+
+
+@test
+def rate_limits():
+    h = Host("--rate", "2")
+    try:
+        t, got = time.time(), []
+        for _ in range(60):
+            got.append(h.json("GET", "/v2/sandboxes"))
+            same(h.call("GET", "/v2/sandboxes", headers={"X-API-Key": "e2b_"}, key=False)[0], 401)  # not counted
+            if time.time() - t > 2 and {g[0] for g in got} == {200, 429}:
+                break
+        fine = [g for g in got if g[0] == 200]
+        check(2 <= len(fine) <= 2 + 2 * (time.time() - t) + 1, (len(fine), len(got), time.time() - t))
+        for s, m, head in got:
+            check(s == 200 or s == 429 and m["code"] == 429 and "Rate limit exceeded" in m["message"] and head["Retry-After"] == "1", (s, m))
+        check(len(fine) < len(got), "none was refused")
+        same(h.call("GET", "/health", key=False)[0], 200)
+        time.sleep(1.1)  # as it was told
+        b = h.create()
+        same([b.call("GET", "/envs")[0] for _ in range(20)], [200] * 20)  # the sandbox is no API
+    finally:
+        same(h.stop(), [])
+
+
+@test
 def other_endpoints():
     for method, path, status in (("POST", "/templates", 501), ("GET", "/volumes", 501),
                                  ("POST", "/sandboxes/x/pause", 404), ("GET", "/nope", 404),
@@ -376,6 +437,21 @@ def listing():
     same(len(host.json("GET", "/v2/sandboxes?startedAfter=2001-01-01T00:00:00Z&metadata=" + meta)[1]), 5)
     for bad in ("metadata=a", "state=odd", "limit=x", "limit=0", "order=up", "startedAfter=now"):
         same(host.call("GET", "/v2/sandboxes?" + bad)[0], 400, bad)
+    # a page begins behind a place, also when what was there is gone
+    s, page, h = host.json("GET", f"/v2/sandboxes?metadata={meta}&order=asc&limit=2")
+    boxes[1].kill()
+    s, page, h = host.json("GET", f"/v2/sandboxes?metadata={meta}&order=asc&limit=2&nextToken={h['X-Next-Token']}")
+    same([e["sandboxID"] for e in page], [boxes[2].id, boxes[3].id])
+    place = b"2026-01-01T00:00:00Z__"
+    snap = b"%020d__" % 5
+    for plain in (b"", b"__", b"x__y", place, place[:-2], place + b"i", place + b"i" * 300, place + b"i" * 21 + b"__up",
+                  place + b"i" * 21 + b"__asc__asc", place + b"\0" * 21, b"2026-13-01T00:00:00Z__" + b"i" * 21, b"\xff" * 30,
+                  snap, snap + b"i" * 19, b"x" * 20 + b"__" + b"i" * 20, snap + b"\xff" * 20):
+        for path in ("/v2/sandboxes", "/snapshots"):
+            token = base64.urlsafe_b64encode(plain).decode()
+            for token in (token or "=", token + "!", "%00" + token):
+                s, m, _ = host.json("GET", f"{path}?nextToken={token}")
+                check(s == 400 and m["message"] in ("Invalid next token", "validation error: a NUL byte in the query"), (path, plain, token, s, m))
     for b in boxes:
         b.kill()
 
@@ -390,7 +466,24 @@ def idempotency():
     same((s, b), (201, a))
     s, b, _ = host.json("POST", "/v2/sandboxes", {"templateID": "base"}, k)
     same((s, b["error_code"]), (422, "idempotency_request_mismatch"))
-    same(host.call("POST", "/v2/sandboxes", body, {"Idempotency-Key": "BAD KEY"})[0], 400)
+    Box(host, a["sandboxID"], None).kill()
+    same(host.json("POST", "/v2/sandboxes", body, k)[:2], (201, a))  # the answer it had, not another sandbox
+    for bad in ("BAD KEY", "", "a_b", "x" * 256):
+        same(host.call("POST", "/v2/sandboxes", body, {"Idempotency-Key": bad})[0], 400, bad)
+    # of a request that failed nothing is kept
+    k = {"Idempotency-Key": os.urandom(100).hex() + "x" * 55}
+    same(host.call("POST", "/v2/sandboxes", {"templateID": "none"}, k)[0], 404)
+    same(host.call("POST", "/v2/sandboxes", {"templateID": "base", "timeout": -1}, k)[0], 400)
+    s, c, _ = host.json("POST", "/v2/sandboxes", body, k)
+    same((s, host.json("POST", "/v2/sandboxes", body, k)[1]), (201, c))
+    h = Host("--max-sandboxes", "1")
+    try:
+        first = h.create()
+        same(h.call("POST", "/v2/sandboxes", body, k)[0], 429)
+        first.kill()
+        same(h.call("POST", "/v2/sandboxes", body, k)[0], 201)
+    finally:
+        same(h.stop(), [])
     results = []
     k = {"Idempotency-Key": "p-" + os.urandom(6).hex()}
     ts = [threading.Thread(target=lambda: results.append(host.json("POST", "/v2/sandboxes", body, k)[:2]))
@@ -399,18 +492,22 @@ def idempotency():
     [t.join() for t in ts]
     made = {r[1]["sandboxID"] for r in results if r[0] == 201}
     check(len(made) == 1 and all(r[0] in (201, 409) for r in results), results)
-    for id in made | {a["sandboxID"]}:
-        Box(host, id, None).kill()
+    for id in made | {c["sandboxID"]}:
+        same(Box(host, id, None).kill(), 204)
 
 
 @test
 def timeouts_end_sandboxes():
+    t = time.time()
     b = host.create(timeout=1)
+    wait_for(lambda: state_of(b) == 404)
+    check(time.time() - t > 0.95, time.time() - t)
+    b = host.create(timeout=100)
     b.start("sleep 1000 & sleep 1000").next()
     t = time.time()
-    while host.call("GET", "/sandboxes/" + b.id)[0] == 200 and time.time() - t < 10:
-        time.sleep(0.05)
-    check(0.8 < time.time() - t < 3, time.time() - t)
+    same(host.call("POST", f"/sandboxes/{b.id}/timeout", {"timeout": 1})[0], 204)
+    wait_for(lambda: state_of(b) == 404)
+    check(time.time() - t > 0.95, time.time() - t)
     b = host.create(timeout=100)
     end = lambda: host.json("GET", "/sandboxes/" + b.id)[1]["endAt"]
     was = end()
@@ -537,35 +634,80 @@ def pause_of_files_only():
 
 @test
 def time_that_pauses():
-    b = host.create(timeout=1, autoPause=True)
+    soon = lambda: same(host.call("POST", f"/sandboxes/{b.id}/timeout", {"timeout": 1})[0], 204)
+    b = host.create(timeout=600, autoPause=True)
     look = counting(b)
     i = host.json("GET", "/sandboxes/" + b.id)[1]
     same((i["lifecycle"], i["pauseMode"]), ({"autoResume": False, "onTimeout": "pause"}, "full"))
+    soon()
     wait_for(lambda: state_of(b) == "paused")
     s, body, _ = b.call("GET", "/health")
     same(s, 502)
-    same(host.call("POST", f"/v2/sandboxes/{b.id}/connect", {"timeout": 1})[0], 201)
+    same(host.call("POST", f"/v2/sandboxes/{b.id}/connect", {"timeout": 100})[0], 201)
     check(look() > 1)
+    same(host.call("POST", f"/sandboxes/{b.id}/pause")[0], 204)
+    same(host.call("POST", f"/v2/sandboxes/{b.id}/connect", {"timeout": 1})[0], 201)
     wait_for(lambda: state_of(b) == "paused")
     b.kill()
-    b = host.create(timeout=1, autoPause=True, autoPauseMemory=False)
+    b = host.create(timeout=600, autoPause=True, autoPauseMemory=False)
     b.put("f", b"1")
     b.start("sleep 1234.6").next()
+    soon()
     wait_for(lambda: state_of(b) == "paused")
     same(host.json("GET", "/sandboxes/" + b.id)[1]["pauseMode"], "filesystem")
     check(not [c for c in all_command_lines() if "1234.6" in c], "a process goes on")
     host.call("POST", f"/v2/sandboxes/{b.id}/connect", {"timeout": 100})
     same(b.get("f")[1], b"1")
     b.kill()
-    b = host.create(timeout=2, autoPause=True, autoResume={"enabled": True})
+    b = host.create(timeout=600, autoPause=True, autoResume={"enabled": True})
     look = counting(b)
     was = look()
     host.call("POST", f"/sandboxes/{b.id}/pause")
     check(look() >= was, "traffic did not wake it")
     same(state_of(b), "running")
     same(host.json("GET", "/sandboxes/" + b.id)[1]["lifecycle"], {"autoResume": True, "onTimeout": "pause"})
+    soon()
     wait_for(lambda: state_of(b) == "paused")
     same(b.kill(), 204)
+
+
+@test
+def traffic_wakes_and_time_pauses_again():
+    made = lambda t: host.create(timeout=t, autoPause=True, autoResume={"enabled": True})
+    def left():
+        end = host.json("GET", "/sandboxes/" + b.id)[1]["endAt"]
+        return __import__("datetime").datetime.fromisoformat(end.replace("Z", "+00:00")).timestamp() - time.time()
+    b = made(100)  # it has five minutes then
+    same(host.call("POST", f"/sandboxes/{b.id}/pause")[0], 204)
+    same(b.call("GET", "/health")[0], 204)
+    check(200 < left() < 301, left())
+    b.kill()
+    b = made(600)
+    call = serve(b)
+    for wake in (lambda: call("GET", "/204")[0] == 204, lambda: call("GET", "/204", by_name=True)[0] == 204,
+                 lambda: b.call("GET", "/health")[0] == 204, lambda: b.rpc("Stat", {"path": "/"})[0] == 200,
+                 lambda: b.put("f", b"1")[0] == 200):
+        same(host.call("POST", f"/sandboxes/{b.id}/timeout", {"timeout": 1})[0], 204)
+        wait_for(lambda: state_of(b) == "paused")
+        check(wake(), "not awake")
+        same(state_of(b), "running")
+        check(500 < left() < 601, left())  # the time it was made with, counted from now
+    # many at once wake it once
+    same(host.call("POST", f"/sandboxes/{b.id}/pause", {"memory": True})[0], 204)
+    got = []
+    ts = [threading.Thread(target=lambda: got.append(call("GET", "/204")[0])) for _ in range(8)]
+    [t.start() for t in ts]
+    [t.join() for t in ts]
+    same(got, [204] * 8)
+    same(sum(e["message"] == "sandbox resumed" for e in host.json("GET", f"/v2/sandboxes/{b.id}/logs")[1]["logs"]), 6)
+    same(b.kill(), 204)
+    # without that wish neither wakes it
+    b = host.create(timeout=600, autoPause=True)
+    call = serve(b)
+    same(host.call("POST", f"/sandboxes/{b.id}/pause")[0], 204)
+    for s, m, _ in (call("GET", "/204"), call("GET", "/204", by_name=True), b.call("GET", "/health")):
+        same((s, json.loads(m)["message"], state_of(b)), (502, "The sandbox was not found", "paused"))
+    b.kill()
 
 
 @test
@@ -641,6 +783,51 @@ def snapshots_restore_the_tree():
     same(host.call("DELETE", "/templates/" + q("team/" + name + ":v1"))[0], 204)
     s, m, _ = host.json("POST", "/v2/sandboxes", {"templateID": name + ":v1"})
     same(s, 404)
+
+
+@test
+def snapshots_stop_nobody():
+    """Requests that come while the files are copied wait: none hears that the sandbox is gone."""
+    b = host.create(timeout=600)
+    call = serve(b)
+    b.out("mkdir many; cd many; for i in $(seq 200); do echo $i > $i; done")
+    wrong, counts, done = [], {}, threading.Event()
+
+    def again(name, fn):
+        while not done.is_set():
+            try:
+                got = fn()
+            except Exception as e:
+                got = repr(e)
+            counts[name] = counts.get(name, 0) + 1
+            if got is not True:
+                wrong.append((name, got))
+
+    def snapshot():
+        s, m, _ = host.json("POST", f"/sandboxes/{b.id}/snapshots")
+        return s == 201 and host.call("DELETE", "/templates/" + urllib.parse.quote(m["snapshotID"]))[0] == 204 or (s, m)
+
+    def watched():
+        w = Watch(b, "many", True)
+        w.stop()
+        return True
+
+    work = {"snapshot": snapshot, "command": lambda: b.out("echo x") == "x\n", "put": lambda: b.put("f", b"1" * 100000)[0] == 200,
+            "get": lambda: b.get("many/7")[1] == b"7\n", "server": lambda: call("GET", "/204")[0] == 204, "watch": watched,
+            "clock": lambda: host.call("POST", f"/sandboxes/{b.id}/timeout", {"timeout": 600})[0] == 204,
+            "refresh": lambda: host.call("POST", f"/sandboxes/{b.id}/refreshes", {"duration": 600})[0] == 204,
+            "connect": lambda: host.call("POST", f"/v2/sandboxes/{b.id}/connect", {})[0] == 200,
+            "list": lambda: b.proc("List", {})[0] == 200}
+    ts = [threading.Thread(target=again, args=item) for item in [*work.items(), *[("snapshot", snapshot)] * 2]]
+    [t.start() for t in ts]
+    until = time.time() + 60
+    while time.time() < until and not wrong and (len(counts) < len(work) or min(counts.values()) < 25):
+        time.sleep(0.1)
+    done.set()
+    [t.join() for t in ts]
+    same(wrong[:5], [])
+    check(min(counts.values()) >= 25, counts)
+    same(b.kill(), 204)
 
 
 @test
@@ -852,6 +1039,12 @@ def state_survives():
     for sig in (signal.SIGTERM, signal.SIGKILL):
         h = Host("--state", d)
         frozen, files, runs = h.create(timeout=600, metadata={"k": "v"}, envVars={"E": "f"}), h.create(), h.create()
+        s, m, _ = h.json("POST", "/v2/sandboxes", {"templateID": "base", "timeout": 700, "autoPause": True,
+                         "autoResume": {"enabled": True}, "network": {"allowPublicTraffic": False}})
+        woken, traffic = Box(h, m["sandboxID"], m["envdAccessToken"]), m["trafficAccessToken"]
+        runs.put("in/it", b"snapped")
+        woken.put("server.py", SERVER.encode())
+        same(h.call("POST", f"/sandboxes/{woken.id}/pause")[0], 204)
         look = counting(frozen)
         files.put("f", b"files")
         same(h.call("POST", f"/sandboxes/{frozen.id}/pause")[0], 204)
@@ -859,15 +1052,24 @@ def state_survives():
         snap = h.json("POST", f"/sandboxes/{runs.id}/snapshots", {"name": "kept"})[1]["snapshotID"]
         h.stop(sig)
         time.sleep(0.5 if sig == signal.SIGKILL else 0)
-        check(not [f for f in os.listdir(d + "/boxes") if f not in (frozen.id, files.id)], os.listdir(d + "/boxes"))
+        check(not [f for f in os.listdir(d + "/boxes") if f not in (frozen.id, files.id, woken.id)], os.listdir(d + "/boxes"))
         os.makedirs(d + "/boxes/ihalf/upper")  # as a host that was cut off would leave it
         os.makedirs(d + "/snapshots/half/files")
         h = Host("--state", d)
-        same(sorted(os.listdir(d + "/boxes")), sorted([frozen.id, files.id]))
+        same(sorted(os.listdir(d + "/boxes")), sorted([frozen.id, files.id, woken.id]))
         same(os.listdir(d + "/snapshots"), [snap.split(":")[0]])
         same({e["sandboxID"]: e["state"] for e in h.json("GET", "/v2/sandboxes")[1]},
-             {frozen.id: "paused", files.id: "paused"})
-        frozen.host = files.host = h
+             {frozen.id: "paused", files.id: "paused", woken.id: "paused"})
+        frozen.host = files.host = woken.host = h
+        # by traffic that may come in only: its tokens and wishes are as they were
+        there = {"E2b-Sandbox-Id": woken.id, "E2b-Sandbox-Port": "9"}
+        same((h.call("GET", "/", headers=there, key=False)[0], state_of(woken)), (403, "paused"))
+        same(h.call("GET", "/", headers={**there, "e2b-traffic-access-token": traffic}, key=False)[0], 502)
+        i = h.json("GET", "/sandboxes/" + woken.id)[1]
+        same((i["state"], i["lifecycle"]), ("running", {"autoResume": True, "onTimeout": "pause"}))
+        same(woken.get("server.py")[1], SERVER.encode())
+        same(woken.kill(), 204)
+        same([(e["snapshotID"], e["names"]) for e in h.json("GET", "/snapshots")[1]], [(snap, ["kept:default"])])
         s, m, _ = h.json("POST", f"/v2/sandboxes/{frozen.id}/connect", {})
         same((s, m["envdAccessToken"]), (201, frozen.token))
         check(look() > 0)
@@ -876,7 +1078,7 @@ def state_survives():
         same(h.call("POST", f"/v2/sandboxes/{files.id}/connect", {})[0], 201)
         same(files.get("f")[1], b"files")
         x = h.create(templateID="kept")
-        same(x.out("echo alive"), "alive\n")
+        same(x.out("cat in/it"), "snapped")
         same(h.call("DELETE", "/templates/kept")[0], 204)
         files.host.call("POST", f"/sandboxes/{files.id}/pause")
         same(files.kill(), 204)
@@ -1172,6 +1374,51 @@ def tokens():
         same(host.call("GET", "/health", headers=bare)[0], 204)
         s, b, _ = host.json("GET", "/files?path=/etc/passwd", headers=bare)
         check(s == 401, (token, s, b))
+
+
+@test
+def tokens_of_another():
+    """What opens one sandbox opens no other: tokens, signatures, traffic tokens."""
+    made = [host.json("POST", "/v2/sandboxes", {"templateID": "base", "network": {"allowPublicTraffic": False}})[1] for _ in range(2)]
+    a, b = (Box(host, m["sandboxID"], m["envdAccessToken"]) for m in made)
+    check(a.token != b.token and made[0]["trafficAccessToken"] != made[1]["trafficAccessToken"], made)
+    a.put("/home/user/f", b"of a")
+    b.put("/home/user/f", b"of b")
+    to_a = {"E2b-Sandbox-Id": a.id, "E2b-Sandbox-Port": "49983"}
+    of_b = {**to_a, "X-Access-Token": b.token}
+    for method, path, body, more in (("GET", "/envs", None, {}), ("GET", "/metrics", None, {}), ("GET", "/files?path=/home/user/f", None, {}),
+            ("POST", "/files?path=/home/user/f", b"x", {"Content-Type": "application/octet-stream"}),
+            ("POST", "/filesystem.Filesystem/Stat", {"path": "/"}, {}), ("POST", "/process.Process/List", {}, {}),
+            ("POST", "/process.Process/Start", envelope({"process": {"cmd": "true"}}), {"Content-Type": "application/connect+json"}),
+            ("POST", "/filesystem.Filesystem/WatchDir", envelope({"path": "/"}), {"Content-Type": "application/connect+json"}),
+            ("POST", "/files/compose", {"source_paths": ["f"], "destination": "g"}, {})):
+        for token in (b.token, KEY, made[0]["trafficAccessToken"], ""):
+            same(host.call(method, path, body, {**to_a, **more, "X-Access-Token": token})[0], 401, (method, path))
+    same(a.get("f")[1], b"of a")
+    def signed(token, expires=None):
+        text = f"/home/user/f:read:user:{token}" + (f":{expires}" if expires else "")
+        q = {"path": "/home/user/f", "username": "user",
+             "signature": "v1_" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")}
+        return "/files?" + urllib.parse.urlencode({**q, **({"signature_expiration": expires} if expires else {})})
+    same(host.call("GET", signed(a.token), headers=to_a)[:2], (200, b"of a"))
+    for url in (signed(b.token), signed(b.token, int(time.time()) + 60), signed(""), signed(KEY)):
+        same(host.call("GET", url, headers=to_a)[0], 401, url)
+    # a time that was put behind, changed or taken away
+    soon = int(time.time()) + 60
+    for url in (signed(a.token, soon).replace(str(soon), str(soon + 1)), signed(a.token, soon).split("&signature_exp")[0],
+                signed(a.token) + f"&signature_expiration={soon}", signed(a.token) + "&signature_expiration=x"):
+        same(host.call("GET", url, headers=to_a)[0] in (400, 401), True, url)
+    same([host.call("GET", signed(x.token))[1] for x in (a, b)], [b"of a", b"of b"])  # each finds its own
+    brief = signed(a.token, int(time.time()) + 2)
+    same(host.call("GET", brief, headers=to_a)[0], 200)
+    wait_for(lambda: host.call("GET", brief, headers=to_a)[0] == 401)
+    for by in ({"E2b-Sandbox-Id": a.id, "E2b-Sandbox-Port": "8000"}, {"Host": f"8000-{a.id}.any.domain"}):
+        for token, status in ((made[1]["trafficAccessToken"], 403), (a.token, 403), (made[0]["trafficAccessToken"], 502)):
+            same(host.call("GET", "/", headers={**by, "E2b-Traffic-Access-Token": token}, key=False)[0], status, by)
+    for x in (a, b):
+        x.kill()
+    same(host.call("GET", signed(a.token), headers=to_a)[0], 502)
+    check(host.call("GET", signed(a.token), key=False)[0] in (401, 404))
 
 
 @test
@@ -1712,6 +1959,45 @@ def watch_entries(stream):
     e = w.events[-1]["entry"]
     check(e["size"] == "3" and e["mode"] == 0o640, e)
     w.stop()
+
+
+@watching
+def watch_renames(stream):
+    """A name that goes is told before the one that comes of it, whatever happens around."""
+    box.out("cd watch; echo 1 > old; mkdir ../out; echo 2 > ../out/from", cwd="/home/user")
+    w = Watch(box, "watch", stream, recursive=True)
+    box.out("""python3 -c '
+import os, ctypes
+os.chdir("watch")
+open("a", "w").close()
+os.rename("a", "old")                    # over another
+os.rename("old", "sub/deep/b")           # to another directory
+os.rename("sub/deep/b", "../out/b")      # away
+os.rename("../out/from", "sub/c")        # from outside
+os.link("sub/c", "d")
+ctypes.CDLL(None).renameat2(-100, b"d", -100, b"sub/deep", 2)
+open("end", "w").close()'""")
+    same([g for g in w.words("CREATE end") if g.split()[0] in ("CREATE", "RENAME", "REMOVE")],
+         ["CREATE a", "RENAME a", "CREATE old", "RENAME old", "CREATE sub/deep/b", "RENAME sub/deep/b", "CREATE sub/c", "CREATE d",
+          "RENAME d", "CREATE sub/deep", "RENAME sub/deep", "CREATE d", "CREATE end"])
+    n = 60 if QUICK else 200
+    box.out(f"""python3 -c '
+import os, threading
+os.chdir("watch")
+def run(k):
+    for i in range({n}):
+        x, y = "%d.%d" % (k, i), "%d.%d.to" % (k, i)
+        open(x, "w").close(); os.rename(x, y)
+ts = [threading.Thread(target=run, args=(k,)) for k in range(4)]
+[t.start() for t in ts]; [t.join() for t in ts]
+open("end2", "w").close()'""")
+    got = [g for g in w.words("CREATE end2") if not g.startswith(("WRITE", "CHMOD"))]
+    at = {g: i for i, g in enumerate(got)}
+    same((len(got), len(at)), (4 * n * 3 + 1,) * 2)
+    for x in (f"{k}.{i}" for k in range(4) for i in range(n)):
+        check(at["CREATE " + x] < at["RENAME " + x] < at[f"CREATE {x}.to"], x)
+    w.stop()
+    box.rpc("Remove", {"path": "out"})
 
 
 @test
@@ -2407,6 +2693,14 @@ def many_at_once():
                 break
             time.sleep(0.05)
         check(SANITIZED or idle <= 5, f"{idle} threads with {n} idle sandboxes")
+        for limit in (("", "100", "101", "1000") if n > 100 else ()):  # more than a page may hold
+            seen, token = [], ""
+            while token is not None:
+                s, page, head = h.json("GET", f"/v2/sandboxes?limit={limit}" + (f"&nextToken={token}" if token else ""))
+                same((s, len(page), head["X-Total-Running"]), (200, min(100, n - len(seen)), str(n)))
+                seen += [e["sandboxID"] for e in page]
+                token = head.get("X-Next-Token")
+            same(sorted(seen), sorted(b.id for b in boxes))
         streams = [b.start("echo $E2B_SANDBOX_ID; read x", stdin=True) for b in boxes]
         for b, s in zip(boxes, streams):
             s.next()

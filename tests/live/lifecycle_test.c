@@ -124,7 +124,6 @@ TEST(time_pauses_and_traffic_wakes)
     char text[64];
     int tries;
     memset(&o, 0, sizeof o);
-    o.timeout_s = 1;
     o.on_timeout = SBX_ON_TIMEOUT_PAUSE;
     o.auto_resume = SBX_YES;
     REQUIRE(sbx_sandbox_create(c, &o, &s, NULL) == SBX_OK);
@@ -133,6 +132,7 @@ TEST(time_pauses_and_traffic_wakes)
     CHECK_INT(info->on_timeout, SBX_ON_TIMEOUT_PAUSE);
     CHECK_INT(info->auto_resume, SBX_YES);
     sbx_free(info);
+    CHECK_INT(sbx_sandbox_set_timeout(s, 1, NULL), SBX_OK);
     for (tries = 0; tries < 100 && state_of(s) != SBX_SANDBOX_PAUSED; tries++) nap(50);
     CHECK_INT(state_of(s), SBX_SANDBOX_PAUSED);
     CHECK_INT(said(s, "cat f", text, sizeof text), SBX_OK);

@@ -39,7 +39,8 @@ if [ $only != tls ]; then
     [ ! -f tests/live/host_check.py ] ||
         set -- "$@" "sh tests/live/on.sh plain python3 tests/live/host_check.py --sandboxd $build/sandboxd"
     set -- "$@" "sh tests/live/on.sh plain python3 tests/live/template_check.py --sandboxd $build/sandboxd"
-    set -- "$@" "sh tests/live/on.sh plain python3 tests/live/slow_clients.py" "sh tests/tools/demo.sh"
+    set -- "$@" "sh tests/live/on.sh plain python3 tests/live/slow_clients.py" \
+        "sh tests/live/on.sh tls python3 tests/live/slow_clients.py" "sh tests/tools/demo.sh"
 fi
 sh tests/tools/tally.sh -t 300 "$@" | tee "$work/out"
 

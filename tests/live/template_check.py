@@ -163,6 +163,8 @@ def steps_and_what_they_leave():
     same(x.out("echo \"$A|$B|$C\""), '1|1-x|`\\"$(\n')
     same(x.out("ls /home/user; stat -c %a lib/run.sh lib/a.txt; echo $E2B_TEMPLATE_ID"), f"755\n644\n{b.id}\n")
     same(H.host.json("GET", "/sandboxes/" + x.id)[1]["templateID"], b.id)
+    for ref in (b.id, b.name, f"team/{b.name}:default"):
+        same([e["sandboxID"] for e in H.host.json("GET", "/v2/sandboxes?template=" + ref)[1]], [x.id], ref)
     x.kill()
     same(b.delete(), 204)
 
