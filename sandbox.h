@@ -6512,11 +6512,11 @@ static bool sbxi_glob_step(const sbxi_glob *g, uint32_t *set, uint32_t c, bool s
     return some != 0;
 }
 
-/* Whether a pattern at its end stands for the directory it was in: "a/", "a/" "**". */
+/* Whether a pattern whose end was reached by a / stands for the directory before it:
+   it ends with / or with two stars, and else with a star or class behind a /. */
 static bool sbxi_glob_for_dir(const sbxi_glob *g)
 {
-    if (!g->len) return false;
-    return g->p[g->len - 1] == '/' || (g->len > 1 && sbxi_glob_is_deep(g, g->len - 2));
+    return g->p[g->len - 1] == '/' || sbxi_glob_is_deep(g, g->len - 2);
 }
 
 /* shallow: two stars take nothing, as they don't lead through links. */
@@ -6569,14 +6569,13 @@ static bool sbxi_glob_docker_class(const sbxi_glob *g, size_t *at)
 }
 
 /* SBX_E_ARG: brackets or a backslash that mean nothing (Docker); a class by name, as
-   [:alpha:], which others have. SBX_E_TOO_LARGE. */
+   [:alpha:], which others have. The pattern is SBXI_GLOB_MAX bytes at most. */
 static SBXI_MAYBE int sbxi_glob_check(const sbxi_glob *g)
 {
     sbxi_span all;
     size_t i = 0;
     all.ptr = g->p;
     all.len = g->len;
-    if (g->len > SBXI_GLOB_MAX) return SBX_E_TOO_LARGE;
     if (g->dialect == SBXI_GLOB_PLAIN) return SBX_OK;
     if (g->dialect != SBXI_GLOB_DOCKER) return sbxi_find(all, "[[:") ? SBX_E_ARG : SBX_OK;
     while (i < g->len) {
@@ -6605,10 +6604,10 @@ static void sbxi_path_push(char *p, size_t base, size_t *len, const char *part, 
 }
 
 /* The path without empty parts, "." and "..", as far as they can be taken back; "."
-   if nothing is left. In place, in 1 byte at least; returns its length. */
+   if nothing is left. In place, of 1 byte at least; returns its length. */
 static SBXI_MAYBE size_t sbxi_path_clean(char *p, size_t len)
 {
-    size_t i, o, n, base = len > 0 && p[0] == '/';
+    size_t i, o, n, base = p[0] == '/';
     for (i = o = base; i < len; i += n + 1) {
         const char *slash = (const char *)memchr(p + i, '/', len - i);
         n = slash ? (size_t)(slash - (p + i)) : len - i;

@@ -82,6 +82,8 @@ TEST(git_rules)
         { "\\!x\n[]]y\n[z-a]z\n[a\n[^a]q", "!x ]y [a bq", "x az aq" },
         { "a**b\n**", "a/x a", "" },
         { "a**b", "axxb ab x/ab", "a/b" },
+        { "[a-]x\n[", "ax -x [", "bx" },
+        { "\xE2\x82\n \n", "\xE2\x82", "\xE2\x82\xAC" },
         { "[a/b]c\nx[!y]z", "xaz [a/b]c", "ac x/z" },
     };
     table(SBXI_GLOB_GIT, rows, sizeof rows / sizeof *rows);
@@ -107,6 +109,8 @@ TEST(docker_rules)
         { "[^a]x\n[b-d]y\n[\\]c]z", "bx by ]z", "ax ay az" },
         { "a[^b]c", "a/c axc", "abc" },     /* as Docker's expressions have it */
         { "*[^a]*x", "bb/x b/bx bbx", "ax" },
+        { "a[/]b", "a/b", "a" },
+        { "\xE2\x82z?", "\xE2\x82zy", "\xE2\x82z" },
         { "x]y\n\\[a]", "x]y [a]", "xy a" },
         { "\xC3\xA9?\n[\xC3\xA0-\xC3\xBF]b", "\xC3\xA9\xE2\x82\xAC \xC3\xA9\xF0\x9F\x90\x9B \xC3\xA9" "b",
             "\xC3\xA9 \xC2\xB5" "b \xC3\xA9xx" },
@@ -170,6 +174,48 @@ TEST(rules_are_bounded)
     CHECK_INT(rc, SBX_E_TOO_LARGE);
     CHECK_INT(n, 65536 / 16 + 1);
     sbxi_ignore_free(&g);
+}
+
+/* A tree of one file of rules that cannot be opened, or read. */
+typedef struct broken { int open, read, pieces; } broken;
+
+static int broken_open(void *ctx, const char *path, void **file)
+{
+    CHECK_STR(path, ".dockerignore");
+    *file = ctx;
+    return ((broken *)ctx)->open;
+}
+
+static int broken_read(void *ctx, void *file, void *buf, size_t cap, size_t *got)
+{
+    broken *b = ctx;
+    CHECK(file == ctx);
+    *got = b->pieces-- > 0 ? cap : 0;
+    memset(buf, 'a', cap);
+    if (*got) ((char *)buf)[cap - 1] = '\n';
+    return b->pieces < 0 ? b->read : SBX_OK;
+}
+
+static void broken_close(void *ctx, void *file) { (void)ctx; (void)file; }
+
+TEST(rules_of_a_file)
+{
+    static const struct { broken b; int want; } rows[] = { { { 0, 0, 3 }, SBX_OK },
+        { { SBX_E_NOT_FOUND, 0, 0 }, SBX_OK }, { { SBX_E_DENIED, 0, 0 }, SBX_E_DENIED },
+        { { 0, SBX_E_SOURCE, 2 }, SBX_E_SOURCE }, { { 0, 0, 1000 }, SBX_E_TOO_LARGE } };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        broken b = rows[i].b;
+        sbx_tree t = { NULL, NULL, NULL, broken_open, broken_read, broken_close, &b };
+        sbxi_ignores g;
+        sbx_error e;
+        sbxi_error_clear(&e);
+        sbxi_ignore_init(&g, SBXI_GLOB_DOCKER, &std_alloc);
+        CHECK_INT(sbxi_ignore_read(&g, &t, ".dockerignore", &e), rows[i].want);
+        CHECK((rows[i].want == SBX_OK) == !e.message[0]);
+        if (e.message[0]) CHECK(strncmp(e.message, ".dockerignore: ", 15) == 0);
+        sbxi_ignore_free(&g);
+    }
 }
 
 TEST(what_may_be_re_included)
@@ -257,7 +303,8 @@ TEST(paths_are_cleaned)
     static const char *const rows[][2] = { { "a", "a" }, { "./a//b/", "a/b" }, { "a/../b", "b" },
         { "..", ".." }, { "../..", "../.." }, { "a/../..", ".." }, { "/..", "/" }, { "/a/../../b", "/b" },
         { ".", "." }, { "a/..", "." }, { "//", "/" }, { "..a/b..", "..a/b.." }, { "a/b/../../../c", "../c" },
-        { "a/.../b", "a/.../b" }, { "x../..", "." }, { "a/x../..", "a" } };
+        { "a/.../b", "a/.../b" }, { "x../..", "." }, { "a/x../..", "a" },
+        { "ab/../c", "c" }, { "/ab/..", "/" } };
     size_t i;
     for (i = 0; i < sizeof rows / sizeof *rows; i++) {
         char buf[64];
