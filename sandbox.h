@@ -6519,20 +6519,30 @@ static bool sbxi_glob_for_dir(const sbxi_glob *g)
     return g->p[g->len - 1] == '/' || sbxi_glob_is_deep(g, g->len - 2);
 }
 
-/* shallow: two stars take nothing, as they don't lead through links. */
-static SBXI_MAYBE unsigned sbxi_glob_run(const sbxi_glob *g, sbxi_span path, bool shallow)
+/* Where the last part of a path begins. */
+static size_t sbxi_path_last(sbxi_span path)
+{
+    size_t n = path.len;
+    while (n > 0 && path.ptr[n - 1] != '/') n--;
+    return n;
+}
+
+/* link: two stars don't take the last part of the path, as they don't lead through
+   links. */
+static SBXI_MAYBE unsigned sbxi_glob_run(const sbxi_glob *g, sbxi_span path, bool link)
 {
     uint32_t set[SBXI_GLOB_WORDS] = { 0 };
     unsigned found = 0;
-    size_t i = 0;
+    size_t i = 0, last = link ? sbxi_path_last(path) : path.len;
     sbxi_glob_add(g, set, 0);
     while (i < path.len) {
+        bool shallow = i >= last;
         uint32_t c = sbxi_glob_char(path.ptr, path.len, &i);
         if (c == '/' && sbxi_glob_ended(g, set)) found |= SBXI_GLOB_INSIDE;
         if (!sbxi_glob_step(g, set, c, shallow)) return found;
     }
     if (sbxi_glob_ended(g, set)) found |= SBXI_GLOB_HIT;
-    (void)sbxi_glob_step(g, set, '/', shallow);
+    (void)sbxi_glob_step(g, set, '/', link);
     if (sbxi_glob_ended(g, set) && sbxi_glob_for_dir(g)) found |= SBXI_GLOB_IF_DIR;
     set[g->len >> 5] &= ~((uint32_t)1 << (g->len & 31));
     for (i = 0; i <= g->len >> 5; i++)
@@ -6654,9 +6664,10 @@ static SBXI_MAYBE void sbxi_ignore_free(sbxi_ignores *g) { sbxi_buf_free(&g->rul
 /* The rule at *at, which moves on. */
 static bool sbxi_ignore_rule(const sbxi_ignores *g, size_t *at, sbxi_ignoring *r)
 {
-    const unsigned char *p = (const unsigned char *)g->rules.data + *at;
+    const unsigned char *p;
     if (*at >= g->rules.len) return false;
     r->flags = g->rules.data + *at;
+    p = (const unsigned char *)r->flags;
     r->glob.p = r->flags + 3;
     r->glob.len = (size_t)(p[1] | p[2] << 8);
     r->glob.dialect = g->dialect;

@@ -32,9 +32,10 @@ static SBXI_MAYBE void sbxi_ignore_free(sbxi_ignores *g) { sbxi_buf_free(&g->rul
 /* The rule at *at, which moves on. */
 static bool sbxi_ignore_rule(const sbxi_ignores *g, size_t *at, sbxi_ignoring *r)
 {
-    const unsigned char *p = (const unsigned char *)g->rules.data + *at;
+    const unsigned char *p;
     if (*at >= g->rules.len) return false;
     r->flags = g->rules.data + *at;
+    p = (const unsigned char *)r->flags;
     r->glob.p = r->flags + 3;
     r->glob.len = (size_t)(p[1] | p[2] << 8);
     r->glob.dialect = g->dialect;

@@ -25,9 +25,10 @@ static bool match(matcher *m, size_t i, size_t j);
 
 static bool match_star(matcher *m, size_t after, size_t j, bool over_slash)
 {
-    for (;; j++) {
+    for (;;) {
         if (match(m, after, j)) return true;
         if (j == m->text.len || (!over_slash && m->text.ptr[j] == '/')) return false;
+        (void)sbxi_glob_char(m->text.ptr, m->text.len, &j);
     }
 }
 
@@ -49,7 +50,7 @@ static bool match_now(matcher *m, size_t i, size_t j)
     if (i == g->len) return j == m->text.len;
     if (g->p[i] == '*') {
         bool two = i + 1 < g->len && g->p[i + 1] == '*';
-        bool whole = (i == 0 || g->p[i - 1] == '/') && (i + 2 == g->len || g->p[i + 2] == '/');
+        bool whole = two && (i == 0 || g->p[i - 1] == '/') && (i + 2 == g->len || g->p[i + 2] == '/');
         bool plain = true;
         if (!two || !(docker || whole)) return match_star(m, i + 1, j, false);
         if (i + 2 == g->len) return match_star(m, i + 2, j, true);

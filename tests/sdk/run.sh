@@ -3,8 +3,8 @@
 # build/, starts the host twice, plain and with TLS under names of a wildcard certificate,
 # and runs on it: methods.py and methods.mjs, a scenario for each method; programs/,
 # programs as users write them; scenario.c and scenario.py, the same story by the C client and
-# by an SDK, whose results must be equal. One closing line a package; a package that
-# can't be had is skipped with its reason. SDK_VERBOSE=1 shows every check.
+# by an SDK, whose results must be equal; context.py, files of a COPY by both. One closing
+# line a package; a package that can't be had is skipped with its reason. SDK_VERBOSE=1 shows every check.
 set -u
 build=${BUILD:-build}
 dir=$build/sdk
@@ -44,7 +44,7 @@ rm -f "$dir"/skip-* "$dir"/*.out
 fetch_python $py & a=$!
 fetch_python $old & b=$!
 fetch_js $js & c=$!
-${MAKE:-make} -s "$build/sandboxd" "$build/sdk/scenario" || exit 1
+${MAKE:-make} -s "$build/sandboxd" "$build/sdk/scenario" "$build/sdk/context" || exit 1
 wait $a $b $c
 
 # ---- the hosts ----
@@ -102,6 +102,7 @@ lane_one() {
     job py-$py on_plain timeout 120 "$python" tests/sdk/methods.py sync
     job py-$py on_plain timeout 120 "$python" tests/sdk/methods.py async
     job py-$py on_plain sh tests/sdk/programs.sh "e2b-python $py" py "$python"
+    job py-$py timeout 120 "$python" tests/sdk/context.py "$build/sdk/context"
     [ -f "$dir/skip-py-$py" ] || job story story
 }
 lane_two() {

@@ -217,6 +217,7 @@ TEST(selection)
         "z/to-b z/to-file");
     selected(&f, "**/*.txt", "", false, false, "a/b/c.txt");
     selected(&f, "z/*/c.txt", "", false, false, "z/to-b/c.txt");
+    selected(&f, "**/to-b/*", "", false, false, "z/to-b/c.txt");
     selected(&f, "z/to-b/**", "", false, false, "z/to-b z/to-b/c.txt");
     selected(&f, "z/to-b/", "", false, false, "z/to-b");
     selected(&f, "z/to-b", "", true, true, "z/to-b z/to-b/c.txt");
