@@ -599,7 +599,7 @@ static bool begin(work *w)
 {
     build *b = w->b;
     struct statvfs disk;
-    const char *first[3];
+    const char *first[4];
     origin *o;
 
     snprintf(w->step, sizeof w->step, "base");
@@ -619,7 +619,8 @@ static bool begin(work *w)
     first[0] = w->im->name;
     first[1] = w->im->tree;
     first[2] = o->layers;
-    chain(w, first, 3);
+    first[3] = conf.rung == 1 ? "1" : conf.rung == 2 ? "2" : "3"; /* trees differ by rung */
+    chain(w, first, 4);
     return true;
 }
 

@@ -6,6 +6,8 @@ usage: template_check.py [--sandboxd PATH] [--isolation 1|2|3] [FILTER]
 As host_check.py, whose tools it uses: its own hosts, the same last line.
 """
 import io, os, re, signal, subprocess, sys, tarfile, tempfile, shutil, threading, time
+
+sys.dont_write_bytecode = True
 import host_check as H
 from host_check import Box, Host, Skip, check, same
 
