@@ -314,8 +314,8 @@ static void show_progress(faults *all)
     time_t t = time(NULL);
     if (!all->whole || t < all->shown + 5) return;
     all->shown = t;
-    fprintf(stderr, "fault %s: %lu of %lu, %lu failed\n", all->name, all->now->done, all->total,
-        all->now->failed);
+    fprintf(stderr, "fault %s: %lu of %lu, %lu failed\n", all->name, all->now->done,
+        all->total / all->shards, all->now->failed);
 }
 
 static const char *described(const fault *f)

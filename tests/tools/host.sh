@@ -5,6 +5,7 @@
 host_start() {
     host_log=$1
     shift
+    : >"$host_log" # there to be read, whoever is first
     # Its processes inherit the mark, so that forgotten ones can be found.
     SBX_TEST_RUN=${SBX_TEST_RUN:-none} "${SANDBOXD:-${BUILD:-build}/sandboxd}" --port 0 "$@" \
         >"$host_log" 2>&1 </dev/null &
