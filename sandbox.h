@@ -233,7 +233,8 @@ extern "C" {
     X(CHANGED, -34, "the file changed while it was read") \
     X(NO_WAIT, -35, "blocking needs config.net.wait: use call.op and sbx_poll()") \
     X(NO_PROVIDER, -36, "no API key: set config.provider and api_key, or E2B_API_KEY") \
-    X(BAD_JSON, -37, "not valid JSON")
+    X(BAD_JSON, -37, "not valid JSON") \
+    X(BUILD, -38, "a step of the build failed: the message and its log say why")
 
 typedef enum sbx_status {
     SBX_PENDING = 1,
@@ -661,6 +662,13 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(SNAPSHOT_CREATE, "snapshot_create") \
     X(SNAPSHOT_LIST, "snapshot_list") \
     X(SNAPSHOT_DELETE, "snapshot_delete") \
+    X(TEMPLATE_BUILDS, "template_builds") X(TEMPLATE_BUILD, "template_build") \
+    X(TEMPLATE_BUILD_START, "template_build_start") X(BUILD_GET_STATUS, "build_get_status") \
+    X(BUILD_WAIT, "build_wait") X(TEMPLATE_EXISTS, "template_exists") \
+    X(TEMPLATE_LIST, "template_list") X(TEMPLATE_DELETE, "template_delete") \
+    X(TEMPLATE_SET_PUBLIC, "template_set_public") \
+    X(TEMPLATE_LIST_TAGS, "template_list_tags") X(TEMPLATE_ADD_TAGS, "template_add_tags") \
+    X(TEMPLATE_REMOVE_TAGS, "template_remove_tags") \
     X(INVOKE, "invoke") \
     X(RUN_CODE, "run_code") \
     X(COMMAND_RUN, "command_run") \
@@ -1636,6 +1644,7 @@ typedef struct sbx_memory_tree {
     const sbx_tree_file *files; /* in any order; yours, as all they point at */
     size_t count;
     size_t open_, at_;
+    char path_[256];            /* one that leads through links */
 } sbx_memory_tree;
 
 /* files and count are set; the rest is zero. Links are followed for up to 8 steps
@@ -1661,6 +1670,296 @@ SBX_API sbx_tree sbx_tree_dir(sbx_dir_tree *state);
 #endif
 #endif /* SBX_NO_TEMPLATE */
 #endif /* SANDBOX_TEMPLATE_H */
+#if !defined(SBX_NO_TEMPLATE) && !defined(SBX_BUILD_H)
+#define SBX_BUILD_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- 18. Templates -----------------------------------------------------------
+
+   What a sandbox is made from: a base, steps that were run on it, and maybe a server
+   that is started with each sandbox. A builder gathers the steps; nothing is sent
+   before it is built.
+
+     sbx_template *t = sbx_template_new(client);
+     sbx_template_from(t, SBX_IMAGE_PYTHON, "3.12", NULL);
+     sbx_template_copy(t, "app", "/srv/app", NULL);
+     sbx_template_run(t, "pip install -r /srv/app/requirements.txt", NULL);
+     sbx_template_start(t, "python /srv/app/main.py", &ready);
+     rc = sbx_template_build(t, &options, &info, NULL);
+     sbx_template_release(t);
+
+   The first error sticks: what follows it changes nothing, and building returns it.
+   So only the last call needs a look. All take a NULL template, which is
+   SBX_E_NOMEM. Texts are copied. While a build of it runs a template cannot be
+   changed: SBX_E_REENTRANT, which does not stick. */
+typedef struct sbx_template sbx_template;
+
+#ifndef SBX_MAX_STEPS       /* steps of one template; "all" */
+#define SBX_MAX_STEPS       SBX_LIMIT_(1000, 100)
+#endif
+
+/* NULL: client is NULL, or out of memory. Release it before its client is closed. */
+SBX_API sbx_template *sbx_template_new(sbx_client *client);
+SBX_API void sbx_template_release(sbx_template *t);
+
+/* The first error, with the place and reason in its message: "step 3 (copy): ...",
+   for a Dockerfile "line 7: COPY: ...". Never NULL; status SBX_OK: none so far. */
+SBX_API const sbx_error *sbx_template_error(const sbx_template *t);
+
+/* Known images: what tag stands behind them is the provider's, version NULL its
+   default (E2B: python 3, node lts, debian stable, fedora 44, alpine 3.24, else
+   latest). BASE takes no version; E2B: e2bdev/base, also if nothing is said. */
+typedef enum sbx_image { SBX_IMAGE_BASE, SBX_IMAGE_PYTHON, SBX_IMAGE_NODE, SBX_IMAGE_BUN,
+    SBX_IMAGE_UBUNTU, SBX_IMAGE_DEBIAN, SBX_IMAGE_FEDORA, SBX_IMAGE_ALPINE,
+    SBX_IMAGE_ARCH } sbx_image;
+SBX_API int sbx_template_from(sbx_template *t, sbx_image image, const char *version);
+
+/* Who may pull the image: one of the three. All are secrets. */
+typedef struct sbx_registry {
+    const char *username, *password;
+    const char *aws_access_key_id, *aws_secret_access_key, *aws_region;
+    const char *gcp_service_account_json;
+} sbx_registry;
+
+/* Any image; registry may be NULL. The last base named counts. */
+SBX_API int sbx_template_from_image(sbx_template *t, const char *image,
+    const sbx_registry *registry);
+/* Another template, name or name:tag. */
+SBX_API int sbx_template_from_template(sbx_template *t, const char *name);
+
+/* Options of a step; each names those that it heeds. NULL: none. */
+typedef struct sbx_step_options {
+    const char *user;       /* run, copy: who runs it, whose the files are (user or
+                               user:group); NULL: the template's user at that step */
+    int32_t mode;           /* copy, make_dir: permissions, 0: unchanged, default */
+    sbx_choice recursive;   /* remove */
+    sbx_choice force;       /* remove, rename, make_symlink */
+    sbx_choice resolve_symlinks; /* copy: YES sends what links point to */
+    sbx_choice force_upload; /* copy: YES sends it also if the service has it */
+    sbx_choice global;      /* pip (default YES), npm, bun (default NO) */
+    sbx_choice dev;         /* npm, bun: development dependencies */
+    sbx_choice no_recommends; /* apt */
+    sbx_choice fix_missing; /* apt */
+    const char *branch;     /* git_clone; NULL: the default one */
+    int32_t depth;          /* git_clone: commits, 0: all */
+} sbx_step_options;
+
+/* Where relative sources of copy come from, and what of it is left out: patterns in
+   the provider's own form (E2B: .dockerignore), behind those of the tree's own
+   ignore file. The tree is copied, what it points at must outlive the template. Without
+   one a template that copies cannot be built. */
+SBX_API int sbx_template_context(sbx_template *t, const sbx_tree *tree,
+    const sbx_strings *ignore);
+
+/* Files of the context: src is a path in it, or a pattern (* ? [] **); a directory
+   comes with all below it. Heeds user, mode, resolve_symlinks, force_upload. */
+SBX_API int sbx_template_copy(sbx_template *t, const char *src, const char *dest,
+    const sbx_step_options *options);
+/* The same for some sources, a step each. */
+SBX_API int sbx_template_copy_all(sbx_template *t, sbx_strings sources, const char *dest,
+    const sbx_step_options *options);
+
+/* Paths in the template; texts are quoted for the shell. */
+SBX_API int sbx_template_remove(sbx_template *t, sbx_strings paths,
+    const sbx_step_options *options);
+SBX_API int sbx_template_rename(sbx_template *t, const char *from, const char *to,
+    const sbx_step_options *options);
+SBX_API int sbx_template_make_dir(sbx_template *t, sbx_strings paths,
+    const sbx_step_options *options);
+SBX_API int sbx_template_make_symlink(sbx_template *t, const char *target, const char *path,
+    const sbx_step_options *options);
+
+/* A command of the shell; several, each only if the one before it did well; and one
+   by its words, which are quoted. Heed user. */
+SBX_API int sbx_template_run(sbx_template *t, const char *command,
+    const sbx_step_options *options);
+SBX_API int sbx_template_run_all(sbx_template *t, sbx_strings commands,
+    const sbx_step_options *options);
+SBX_API int sbx_template_run_words(sbx_template *t, sbx_strings words,
+    const sbx_step_options *options);
+
+/* For the steps that follow, and the sandboxes. */
+SBX_API int sbx_template_workdir(sbx_template *t, const char *path);
+SBX_API int sbx_template_user(sbx_template *t, const char *user);
+SBX_API int sbx_template_envs(sbx_template *t, sbx_pairs envs);
+
+/* Packages, as the tool names them: not quoted, so that "a>=1" is refused here but
+   "'a>=1'" is not. None: what the project in the present directory wants (not APT).
+   APT heeds no_recommends and fix_missing, PIP global, NPM and BUN global and dev. */
+typedef enum sbx_installer { SBX_INSTALL_APT, SBX_INSTALL_PIP, SBX_INSTALL_NPM,
+    SBX_INSTALL_BUN } sbx_installer;
+SBX_API int sbx_template_install(sbx_template *t, sbx_installer with, sbx_strings packages,
+    const sbx_step_options *options);
+
+/* path NULL: as git names it. Heeds user, branch, depth. */
+SBX_API int sbx_template_git_clone(sbx_template *t, const char *url, const char *path,
+    const sbx_step_options *options);
+/* Servers of the MCP gateway (E2B); only on from_template("mcp-gateway"). */
+SBX_API int sbx_template_mcp_servers(sbx_template *t, sbx_strings names);
+/* A dev container of the directory (E2B), only on from_template("devcontainer"):
+   built now, and with start YES what each sandbox starts. */
+SBX_API int sbx_template_dev_container(sbx_template *t, const char *directory,
+    sbx_choice start);
+
+/* When a template, or a server in it, is ready. */
+typedef enum sbx_readiness_kind { SBX_READY_COMMAND, SBX_READY_PORT, SBX_READY_URL,
+    SBX_READY_PROCESS, SBX_READY_FILE, SBX_READY_TIMEOUT } sbx_readiness_kind;
+typedef struct sbx_readiness {
+    sbx_readiness_kind kind;
+    const char *text;       /* the command (well when it ends with 0), URL, process or
+                               file name */
+    uint16_t port;
+    int32_t http_status;    /* URL: what it must answer, 0: 200 */
+    int32_t timeout_ms;     /* TIMEOUT: this long, at least 1,000 */
+} sbx_readiness;
+
+/* What each sandbox starts with, and when it is ready (NULL: as the provider thinks
+   best). sbx_template_ready() alone is for what the base starts. */
+SBX_API int sbx_template_start(sbx_template *t, const char *command, const sbx_readiness *ready);
+SBX_API int sbx_template_ready(sbx_template *t, const sbx_readiness *ready);
+
+/* The steps that follow are run anew; before a base, that too. */
+SBX_API int sbx_template_skip_cache(sbx_template *t);
+
+/* A Dockerfile instead of steps; its COPY sources are the context's. Converted
+   (E2B) line by line: what cannot be is refused with line, instruction and reason;
+   what a sandbox has no use for is passed over (EXPOSE, VOLUME, LABEL, MAINTAINER),
+   and notice, which may be NULL, hears of what is not heeded. */
+SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size_t len,
+    void (*notice)(void *ctx, int line, const char *text), void *ctx);
+
+/* What a build of it would ask for, as the provider's JSON (credentials are in it); and
+   as a Dockerfile, for people. With a context the files are read, for their hashes:
+   failures of that are in sbx_client_error(). */
+SBX_API int sbx_template_to_json(sbx_template *t, sbx_sink to);
+SBX_API int sbx_template_to_dockerfile(sbx_template *t, sbx_sink to);
+
+/* ---- 19. Builds --------------------------------------------------------------- */
+
+typedef enum sbx_build_status { SBX_BUILD_UNKNOWN, SBX_BUILD_WAITING, SBX_BUILD_RUNNING,
+    SBX_BUILD_READY, SBX_BUILD_FAILED, SBX_BUILD_CANCELLED } sbx_build_status;
+
+/* A line of a build's log. Borrowed. */
+typedef struct sbx_build_log {
+    int64_t unix_ms;        /* 0: said by this client */
+    const char *level;      /* "debug", "info", "warn", "error" */
+    const char *message;    /* without the escapes of terminals */
+    const char *step;       /* "base", "1", "2", ..., "finalize"; NULL: of none */
+} sbx_build_log;
+typedef int (*sbx_build_log_each)(void *ctx, const sbx_build_log *log);
+
+/* A logger that is ready to use: a line each into the sink of ctx. */
+typedef struct sbx_build_printer {
+    sbx_sink to;
+    const char *least;      /* least level shown, NULL: "info" */
+    sbx_choice plain;       /* YES: no colours */
+} sbx_build_printer;
+SBX_API int sbx_build_print(void *printer, const sbx_build_log *log);
+
+typedef struct sbx_build_options {
+    const char *name;       /* name or name:tag; needed */
+    sbx_strings tags;       /* more tags */
+    int32_t cpu_count, memory_mib; /* of the build and the sandboxes, 0: the service's */
+    int32_t disk_mib;       /* at least so much free (E2B) */
+    sbx_choice skip_cache;  /* YES: everything anew */
+    int32_t level;          /* of gzip for the context, 1 to 9; 0: 6, SBX_NEVER: plain tar */
+    sbx_build_log_each log; /* lines of the service and of this client; a negative
+                               return ends the call (not the build) with it */
+    /* Steps known to be done, of all; uploads first, then the build itself. */
+    void (*progress)(void *ctx, int32_t done, int32_t all);
+    void *ctx;              /* of both */
+} sbx_build_options;
+
+typedef struct sbx_build_info {
+    const char *template_id, *build_id;
+    sbx_build_status status;
+    sbx_strings names, aliases, tags; /* of the template, where the reply says them */
+    const char *reason, *reason_step; /* why it failed; may be NULL */
+} sbx_build_info;
+
+/* Hashes and uploads what the service has not got, builds, and waits for the end.
+   *out (may be NULL) is yours: sbx_free(). SBX_E_BUILD: a step failed; error.message
+   is the service's reason, error.code its step. Local faults (a missing file) are
+   found before anything is sent. Without a limit of time unless call->timeout_ms is
+   set; the build of the service goes on when the call is cancelled, and until it was
+   started nothing of it is left but its id. E2B: wire POST /v3/templates, GET
+   files/{hash}, PUT, POST /v2/templates/{id}/builds/{id}, GET status. */
+SBX_API int sbx_template_build(sbx_template *t, const sbx_build_options *options,
+    sbx_build_info **out, const sbx_call *call);
+/* The same, but does not wait for the end. */
+SBX_API int sbx_template_build_start(sbx_template *t, const sbx_build_options *options,
+    sbx_build_info **out, const sbx_call *call);
+
+/* How a build is doing now, with up to 100 lines of its log from the log_offset-th
+   on; each may be NULL. */
+SBX_API int sbx_build_get_status(sbx_client *client, const char *template_id,
+    const char *build_id, int32_t log_offset, sbx_build_log_each each, void *ctx,
+    sbx_build_info **out, const sbx_call *call);
+/* Waits for the end of a build by id, as sbx_template_build() does; of options only
+   log and ctx count. */
+SBX_API int sbx_build_wait(sbx_client *client, const char *template_id,
+    const char *build_id, const sbx_build_options *options, sbx_build_info **out,
+    const sbx_call *call);
+
+/* ---- 20. Templates of the service ---------------------------------------------- */
+
+/* Whether a template of that name exists, also one of somebody else. */
+SBX_API int sbx_template_exists(sbx_client *client, const char *name, bool *exists,
+    const sbx_call *call);
+
+typedef struct sbx_template_info {
+    const char *id, *build_id;
+    sbx_strings names, aliases;
+    sbx_choice is_public;
+    sbx_build_status status;
+    int32_t cpu_count, memory_mib, disk_mib;
+    int64_t created_unix_ms, updated_unix_ms, used_unix_ms; /* 0: not said */
+    int64_t used_count, build_count;
+    const char *daemon_version;
+} sbx_template_info;
+typedef int (*sbx_template_each)(void *ctx, const sbx_template_info *info);
+SBX_API int sbx_template_list(sbx_client *client, sbx_template_each each, void *ctx,
+    const sbx_call *call);
+
+typedef struct sbx_template_build_item {
+    const char *build_id;
+    sbx_build_status status;
+    int64_t created_unix_ms, updated_unix_ms, finished_unix_ms;
+    int32_t cpu_count, memory_mib, disk_mib;
+    const char *daemon_version;
+} sbx_template_build_item;
+typedef int (*sbx_template_build_each)(void *ctx, const sbx_template_build_item *build);
+/* Its builds, newest first; pages as in sbx_sandbox_list(). */
+SBX_API int sbx_template_builds(sbx_client *client, const char *template_id, sbx_page *page,
+    sbx_template_build_each each, void *ctx, const sbx_call *call);
+
+/* *existed (may be NULL): false if there was none. SBX_E_REFUSED: sandboxes use it. */
+SBX_API int sbx_template_delete(sbx_client *client, const char *template_id, bool *existed,
+    const sbx_call *call);
+/* Whether others may use it. */
+SBX_API int sbx_template_set_public(sbx_client *client, const char *template_id,
+    bool is_public, const sbx_call *call);
+
+typedef struct sbx_template_tag {
+    const char *tag, *build_id;
+    int64_t created_unix_ms;
+} sbx_template_tag;
+typedef int (*sbx_template_tag_each)(void *ctx, const sbx_template_tag *tag);
+SBX_API int sbx_template_list_tags(sbx_client *client, const char *template_id,
+    sbx_template_tag_each each, void *ctx, const sbx_call *call);
+/* More tags for the build that target, name or name:tag, stands for. */
+SBX_API int sbx_template_add_tags(sbx_client *client, const char *target, sbx_strings tags,
+    const sbx_call *call);
+SBX_API int sbx_template_remove_tags(sbx_client *client, const char *name, sbx_strings tags,
+    const sbx_call *call);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* SBX_NO_TEMPLATE */
 
 #ifdef SANDBOX_IMPLEMENTATION
 
@@ -4845,6 +5144,8 @@ enum sbxi_type {
     SBXI_T_PORTS,           /* sbx_ports; write only */
     SBXI_T_OBJECTS,         /* sbx_pairs as a list of objects, sub: const char *const
                                names[2] of value and key; write only */
+    SBXI_T_MEMBERS,         /* sub: const sbxi_maker *, which writes any number of members
+                               of the object from the struct; write only */
     SBXI_T_MILLI,           /* int32_t: thousandths of a number; read only */
     SBXI_T_INT, SBXI_T_UINT, SBXI_T_INT64, /* int32_t, uint32_t, int64_t (read only);
                                a string holding an integer is read too; clamped */
@@ -4855,6 +5156,10 @@ enum sbxi_type {
     SBXI_T_TEXT,            /* char[arg], cut to fit; read only */
     SBXI_T_TIME             /* int64_t Unix ms, RFC 3339; read only */
 };
+
+typedef struct sbxi_maker {
+    void (*members)(sbx_json_writer *w, const void *base);
+} sbxi_maker;
 
 #define SBXI_ALWAYS 1       /* arg: write it also when it is empty or zero */
 #define SBXI_OR_NULL 2      /* arg: write null then */
@@ -5383,7 +5688,8 @@ static SBXI_MAYBE void sbxi_bind_write(sbx_json_writer *w, const sbxi_shape *sha
                 sbx_json_key(w, opened[-1].f[-1].name);
                 sbx_json_begin_object(w);
             }
-            sbxi_put_member(w, f, member, number);
+            if (f->type == SBXI_T_MEMBERS) ((const sbxi_maker *)f->sub)->members(w, member);
+            else sbxi_put_member(w, f, member, number);
         }
     }
 }
@@ -6919,7 +7225,7 @@ static SBXI_MAYBE int sbxi_ignore_read(sbxi_ignores *g, const sbx_tree *tree, co
 
 /* ---- the tree in memory ---------------------------------------------------- */
 
-#define SBXI_MEMORY_PATH 256    /* bytes of a path that leads through links */
+#define SBXI_MEMORY_PATH sizeof(((sbx_memory_tree *)0)->path_)
 
 static sbxi_span sbxi_memory_path(const sbx_tree_file *f)
 {
@@ -6939,22 +7245,22 @@ static bool sbxi_path_below(sbxi_span path, sbxi_span dir, sbxi_span *rest)
     return true;
 }
 
-/* Puts the target of f in place of its path. */
+/* Puts the target of f in place of its path, into buf, where the rest may stand. */
 static bool sbxi_memory_jump(const sbx_tree_file *f, sbxi_span rest, char *buf, sbxi_span *path)
 {
     sbxi_span at = sbxi_memory_path(f), target = sbxi_span_of(f->link);
-    char made[SBXI_MEMORY_PATH];
     size_t n = at.len;
     while (n && at.ptr[n - 1] != '/') n--;
-    if (!target.len || *target.ptr == '/' || n + target.len + 1 + rest.len >= sizeof made)
+    if (!target.len || *target.ptr == '/'
+        || n + target.len + 1 + rest.len >= SBXI_MEMORY_PATH)
         return false;
-    memcpy(made, at.ptr, n);
-    memcpy(made + n, target.ptr, target.len);
+    memmove(buf + n + target.len + 1, rest.ptr, rest.len);
+    memcpy(buf, at.ptr, n);
+    memcpy(buf + n, target.ptr, target.len);
     n += target.len;
-    made[n++] = '/';
-    memcpy(made + n, rest.ptr, rest.len);
-    path->len = sbxi_path_clean(made, n + rest.len);
-    path->ptr = (const char *)memcpy(buf, made, path->len);
+    buf[n++] = '/';
+    path->len = sbxi_path_clean(buf, n + rest.len);
+    path->ptr = buf;
     if (path->len == 1 && *buf == '.') path->len = 0;
     return true;
 }
@@ -7016,12 +7322,11 @@ static int sbxi_span_order(sbxi_span a, sbxi_span b)
 
 static int sbxi_memory_next(void *ctx, const char *dir, const char *after, char *name, size_t cap)
 {
-    const sbx_memory_tree *m = (const sbx_memory_tree *)ctx;
+    sbx_memory_tree *m = (sbx_memory_tree *)ctx;
     sbxi_span root = sbxi_span_of(dir), least = sbxi_span_of(after), best = { NULL, 0 }, rest;
     const sbx_tree_file *f;
-    char buf[SBXI_MEMORY_PATH];
     size_t i;
-    int rc = sbxi_memory_find(m, &root, true, buf, &f);
+    int rc = sbxi_memory_find(m, &root, true, m->path_, &f);
     if (rc != SBX_OK) return rc;
     for (i = 0; i < m->count; i++) {
         if (!sbxi_path_below(sbxi_memory_path(&m->files[i]), root, &rest)) continue;
@@ -7039,10 +7344,10 @@ static int sbxi_memory_next(void *ctx, const char *dir, const char *after, char 
 static int sbxi_memory_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *out)
 {
     static const uint16_t modes[4] = { 0, 0644, 0755, 0777 };
-    char buf[SBXI_MEMORY_PATH];
+    sbx_memory_tree *m = (sbx_memory_tree *)ctx;
     sbxi_span at = sbxi_span_of(path);
     const sbx_tree_file *f;
-    int rc = sbxi_memory_find((const sbx_memory_tree *)ctx, &at, follow, buf, &f);
+    int rc = sbxi_memory_find(m, &at, follow, m->path_, &f);
     memset(out, 0, sizeof *out);
     if (rc != SBX_OK) return rc;
     out->type = SBX_FILE_DIR;
@@ -7060,10 +7365,10 @@ static int sbxi_memory_stat(void *ctx, const char *path, bool follow, sbx_tree_e
 
 static int sbxi_memory_link(void *ctx, const char *path, char *target, size_t cap)
 {
-    char buf[SBXI_MEMORY_PATH];
+    sbx_memory_tree *m = (sbx_memory_tree *)ctx;
     sbxi_span at = sbxi_span_of(path);
     const sbx_tree_file *f;
-    int rc = sbxi_memory_find((const sbx_memory_tree *)ctx, &at, false, buf, &f);
+    int rc = sbxi_memory_find(m, &at, false, m->path_, &f);
     size_t n;
     if (rc != SBX_OK || !f || !f->link) return SBX_E_NOT_FOUND;
     n = strlen(f->link);
@@ -7075,10 +7380,9 @@ static int sbxi_memory_link(void *ctx, const char *path, char *target, size_t ca
 static int sbxi_memory_open(void *ctx, const char *path, void **file)
 {
     sbx_memory_tree *m = (sbx_memory_tree *)ctx;
-    char buf[SBXI_MEMORY_PATH];
     sbxi_span at = sbxi_span_of(path);
     const sbx_tree_file *f;
-    int rc = sbxi_memory_find(m, &at, true, buf, &f);
+    int rc = sbxi_memory_find(m, &at, true, m->path_, &f);
     *file = ctx;
     if (rc != SBX_OK) return rc;
     if (!f || f->path[strlen(f->path) - 1] == '/') return SBX_E_NOT_A_FILE;
@@ -7476,6 +7780,7 @@ typedef struct sbxi_context {
     int64_t sent, size;         /* bytes of the archive; -1: not counted yet */
     char hash[65];              /* "" until a pass has told */
     unsigned char block[SBXI_TAR_BLOCK];
+    unsigned char count[256];   /* what is only counted */
     char target[SBX_MAX_PATH];  /* of a link */
     char clean[SBXI_GLOB_MAX + 1];
 } sbxi_context;
@@ -7553,7 +7858,7 @@ static int sbxi_context_failed(const sbxi_context *c, int rc)
 
 /* A link: what it leads to, or its target. In an archive that follows links, one that
    leads nowhere has no place. */
-static int sbxi_context_link(sbxi_context *c)
+static SBXI_APART int sbxi_context_link(sbxi_context *c)
 {
     const sbx_tree *t = c->plan.tree;
     sbx_tree_entry e;
@@ -7572,23 +7877,23 @@ static int sbxi_context_link(sbxi_context *c)
     return rc == SBX_OK ? rc : sbxi_context_failed(c, rc);
 }
 
-static int sbxi_context_head(sbxi_context *c)
+static SBXI_APART int sbxi_context_head(sbxi_context *c)
 {
     const sbx_tree_entry *e = &c->entry;
     const sbxi_plan *p = &c->plan;
-    sbxi_tar_entry t;
+    sbxi_tar_entry *t = &c->tar.entry; /* where it is wanted */
     int rc;
-    memset(&t, 0, sizeof t);
-    t.name = sbxi_span_of(c->walk.path[0] ? c->walk.path : ".");
-    t.type = e->type == SBX_FILE_DIR ? SBXI_TAR_DIR
+    memset(t, 0, sizeof *t);
+    t->name = sbxi_span_of(c->walk.path[0] ? c->walk.path : ".");
+    t->type = e->type == SBX_FILE_DIR ? SBXI_TAR_DIR
         : e->type == SBX_FILE_SYMLINK ? SBXI_TAR_LINK : SBXI_TAR_FILE;
-    if (t.type == SBXI_TAR_LINK) t.link = sbxi_span_of(c->target);
-    if (t.type == SBXI_TAR_FILE) t.size = e->size;
-    t.mode = p->own_mode ? p->mode : e->mode;
-    if (t.type == SBXI_TAR_LINK) t.mode = 0777;
-    t.mtime = p->no_times ? 0 : e->modified_unix_s;
-    t.user = t.group = sbxi_span_of("root");
-    rc = sbxi_tar_begin(&c->tar, &t);
+    if (t->type == SBXI_TAR_LINK) t->link = sbxi_span_of(c->target);
+    if (t->type == SBXI_TAR_FILE) t->size = e->size;
+    t->mode = p->own_mode ? p->mode : e->mode;
+    if (t->type == SBXI_TAR_LINK) t->mode = 0777;
+    t->mtime = p->no_times ? 0 : e->modified_unix_s;
+    t->user = t->group = sbxi_span_of("root");
+    rc = sbxi_tar_begin(&c->tar, t);
     return rc == SBX_OK ? rc : sbxi_walk_fail(&c->walk, rc, SBXI_TEXT("no archive can hold it"));
 }
 
@@ -7609,7 +7914,7 @@ static bool sbxi_context_hashes(const sbxi_context *c)
 }
 
 /* The next entry that is selected. */
-static int sbxi_context_next(sbxi_context *c)
+static SBXI_APART int sbxi_context_next(sbxi_context *c)
 {
     sbxi_walk *w = &c->walk;
     int rc = sbxi_walk_next(w);
@@ -7655,7 +7960,7 @@ static int sbxi_context_filled(sbxi_context *c)
 }
 
 /* The next bytes of a file, into the block. Behind its size there must be none. */
-static int sbxi_context_file(sbxi_context *c)
+static SBXI_APART int sbxi_context_file(sbxi_context *c)
 {
     const sbx_tree *t = c->plan.tree;
     size_t got = 0, want = (size_t)SBXI_MIN(c->left, (int64_t)(SBXI_TAR_BLOCK - c->have));
@@ -7708,7 +8013,7 @@ static int sbxi_context_check(sbxi_context *c)
 }
 
 /* Out of the block, as it is; the last one only if all is as it was counted. */
-static int sbxi_context_copy(sbxi_context *c, sbxi_flow *io, bool last)
+static SBXI_APART int sbxi_context_copy(sbxi_context *c, sbxi_flow *io, bool last)
 {
     size_t n = SBXI_MIN(io->in_len, io->out_len);
     int rc = SBX_OK;
@@ -7724,7 +8029,7 @@ static int sbxi_context_copy(sbxi_context *c, sbxi_flow *io, bool last)
 }
 
 /* Out of the block, packed; its end the same way. */
-static int sbxi_context_pack(sbxi_context *c, sbxi_flow *io, bool last)
+static SBXI_APART int sbxi_context_pack(sbxi_context *c, sbxi_flow *io, bool last)
 {
     bool finish = last && !io->in_len;
     int rc = finish ? sbxi_context_check(c) : SBX_OK;
@@ -7756,7 +8061,7 @@ static int sbxi_context_pull(sbxi_context *c, unsigned char *out, size_t cap, si
 }
 
 /* At the end of a pass that tells the hash. */
-static int sbxi_context_told(sbxi_context *c)
+static SBXI_APART int sbxi_context_told(sbxi_context *c)
 {
     char hash[65];
     sbxi_hash_end(&c->sha, hash);
@@ -7772,7 +8077,6 @@ static int sbxi_context_told(sbxi_context *c)
    a source has nothing now. SBX_E_NOT_FOUND: nothing is selected. */
 static SBXI_MAYBE int sbxi_context_step(sbxi_context *c, uint32_t most)
 {
-    unsigned char out[256];
     uint32_t used = 0;
     size_t got;
     int rc = SBX_OK;
@@ -7784,10 +8088,10 @@ static SBXI_MAYBE int sbxi_context_step(sbxi_context *c, uint32_t most)
             used += SBXI_TAR_BLOCK;
             continue;
         }
-        rc = sbxi_context_pull(c, out, sizeof out, &got);
-        if (rc == SBX_OK && c->plan.archive_hash) sbx_sha256_add(&c->sha, out, got);
+        rc = sbxi_context_pull(c, c->count, sizeof c->count, &got);
+        if (rc == SBX_OK && c->plan.archive_hash) sbx_sha256_add(&c->sha, c->count, got);
         c->sent += (int64_t)got;
-        used += sizeof out;
+        used += sizeof c->count;
     }
     return rc == SBX_OK ? SBX_PENDING : rc;
 }
@@ -8916,7 +9220,8 @@ struct sbxi_tls_conn {
 
 /* ---- messages ------------------------------------------------------------- */
 
-static int sbxi_tls_fail(sbx_error *e, sbx_tls_check check, const char *text, const char *detail)
+static SBXI_APART int sbxi_tls_fail(sbx_error *e, sbx_tls_check check, const char *text,
+    const char *detail)
 {
     char message[sizeof e->message];
     message[0] = 0;
@@ -10877,6 +11182,11 @@ static int sbxi_exchange_run(sbxi_exchange *x, uint32_t now, sbx_error *e)
 #else
 #define SBXI_HAS_CODE 1
 #endif
+#ifdef SBX_NO_TEMPLATE
+#define SBXI_HAS_TEMPLATE 0
+#else
+#define SBXI_HAS_TEMPLATE 1
+#endif
 #ifdef SBX_NO_EXTRAS
 #define SBXI_HAS_EXTRAS 0
 #else
@@ -10902,9 +11212,10 @@ enum {
 
 /* What the request body is: `send` of a route is the query, but for JSON and
    ENVELOPE the body. From RAW on it is a transfer, which clocks.total_ms does
-   not end: a file, some, envelopes of input. */
+   not end: a file, some, envelopes of input, a build context. The last goes to a URL
+   that a reply has told, without the headers of the provider. */
 enum { SBXI_SEND_NOTHING, SBXI_SEND_JSON, SBXI_SEND_ENVELOPE, SBXI_SEND_RAW,
-    SBXI_SEND_MULTIPART, SBXI_SEND_INPUT };
+    SBXI_SEND_MULTIPART, SBXI_SEND_INPUT, SBXI_SEND_UPLOAD };
 
 /* What the reply body is: one struct, an array of items, an object with such an
    array; from SINK on a transfer. */
@@ -10915,7 +11226,7 @@ enum { SBXI_RECV_NOTHING, SBXI_RECV_RESULT, SBXI_RECV_EACH, SBXI_RECV_EACH_INSID
 typedef struct sbxi_rule {
     const char *text;       /* the provider's word; NULL: any */
     int16_t http;           /* HTTP status, 0: any */
-    int8_t status;          /* SBX_E_*, or SBXI_MEANS_NO; 0 ends the list */
+    int8_t status;          /* SBX_E_*, or SBXI_MEANS_*; 0 ends the list */
     uint8_t when;           /* SBXI_ON_* and SBXI_HAS */
 } sbxi_rule;
 
@@ -10923,12 +11234,13 @@ typedef struct sbxi_rule {
 #define SBXI_ON_SANDBOX 2u
 #define SBXI_HAS 4u         /* text is to be found in the message instead */
 
-/* The reply is a plain "no": a success whose result is false. */
+/* The reply is a plain "no", or "yes": a success whose result is false, or true. */
 #define SBXI_MEANS_NO 2
+#define SBXI_MEANS_YES 3
 
 typedef struct sbxi_route {
     const char *path;          /* behind the prefix; {id} is the sandbox's, or what
-                                  args.target says; NULL ends the list */
+                                  args.target says, {key} args.key; NULL ends the list */
     const sbxi_shape *fields;  /* of query or body, over the arguments; NULL: none, {} */
     const sbxi_shape *reply;   /* over the result, item or event */
     uint8_t prefix;            /* of the path, index in the provider's list */
@@ -10948,6 +11260,25 @@ typedef struct sbxi_fault {
     char word[48];          /* "code" as a word */
     char message[208];
 } sbxi_fault;
+
+#ifndef SBX_NO_TEMPLATE
+typedef struct sbxi_step sbxi_step;
+
+/* A known image: without a version it takes none. */
+typedef struct sbxi_image_row { const char *name, *version; } sbxi_image_row;
+
+/* How a provider says what a template builder has gathered. */
+typedef struct sbxi_template_rules {
+    const sbxi_image_row *images;   /* by sbx_image */
+    const char *(*check)(const sbx_template *t, const sbxi_step *plan); /* NULL: it is fine */
+    int (*hash)(sbx_template *t, sbx_error *e); /* hashes of files, blocking */
+    void (*json)(sbx_json_writer *w, const sbx_template *t);
+    int (*dockerfile)(const sbx_template *t, sbx_sink to);
+    /* adds what a Dockerfile says; a failure is in t->error */
+    int (*from_dockerfile)(sbx_template *t, const char *text, size_t len,
+                           void (*notice)(void *ctx, int line, const char *text), void *ctx);
+} sbxi_template_rules;
+#endif
 
 /* One environment variable and the config field it stands in for. */
 typedef struct sbxi_env { const char *name; uint16_t offset; } sbxi_env;
@@ -10973,6 +11304,9 @@ struct sbx_provider {
     int (*step)(sbx_op *op);        /* asks for the next exchange or ends the operation */
     int (*event)(sbx_op *op);       /* one message of SBXI_RECV_EVENTS is bound */
     int32_t code_ms;                /* how long code that runs may be silent */
+#ifndef SBX_NO_TEMPLATE
+    const sbxi_template_rules *templates; /* NULL: it has none */
+#endif
 };
 
 /* The route of a feature, or of SBXI_ROUTE_*; NULL: there is none. */
@@ -11111,6 +11445,31 @@ typedef struct sbxi_watch_item {
     sbx_file_info entry;
 } sbxi_watch_item;
 
+#ifndef SBX_NO_TEMPLATE
+
+/* Whether files are there, and where they are to go. */
+typedef struct sbxi_upload {
+    bool present;
+    const char *url;
+    sbx_pairs headers;              /* to be sent with them */
+} sbxi_upload;
+
+typedef struct sbxi_build_args {
+    sbx_build_options o;
+    sbx_template *t;
+    const char *tag_name;           /* of tags: whose they are */
+    sbx_choice is_public;
+    int32_t lines, fresh;           /* of the log so far; of this reply */
+    int32_t step;                   /* that the log was last about */
+    const char *offset, *limit;     /* of the log, as the query says it */
+    char offset_text[12];
+    const sbxi_upload *upload;      /* where files go, and what they come from */
+    sbx_source body;
+    struct sbxi_building *b;        /* all else of a build; owned */
+} sbxi_build_args;
+
+#endif
+
 /* sbx_invoke: the route is made for the call. */
 typedef struct sbxi_invoke_args {
     sbxi_route route;
@@ -11166,9 +11525,16 @@ typedef struct sbxi_args {
         sbx_fork_each fork;
         sbx_snapshot_each snapshot;
 #endif
+#ifndef SBX_NO_TEMPLATE
+        sbx_build_log_each build_log;
+        sbx_template_each one_template;
+        sbx_template_build_each build;
+        sbx_template_tag_each tag;
+#endif
     } each;
     void *ctx;                      /* of each() */
     const char *target;             /* {id} of calls without a sandbox */
+    const char *key;                /* {key}: what is meant inside of it */
     union {
         sbxi_create_args create;
         int32_t timeout_s;
@@ -11188,13 +11554,17 @@ typedef struct sbxi_args {
 #endif
         sbxi_files_args files;
         sbxi_invoke_args invoke;
+#ifndef SBX_NO_TEMPLATE
+        sbxi_build_args build;
+#endif
     } of;
 } sbxi_args;
 
 /* Lists that are asked for a page at a time: those with sbxi_list_args. */
 static bool sbxi_is_paged(unsigned feature)
 {
-    return feature == SBX_FEATURE_SANDBOX_LIST || feature == SBX_FEATURE_SNAPSHOT_LIST;
+    return feature == SBX_FEATURE_SANDBOX_LIST || feature == SBX_FEATURE_SNAPSHOT_LIST
+        || feature == SBX_FEATURE_TEMPLATE_BUILDS;
 }
 
 static bool sbxi_reads_file(unsigned feature)
@@ -11209,13 +11579,20 @@ static SBXI_MAYBE bool sbxi_is_stream(unsigned feature)
     return feature - SBX_FEATURE_COMMAND_RUN <= SBX_FEATURE_PTY_CONNECT - SBX_FEATURE_COMMAND_RUN;
 }
 
+static SBXI_MAYBE bool sbxi_is_build(unsigned feature)
+{
+    return feature - SBX_FEATURE_TEMPLATE_BUILD
+        <= SBX_FEATURE_TEMPLATE_REMOVE_TAGS - SBX_FEATURE_TEMPLATE_BUILD;
+}
+
 /* The first of them. */
 static SBXI_MAYBE unsigned sbxi_args_of(unsigned feature)
 {
-    return feature == SBX_FEATURE_SNAPSHOT_LIST ? SBX_FEATURE_SANDBOX_LIST
+    return sbxi_is_paged(feature) ? SBX_FEATURE_SANDBOX_LIST
         : feature >= SBX_FEATURE_FILES_READ ? SBX_FEATURE_FILES_READ
         : feature >= SBX_FEATURE_COMMAND_KILL ? SBX_FEATURE_COMMAND_KILL
-        : feature >= SBX_FEATURE_COMMAND_RUN ? SBX_FEATURE_COMMAND_RUN : feature;
+        : feature >= SBX_FEATURE_COMMAND_RUN ? SBX_FEATURE_COMMAND_RUN
+        : sbxi_is_build(feature) ? SBX_FEATURE_TEMPLATE_BUILD : feature;
 }
 
 #define SBXI_ARG(member) (uint16_t)offsetof(sbxi_args, of.member)
@@ -11232,6 +11609,7 @@ typedef struct sbxi_call {
     const sbx_call *call;
     const char *message;
     sbx_proc *proc;                 /* whose stream it is, or which it waits for */
+    void (*clean)(sbxi_args *args); /* gives back what args hold when the operation ends */
     sbxi_args args;
 } sbxi_call;
 
@@ -11365,6 +11743,7 @@ struct sbx_op {
     bool mid_stream;        /* a byte of the reply was handed to the user */
     bool repeatable;        /* this create carries an idempotency key */
     bool cut;               /* a try of it was cut after it had been sent */
+    bool dreams;            /* the nap leads to the step, not to an exchange */
     bool probing;           /* the exchange asks whether the sandbox lives */
     bool started, ended;    /* the command whose stream comes in */
     uint8_t until;          /* SBXI_UNTIL_* */
@@ -11377,6 +11756,7 @@ struct sbx_op {
     void *kept;             /* block of copies that args and call point into */
     sbx_op *next;
     sbx_proc *proc;         /* whose stream this is; with `until` a reference */
+    void (*clean)(sbxi_args *args); /* of a build: gives back what its arguments hold */
     int status;             /* what the user sees */
     int why;                /* failed with this, to be told when the rest is done */
     sbx_clock why_clock;
@@ -11505,6 +11885,14 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(SANDBOX_LOGS, 0, history.q.search),
     SBXI_KEEP(SNAPSHOT_CREATE, 0, snapshot.name),
     SBXI_ROW(SBX_FEATURE_SNAPSHOT_DELETE, 0, sbx_op, args.target),
+#endif
+#ifndef SBX_NO_TEMPLATE
+    SBXI_ROW(SBX_FEATURE_SANDBOX_LIST, 0, sbx_op, args.target),
+    SBXI_ROW(SBX_FEATURE_TEMPLATE_BUILD, 0, sbx_op, args.target),
+    SBXI_ROW(SBX_FEATURE_TEMPLATE_BUILD, 0, sbx_op, args.key),
+    SBXI_KEEP(TEMPLATE_BUILD, 0, build.o.name),
+    SBXI_KEEP(TEMPLATE_BUILD, sizeof(char *), build.o.tags),
+    SBXI_KEEP(TEMPLATE_BUILD, 0, build.tag_name),
 #endif
     SBXI_KEEP(SANDBOX_LIST, 0, list.name),
     SBXI_KEEP(SANDBOX_LIST, sizeof(sbx_pair), list.q.metadata),
@@ -11893,31 +12281,35 @@ static int sbxi_header_line(sbxi_buf *b, const char *name, const char *value)
     return sbxi_buf_text(b, "\r\n");
 }
 
-/* Appends a template, its {id} {port} {domain} replaced by the three values. Another
+#define SBXI_PLACES 4 /* {id} {port} {domain} {key} */
+
+/* Appends a template, its {id} {port} {domain} {key} replaced by the values. Another
    word in braces is an error: a typo must not become a host name; and a value must
    not become more than a label or segment. */
-static void sbxi_expand(sbxi_buf *out, const char *t, const char *const values[3])
+static void sbxi_expand(sbxi_buf *out, const char *t, const char *const values[SBXI_PLACES])
 {
-    static const char *const names[] = { "{id}", "{port}", "{domain}" };
+    static const char *const names[SBXI_PLACES] = { "{id}", "{port}", "{domain}", "{key}" };
     while (out->status == SBX_OK) {
         const char *open = strchr(t, '{');
         size_t i = 0;
+        bool host;
         sbxi_buf_add(out, t, open ? (size_t)(open - t) : strlen(t));
         if (!open) break;
-        while (i < 3 && strncmp(open, names[i], strlen(names[i])) != 0) i++;
-        if (i == 3 || !values[i] || (i > 0 && !sbxi_is_host(sbxi_span_of(values[i])))) {
+        while (i < SBXI_PLACES && strncmp(open, names[i], strlen(names[i])) != 0) i++;
+        host = i == 1 || i == 2;
+        if (i == SBXI_PLACES || !values[i] || (host && !sbxi_is_host(sbxi_span_of(values[i])))) {
             out->status = SBX_E_ARG;
             break;
         }
-        if (i > 0) sbxi_buf_text(out, values[i]);
+        if (host) sbxi_buf_text(out, values[i]);
         else sbxi_percent(out, sbxi_span_of(values[i]), SBXI_PERCENT_SEGMENT);
         t = open + strlen(names[i]);
     }
 }
 
 /* Base, prefix and path, all templates, as a URL in b, and its parts. */
-static int sbxi_make_url(sbxi_buf *b, const char *const parts[3], const char *const values[3],
-                         sbxi_url *url)
+static int sbxi_make_url(sbxi_buf *b, const char *const parts[3],
+                         const char *const values[SBXI_PLACES], sbxi_url *url)
 {
     sbxi_span text;
     size_t i;
@@ -11935,7 +12327,7 @@ static int sbxi_make_url(sbxi_buf *b, const char *const parts[3], const char *co
 /* A base URL template must make a URL, with whatever sandbox. */
 static int sbxi_check_url(sbx_client *c, const char *base, const char *id)
 {
-    const char *parts[3], *values[3];
+    const char *parts[3], *values[SBXI_PLACES];
     sbxi_buf text;
     sbxi_url url;
     int rc;
@@ -11945,6 +12337,7 @@ static int sbxi_check_url(sbx_client *c, const char *base, const char *id)
     values[0] = id;
     values[1] = c->provider->ports[0];
     values[2] = c->config.domain;
+    values[3] = NULL;
     sbxi_buf_init(&text, &c->link.alloc, SBXI_MAX_URL);
     rc = sbxi_make_url(&text, parts, values, &url);
     sbxi_buf_free(&text);
@@ -12111,6 +12504,633 @@ SBX_API bool sbx_supports(const sbx_client *client, sbx_feature feature)
     return (unsigned)feature < (unsigned)SBX_FEATURE_END_
         && sbxi_route_of(client->provider, feature) != NULL;
 }
+/* steps - what a template builder has gathered, as the user said it: a list of
+   records, none of them in the form of a provider, each in one allocation with its
+   texts. And the little language in which providers say what command of a shell a
+   record stands for. Records are only ever added; of a base, start command or ready
+   command the last one counts. Written by api/, read by provider files. */
+
+#ifndef SBX_NO_TEMPLATE
+
+enum {
+    SBXI_FROM_IMAGE, SBXI_FROM_TEMPLATE, SBXI_FROM_REGISTRY, /* what it is made from */
+    SBXI_DO_START, SBXI_DO_READY,
+    SBXI_DO_IGNORE,         /* of the context */
+    SBXI_DO_COPY,           /* from here on in order: steps of the service */
+    SBXI_DO_ENV, SBXI_DO_WORKDIR, SBXI_DO_USER,
+    SBXI_DO_RUN,            /* from here on commands of a shell */
+    SBXI_DO_WORDS, SBXI_DO_REMOVE, SBXI_DO_RENAME, SBXI_DO_MAKE_DIR, SBXI_DO_SYMLINK,
+    SBXI_DO_APT, SBXI_DO_PIP, SBXI_DO_NPM, SBXI_DO_BUN, SBXI_DO_GIT, SBXI_DO_MCP,
+    SBXI_DO_DEV_CONTAINER,
+    SBXI_DO_END
+};
+
+/* Flags have letters, by which patterns ask for them. */
+#define SBXI_FLAG(letter) (UINT32_C(1) << ((letter) - 'a'))
+
+struct sbxi_step {
+    sbxi_step *next;
+    size_t size;            /* of the allocation */
+    uint32_t flags;
+    int32_t number;         /* a mode, depth, port or time; 0: none */
+    uint8_t kind;
+    bool forced;            /* not from the cache */
+    const char *user;       /* NULL: whoever it is at that point */
+    const char *extra;      /* of GIT the branch; NULL: none */
+    sbx_strings texts;      /* of ENV keys and values in turn */
+    char hash[65];          /* of COPY the files', once they were read */
+};
+
+struct sbx_template {
+    sbx_client *client;
+    sbxi_step *first, *last;
+    size_t count;
+    unsigned busy;          /* builds of it that run */
+    bool released;          /* by the user, while it was busy */
+    bool forced;            /* steps that follow are not from the cache */
+    bool all_forced;        /* nor is the base */
+    sbx_tree tree;          /* where files come from; zeroed: nowhere */
+    sbxi_buf text;          /* one command at a time */
+    sbx_error error;
+};
+
+static SBXI_MAYBE bool sbxi_is_wire_step(const sbxi_step *s) { return s->kind >= SBXI_DO_COPY; }
+
+/* The last record of a kind, or NULL. */
+static SBXI_MAYBE const sbxi_step *sbxi_template_last(const sbx_template *t, unsigned kind)
+{
+    const sbxi_step *s, *found = NULL;
+    for (s = t->first; s; s = s->next)
+        if (s->kind == kind) found = s;
+    return found;
+}
+
+static SBXI_MAYBE void sbxi_template_free(sbx_template *t)
+{
+    const sbx_alloc *a = &t->client->link.alloc;
+    sbxi_step *s, *next;
+    for (s = t->first; s; s = next) {
+        next = s->next;
+        sbxi_alloc_wipe(a, s, s->size);
+    }
+    sbxi_buf_free(&t->text);
+    sbxi_alloc_wipe(a, t, sizeof *t);
+}
+
+/* ---- adding ------------------------------------------------------------------ */
+
+/* Copies a text, if there is one; where to goes into *out once there is a place. */
+static void sbxi_step_text(sbxi_cursor *c, const char *text, const char **out)
+{
+    const char *copy = text ? sbxi_cursor_put(c, text, strlen(text) + 1, 1) : NULL;
+    if (copy) *out = copy;
+}
+
+/* Lays the record out behind itself, copies of all texts in the end; without a place
+   it only counts. */
+static void sbxi_step_lay(sbxi_cursor *c, const sbxi_step *plan)
+{
+    size_t i, n = plan->texts.count;
+    sbxi_step spare, *s = (sbxi_step *)(void *)sbxi_cursor_put(c, plan, sizeof *plan, SBXI_ALIGN);
+    const char *one, **list = (const char **)(void *)sbxi_cursor_put(c, plan->texts.items,
+        n <= SIZE_MAX / sizeof *list ? n * sizeof *list : SIZE_MAX, SBXI_ALIGN);
+    if (!s) s = &spare;
+    for (i = 0; i < n; i++) sbxi_step_text(c, plan->texts.items[i], list ? &list[i] : &one);
+    sbxi_step_text(c, plan->user, &s->user);
+    sbxi_step_text(c, plan->extra, &s->extra);
+    s->texts.items = list;
+}
+
+/* Adds a copy of the plan. False: no memory. */
+static SBXI_MAYBE bool sbxi_step_add(sbx_template *t, const sbxi_step *plan)
+{
+    sbxi_cursor c = { NULL, 0 };
+    sbxi_step *s;
+    sbxi_step_lay(&c, plan);
+    s = c.at == SIZE_MAX ? NULL
+        : (sbxi_step *)sbxi_alloc_get(&t->client->link.alloc, c.at);
+    if (!s) return false;
+    c.data = (char *)s;
+    s->size = c.at;
+    c.at = 0;
+    sbxi_step_lay(&c, plan);
+    s->size = c.at;
+    s->next = NULL;
+    if (t->last) t->last->next = s;
+    else t->first = s;
+    t->last = s;
+    t->count++;
+    return true;
+}
+
+/* ---- commands of a shell ------------------------------------------------------ */
+
+/* One word for a POSIX shell: as it is when nothing in it needs quotes. */
+static void sbxi_quote(sbxi_buf *b, const char *word, bool always)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+        "0123456789_@%+=:,./-";
+    const char *quote;
+    if (!always && word[0] && !word[strspn(word, plain)]) {
+        sbxi_buf_text(b, word);
+        return;
+    }
+    sbxi_buf_text(b, "'");
+    while ((quote = strchr(word, '\'')) != NULL) {
+        sbxi_buf_add(b, word, (size_t)(quote - word));
+        sbxi_buf_text(b, "'\"'\"'");
+        word = quote + 1;
+    }
+    sbxi_buf_texts(b, word, "'", NULL);
+}
+
+/* Permissions as four octal digits. */
+static void sbxi_octal(char out[5], int32_t mode)
+{
+    unsigned i;
+    for (i = 0; i < 4; i++) out[i] = (char)('0' + (mode >> (9 - 3 * i) & 7));
+    out[4] = 0;
+}
+
+/* All texts from the i-th on, each behind the separator but the first. */
+static void sbxi_words(sbxi_buf *b, const sbxi_step *s, size_t i, const char *between, bool quoted)
+{
+    size_t first = i;
+    for (; i < s->texts.count; i++) {
+        if (i > first) sbxi_buf_text(b, between);
+        if (quoted) sbxi_quote(b, s->texts.items[i], false);
+        else sbxi_buf_text(b, s->texts.items[i]);
+    }
+}
+
+/* Behind a part that is not meant: its closing bracket. */
+static const char *sbxi_pattern_skip(const char *p)
+{
+    while (p[0] != '%' || p[1] != ')') p++;
+    return p + 2;
+}
+
+/* A code of a pattern; returns behind it. */
+static const char *sbxi_pattern_code(sbxi_buf *b, const char *p, const sbxi_step *s, size_t *text)
+{
+    char octal[5];
+    bool not;
+    switch (*p++) {
+    case 'q': sbxi_quote(b, s->texts.items[(*text)++], false); break;
+    case 's': sbxi_buf_text(b, s->texts.items[(*text)++]); break;
+    case '*': sbxi_words(b, s, *text, " ", true); break;
+    case '+': sbxi_words(b, s, *text, " ", false); break;
+    case '&': sbxi_words(b, s, *text, " && ", false); break;
+    case 'e': sbxi_quote(b, s->extra, false); break;
+    case 'd': sbxi_buf_u64(b, (uint64_t)s->number); break;
+    case 'm':
+        sbxi_octal(octal, s->number);
+        sbxi_buf_text(b, octal);
+        break;
+    case '(':
+        not = *p == '!';
+        p += not;
+        if (((s->flags & SBXI_FLAG(*p)) != 0) == not) return sbxi_pattern_skip(p);
+        p++;
+        break;
+    case ')': break;
+    default: sbxi_buf_text(b, "%");
+    }
+    return p;
+}
+
+/* Writes what a pattern makes of a record:
+     %q %s  the next text, quoted or as it is     %* %+ %&  all that are left: quoted,
+     %e     the extra text, quoted                          as they are, and those
+     %d %m  the number, decimal or as a mode                joined by &&
+     %(x..%)  only with the flag x, %(!x..%) without it     %%  a percent sign */
+static SBXI_MAYBE void sbxi_pattern(sbxi_buf *b, const char *pattern, const sbxi_step *s)
+{
+    size_t text = 0;
+    const char *code;
+    while ((code = strchr(pattern, '%')) != NULL) {
+        sbxi_buf_add(b, pattern, (size_t)(code - pattern));
+        pattern = sbxi_pattern_code(b, code + 1, s, &text);
+    }
+    sbxi_buf_text(b, pattern);
+}
+
+/* ---- a build ---------------------------------------------------------------------- */
+
+/* What a build has besides the arguments of its call. */
+typedef struct sbxi_building {
+    const sbx_alloc *alloc;
+    sbx_template *t;        /* busy meanwhile; NULL: a build by id */
+    sbx_build_info *info;   /* what the request told; owned */
+    sbxi_upload *upload;    /* where files go; owned */
+    sbxi_context *context;  /* what is read now; owned */
+    sbxi_ignores ignores;   /* what of the context is left out */
+    sbxi_step *at;          /* COPY that is being read or sent */
+    int32_t done;           /* steps, for progress */
+    bool failed;            /* the service has said why: */
+    sbx_error why;
+} sbxi_building;
+
+static SBXI_MAYBE void sbxi_building_free(sbxi_building *b)
+{
+    sbx_alloc alloc;
+    if (!b) return;
+    alloc = *b->alloc;
+    sbx_free(b->info);
+    sbx_free(b->upload);
+    sbxi_context_close(b->context);
+    sbxi_ignore_free(&b->ignores);
+    if (b->t && --b->t->busy == 0 && b->t->released) sbxi_template_free(b->t);
+    sbxi_alloc_wipe(&alloc, b, sizeof *b);
+}
+
+#endif /* SBX_NO_TEMPLATE */
+/* dockerfile - reads a Dockerfile: one instruction after the other, its lines joined,
+   its heredocs collected, its words and flags taken apart as BuildKit's parser does. What
+   an instruction means is the provider's business. The text is the caller's and stays
+   as it is; what is kept of one instruction is bounded by SBX_MAX_REQUEST. */
+
+#ifndef SBX_NO_TEMPLATE
+
+typedef struct sbxi_heredoc {
+    const char *name, *body;        /* body: lines, each with its line feed */
+    bool chomp;                     /* <<-: tabs before its lines do not count */
+    bool raw;                       /* its name was quoted: nothing in it is expanded */
+} sbxi_heredoc;
+
+#define SBXI_HEREDOCS 8             /* of one instruction */
+
+typedef struct sbxi_docker {
+    const char *text, *end;         /* what is still to be read */
+    int line;                       /* of what was read last, from 1 */
+    int start;                      /* first line of the instruction */
+    char escape;                    /* \ or ` */
+    bool begun;                     /* behind the directives at the top */
+    const char *wrong;              /* why it ended early, NULL: it did not */
+    sbxi_buf name;                  /* of the instruction, upper case */
+    sbxi_buf joined;                /* all of it, NUL-terminated */
+    const char *rest;               /* of joined: behind name and flags */
+    sbxi_buf words;                 /* made of rest, each with its NUL */
+    size_t word_count;
+    sbxi_buf docs;                  /* names and bodies of heredocs, each with its NUL */
+    sbxi_heredoc doc[SBXI_HEREDOCS];
+    size_t doc_count;
+} sbxi_docker;
+
+static SBXI_MAYBE void sbxi_docker_init(sbxi_docker *d, const sbx_alloc *alloc, const char *text,
+    size_t len)
+{
+    memset(d, 0, sizeof *d);
+    if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
+        text += 3;
+        len -= 3;
+    }
+    d->text = text;
+    d->end = text + len;
+    d->escape = '\\';
+    sbxi_buf_init(&d->name, alloc, 32);
+    sbxi_buf_init(&d->joined, alloc, SBX_MAX_REQUEST);
+    sbxi_buf_init(&d->words, alloc, SBX_MAX_REQUEST);
+    sbxi_buf_init(&d->docs, alloc, SBX_MAX_REQUEST);
+}
+
+static SBXI_MAYBE void sbxi_docker_free(sbxi_docker *d)
+{
+    sbxi_buf_free(&d->name);
+    sbxi_buf_free(&d->joined);
+    sbxi_buf_free(&d->words);
+    sbxi_buf_free(&d->docs);
+}
+
+/* What went wrong with the memory of it, if anything did. */
+static SBXI_MAYBE int sbxi_docker_status(const sbxi_docker *d)
+{
+    return d->joined.status ? d->joined.status : d->words.status ? d->words.status
+        : d->docs.status ? d->docs.status : d->name.status == SBX_E_NOMEM ? SBX_E_NOMEM : SBX_OK;
+}
+
+static bool sbxi_docker_blank(char c) { return c == ' ' || c == '\t'; }
+
+static const char *sbxi_skip_blanks(const char *p)
+{
+    while (sbxi_docker_blank(*p)) p++;
+    return p;
+}
+
+/* ---- lines --------------------------------------------------------------------- */
+
+/* The next line without its end. False: there is none. */
+static bool sbxi_docker_line(sbxi_docker *d, sbxi_span *out)
+{
+    const char *lf;
+    if (d->text == d->end) return false;
+    lf = (const char *)memchr(d->text, '\n', (size_t)(d->end - d->text));
+    out->ptr = d->text;
+    out->len = (size_t)((lf ? lf : d->end) - d->text);
+    d->text = lf ? lf + 1 : d->end;
+    d->line++;
+    if (out->len && out->ptr[out->len - 1] == '\r') out->len--;
+    if (memchr(out->ptr, 0, out->len)) d->wrong = SBXI_TEXT("a NUL byte");
+    return true;
+}
+
+static sbxi_span sbxi_trim_left(sbxi_span s)
+{
+    for (; s.len && sbxi_docker_blank(*s.ptr); s.len--) s.ptr++;
+    return s;
+}
+
+static sbxi_span sbxi_trim_right(sbxi_span s)
+{
+    while (s.len && sbxi_docker_blank(s.ptr[s.len - 1])) s.len--;
+    return s;
+}
+
+/* "# escape=`" and the like, at the top only. False: it is none. */
+static bool sbxi_docker_directive(sbxi_docker *d, sbxi_span s)
+{
+    static const char *const known[] = { "syntax", "escape", "check" };
+    sbxi_span key;
+    size_t i = 0;
+    s.ptr++;
+    s.len--;
+    key = s = sbxi_trim_left(s);
+    for (; s.len && *s.ptr != '='; s.len--) s.ptr++;
+    if (!s.len) return false;
+    key.len = (size_t)(s.ptr - key.ptr);
+    key = sbxi_trim_right(key);
+    while (i < SBXI_LEN(known) && !sbxi_span_is_nocase(key, known[i])) i++;
+    if (i == SBXI_LEN(known)) return false;
+    s.ptr++;
+    s.len--;
+    s = sbxi_trim_right(sbxi_trim_left(s));
+    if (i == 1) {
+        if (s.len != 1 || (*s.ptr != '\\' && *s.ptr != '`'))
+            d->wrong = SBXI_TEXT("escape must be \\ or `");
+        else d->escape = *s.ptr;
+    }
+    return true;
+}
+
+/* Takes a continuation sign from the end of a line. */
+static bool sbxi_docker_goes_on(const sbxi_docker *d, sbxi_span *s)
+{
+    sbxi_span cut = sbxi_trim_right(*s);
+    if (!cut.len || cut.ptr[cut.len - 1] != d->escape) return false;
+    if (cut.len > 1 && cut.ptr[cut.len - 2] == d->escape) return false;
+    s->len = cut.len - 1;
+    return true;
+}
+
+/* The first line of an instruction: not empty, no comment. */
+static bool sbxi_docker_first(sbxi_docker *d, sbxi_span *s)
+{
+    while (!d->wrong && sbxi_docker_line(d, s)) {
+        *s = sbxi_trim_left(*s);
+        d->start = d->line;
+        if (s->len && *s->ptr == '#' && !d->begun) {
+            d->begun = !sbxi_docker_directive(d, *s);
+            continue;
+        }
+        d->begun = true;
+        if (s->len && *s->ptr != '#') return true;
+    }
+    return false;
+}
+
+/* Joins the lines of an instruction; comments and empty lines between them are left out. */
+static bool sbxi_docker_join(sbxi_docker *d)
+{
+    sbxi_span s, plain;
+    bool more;
+    sbxi_buf_clear(&d->joined);
+    if (!sbxi_docker_first(d, &s)) return false;
+    more = sbxi_docker_goes_on(d, &s);
+    sbxi_buf_add(&d->joined, s.ptr, s.len);
+    while (more && sbxi_docker_line(d, &s)) {
+        plain = sbxi_trim_left(s);
+        if (!plain.len || *plain.ptr == '#') continue;
+        more = sbxi_docker_goes_on(d, &s);
+        sbxi_buf_add(&d->joined, s.ptr, s.len);
+    }
+    while (d->joined.len && sbxi_docker_blank(d->joined.data[d->joined.len - 1])) d->joined.len--;
+    return sbxi_buf_add(&d->joined, "", 1) == SBX_OK && !d->wrong;
+}
+
+/* ---- words ---------------------------------------------------------------------- */
+
+/* Behind a word, which blanks end unless they are quoted or escaped. */
+static const char *sbxi_docker_word_end(const sbxi_docker *d, const char *p)
+{
+    char quote = 0;
+    for (; *p && (quote || !sbxi_docker_blank(*p)); p++) {
+        if (*p == d->escape && quote != '\'' && p[1]) p++;
+        else if (quote ? *p == quote : *p == '"' || *p == '\'') quote = quote ? 0 : *p;
+    }
+    return p;
+}
+
+/* Whether the escape sign at p hides itself behind what it escapes: between double
+   quotes only few things can be escaped, between single ones none. */
+static bool sbxi_docker_escapes(const sbxi_docker *d, const char *p, const char *end, char quote)
+{
+    if (*p != d->escape || p + 1 == end || quote == '\'') return false;
+    return !quote || p[1] == '"' || p[1] == '$' || p[1] == d->escape;
+}
+
+/* Adds a word without its quotes and escapes. Variables stay as they are. */
+static void sbxi_docker_unquote(sbxi_docker *d, sbxi_buf *to, const char *p, const char *end)
+{
+    char quote = 0;
+    for (; p < end; p++) {
+        if (sbxi_docker_escapes(d, p, end, quote)) sbxi_buf_add(to, ++p, 1);
+        else if (quote ? *p != quote : *p != '"' && *p != '\'') sbxi_buf_add(to, p, 1);
+        else quote = quote ? 0 : *p;
+    }
+}
+
+static SBXI_MAYBE void sbxi_docker_no_words(sbxi_docker *d)
+{
+    sbxi_buf_clear(&d->words);
+    d->word_count = 0;
+}
+
+/* Adds p[0..end) as a word, unquoted. */
+static void sbxi_docker_add_word(sbxi_docker *d, const char *p, const char *end)
+{
+    sbxi_docker_unquote(d, &d->words, p, end);
+    sbxi_buf_add(&d->words, "", 1);
+    d->word_count++;
+}
+
+/* The i-th word. */
+static SBXI_MAYBE const char *sbxi_docker_word(const sbxi_docker *d, size_t i)
+{
+    const char *p = d->words.data;
+    while (i--) p += strlen(p) + 1;
+    return p;
+}
+
+/* Splits the rest at blanks. */
+static SBXI_MAYBE void sbxi_docker_words(sbxi_docker *d)
+{
+    const char *p = sbxi_skip_blanks(d->rest), *end;
+    sbxi_docker_no_words(d);
+    for (; *p; p = sbxi_skip_blanks(end)) {
+        end = sbxi_docker_word_end(d, p);
+        sbxi_docker_add_word(d, p, end);
+    }
+}
+
+/* A JSON list of texts makes the words. */
+static int sbxi_docker_item(void *ctx, const sbx_json_event *ev)
+{
+    sbxi_docker *d = (sbxi_docker *)ctx;
+    if (ev->depth == 0) return ev->type == SBX_JSON_ARRAY || ev->type == SBX_JSON_ARRAY_END
+        ? SBX_OK : SBX_E_BAD_JSON;
+    if (ev->type != SBX_JSON_STRING || memchr(ev->text, 0, ev->len)) return SBX_E_BAD_JSON;
+    sbxi_buf_add(&d->words, ev->text, ev->len);
+    if (ev->flags & SBX_JSON_MORE) return SBX_OK;
+    sbxi_buf_add(&d->words, "", 1);
+    d->word_count++;
+    return SBX_OK;
+}
+
+/* False: the rest is none, and meant as it is. */
+static SBXI_MAYBE bool sbxi_docker_json(sbxi_docker *d)
+{
+    sbx_json_reader r;
+    sbxi_docker_no_words(d);
+    if (*d->rest != '[') return false;
+    sbx_json_init(&r, sbxi_docker_item, d);
+    (void)sbx_json_feed(&r, d->rest, strlen(d->rest), NULL);
+    return sbx_json_end(&r) == SBX_OK;
+}
+
+/* The next flag in front of the rest, taken from it: "--name=value" as name, and value or
+   NULL; both are in words. False: there is none. */
+static SBXI_MAYBE bool sbxi_docker_flag(sbxi_docker *d, const char **name, const char **value)
+{
+    const char *p = d->rest, *end;
+    char *equals;
+    if (p[0] != '-' || p[1] != '-') return false;
+    end = sbxi_docker_word_end(d, p);
+    d->rest = sbxi_skip_blanks(end);
+    if (end == p + 2) return false; /* "--" ends them */
+    sbxi_docker_no_words(d);
+    sbxi_docker_add_word(d, p + 2, end);
+    if (d->words.status) return false;
+    equals = strchr(d->words.data, '=');
+    if (equals) *equals++ = 0;
+    *name = d->words.data;
+    *value = equals;
+    return true;
+}
+
+/* ---- heredocs ---------------------------------------------------------------------- */
+
+/* Whether a word is [digits]<<[-]NAME; *name is where the name begins. */
+static SBXI_MAYBE bool sbxi_is_heredoc(const char *p, const char *end, const char **name,
+    bool *chomp)
+{
+    while (p < end && sbxi_is_digit(*p)) p++;
+    if (end - p < 3 || p[0] != '<' || p[1] != '<') return false;
+    p += 2;
+    *chomp = *p == '-';
+    p += *chomp;
+    *name = p;
+    return p < end && !memchr(p, '<', (size_t)(end - p));
+}
+
+/* Whether the line ends a heredoc of that name. */
+static bool sbxi_heredoc_ends(const sbxi_heredoc *h, sbxi_span line)
+{
+    if (h->chomp) for (; line.len && *line.ptr == '\t'; line.len--) line.ptr++;
+    return sbxi_span_is(line, h->name);
+}
+
+/* Reads the lines of one; offsets of name and body in docs, as that may move. */
+static void sbxi_heredoc_read(sbxi_docker *d, const char *name, const char *end, bool chomp,
+    size_t at[2])
+{
+    sbxi_heredoc h;
+    sbxi_span line;
+    at[0] = d->docs.len;
+    sbxi_docker_unquote(d, &d->docs, name, end);
+    sbxi_buf_add(&d->docs, "", 1);
+    at[1] = d->docs.len;
+    h.chomp = chomp;
+    while (!d->docs.status && !d->wrong) {
+        if (!sbxi_docker_line(d, &line)) {
+            d->wrong = SBXI_TEXT("unterminated heredoc");
+            return;
+        }
+        h.name = d->docs.data + at[0];
+        if (sbxi_heredoc_ends(&h, line)) break;
+        sbxi_buf_add(&d->docs, line.ptr, line.len);
+        sbxi_buf_add(&d->docs, "\n", 1);
+    }
+    sbxi_buf_add(&d->docs, "", 1);
+}
+
+/* Collects those that the rest names. */
+static void sbxi_docker_heredocs(sbxi_docker *d)
+{
+    size_t at[SBXI_HEREDOCS][2], i;
+    const char *p = sbxi_skip_blanks(d->rest), *end, *name;
+    bool chomp;
+    for (; *p && !d->wrong; p = sbxi_skip_blanks(end)) {
+        end = sbxi_docker_word_end(d, p);
+        if (!sbxi_is_heredoc(p, end, &name, &chomp)) continue;
+        if (d->doc_count == SBXI_HEREDOCS) {
+            d->wrong = SBXI_TEXT("more than 8 heredocs");
+            return;
+        }
+        d->doc[d->doc_count].chomp = chomp;
+        d->doc[d->doc_count].raw = memchr(name, '\'', (size_t)(end - name))
+            || memchr(name, '"', (size_t)(end - name));
+        sbxi_heredoc_read(d, name, end, chomp, at[d->doc_count]);
+        d->doc_count++;
+    }
+    if (d->docs.status) return;
+    for (i = 0; i < d->doc_count; i++) {
+        d->doc[i].name = d->docs.data + at[i][0];
+        d->doc[i].body = d->docs.data + at[i][1];
+    }
+}
+
+/* ---- instructions ---------------------------------------------------------------------- */
+
+/* Its name in upper case, and where the rest begins. False: no memory. */
+static bool sbxi_docker_name(sbxi_docker *d)
+{
+    const char *p;
+    sbxi_buf_clear(&d->name);
+    for (p = d->joined.data; *p && !sbxi_docker_blank(*p); p++) {
+        char c = *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
+        sbxi_buf_add(&d->name, &c, 1);
+    }
+    if (d->name.status == SBX_E_TOO_LARGE) { /* no instruction is as long */
+        sbxi_buf_clear(&d->name);
+        sbxi_buf_text(&d->name, "?");
+    }
+    d->rest = sbxi_skip_blanks(p);
+    return sbxi_buf_add(&d->name, "", 1) == SBX_OK;
+}
+
+/* The next one, with name and rest. False: the end, or something is wrong. */
+static SBXI_MAYBE bool sbxi_docker_next(sbxi_docker *d)
+{
+    sbxi_buf_clear(&d->docs);
+    d->doc_count = 0;
+    if (d->wrong || !sbxi_docker_join(d) || !sbxi_docker_name(d)) return false;
+    if (strcmp(d->name.data, "RUN") == 0 || strcmp(d->name.data, "COPY") == 0
+        || strcmp(d->name.data, "ADD") == 0)
+        sbxi_docker_heredocs(d);
+    return !d->wrong && !d->docs.status;
+}
+
+#endif /* SBX_NO_TEMPLATE */
 /* trace - tells config.trace what goes out and what comes back, without secrets.
    Called by op.c and reply.c, and by the exchange through its tap.
 
@@ -12321,11 +13341,34 @@ static void sbxi_trace_body(sbx_op *op, const char *data, size_t len)
 
 /* ---- URL ------------------------------------------------------------------ */
 
+/* Whether it goes to a URL that a reply has told: of our own headers none belong there. */
+static bool sbxi_op_uploads(const sbx_op *op)
+{
+    return SBXI_HAS_TEMPLATE && op->route->send == SBXI_SEND_UPLOAD;
+}
+
+/* That URL, as it was told. */
+static int sbxi_op_given(sbx_op *op, sbxi_url *url)
+{
+#ifndef SBX_NO_TEMPLATE
+    sbxi_span text = sbxi_span_of(op->args.of.build.upload->url);
+    sbxi_buf_clear(&op->url);
+    if (sbxi_buf_add(&op->url, text.ptr, text.len) != SBX_OK) return op->url.status;
+    text.ptr = op->url.data;
+    if (sbxi_url_origin(text, url) && sbxi_is_target(url->path, '#')) return SBX_OK;
+#else
+    (void)url;
+#endif
+    return sbxi_op_fail(op, SBX_E_PROTOCOL,
+        SBXI_TEXT("the service wants files sent to what is no http URL"));
+}
+
 /* The URL of the route into op->url, and its parts. */
 static int sbxi_op_url(sbx_op *op, sbxi_url *url)
 {
     const sbx_provider *p = op->client->provider;
-    const char *parts[3], *values[3];
+    const char *parts[3], *values[SBXI_PLACES];
+    if (sbxi_op_uploads(op) && !op->hops) return sbxi_op_given(op, url);
     if (op->hops) { /* checked when it came */
         sbxi_span text = { op->url.data, op->url.len };
         return sbxi_url_origin(text, url) ? op->url.status : SBX_E_PROTOCOL;
@@ -12336,6 +13379,7 @@ static int sbxi_op_url(sbx_op *op, sbxi_url *url)
     values[0] = op->sandbox ? op->sandbox->id : op->args.target;
     values[1] = sbxi_op_port(op);
     values[2] = sbxi_op_domain(op);
+    values[3] = op->args.key;
     if (sbxi_make_url(&op->url, parts, values, url) == SBX_E_ARG)
         sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("the base URL is not http(s)://host[:port][/path]; it may hold "
@@ -12413,6 +13457,25 @@ static void sbxi_op_request_line(sbx_op *op, const sbxi_url *url, const sbxi_pro
     sbxi_buf_add(b, authority, (size_t)(url->path.ptr - authority));
 }
 
+/* The headers that a reply has told to send with the files; framing is our own. */
+static void sbxi_op_told(sbx_op *op)
+{
+#ifndef SBX_NO_TEMPLATE
+    const sbx_pairs *h = &op->args.of.build.upload->headers;
+    sbxi_buf *b = &op->out.text;
+    size_t i;
+    for (i = 0; i < h->count; i++) {
+        sbxi_span name = sbxi_span_of(h->items[i].key);
+        if (sbxi_span_is_nocase(name, "content-length")
+            || sbxi_span_is_nocase(name, "transfer-encoding")) continue;
+        if (!sbxi_is_token(name)) b->status = SBX_E_PROTOCOL;
+        sbxi_header_line(b, h->items[i].key, h->items[i].value);
+    }
+#else
+    (void)op;
+#endif
+}
+
 static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
 {
     sbxi_buf *b = &op->out.text;
@@ -12428,8 +13491,10 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
     if (proxy) sbxi_proxy_auth(b, proxy);
 #endif
     if (own && own->bearer) sbxi_header_line(b, "Authorization", own->bearer);
+    else if (sbxi_op_uploads(op)) sbxi_op_told(op);
     else c->provider->headers(op);
-    if (op->route->host == SBXI_HOST_CONTROL) sbxi_buf_add(b, c->extra.data, c->extra.len);
+    if (op->route->host == SBXI_HOST_CONTROL && !sbxi_op_uploads(op))
+        sbxi_buf_add(b, c->extra.data, c->extra.len);
     if (b->status == SBX_E_ARG)
         sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a header value holds a control character"));
 }
@@ -12501,6 +13566,15 @@ static void sbxi_op_pack(sbx_op *op, const sbx_source *from, sbx_source *out)
 #endif
 }
 
+/* Where a body comes from that is one stream. */
+static const sbx_source *sbxi_op_stream(const sbx_op *op)
+{
+#ifndef SBX_NO_TEMPLATE
+    if (sbxi_op_uploads(op)) return &op->args.of.build.body;
+#endif
+    return &op->args.of.process.body;
+}
+
 /* The sources of the body, and with a boundary the text around each. */
 static int sbxi_op_parts(sbx_op *op, const char *boundary)
 {
@@ -12513,8 +13587,8 @@ static int sbxi_op_parts(sbx_op *op, const char *boundary)
     if (!parts) return SBX_E_NOMEM;
     op->out.parts = parts;
     op->out.part_count = n;
-    if (op->route->send == SBXI_SEND_INPUT) {
-        parts->source = op->args.of.process.body;
+    if (op->route->send >= SBXI_SEND_INPUT) {
+        parts->source = *sbxi_op_stream(op);
         parts->text_end = b->len;
         return b->status;
     }
@@ -12567,7 +13641,7 @@ static unsigned sbxi_op_framing(sbx_op *op, bool typed)
     uint8_t send = op->route->send;
     op->out.chunked = send == SBXI_SEND_INPUT
         || (send == SBXI_SEND_RAW && a->files[a->at].from.size < 0);
-    if (!typed && op->route->method != SBXI_POST) return 0;
+    if (!typed && op->route->method != SBXI_POST && !sbxi_op_uploads(op)) return 0;
     return op->out.chunked ? 1 : 2;
 }
 
@@ -12576,7 +13650,8 @@ static unsigned sbxi_op_framing(sbx_op *op, bool typed)
 static int sbxi_op_body(sbx_op *op)
 {
     static const char *const types[] = { NULL, "application/json", "application/connect+json",
-        "application/octet-stream", "multipart/form-data; boundary=", "application/connect+json" };
+        "application/octet-stream", "multipart/form-data; boundary=", "application/connect+json",
+        NULL };
     static const char *const ends[] = { "\r\n", "Transfer-Encoding: chunked\r\n\r\n",
         "Content-Length: 00000000000000000000\r\n\r\n" };
     sbxi_buf *b = &op->out.text;
@@ -13153,6 +14228,48 @@ static void sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
 }
 #endif
 
+#ifndef SBX_NO_TEMPLATE
+/* Takes the escape sequences of a terminal out of a text: ESC, and what begins with a
+   bracket up to its letter. */
+static void sbxi_plain_text(char *text)
+{
+    char *to = text;
+    while (*text) {
+        if (*text != 0x1B) {
+            *to++ = *text++;
+            continue;
+        }
+        text++;
+        if (*text == '[') {
+            text++;
+            while ((unsigned char)(*text - ' ') < '@' - ' ') text++;
+        }
+        text += *text != 0;
+    }
+    *to = 0;
+}
+
+/* A line of the log of a build. Those that came count when the build is asked again, so
+   nothing is lost or told twice. */
+static int sbxi_op_build_log(sbx_op *op, sbx_build_log *log)
+{
+    sbxi_build_args *b = &op->args.of.build;
+    uint64_t step;
+    int rc = SBX_OK;
+    if (!log->message) return SBX_OK;
+    sbxi_plain_text((char *)(size_t)log->message); /* it stands in our own block */
+    if (log->step && sbxi_parse_u64(sbxi_span_of(log->step), SBX_MAX_STEPS, &step))
+        b->step = (int32_t)step;
+    b->lines++;
+    b->fresh++;
+    b->offset_text[sbxi_print_u64(b->offset_text, (uint64_t)b->lines)] = 0;
+    if (op->args.each.build_log) rc = op->args.each.build_log(op->args.ctx, log);
+    rc = sbxi_op_said(op, sbxi_each_said(rc));
+    op->mid_stream = false;
+    return rc;
+}
+#endif
+
 /* An item of a list for the user: a dispatcher by the callback's type. */
 static int sbxi_op_item(void *ctx, void *item)
 {
@@ -13172,6 +14289,21 @@ static int sbxi_op_item(void *ctx, void *item)
         break;
     case SBX_FEATURE_SANDBOX_FORK:
         sbxi_op_forked(op, (sbxi_fork_item *)item);
+        break;
+#endif
+#ifndef SBX_NO_TEMPLATE
+    case SBX_FEATURE_TEMPLATE_BUILD:
+    case SBX_FEATURE_BUILD_GET_STATUS:
+    case SBX_FEATURE_BUILD_WAIT:
+        return sbxi_op_build_log(op, (sbx_build_log *)item);
+    case SBX_FEATURE_TEMPLATE_LIST:
+        rc = a->each.one_template(a->ctx, (const sbx_template_info *)item);
+        break;
+    case SBX_FEATURE_TEMPLATE_BUILDS:
+        rc = a->each.build(a->ctx, (const sbx_template_build_item *)item);
+        break;
+    case SBX_FEATURE_TEMPLATE_LIST_TAGS:
+        rc = a->each.tag(a->ctx, (const sbx_template_tag *)item);
         break;
 #endif
     case SBX_FEATURE_FILES_WATCH:
@@ -13610,7 +14742,7 @@ static int sbxi_op_fault(sbx_op *op, const sbxi_fault *f, int http)
 {
     sbx_error *e = &op->error;
     int status = sbxi_fault_status(op, f, f->number > 0 ? f->number : http);
-    if (status == SBXI_MEANS_NO) return status;
+    if (status > 0) return status;
     e->http_status = http;
     e->retry_after_ms = op->reply.retry_after_ms;
     sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
@@ -13656,7 +14788,7 @@ static int sbxi_reply_end(sbx_op *op)
     if (!r->happy) {
         rc = sbxi_reply_unhappy(op);
         r->no = rc == SBXI_MEANS_NO;
-        return r->no ? SBX_OK : rc;
+        return rc > 0 ? SBX_OK : rc;
     }
     if (!sbxi_reply_unpacked_all(op)) return SBX_E_PROTOCOL;
 #ifndef SBX_NO_RUN_CODE
@@ -13807,6 +14939,17 @@ static SBXI_MAYBE int sbxi_ask_later(sbx_op *op, unsigned route, uint8_t next, i
     return SBX_PENDING;
 }
 
+/* No exchange: the step itself once more, after a while. What returns SBX_PENDING
+   without asking for anything is called again when others had their turn. */
+static SBXI_MAYBE int sbxi_step_later(sbx_op *op, int32_t ms)
+{
+    op->nap_since = sbxi_now(&op->client->link);
+    op->nap_ms = ms;
+    op->phase = SBXI_PHASE_NAP;
+    op->dreams = true;
+    return SBX_PENDING;
+}
+
 /* The route of the function itself, and that was it. */
 static SBXI_MAYBE int sbxi_ask_default(sbx_op *op)
 {
@@ -13893,7 +15036,8 @@ static bool sbxi_may_retry(const sbx_op *op, int rc)
     uint8_t class = op->repeatable ? SBXI_RETRY_SAFE : op->route->retry;
     if (op->mid_stream || op->probing) return false;
     if (op->detached && op->route->retry != SBXI_RETRY_SAFE) return false; /* the create */
-    if (r->http) return sbxi_reply_lets_retry(r, class);
+    /* a happy reply that was cut, of which nobody has seen anything, is none */
+    if (r->http && !(r->happy && rc == SBX_E_NETWORK)) return sbxi_reply_lets_retry(r, class);
     return rc == SBX_E_CONNECT
         || (rc == SBX_E_NETWORK && (!op->x.sent || class == SBXI_RETRY_SAFE));
 }
@@ -14036,6 +15180,8 @@ static void sbxi_op_clean(sbx_op *op)
 {
     sbxi_op_disconnect(op);
     sbxi_op_drop_parts(op);
+    if (SBXI_HAS_TEMPLATE && op->clean) op->clean(&op->args);
+    op->clean = NULL;
     sbxi_buf_free(&op->out.text);
     sbxi_buf_free(&op->url);
     sbxi_buf_free(&op->block);
@@ -14253,7 +15399,7 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
 
 /* ---- running -------------------------------------------------------------- */
 
-static void sbxi_op_step(sbx_op *op)
+static SBXI_APART void sbxi_op_step(sbx_op *op)
 {
     const sbx_provider *p = op->client->provider;
     bool in_sandbox = sbxi_op_route(op, op->feature)->host != SBXI_HOST_CONTROL;
@@ -14340,6 +15486,13 @@ static bool sbxi_op_overdue(sbx_op *op, uint32_t now)
     return true;
 }
 
+/* A nap is over. */
+static void sbxi_op_rise(sbx_op *op)
+{
+    op->phase = op->dreams ? SBXI_PHASE_STEP : SBXI_PHASE_EXCHANGE;
+    op->dreams = false;
+}
+
 static void sbxi_op_run(sbx_op *op, uint32_t now)
 {
     bool go = true;
@@ -14348,6 +15501,7 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
         switch (op->phase) {
         case SBXI_PHASE_STEP:
             sbxi_op_step(op);
+            go = op->phase != SBXI_PHASE_STEP;
             break;
         case SBXI_PHASE_EXCHANGE:
             go = sbxi_op_exchange(op, now);
@@ -14359,7 +15513,7 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
         default:
             if (now - op->nap_since > INT32_MAX) op->nap_since = now; /* it had looked too far */
             go = !sbxi_left(op->nap_since, op->nap_ms, now);
-            if (go) op->phase = SBXI_PHASE_EXCHANGE;
+            if (go) sbxi_op_rise(op);
         }
     }
 }
@@ -14620,6 +15774,7 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
             return NULL;
         }
     }
+    op->clean = k->clean;
     if (SBXI_HAS_PROC && op->until) op->proc->refs++;
     sbxi_op_one_file(op);
     while (*end) end = &(*end)->next;
@@ -14790,6 +15945,16 @@ SBX_API int sbx_close(sbx_client *client)
    texts, common header forms. A provider file is tables first, then the few
    functions that no table can say; providers never call each other. */
 
+/* Rows of field tables: a member of a struct; an object inside; a member of the
+   arguments; a text of fixed size. */
+#define SBXI_FIELD(name, type, struct_, member) \
+    { name, NULL, (uint16_t)offsetof(struct_, member), 0, SBXI_T_##type }
+#define SBXI_SUB(name, type, shape) { name, &shape, 0, 0, SBXI_T_##type }
+#define SBXI_IN(name, type, member) { name, NULL, SBXI_ARG(member), 0, SBXI_T_##type }
+#define SBXI_FIXED(name, struct_, member) \
+    { name, NULL, (uint16_t)offsetof(struct_, member), \
+      (uint8_t)sizeof(((struct_ *)0)->member), SBXI_T_TEXT }
+
 /* "1.22.3" as 1 << 20 | 22 << 10 | 3; what is not said or no number is 0. */
 static uint32_t sbxi_version(const char *text)
 {
@@ -14835,19 +16000,1402 @@ static SBXI_MAYBE int sbxi_needs(sbx_op *op, uint32_t version)
 {
     return sbxi_older(op->sandbox, version) ? sbxi_too_old(op, version) : SBX_OK;
 }
+/* e2b_template - the template half of E2B: what the records of a builder become on the
+   wire, the routes of templates and builds, and the steps of a build. Part of
+   provider/e2b.c, which names it. Wire form of the Python SDK 2.63. */
+
+#if !defined(SBX_NO_E2B) && !defined(SBX_NO_TEMPLATE)
+
+/* ---- what the records become --------------------------------------------------- */
+
+static const sbxi_image_row sbxi_e2b_images[] = {
+    { "e2bdev/base", NULL }, { "python", "3" }, { "node", "lts" }, { "oven/bun", "latest" },
+    { "ubuntu", "latest" }, { "debian", "stable" }, { "fedora", "44" }, { "alpine", "3.24" },
+    { "archlinux", "latest" }
+};
+
+/* Commands of a shell; those of root are run by it unless the user says otherwise, the
+   middle one only with the flag g. */
+enum { SBXI_E2B_ANYBODY, SBXI_E2B_ROOT_IF_GLOBAL, SBXI_E2B_BY_ROOT };
+static const struct { const char *pattern; uint8_t user; } sbxi_e2b_commands[] = {
+    { "%&", 0 },                                                    /* RUN */
+    { "%*", 0 },                                                    /* WORDS */
+    { "rm%(r -r%)%(f -f%) %*", 0 },                                 /* REMOVE */
+    { "mv %q %q%(f -f%)", 0 },                                      /* RENAME */
+    { "mkdir -p%(m -m %m%) %*", 0 },                                /* MAKE_DIR */
+    { "ln -s%(f -f%) %q %q", 0 },                                   /* SYMLINK */
+    { "apt-get update && DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get "
+      "install -y %(n--no-install-recommends %)%(x--fix-missing %)%+", SBXI_E2B_BY_ROOT },
+    { "pip install %(!g--user %)%(p%+%)%(!p.%)", SBXI_E2B_ROOT_IF_GLOBAL },
+    { "npm install%(g -g%)%(d --save-dev%)%(p %+%)", SBXI_E2B_ROOT_IF_GLOBAL },
+    { "bun install%(g -g%)%(d --dev%)%(p %+%)", SBXI_E2B_ROOT_IF_GLOBAL },
+    { "git clone %q%(b --branch %e --single-branch%)%(d --depth %d%)%(p %q%)", 0 },
+    { "mcp-gateway pull %+", SBXI_E2B_BY_ROOT },
+    { "devcontainer build --workspace-folder %q", SBXI_E2B_BY_ROOT }
+};
+
+/* By sbx_readiness_kind. */
+static const char *const sbxi_e2b_ready[] = { "%s", "[ -n \"$(ss -Htuln sport = :%d)\" ]",
+    "curl -s -o /dev/null -w \"%%{http_code}\" %q | grep -q \"%d\"", "pgrep %q > /dev/null",
+    "[ -f %q ]", "sleep %d" };
+
+/* The start command of a dev container, and what says that it is up. */
+static const char sbxi_e2b_dev_start[] = "sudo devcontainer up --workspace-folder %* && sudo "
+    "/prepare-exec.sh %* | sudo tee /devcontainer.sh > /dev/null && sudo chmod +x "
+    "/devcontainer.sh && sudo touch /devcontainer.up";
+
+static const char *sbxi_e2b_pattern(const sbxi_step *s)
+{
+    bool dev = (s->flags & SBXI_FLAG('z')) != 0;
+    if (s->kind == SBXI_DO_START) return dev ? sbxi_e2b_dev_start : "%s";
+    if (s->kind == SBXI_DO_READY)
+        return dev ? "[ -f /devcontainer.up ]" : sbxi_e2b_ready[s->flags & 7];
+    return sbxi_e2b_commands[s->kind - SBXI_DO_RUN].pattern;
+}
+
+/* The command of a record, NUL-terminated; NULL: no memory. */
+static const char *sbxi_e2b_command(const sbx_template *t, const sbxi_step *s)
+{
+    sbxi_buf *b = (sbxi_buf *)&t->text; /* scratch: nothing of the template changes */
+    sbxi_buf_clear(b);
+    sbxi_pattern(b, sbxi_e2b_pattern(s), s);
+    return sbxi_buf_add(b, "", 1) == SBX_OK ? b->data : NULL;
+}
+
+/* Who runs it: NULL: whoever it is at that point. */
+static const char *sbxi_e2b_runner(const sbxi_step *s)
+{
+    unsigned by = sbxi_e2b_commands[s->kind - SBXI_DO_RUN].user;
+    if (s->user) return s->user;
+    return by == SBXI_E2B_BY_ROOT || (by && (s->flags & SBXI_FLAG('g'))) ? "root" : NULL;
+}
+
+static const char *const sbxi_e2b_types[] = { "COPY", "ENV", "WORKDIR", "USER", "RUN" };
+
+/* The arguments of a step of the service. */
+typedef struct sbxi_e2b_args {
+    const char *const *items;
+    size_t count;
+    const char *made[4];
+    char mode[5];
+} sbxi_e2b_args;
+
+/* False: no memory for its command. */
+static bool sbxi_e2b_args_of(sbxi_e2b_args *a, const sbx_template *t, const sbxi_step *s)
+{
+    memset(a, 0, sizeof *a);
+    a->items = a->made;
+    if (s->kind >= SBXI_DO_RUN) {
+        a->made[0] = sbxi_e2b_command(t, s);
+        a->made[1] = sbxi_e2b_runner(s);
+        a->count = a->made[1] ? 2 : 1;
+    } else if (s->kind == SBXI_DO_COPY) {
+        if (s->flags & SBXI_FLAG('m')) sbxi_octal(a->mode, s->number);
+        a->made[0] = s->texts.items[0];
+        a->made[1] = s->texts.items[1];
+        a->made[2] = s->user ? s->user : "";
+        a->made[3] = a->mode;
+        a->count = 4;
+    } else {
+        a->items = s->texts.items;
+        a->count = s->texts.count;
+    }
+    return a->items[0] != NULL;
+}
+
+/* One step: with its hash, if its files were read. */
+static void sbxi_e2b_put_step(sbx_json_writer *w, const sbx_template *t, const sbxi_step *s)
+{
+    bool upload = s->kind == SBXI_DO_COPY && (s->flags & SBXI_FLAG('u'));
+    sbxi_e2b_args args;
+    size_t i;
+    if (!sbxi_e2b_args_of(&args, t, s)) w->status = SBX_E_NOMEM;
+    if (w->status != SBX_OK) return;
+    sbx_json_begin_object(w);
+    if (upload) {
+        sbx_json_key(w, "forceUpload");
+        sbx_json_bool(w, true);
+    }
+    sbx_json_key(w, "type");
+    sbx_json_text(w, sbxi_e2b_types[SBXI_MIN(s->kind, SBXI_DO_RUN) - SBXI_DO_COPY]);
+    sbx_json_key(w, "args");
+    sbx_json_begin_array(w);
+    for (i = 0; i < args.count; i++) sbx_json_text(w, args.items[i]);
+    sbx_json_end_array(w);
+    if (s->hash[0]) {
+        sbx_json_key(w, "filesHash");
+        sbx_json_text(w, s->hash);
+    }
+    sbx_json_key(w, "force");
+    sbx_json_bool(w, s->forced || upload);
+    sbx_json_end_object(w);
+}
+
+static const char *const sbxi_e2b_registries[][4] = {
+    { "registry", "username", "password", NULL },
+    { "aws", "awsAccessKeyId", "awsSecretAccessKey", "awsRegion" },
+    { "gcp", "serviceAccountJson", NULL, NULL }
+};
+
+/* The base: of image and template the one named last; a registry belongs to its image. */
+static void sbxi_e2b_put_base(sbx_json_writer *w, const sbx_template *t)
+{
+    const sbxi_step *s, *base = NULL, *registry = NULL;
+    size_t i;
+    for (s = t->first; s; s = s->next) {
+        if (s->kind <= SBXI_FROM_TEMPLATE) {
+            base = s;
+            registry = NULL;
+        }
+        if (s->kind == SBXI_FROM_REGISTRY) registry = s;
+    }
+    sbx_json_key(w, base && base->kind == SBXI_FROM_TEMPLATE ? "fromTemplate" : "fromImage");
+    sbx_json_text(w, base ? base->texts.items[0] : sbxi_e2b_images[0].name);
+    if (!registry) return;
+    sbx_json_key(w, "fromImageRegistry");
+    sbx_json_begin_object(w);
+    sbx_json_key(w, "type");
+    sbx_json_text(w, sbxi_e2b_registries[registry->number][0]);
+    for (i = 0; i < registry->texts.count; i++) {
+        sbx_json_key(w, sbxi_e2b_registries[registry->number][i + 1]);
+        sbx_json_text(w, registry->texts.items[i]);
+    }
+    sbx_json_end_object(w);
+}
+
+static void sbxi_e2b_put_command(sbx_json_writer *w, const sbx_template *t, unsigned kind,
+    const char *key)
+{
+    const sbxi_step *s = sbxi_template_last(t, kind);
+    const char *command = s ? sbxi_e2b_command(t, s) : NULL;
+    if (s && !command) w->status = SBX_E_NOMEM;
+    if (!command) return;
+    sbx_json_key(w, key);
+    sbx_json_text(w, command);
+}
+
+/* The members of the body that starts a build, without its brackets. */
+static void sbxi_e2b_put_members(sbx_json_writer *w, const sbx_template *t, bool force)
+{
+    const sbxi_step *s;
+    sbxi_e2b_put_base(w, t);
+    sbx_json_key(w, "force");
+    sbx_json_bool(w, force || t->all_forced);
+    sbx_json_key(w, "steps");
+    sbx_json_begin_array(w);
+    for (s = t->first; s && w->status == SBX_OK; s = s->next)
+        if (sbxi_is_wire_step(s)) sbxi_e2b_put_step(w, t, s);
+    sbx_json_end_array(w);
+    sbxi_e2b_put_command(w, t, SBXI_DO_START, "startCmd");
+    sbxi_e2b_put_command(w, t, SBXI_DO_READY, "readyCmd");
+}
+
+static void sbxi_e2b_template_json(sbx_json_writer *w, const sbx_template *t)
+{
+    sbx_json_begin_object(w);
+    sbxi_e2b_put_members(w, t, false);
+    sbx_json_end_object(w);
+}
+
+/* ---- as a Dockerfile ---------------------------------------------------------------- */
+
+static void sbxi_e2b_file_text(sbx_json_writer *to, const char *text)
+{
+    sbxi_json_out(to, text, strlen(text));
+}
+
+/* A line of its own: of RUN the command, of COPY two arguments, of ENV pairs. */
+static void sbxi_e2b_file_step(sbx_json_writer *to, const sbx_template *t, const sbxi_step *s)
+{
+    sbxi_e2b_args args;
+    size_t i, n;
+    if (!sbxi_e2b_args_of(&args, t, s)) {
+        to->status = SBX_E_NOMEM;
+        return;
+    }
+    n = s->kind >= SBXI_DO_RUN ? 1 : s->kind == SBXI_DO_COPY ? 2 : args.count;
+    sbxi_e2b_file_text(to, "\n");
+    sbxi_e2b_file_text(to, sbxi_e2b_types[SBXI_MIN(s->kind, SBXI_DO_RUN) - SBXI_DO_COPY]);
+    for (i = 0; i < n; i++) {
+        sbxi_e2b_file_text(to, s->kind == SBXI_DO_ENV && i % 2 ? "=" : " ");
+        sbxi_e2b_file_text(to, args.items[i]);
+    }
+}
+
+static int sbxi_e2b_template_file(const sbx_template *t, sbx_sink sink)
+{
+    const sbxi_step *s, *from = sbxi_template_last(t, SBXI_FROM_IMAGE);
+    const char *start;
+    sbx_json_writer to; /* of it only sink and status are used */
+    if (sbxi_template_last(t, SBXI_FROM_TEMPLATE)) return SBX_E_UNSUPPORTED;
+    sbx_json_writer_init(&to, sink);
+    sbxi_e2b_file_text(&to, "FROM ");
+    sbxi_e2b_file_text(&to, from ? from->texts.items[0] : sbxi_e2b_images[0].name);
+    for (s = t->first; s; s = s->next)
+        if (sbxi_is_wire_step(s)) sbxi_e2b_file_step(&to, t, s);
+    s = sbxi_template_last(t, SBXI_DO_START);
+    start = s ? sbxi_e2b_command(t, s) : NULL;
+    if (s && !start) return SBX_E_NOMEM;
+    if (start) {
+        sbxi_e2b_file_text(&to, "\nENTRYPOINT ");
+        sbxi_e2b_file_text(&to, start);
+    }
+    sbxi_e2b_file_text(&to, "\n");
+    return to.status;
+}
+
+/* ---- what this service does not take -------------------------------------------------- */
+
+/* A source stays inside the context, as the text says it. */
+static const char *sbxi_e2b_check_source(const char *path)
+{
+    int depth = 0;
+    if (path[0] == '/') return SBXI_TEXT("an absolute source: name it from the context on");
+    while (*path) {
+        size_t n = strcspn(path, "/");
+        if (n == 2 && path[0] == '.' && path[1] == '.') depth--;
+        else if (n && !(n == 1 && path[0] == '.')) depth++;
+        if (depth < 0) return SBXI_TEXT("the source leads out of the context");
+        path += n + (path[n] != 0);
+    }
+    return NULL;
+}
+
+static bool sbxi_e2b_is_from(const sbx_template *t, const char *name)
+{
+    const sbxi_step *s = sbxi_template_last(t, SBXI_FROM_TEMPLATE);
+    return s && strcmp(s->texts.items[0], name) == 0;
+}
+
+/* NULL: the record is fine. */
+static const char *sbxi_e2b_template_check(const sbx_template *t, const sbxi_step *plan)
+{
+    if (plan->kind == SBXI_DO_COPY) return sbxi_e2b_check_source(plan->texts.items[0]);
+    if (plan->kind == SBXI_DO_MCP && !sbxi_e2b_is_from(t, "mcp-gateway"))
+        return SBXI_TEXT("only a template from \"mcp-gateway\" has servers");
+    if (plan->kind == SBXI_DO_DEV_CONTAINER && !sbxi_e2b_is_from(t, "devcontainer"))
+        return SBXI_TEXT("only a template from \"devcontainer\" has one");
+    return NULL;
+}
+
+
+/* ---- fields ------------------------------------------------------------------------- */
+
+static const char *const sbxi_e2b_build_states[] = { "waiting", "building", "ready", "error",
+    NULL };
+
+static const sbxi_field sbxi_e2b_request_fields[] = {
+    SBXI_IN("name", STRING, build.o.name),
+    SBXI_IN("tags", STRINGS, build.o.tags),
+    SBXI_IN("cpuCount", INT, build.o.cpu_count),
+    SBXI_IN("memoryMB", INT, build.o.memory_mib),
+    SBXI_IN("minFreeDiskMb", INT, build.o.disk_mib)
+};
+static const sbxi_shape sbxi_e2b_request = SBXI_SHAPE(sbxi_e2b_request_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_reason_fields[] = {
+    SBXI_FIELD("message", STRING, sbx_build_info, reason),
+    SBXI_FIELD("step", STRING, sbx_build_info, reason_step)
+};
+static const sbxi_shape sbxi_e2b_reason = SBXI_SHAPE(sbxi_e2b_reason_fields, sbx_build_info);
+
+static const sbxi_field sbxi_e2b_line_fields[] = {
+    SBXI_FIELD("timestamp", TIME, sbx_build_log, unix_ms),
+    SBXI_FIELD("level", STRING, sbx_build_log, level),
+    SBXI_FIELD("message", STRING, sbx_build_log, message),
+    SBXI_FIELD("step", STRING, sbx_build_log, step)
+};
+static const sbxi_shape sbxi_e2b_line = SBXI_SHAPE(sbxi_e2b_line_fields, sbx_build_log);
+
+/* Of the request and of the state of a build. */
+static const sbxi_field sbxi_e2b_build_fields[] = {
+    SBXI_FIELD("templateID", STRING, sbx_build_info, template_id),
+    SBXI_FIELD("buildID", STRING, sbx_build_info, build_id),
+    SBXI_FIELD("names", STRINGS, sbx_build_info, names),
+    SBXI_FIELD("aliases", STRINGS, sbx_build_info, aliases),
+    SBXI_FIELD("tags", STRINGS, sbx_build_info, tags),
+    { "status", sbxi_e2b_build_states, offsetof(sbx_build_info, status), 0, SBXI_T_ENUM },
+    SBXI_SUB("reason", OBJECT, sbxi_e2b_reason),
+    SBXI_SUB("logEntries", EACH, sbxi_e2b_line)
+};
+static const sbxi_shape sbxi_e2b_build = SBXI_SHAPE(sbxi_e2b_build_fields, sbx_build_info);
+
+static const sbxi_field sbxi_e2b_status_fields[] = {
+    SBXI_IN("logsOffset", STRING, build.offset), SBXI_IN("limit", STRING, build.limit)
+};
+static const sbxi_shape sbxi_e2b_status = SBXI_SHAPE(sbxi_e2b_status_fields, sbxi_args);
+
+static void sbxi_e2b_put_body(sbx_json_writer *w, const void *base)
+{
+    const sbxi_build_args *a = (const sbxi_build_args *)base;
+    sbxi_e2b_put_members(w, a->t, a->o.skip_cache == SBX_YES);
+}
+static const sbxi_maker sbxi_e2b_body = { sbxi_e2b_put_body };
+static const sbxi_field sbxi_e2b_steps_fields[] = {
+    { "", &sbxi_e2b_body, SBXI_ARG(build), SBXI_ALWAYS, SBXI_T_MEMBERS }
+};
+static const sbxi_shape sbxi_e2b_steps = SBXI_SHAPE(sbxi_e2b_steps_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_upload_fields[] = {
+    SBXI_FIELD("present", BOOL, sbxi_upload, present),
+    SBXI_FIELD("url", STRING, sbxi_upload, url),
+    SBXI_FIELD("headers", PAIRS, sbxi_upload, headers)
+};
+static const sbxi_shape sbxi_e2b_upload = SBXI_SHAPE(sbxi_e2b_upload_fields, sbxi_upload);
+
+static const sbxi_field sbxi_e2b_public_fields[] = {
+    SBXI_IN("public", CHOICE, build.is_public)
+};
+static const sbxi_shape sbxi_e2b_public = SBXI_SHAPE(sbxi_e2b_public_fields, sbxi_args);
+
+static const sbxi_field sbxi_e2b_add_tags_fields[] = {
+    SBXI_IN("target", STRING, build.tag_name), SBXI_IN("tags", STRINGS, build.o.tags)
+};
+static const sbxi_shape sbxi_e2b_add_tags = SBXI_SHAPE(sbxi_e2b_add_tags_fields, sbxi_args);
+static const sbxi_field sbxi_e2b_remove_tags_fields[] = {
+    SBXI_IN("name", STRING, build.tag_name), SBXI_IN("tags", STRINGS, build.o.tags)
+};
+static const sbxi_shape sbxi_e2b_remove_tags = SBXI_SHAPE(sbxi_e2b_remove_tags_fields,
+    sbxi_args);
+
+static const sbxi_field sbxi_e2b_tag_fields[] = {
+    SBXI_FIELD("tag", STRING, sbx_template_tag, tag),
+    SBXI_FIELD("buildID", STRING, sbx_template_tag, build_id),
+    SBXI_FIELD("createdAt", TIME, sbx_template_tag, created_unix_ms)
+};
+static const sbxi_shape sbxi_e2b_tag = SBXI_SHAPE(sbxi_e2b_tag_fields, sbx_template_tag);
+
+static const sbxi_field sbxi_e2b_template_fields[] = {
+    SBXI_FIELD("templateID", STRING, sbx_template_info, id),
+    SBXI_FIELD("buildID", STRING, sbx_template_info, build_id),
+    SBXI_FIELD("cpuCount", INT, sbx_template_info, cpu_count),
+    SBXI_FIELD("memoryMB", INT, sbx_template_info, memory_mib),
+    SBXI_FIELD("diskSizeMB", INT, sbx_template_info, disk_mib),
+    SBXI_FIELD("public", CHOICE, sbx_template_info, is_public),
+    SBXI_FIELD("aliases", STRINGS, sbx_template_info, aliases),
+    SBXI_FIELD("names", STRINGS, sbx_template_info, names),
+    SBXI_FIELD("createdAt", TIME, sbx_template_info, created_unix_ms),
+    SBXI_FIELD("updatedAt", TIME, sbx_template_info, updated_unix_ms),
+    SBXI_FIELD("lastSpawnedAt", TIME, sbx_template_info, used_unix_ms),
+    SBXI_FIELD("spawnCount", INT64, sbx_template_info, used_count),
+    SBXI_FIELD("buildCount", INT64, sbx_template_info, build_count),
+    SBXI_FIELD("envdVersion", STRING, sbx_template_info, daemon_version),
+    { "buildStatus", sbxi_e2b_build_states, offsetof(sbx_template_info, status), 0, SBXI_T_ENUM }
+};
+static const sbxi_shape sbxi_e2b_template = SBXI_SHAPE(sbxi_e2b_template_fields,
+    sbx_template_info);
+
+static const sbxi_field sbxi_e2b_built_fields[] = {
+    SBXI_FIELD("buildID", STRING, sbx_template_build_item, build_id),
+    { "status", sbxi_e2b_build_states, offsetof(sbx_template_build_item, status), 0,
+        SBXI_T_ENUM },
+    SBXI_FIELD("createdAt", TIME, sbx_template_build_item, created_unix_ms),
+    SBXI_FIELD("updatedAt", TIME, sbx_template_build_item, updated_unix_ms),
+    SBXI_FIELD("finishedAt", TIME, sbx_template_build_item, finished_unix_ms),
+    SBXI_FIELD("cpuCount", INT, sbx_template_build_item, cpu_count),
+    SBXI_FIELD("memoryMB", INT, sbx_template_build_item, memory_mib),
+    SBXI_FIELD("diskSizeMB", INT, sbx_template_build_item, disk_mib),
+    SBXI_FIELD("envdVersion", STRING, sbx_template_build_item, daemon_version)
+};
+static const sbxi_shape sbxi_e2b_built = SBXI_SHAPE(sbxi_e2b_built_fields,
+    sbx_template_build_item);
+static const sbxi_field sbxi_e2b_builds_fields[] = { SBXI_SUB("builds", EACH, sbxi_e2b_built) };
+static const sbxi_shape sbxi_e2b_builds = SBXI_SHAPE(sbxi_e2b_builds_fields,
+    sbx_template_build_item);
+static const sbxi_field sbxi_e2b_paging_fields[] = {
+    SBXI_IN("nextToken", STRING, list.token), SBXI_IN("limit", STRING, list.limit)
+};
+static const sbxi_shape sbxi_e2b_paging = SBXI_SHAPE(sbxi_e2b_paging_fields, sbxi_args);
+
+/* ---- routes: rows of the provider's list ---------------------------------------------- */
+
+enum { SBXI_E2B_BUILD_REQUEST = SBXI_ROUTE_OWN + 16, SBXI_E2B_BUILD_FILES,
+    SBXI_E2B_BUILD_UPLOAD, SBXI_E2B_BUILD_START, SBXI_E2B_BUILD_STATUS };
+
+/* How they begin: path, fields, reply, prefix, method, host, retry. */
+#define SBXI_E2B_TEMPLATE_ROUTES \
+    { "/v3/templates", &sbxi_e2b_request, &sbxi_e2b_build, SBXI_E2B_ROOT, SBXI_POST, \
+        SBXI_HOST_CONTROL, SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_RESULT, 0, \
+        SBXI_E2B_BUILD_REQUEST }, \
+    { "/{id}/files/{key}", NULL, &sbxi_e2b_upload, SBXI_E2B_TEMPLATES, SBXI_GET, \
+        SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0, \
+        SBXI_E2B_BUILD_FILES }, \
+    { "", NULL, NULL, SBXI_E2B_ROOT, SBXI_PUT, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, \
+        SBXI_SEND_UPLOAD, SBXI_RECV_NOTHING, 0, SBXI_E2B_BUILD_UPLOAD }, \
+    { "/v2/templates/{id}/builds/{key}", &sbxi_e2b_steps, NULL, SBXI_E2B_ROOT, SBXI_POST, \
+        SBXI_HOST_CONTROL, SBXI_RETRY_REJECTED, SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0, \
+        SBXI_E2B_BUILD_START }, \
+    SBXI_E2B_BUILD_ROW(SBXI_E2B_BUILD_STATUS), \
+    SBXI_E2B_BUILD_ROW(SBX_FEATURE_TEMPLATE_BUILD), \
+    SBXI_E2B_BUILD_ROW(SBX_FEATURE_TEMPLATE_BUILD_START), \
+    SBXI_E2B_BUILD_ROW(SBX_FEATURE_BUILD_GET_STATUS), \
+    SBXI_E2B_BUILD_ROW(SBX_FEATURE_BUILD_WAIT), \
+    { "/aliases/{id}", NULL, NULL, SBXI_E2B_TEMPLATES, SBXI_GET, SBXI_HOST_CONTROL, \
+        SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_FOREIGN_IS_YES, \
+        SBX_FEATURE_TEMPLATE_EXISTS }, \
+    { "/v2/templates", NULL, &sbxi_e2b_template, SBXI_E2B_ROOT, SBXI_GET, SBXI_HOST_CONTROL, \
+        SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH, 0, SBX_FEATURE_TEMPLATE_LIST }, \
+    { "/{id}", &sbxi_e2b_paging, &sbxi_e2b_builds, SBXI_E2B_TEMPLATES, SBXI_GET, \
+        SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH_INSIDE, 0, \
+        SBX_FEATURE_TEMPLATE_BUILDS }, \
+    { "/{id}", NULL, NULL, SBXI_E2B_TEMPLATES, SBXI_DELETE, SBXI_HOST_CONTROL, \
+        SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_NOTHING, SBXI_E2B_MISSING_IS_NO, \
+        SBX_FEATURE_TEMPLATE_DELETE }, \
+    { "/v2/templates/{id}", &sbxi_e2b_public, NULL, SBXI_E2B_ROOT, SBXI_PATCH, \
+        SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0, \
+        SBX_FEATURE_TEMPLATE_SET_PUBLIC }, \
+    { "/{id}/tags", NULL, &sbxi_e2b_tag, SBXI_E2B_TEMPLATES, SBXI_GET, SBXI_HOST_CONTROL, \
+        SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_EACH, 0, \
+        SBX_FEATURE_TEMPLATE_LIST_TAGS }, \
+    { "/tags", &sbxi_e2b_add_tags, NULL, SBXI_E2B_TEMPLATES, SBXI_POST, SBXI_HOST_CONTROL, \
+        SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0, \
+        SBX_FEATURE_TEMPLATE_ADD_TAGS }, \
+    { "/tags", &sbxi_e2b_remove_tags, NULL, SBXI_E2B_TEMPLATES, SBXI_DELETE, \
+        SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_JSON, SBXI_RECV_NOTHING, 0, \
+        SBX_FEATURE_TEMPLATE_REMOVE_TAGS },
+#define SBXI_E2B_BUILD_ROW(feature) \
+    { "/{id}/builds/{key}/status", &sbxi_e2b_status, &sbxi_e2b_build, SBXI_E2B_TEMPLATES, \
+        SBXI_GET, SBXI_HOST_CONTROL, SBXI_RETRY_SAFE, SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0, \
+        feature }
+
+/* ---- the steps of a build ---------------------------------------------------------------- */
+
+enum { SBXI_E2B_REQUESTED = SBXI_STEP_OWN + 16, SBXI_E2B_READING, SBXI_E2B_KNOWN,
+    SBXI_E2B_COUNTING, SBXI_E2B_SENT, SBXI_E2B_STARTED, SBXI_E2B_POLLED };
+
+#define SBXI_E2B_POLL_MS 200
+#define SBXI_E2B_SLICE 65536u /* bytes of files read before others have their turn */
+
+/* A line of our own for the log of the user; the texts come behind each other. */
+static int sbxi_e2b_say(sbx_op *op, const char *level, const char *a, const char *b,
+    const char *c, const char *d)
+{
+    sbxi_build_args *args = &op->args.of.build;
+    sbxi_buf *text = &op->captured[0].buf;
+    sbx_build_log log;
+    int rc;
+    if (!args->o.log) return SBX_OK;
+    sbxi_buf_clear(text);
+    sbxi_buf_texts(text, a, b, c);
+    sbxi_buf_text(text, d);
+    if (sbxi_buf_add(text, "", 1) != SBX_OK) return text->status;
+    memset(&log, 0, sizeof log);
+    log.level = level;
+    log.message = text->data;
+    op->client->callbacks++;
+    rc = sbxi_each_said(args->o.log(args->o.ctx, &log));
+    op->client->callbacks--;
+    return op->cancelled ? SBX_E_CANCELLED : rc;
+}
+
+/* Tells how far it is: files first, of which so many are done, then the steps of the
+   service; -1: all of them. */
+static int sbxi_e2b_advance(sbx_op *op, int32_t files, int32_t steps)
+{
+    sbxi_build_args *a = &op->args.of.build;
+    const sbxi_step *s;
+    int32_t all_files = 0, all = 0, done;
+    if (!a->o.progress || !a->t) return SBX_OK;
+    for (s = a->t->first; s; s = s->next) {
+        all += sbxi_is_wire_step(s);
+        all_files += s->kind == SBXI_DO_COPY;
+    }
+    done = (files < 0 ? all_files : files) + (steps < 0 ? all : SBXI_MIN(steps, all));
+    all += all_files;
+    if (done <= a->b->done) return SBX_OK;
+    a->b->done = done;
+    op->client->callbacks++;
+    a->o.progress(a->o.ctx, done, all);
+    op->client->callbacks--;
+    return op->cancelled ? SBX_E_CANCELLED : SBX_OK;
+}
+
+/* The COPY behind b->at, from the first one on; NULL: there is no further one. */
+static const sbxi_step *sbxi_e2b_next_copy(sbxi_building *b)
+{
+    b->at = b->at ? b->at->next : b->t->first;
+    while (b->at && b->at->kind != SBXI_DO_COPY) b->at = b->at->next;
+    return b->at;
+}
+
+/* ---- files ---- */
+
+/* What is left out of the context: its own file says it, then the user. */
+static int sbxi_e2b_ignores(sbxi_building *b, sbx_error *e)
+{
+    const sbxi_step *s = sbxi_template_last(b->t, SBXI_DO_IGNORE);
+    size_t i;
+    int rc = sbxi_ignore_read(&b->ignores, &b->t->tree, ".dockerignore", e);
+    for (i = 0; s && rc == SBX_OK && i < s->texts.count; i++)
+        rc = sbxi_ignore_add(&b->ignores, sbxi_span_of(s->texts.items[i]), e);
+    return rc;
+}
+
+/* Begins to read the files of b->at. */
+static int sbxi_e2b_open(sbxi_building *b, int32_t level, sbx_error *e)
+{
+    sbxi_plan plan;
+    sbxi_context_close(b->context);
+    b->context = NULL;
+    memset(&plan, 0, sizeof plan);
+    plan.tree = &b->t->tree;
+    plan.ignore = &b->ignores;
+    plan.alloc = b->alloc;
+    plan.error = e;
+    plan.src = b->at->texts.items[0];
+    plan.dest = b->at->texts.items[1];
+    plan.dialect = SBXI_GLOB_SOURCE;
+    plan.follow = (b->at->flags & SBXI_FLAG('s')) != 0;
+    plan.tar = level < 0;
+    plan.level = (uint8_t)(level < 0 ? 0 : level ? level : 6);
+    return sbxi_context_open(&b->context, &plan);
+}
+
+/* Goes on with a pass over them. SBX_PENDING: there is more to read. */
+static int sbxi_e2b_read(sbx_op *op)
+{
+    int rc = sbxi_context_step(op->args.of.build.b->context, SBXI_E2B_SLICE);
+    return rc == SBX_E_AGAIN ? sbxi_step_later(op, 10) : rc;
+}
+
+/* Reads all that will be asked for, before anything is sent: what is wrong here leaves
+   nothing there. */
+static int sbxi_e2b_build_read(sbx_op *op)
+{
+    sbxi_building *b = op->args.of.build.b;
+    int rc = SBX_OK;
+    op->step = SBXI_E2B_READING;
+    if (b->context) {
+        rc = sbxi_e2b_read(op);
+        if (rc != SBX_OK) return rc;
+        memcpy(b->at->hash, b->context->hash, sizeof b->at->hash);
+    }
+    if (!sbxi_e2b_next_copy(b)) {
+        sbxi_context_close(b->context);
+        b->context = NULL;
+        return sbxi_ask(op, SBXI_E2B_BUILD_REQUEST, SBXI_E2B_REQUESTED);
+    }
+    rc = sbxi_e2b_open(b, 0, &op->error);
+    return rc == SBX_OK ? SBX_PENDING : rc;
+}
+
+/* What the log begins with. */
+static int sbxi_e2b_build_begin(sbx_op *op)
+{
+    sbxi_build_args *a = &op->args.of.build;
+    sbxi_buf *tags = &op->captured[1].buf;
+    size_t i;
+    int rc = SBX_OK;
+    a->offset_text[sbxi_print_u64(a->offset_text, (uint64_t)a->lines)] = 0;
+    a->offset = a->offset_text;
+    a->limit = "100";
+    if (!a->t) return sbxi_ask(op, SBXI_E2B_BUILD_STATUS, SBXI_E2B_POLLED);
+    for (i = 0; i < a->o.tags.count; i++)
+        sbxi_buf_texts(tags, i ? ", " : " with tags: ", a->o.tags.items[i], NULL);
+    if (sbxi_buf_add(tags, "", 1) != SBX_OK) return tags->status;
+    if (sbxi_template_last(a->t, SBXI_DO_COPY)) rc = !a->t->tree.next
+        ? sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("copy needs files: sbx_template_context()"))
+        : sbxi_e2b_ignores(a->b, &op->error);
+    if (rc == SBX_OK) rc = sbxi_e2b_say(op, "debug", "Build started", "", "", "");
+    if (rc == SBX_OK) rc = sbxi_e2b_say(op, "info", "Requesting build for template: ",
+        a->o.name, tags->data, "");
+    return rc == SBX_OK ? sbxi_e2b_build_read(op) : rc;
+}
+
+/* All files at once, without an operation: for what a template says of itself. */
+static int sbxi_e2b_template_read(sbx_template *t, sbx_error *e)
+{
+    sbxi_building b;
+    int rc;
+    memset(&b, 0, sizeof b);
+    b.alloc = &t->client->link.alloc;
+    b.t = t;
+    sbxi_ignore_init(&b.ignores, SBXI_GLOB_DOCKER, b.alloc);
+    rc = sbxi_e2b_ignores(&b, e);
+    while (rc == SBX_OK && sbxi_e2b_next_copy(&b)) {
+        rc = sbxi_e2b_open(&b, 0, e);
+        if (rc == SBX_OK) do rc = sbxi_context_step(b.context, UINT32_MAX);
+            while (rc == SBX_PENDING);
+        if (rc == SBX_OK) memcpy(b.at->hash, b.context->hash, sizeof b.at->hash);
+    }
+    sbxi_context_close(b.context);
+    sbxi_ignore_free(&b.ignores);
+    return rc;
+}
+
+/* ---- what goes out ---- */
+
+/* The next files, or all are there. */
+static int sbxi_e2b_build_next(sbx_op *op)
+{
+    sbxi_build_args *a = &op->args.of.build;
+    int rc = SBX_OK;
+    if (a->b->at) rc = sbxi_e2b_advance(op, a->b->done + 1, 0);
+    if (rc == SBX_OK && sbxi_e2b_next_copy(a->b)) {
+        op->args.key = a->b->at->hash;
+        return sbxi_ask(op, SBXI_E2B_BUILD_FILES, SBXI_E2B_KNOWN);
+    }
+    op->args.key = a->b->info->build_id;
+    if (rc == SBX_OK) rc = sbxi_e2b_say(op, "info", "All file uploads completed", "", "", "");
+    if (rc == SBX_OK) rc = sbxi_e2b_say(op, "info", "Starting building...", "", "", "");
+    return rc == SBX_OK ? sbxi_ask(op, SBXI_E2B_BUILD_START, SBXI_E2B_STARTED) : rc;
+}
+
+static int sbxi_e2b_build_requested(sbx_op *op)
+{
+    sbx_build_info *info = (sbx_build_info *)op->result;
+    int rc;
+    op->args.of.build.b->info = info;
+    op->result = NULL;
+    if (!info || !info->template_id || !info->build_id)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL, SBXI_TEXT("the reply names no build"));
+    op->args.target = info->template_id;
+    rc = sbxi_e2b_say(op, "info", "Template created with ID: ", info->template_id,
+                      ", Build ID: ", info->build_id);
+    return rc == SBX_OK ? sbxi_e2b_build_next(op) : rc;
+}
+
+/* Measures the archive, then sends it. */
+static int sbxi_e2b_build_count(sbx_op *op)
+{
+    sbxi_build_args *a = &op->args.of.build;
+    int rc;
+    op->step = SBXI_E2B_COUNTING;
+    rc = sbxi_e2b_read(op);
+    if (rc != SBX_OK) return rc;
+    a->body = sbxi_context_source(a->b->context);
+    rc = a->body.rewind(a->body.ctx);
+    return rc == SBX_OK ? sbxi_ask(op, SBXI_E2B_BUILD_UPLOAD, SBXI_E2B_SENT) : rc;
+}
+
+/* The service knows the files, or says where they are to go. */
+static int sbxi_e2b_build_known(sbx_op *op)
+{
+    sbxi_build_args *a = &op->args.of.build;
+    sbxi_building *b = a->b;
+    bool force = (b->at->flags & SBXI_FLAG('u')) != 0;
+    int rc;
+    sbx_free(b->upload);
+    b->upload = (sbxi_upload *)op->result;
+    a->upload = b->upload;
+    op->result = NULL;
+    if (!b->upload || (!b->upload->present && !b->upload->url))
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the reply does not say where files are to go"));
+    if (b->upload->url && (force || !b->upload->present)) {
+        rc = sbxi_e2b_open(b, a->o.level, &op->error);
+        if (rc == SBX_OK) rc = sbxi_context_begin(b->context, SBXI_PASS_COUNT);
+        return rc == SBX_OK ? sbxi_e2b_build_count(op) : rc;
+    }
+    rc = sbxi_e2b_say(op, "info", "Skipping upload of '", b->at->texts.items[0],
+                      "', already cached", "");
+    return rc == SBX_OK ? sbxi_e2b_build_next(op) : rc;
+}
+
+static int sbxi_e2b_build_sent(sbx_op *op)
+{
+    sbxi_building *b = op->args.of.build.b;
+    int rc = sbxi_e2b_say(op, "info", "Uploaded '", b->at->texts.items[0], "'", "");
+    sbxi_context_close(b->context);
+    b->context = NULL;
+    return rc == SBX_OK ? sbxi_e2b_build_next(op) : rc;
+}
+
+/* What is handed out is what the request told. */
+static int sbxi_e2b_build_give(sbx_op *op, sbx_build_status status)
+{
+    sbxi_building *b = op->args.of.build.b;
+    if (!b->info) return SBX_OK;
+    sbx_free(op->result);
+    op->result = b->info;
+    b->info->status = status;
+    b->info = NULL;
+    return SBX_OK;
+}
+
+static int sbxi_e2b_build_started(sbx_op *op)
+{
+    int rc;
+    if (op->feature == SBX_FEATURE_TEMPLATE_BUILD_START)
+        return sbxi_e2b_build_give(op, SBX_BUILD_WAITING);
+    rc = sbxi_e2b_say(op, "info", "Waiting for logs...", "", "", "");
+    return rc == SBX_OK ? sbxi_ask(op, SBXI_E2B_BUILD_STATUS, SBXI_E2B_POLLED) : rc;
+}
+
+/* ---- how it is doing ---- */
+
+/* Keeps why it failed, in the service's words: later replies may leave that out. */
+static void sbxi_e2b_build_note(sbx_op *op, const sbx_build_info *now)
+{
+    sbxi_building *b = op->args.of.build.b;
+    const char *step = now->reason_step ? now->reason_step : "";
+    if (now->status != SBX_BUILD_FAILED || b->failed) return;
+    b->failed = true;
+    sbxi_error_clear(&b->why);
+    sbxi_put_text(b->why.code, sizeof b->why.code, step, strlen(step));
+    (void)sbxi_error_set(&b->why, SBX_E_BUILD, now->reason && now->reason[0] ? now->reason
+        : SBXI_TEXT("the build failed, and the service does not say why: see its log"));
+}
+
+static int sbxi_e2b_build_over(sbx_op *op)
+{
+    sbx_build_status status = ((const sbx_build_info *)op->result)->status;
+    int rc = sbxi_e2b_say(op, "debug", "Build finished", "", "", "");
+    if (rc != SBX_OK) return rc;
+    if (status != SBX_BUILD_FAILED) return sbxi_e2b_build_give(op, status);
+    op->error = op->args.of.build.b->why;
+    return SBX_E_BUILD;
+}
+
+/* An ended build is asked until its log has no further line. */
+static int sbxi_e2b_build_polled(sbx_op *op)
+{
+    sbxi_build_args *a = &op->args.of.build;
+    const sbx_build_info *now = (const sbx_build_info *)op->result;
+    bool more = a->fresh > 0, runs;
+    int rc;
+    if (!now || now->status == SBX_BUILD_UNKNOWN)
+        return sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the reply has no status of the build that is known"));
+    if (op->feature == SBX_FEATURE_BUILD_GET_STATUS) return SBX_OK;
+    sbxi_e2b_build_note(op, now);
+    rc = sbxi_e2b_advance(op, -1, now->status == SBX_BUILD_READY ? -1
+        : a->step > 0 ? a->step - 1 : 0);
+    if (rc != SBX_OK) return rc;
+    runs = now->status == SBX_BUILD_WAITING || now->status == SBX_BUILD_RUNNING;
+    if (!runs && !more) return sbxi_e2b_build_over(op);
+    a->fresh = 0;
+    sbx_free(op->result);
+    op->result = NULL;
+    return sbxi_ask_later(op, SBXI_E2B_BUILD_STATUS, SBXI_E2B_POLLED,
+                          runs ? SBXI_E2B_POLL_MS : 0);
+}
+
+/* A dispatcher by what came. */
+static int sbxi_e2b_build_step(sbx_op *op)
+{
+    switch (op->step) {
+    case SBXI_STEP_START: return sbxi_e2b_build_begin(op);
+    case SBXI_E2B_READING: return sbxi_e2b_build_read(op);
+    case SBXI_E2B_REQUESTED: return sbxi_e2b_build_requested(op);
+    case SBXI_E2B_KNOWN: return sbxi_e2b_build_known(op);
+    case SBXI_E2B_COUNTING: return sbxi_e2b_build_count(op);
+    case SBXI_E2B_SENT: return sbxi_e2b_build_sent(op);
+    case SBXI_E2B_STARTED: return sbxi_e2b_build_started(op);
+    default: return sbxi_e2b_build_polled(op);
+    }
+}
+
+#endif /* SBX_NO_TEMPLATE */
+/* e2b_dockerfile - what E2B makes of a Dockerfile: steps of a template, in its own
+   order. As the Python SDK 2.63 converts it. Called by api/template. */
+
+#if !defined(SBX_NO_E2B) && !defined(SBX_NO_TEMPLATE)
+
+typedef struct sbxi_e2b_docker {
+    sbxi_docker d;
+    sbx_template *t;
+    void (*notice)(void *ctx, int line, const char *text);
+    void *ctx;
+    bool from, user, workdir;       /* the file had one */
+    bool entry_json;                /* of the entry point */
+    sbxi_buf entry, cmd;            /* their shell form, empty: none */
+    bool cmd_json;
+    sbxi_buf known;                 /* ENV and ARG so far: NAME NUL VALUE NUL ... */
+    sbxi_buf text;                  /* a command that is being made */
+    const char *wrong;              /* first thing that is; may be in about */
+    char about[160];
+    int status;                     /* else why it ended */
+} sbxi_e2b_docker;
+
+static void sbxi_e2b_df_wrong(sbxi_e2b_docker *e, const char *wrong)
+{
+    if (!e->wrong && !e->status) e->wrong = wrong;
+}
+
+/* The same with what it is about. */
+static void sbxi_e2b_df_wrong_about(sbxi_e2b_docker *e, const char *wrong, const char *what)
+{
+    if (e->wrong || e->status) return;
+    sbxi_put_text(e->about, sizeof e->about, wrong, strlen(wrong));
+    sbxi_add_text(e->about, sizeof e->about, what);
+    e->wrong = e->about;
+}
+
+static void sbxi_e2b_df_tell(sbxi_e2b_docker *e, const char *text, const char *what)
+{
+    if (!e->notice) return;
+    sbxi_buf_clear(&e->text);
+    sbxi_buf_texts(&e->text, text, what, NULL);
+    if (sbxi_buf_add(&e->text, "", 1) == SBX_OK) e->notice(e->ctx, e->d.start, e->text.data);
+}
+
+/* Adds a step, unless something is wrong already. */
+static void sbxi_e2b_df_put(sbxi_e2b_docker *e, const sbxi_step *plan)
+{
+    if (e->wrong || e->status) return;
+    sbxi_e2b_df_wrong(e, sbxi_e2b_template_check(e->t, plan));
+    if (e->wrong) return;
+    if (e->t->count >= SBX_MAX_STEPS) e->status = SBX_E_TOO_LARGE;
+    else if (!sbxi_step_add(e->t, plan)) e->status = SBX_E_NOMEM;
+}
+
+static void sbxi_e2b_df_put_texts(sbxi_e2b_docker *e, unsigned kind, const char *const *texts,
+    size_t n, const char *user)
+{
+    sbxi_step plan;
+    memset(&plan, 0, sizeof plan);
+    plan.kind = (uint8_t)kind;
+    plan.texts.items = texts;
+    plan.texts.count = n;
+    plan.user = user;
+    plan.forced = e->t->forced;
+    sbxi_e2b_df_put(e, &plan);
+}
+
+static void sbxi_e2b_df_put_one(sbxi_e2b_docker *e, unsigned kind, const char *text,
+    const char *user)
+{
+    sbxi_e2b_df_put_texts(e, kind, &text, 1, user);
+}
+
+/* The text that was made in a buffer, as a step. */
+static void sbxi_e2b_df_put_made(sbxi_e2b_docker *e, unsigned kind, const char *user)
+{
+    if (sbxi_buf_add(&e->text, "", 1) != SBX_OK) e->status = e->text.status;
+    else sbxi_e2b_df_put_one(e, kind, e->text.data, user);
+}
+
+/* All words from the i-th on, quoted for a shell. */
+static void sbxi_e2b_df_join(const sbxi_docker *d, sbxi_buf *to, size_t i)
+{
+    for (; i < d->word_count; i++) {
+        if (to->len) sbxi_buf_text(to, " ");
+        sbxi_quote(to, sbxi_docker_word(d, i), false);
+    }
+}
+
+/* ---- variables ------------------------------------------------------------------- */
+
+/* Words as names and values in turn are a step, and known from here on. */
+static void sbxi_e2b_df_put_env(sbxi_e2b_docker *e)
+{
+    const sbx_alloc *a = e->d.words.alloc;
+    size_t n = e->d.word_count, i;
+    const char **texts;
+    if (e->wrong || e->status || !n) return;
+    texts = n > SIZE_MAX / sizeof *texts ? NULL
+        : (const char **)sbxi_alloc_get(a, n * sizeof *texts);
+    if (!texts) {
+        e->status = SBX_E_NOMEM;
+        return;
+    }
+    for (i = 0; i < n; i++) texts[i] = sbxi_docker_word(&e->d, i);
+    sbxi_buf_add(&e->known, e->d.words.data, e->d.words.len);
+    sbxi_e2b_df_put_texts(e, SBXI_DO_ENV, texts, n, NULL);
+    sbxi_alloc_free(a, texts, n * sizeof *texts);
+}
+
+/* NAME=VALUE words; of ARG the value may be missing. */
+static void sbxi_e2b_df_pairs(sbxi_e2b_docker *e, bool arg)
+{
+    sbxi_docker *d = &e->d;
+    const char *p = d->rest, *end, *equals;
+    sbxi_docker_no_words(d);
+    for (; *p && !e->wrong; p = sbxi_skip_blanks(end)) {
+        end = sbxi_docker_word_end(d, p);
+        equals = (const char *)memchr(p, '=', (size_t)(end - p));
+        if (!equals && !arg)
+            sbxi_e2b_df_wrong(e, SBXI_TEXT("a word without =: NAME=VALUE is meant"));
+        if (equals == p) sbxi_e2b_df_wrong(e, SBXI_TEXT("a name is empty"));
+        sbxi_docker_add_word(d, p, equals ? equals : end);
+        sbxi_docker_add_word(d, equals ? equals + 1 : end, end);
+    }
+    sbxi_e2b_df_put_env(e);
+}
+
+static void sbxi_e2b_df_env(sbxi_e2b_docker *e)
+{
+    sbxi_docker *d = &e->d;
+    const char *end = sbxi_docker_word_end(d, d->rest), *value = sbxi_skip_blanks(end);
+    if (!*d->rest) sbxi_e2b_df_wrong(e, SBXI_TEXT("at least one argument is needed"));
+    else if (memchr(d->rest, '=', (size_t)(end - d->rest))) sbxi_e2b_df_pairs(e, false);
+    else if (!*value) sbxi_e2b_df_wrong(e, SBXI_TEXT("two arguments are needed"));
+    else { /* the old form: all behind the name */
+        sbxi_docker_no_words(d);
+        sbxi_docker_add_word(d, d->rest, end);
+        sbxi_docker_add_word(d, value, value + strlen(value));
+        sbxi_e2b_df_put_env(e);
+    }
+}
+
+static void sbxi_e2b_df_arg(sbxi_e2b_docker *e)
+{
+    if (!*e->d.rest) sbxi_e2b_df_wrong(e, SBXI_TEXT("at least one argument is needed"));
+    else sbxi_e2b_df_pairs(e, true);
+}
+
+/* The last value of a name, "" if it has none. */
+static const char *sbxi_e2b_df_value(const sbxi_e2b_docker *e, const char *name, size_t len)
+{
+    const char *p = e->known.data, *end = p ? p + e->known.len : p, *found = "";
+    while (p < end) {
+        const char *value = p + strlen(p) + 1;
+        if (strlen(p) == len && memcmp(p, name, len) == 0) found = value;
+        p = value + strlen(value) + 1;
+    }
+    return found;
+}
+
+/* A text with $NAME and ${NAME} replaced, into text. */
+static const char *sbxi_e2b_df_resolve(sbxi_e2b_docker *e, const char *p)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+        "0123456789";
+    sbxi_buf_clear(&e->text);
+    while (*p) {
+        size_t brace = p[0] == '$' && p[1] == '{', n;
+        if (*p != '$') {
+            sbxi_buf_add(&e->text, p++, 1);
+            continue;
+        }
+        p += 1 + brace;
+        n = strspn(p, letters);
+        sbxi_buf_text(&e->text, sbxi_e2b_df_value(e, p, n));
+        p += n;
+        p += brace && *p == '}';
+    }
+    return sbxi_buf_add(&e->text, "", 1) == SBX_OK ? e->text.data : "";
+}
+
+/* ---- FROM, RUN, CMD ---------------------------------------------------------------- */
+
+static void sbxi_e2b_df_from(sbxi_e2b_docker *e)
+{
+    const char *name, *value, *image;
+    while (sbxi_docker_flag(&e->d, &name, &value)) {
+        if (strcmp(name, "platform") == 0) sbxi_e2b_df_tell(e, "not heeded: FROM --", name);
+        else sbxi_e2b_df_wrong_about(e, SBXI_TEXT("unknown flag: "), name);
+    }
+    sbxi_docker_words(&e->d);
+    if (e->from)
+        sbxi_e2b_df_wrong(e,
+            SBXI_TEXT("a second FROM: builds of several stages are not supported"));
+    if (e->d.word_count != 1 && (e->d.word_count != 3
+        || !sbxi_span_is_nocase(sbxi_span_of(sbxi_docker_word(&e->d, 1)), "as")))
+        sbxi_e2b_df_wrong(e, SBXI_TEXT("one argument is needed, or three: image AS name"));
+    e->from = true;
+    if (e->wrong || e->status) return;
+    image = sbxi_docker_word(&e->d, 0);
+    sbxi_e2b_df_put_one(e, SBXI_FROM_IMAGE, image, NULL);
+}
+
+/* The body of a heredoc, its tabs taken off where they do not count. */
+static void sbxi_e2b_df_body(sbxi_buf *to, const sbxi_heredoc *h, bool chomp)
+{
+    const char *p = h->body, *lf;
+    for (; *p; p = lf + 1) {
+        while (chomp && *p == '\t') p++;
+        lf = strchr(p, '\n');
+        sbxi_buf_add(to, p, (size_t)(lf + 1 - p));
+    }
+}
+
+/* RUN with nothing but a heredoc runs its body: by what its first line names, if it names
+   something. */
+static void sbxi_e2b_df_script(sbxi_e2b_docker *e)
+{
+    const sbxi_heredoc *h = &e->d.doc[0];
+    sbxi_buf *b = &e->text;
+    if (strncmp(h->body, "#!", 2) != 0) {
+        sbxi_e2b_df_body(b, h, h->chomp);
+        return;
+    }
+    sbxi_buf_texts(b, "cat <<'E2B_HEREDOC_", h->name, "' >/tmp/");
+    sbxi_buf_texts(b, h->name, "\n", NULL);
+    sbxi_e2b_df_body(b, h, h->chomp);
+    sbxi_buf_texts(b, "E2B_HEREDOC_", h->name, "\nchmod +x /tmp/");
+    sbxi_buf_texts(b, h->name, " && /tmp/", h->name);
+    sbxi_buf_texts(b, "\nE2B_EXIT=$?; rm -f /tmp/", h->name, "; exit $E2B_EXIT");
+}
+
+static void sbxi_e2b_df_run(sbxi_e2b_docker *e)
+{
+    sbxi_docker *d = &e->d;
+    const char *name, *value;
+    size_t i;
+    while (sbxi_docker_flag(d, &name, &value))
+        sbxi_e2b_df_tell(e, "not heeded: RUN --", name);
+    if (!*d->rest) sbxi_e2b_df_wrong(e, SBXI_TEXT("at least one argument is needed"));
+    sbxi_buf_clear(&e->text);
+    if (sbxi_docker_json(d)) {
+        sbxi_e2b_df_join(d, &e->text, 0);
+    } else if (d->doc_count == 1 && !*sbxi_docker_word_end(d, d->rest)) {
+        sbxi_e2b_df_script(e);
+    } else {
+        sbxi_buf_text(&e->text, d->rest);
+        for (i = 0; i < d->doc_count; i++)
+            sbxi_buf_texts(&e->text, "\n", d->doc[i].body, d->doc[i].name);
+    }
+    sbxi_e2b_df_put_made(e, SBXI_DO_RUN, NULL);
+}
+
+/* CMD or ENTRYPOINT: its shell form. */
+static void sbxi_e2b_df_keep(sbxi_e2b_docker *e, sbxi_buf *to, bool *json)
+{
+    sbxi_buf_clear(to);
+    *json = sbxi_docker_json(&e->d);
+    if (*json) sbxi_e2b_df_join(&e->d, to, 0);
+    else sbxi_buf_text(to, e->d.rest);
+}
+
+static void sbxi_e2b_df_cmd(sbxi_e2b_docker *e) { sbxi_e2b_df_keep(e, &e->cmd, &e->cmd_json); }
+static void sbxi_e2b_df_entry(sbxi_e2b_docker *e)
+{
+    sbxi_e2b_df_keep(e, &e->entry, &e->entry_json);
+}
+
+/* ---- COPY and ADD --------------------------------------------------------------------- */
+
+typedef struct sbxi_e2b_df_copy {
+    sbxi_buf user;
+    int32_t mode;           /* -1: not said */
+    char digits[5];         /* as it was said */
+} sbxi_e2b_df_copy;
+
+/* --chmod: three or four octal digits. */
+static void sbxi_e2b_df_chmod(sbxi_e2b_docker *e, sbxi_e2b_df_copy *c, const char *value)
+{
+    const char *p = sbxi_e2b_df_resolve(e, value);
+    size_t n = strspn(p, "01234567");
+    if (p[n] || (n != 3 && n != 4)) {
+        sbxi_e2b_df_wrong(e,
+            SBXI_TEXT("--chmod must be three or four octal digits such as 0755"));
+        return;
+    }
+    memcpy(c->digits, p, n + 1);
+    for (c->mode = 0; *p; p++) c->mode = c->mode * 8 + (*p - '0');
+}
+
+static bool sbxi_e2b_df_one_of(const char *name, const char *list)
+{
+    size_t n = strlen(name);
+    const char *at = strstr(list, name);
+    return n && at && at[-1] == '|' && at[n] == '|';
+}
+
+static void sbxi_e2b_df_copy_flag(sbxi_e2b_docker *e, sbxi_e2b_df_copy *c, const char *name,
+    const char *value)
+{
+    bool add = e->d.name.data[0] == 'A';
+    if (strcmp(name, "from") == 0) {
+        sbxi_e2b_df_wrong(e, SBXI_TEXT("--from: builds of several stages are not supported"));
+    } else if (strcmp(name, "chown") == 0 && value) {
+        sbxi_buf_clear(&c->user);
+        sbxi_buf_text(&c->user, value);
+        sbxi_buf_add(&c->user, "", 1);
+    } else if (strcmp(name, "chmod") == 0 && value) {
+        sbxi_e2b_df_chmod(e, c, value);
+    } else if (sbxi_e2b_df_one_of(name, "|link|exclude|parents|")
+               || (add && sbxi_e2b_df_one_of(name, "|keep-git-dir|checksum|unpack|"))) {
+        sbxi_e2b_df_tell(e, "not heeded: COPY --", name);
+    } else {
+        sbxi_e2b_df_wrong_about(e, SBXI_TEXT("unknown flag: "), name);
+    }
+}
+
+/* Where a heredoc goes: into a directory if the destination is one. */
+static void sbxi_e2b_df_doc_dest(sbxi_buf *b, const char *dest, const char *name)
+{
+    size_t n = strlen(dest);
+    bool directory = n && dest[n - 1] == '/';
+    sbxi_buf path;
+    sbxi_buf_init(&path, b->alloc, b->max);
+    sbxi_buf_texts(&path, dest, directory ? name : "", NULL);
+    sbxi_buf_add(&path, "", 1);
+    sbxi_buf_clear(b);
+    sbxi_buf_text(b, "E2B_HEREDOC_DEST=");
+    if (path.status) b->status = path.status;
+    else sbxi_quote(b, path.data, false);
+    sbxi_buf_free(&path);
+    if (directory) return;
+    sbxi_buf_texts(b, "\nif [ -d \"$E2B_HEREDOC_DEST\" ]; then "
+        "E2B_HEREDOC_DEST=\"$E2B_HEREDOC_DEST\"/", name, "; fi");
+}
+
+/* A source that stands in the Dockerfile: root writes it. */
+static void sbxi_e2b_df_copy_doc(sbxi_e2b_docker *e, const sbxi_e2b_df_copy *c,
+    const sbxi_heredoc *h, const char *dest)
+{
+    sbxi_buf *b = &e->text;
+    const char *quote = h->raw ? "'" : "";
+    sbxi_e2b_df_doc_dest(b, dest, h->name);
+    sbxi_buf_text(b, "\nmkdir -p \"$(dirname \"$E2B_HEREDOC_DEST\")\" && cat <<");
+    sbxi_buf_texts(b, quote, "E2B_HEREDOC_", h->name);
+    sbxi_buf_texts(b, quote, " >\"$E2B_HEREDOC_DEST\"\n", NULL);
+    sbxi_e2b_df_body(b, h, h->chomp);
+    sbxi_buf_texts(b, "E2B_HEREDOC_", h->name, NULL);
+    if (c->user.len) {
+        sbxi_buf_text(b, "\nchown ");
+        sbxi_quote(b, c->user.data, false);
+        sbxi_buf_text(b, " \"$E2B_HEREDOC_DEST\"");
+    }
+    if (c->digits[0]) sbxi_buf_texts(b, "\nchmod ", c->digits, " \"$E2B_HEREDOC_DEST\"");
+    sbxi_e2b_df_put_made(e, SBXI_DO_RUN, "root");
+}
+
+static bool sbxi_e2b_df_is_remote(const char *src)
+{
+    return strncmp(src, "http://", 7) == 0 || strncmp(src, "https://", 8) == 0
+        || strncmp(src, "git@", 4) == 0 || strncmp(src, "git://", 6) == 0
+        || strncmp(src, "ssh://", 6) == 0;
+}
+
+/* One step a source. */
+static void sbxi_e2b_df_copy_word(sbxi_e2b_docker *e, const sbxi_e2b_df_copy *c, const char *src,
+    const char *dest)
+{
+    const char *texts[2];
+    sbxi_step plan;
+    if (sbxi_e2b_df_is_remote(src)) {
+        sbxi_e2b_df_wrong_about(e, SBXI_TEXT("a remote source: fetch it with RUN: "), src);
+        return;
+    }
+    memset(&plan, 0, sizeof plan);
+    plan.kind = SBXI_DO_COPY;
+    plan.forced = e->t->forced;
+    plan.user = c->user.len ? c->user.data : NULL;
+    if (c->mode >= 0) {
+        plan.number = c->mode;
+        plan.flags = SBXI_FLAG('m');
+    }
+    texts[0] = src;
+    texts[1] = dest;
+    plan.texts.items = texts;
+    plan.texts.count = 2;
+    sbxi_e2b_df_put(e, &plan);
+}
+
+/* The sources in order; those that are heredocs say so before their quotes are gone. */
+static void sbxi_e2b_df_copy_all(sbxi_e2b_docker *e, const sbxi_e2b_df_copy *c)
+{
+    sbxi_docker *d = &e->d;
+    bool json = sbxi_docker_json(d), chomp;
+    const char *p = d->rest, *end = p, *name, *dest;
+    size_t i, doc = 0;
+    if (!json) sbxi_docker_words(d);
+    if (d->word_count < 2) sbxi_e2b_df_wrong(e, SBXI_TEXT("at least two arguments are needed"));
+    if (e->wrong || d->words.status) return;
+    dest = sbxi_docker_word(d, d->word_count - 1);
+    for (i = 0; i + 1 < d->word_count; i++, p = sbxi_skip_blanks(end)) {
+        end = json ? p : sbxi_docker_word_end(d, p);
+        if (doc < d->doc_count && sbxi_is_heredoc(p, end, &name, &chomp))
+            sbxi_e2b_df_copy_doc(e, c, &d->doc[doc++], dest);
+        else
+            sbxi_e2b_df_copy_word(e, c, sbxi_docker_word(d, i), dest);
+    }
+}
+
+static void sbxi_e2b_df_copy_files(sbxi_e2b_docker *e)
+{
+    sbxi_e2b_df_copy c;
+    const char *name, *value;
+    c.mode = -1;
+    c.digits[0] = 0;
+    sbxi_buf_init(&c.user, e->d.words.alloc, SBX_MAX_LINE);
+    while (sbxi_docker_flag(&e->d, &name, &value)) sbxi_e2b_df_copy_flag(e, &c, name, value);
+    if (c.user.status) e->status = c.user.status;
+    sbxi_e2b_df_copy_all(e, &c);
+    sbxi_buf_free(&c.user);
+}
+
+/* ---- the rest --------------------------------------------------------------------------- */
+
+static void sbxi_e2b_df_one_word(sbxi_e2b_docker *e, unsigned kind, bool *seen)
+{
+    const char *rest = e->d.rest;
+    if (!*rest) sbxi_e2b_df_wrong(e, SBXI_TEXT("exactly one argument is needed"));
+    sbxi_docker_no_words(&e->d);
+    sbxi_docker_add_word(&e->d, rest, rest + strlen(rest)); /* blanks and all */
+    *seen = true;
+    if (!e->wrong && !e->d.words.status)
+        sbxi_e2b_df_put_one(e, kind, sbxi_docker_word(&e->d, 0), NULL);
+}
+
+static void sbxi_e2b_df_user_is(sbxi_e2b_docker *e)
+{
+    sbxi_e2b_df_one_word(e, SBXI_DO_USER, &e->user);
+}
+
+static void sbxi_e2b_df_workdir_is(sbxi_e2b_docker *e)
+{
+    sbxi_e2b_df_one_word(e, SBXI_DO_WORKDIR, &e->workdir);
+}
+static void sbxi_e2b_df_pass_over(sbxi_e2b_docker *e) { (void)e; }
+static void sbxi_e2b_df_not_heeded(sbxi_e2b_docker *e)
+{
+    sbxi_e2b_df_tell(e, "Unsupported instruction: ", e->d.name.data);
+}
+
+static const struct { const char *name; void (*convert)(sbxi_e2b_docker *e); }
+sbxi_e2b_df_instructions[] = {
+    { "FROM", sbxi_e2b_df_from }, { "ARG", sbxi_e2b_df_arg }, { "RUN", sbxi_e2b_df_run },
+    { "COPY", sbxi_e2b_df_copy_files }, { "ADD", sbxi_e2b_df_copy_files },
+    { "ENV", sbxi_e2b_df_env }, { "WORKDIR", sbxi_e2b_df_workdir_is },
+    { "USER", sbxi_e2b_df_user_is }, { "CMD", sbxi_e2b_df_cmd },
+    { "ENTRYPOINT", sbxi_e2b_df_entry }, { "EXPOSE", sbxi_e2b_df_pass_over },
+    { "VOLUME", sbxi_e2b_df_pass_over }, { "LABEL", sbxi_e2b_df_pass_over },
+    { "MAINTAINER", sbxi_e2b_df_pass_over }, { "HEALTHCHECK", sbxi_e2b_df_not_heeded },
+    { "ONBUILD", sbxi_e2b_df_not_heeded }, { "SHELL", sbxi_e2b_df_not_heeded },
+    { "STOPSIGNAL", sbxi_e2b_df_not_heeded }
+};
+
+/* An instruction stands before FROM: it is that which is wrong, if there is one at all. */
+static void sbxi_e2b_df_early(sbxi_e2b_docker *e)
+{
+    int start = e->d.start;
+    sbxi_buf_clear(&e->text);
+    sbxi_buf_text(&e->text, e->d.name.data);
+    sbxi_buf_add(&e->text, "", 1);
+    while (!e->from && sbxi_docker_next(&e->d)) e->from = strcmp(e->d.name.data, "FROM") == 0;
+    if (!e->from || e->text.status) return;
+    e->d.start = start;
+    sbxi_buf_clear(&e->d.name);
+    sbxi_buf_text(&e->d.name, e->text.data);
+    sbxi_buf_add(&e->d.name, "", 1);
+    sbxi_e2b_df_wrong(e, SBXI_TEXT("must be preceded by a FROM"));
+}
+
+/* The instruction that was read; the first two may stand before FROM. */
+static void sbxi_e2b_df_instruction(sbxi_e2b_docker *e)
+{
+    size_t i = 0;
+    while (i < SBXI_LEN(sbxi_e2b_df_instructions)
+           && strcmp(sbxi_e2b_df_instructions[i].name, e->d.name.data) != 0) i++;
+    if (i == SBXI_LEN(sbxi_e2b_df_instructions))
+        sbxi_e2b_df_wrong(e, SBXI_TEXT("unknown instruction"));
+    else if (i > 1 && !e->from) sbxi_e2b_df_early(e);
+    else sbxi_e2b_df_instructions[i].convert(e);
+}
+
+/* What starts with each sandbox, and who is at work where afterwards. */
+static void sbxi_e2b_docker_end(sbxi_e2b_docker *e)
+{
+    sbxi_buf *b = &e->text;
+    sbxi_step ready;
+    sbxi_buf_clear(b);
+    sbxi_buf_add(b, e->entry.data, e->entry.len);
+    if (!e->entry.len || (e->entry_json && e->cmd.len)) {
+        if (b->len) sbxi_buf_text(b, " ");
+        if (b->len && !e->cmd_json) {
+            sbxi_buf_add(&e->cmd, "", 1);
+            sbxi_buf_text(b, "/bin/sh -c ");
+            if (!e->cmd.status) sbxi_quote(b, e->cmd.data, true);
+        } else {
+            sbxi_buf_add(b, e->cmd.data, e->cmd.len);
+        }
+    }
+    if (b->len) {
+        sbxi_e2b_df_put_made(e, SBXI_DO_START, NULL);
+        memset(&ready, 0, sizeof ready);
+        ready.kind = SBXI_DO_READY;
+        ready.flags = SBX_READY_TIMEOUT;
+        ready.number = 20;
+        sbxi_e2b_df_put(e, &ready);
+    }
+    if (!e->user) sbxi_e2b_df_put_one(e, SBXI_DO_USER, "user", NULL);
+    if (!e->workdir) sbxi_e2b_df_put_one(e, SBXI_DO_WORKDIR, "/home/user", NULL);
+}
+
+/* "line 7: COPY: " and what is wrong. */
+static int sbxi_e2b_docker_fail(sbxi_e2b_docker *e, int status)
+{
+    sbx_error *error = &e->t->error;
+#ifndef SBX_NO_ERROR_TEXT
+    char text[8 + SBXI_DECIMAL_MAX];
+    size_t n;
+    memcpy(text, "line ", 5);
+    n = 5 + sbxi_print_u64(text + 5, (uint64_t)e->d.start);
+    memcpy(text + n, ": ", 3);
+    if (e->d.start) sbxi_put_text(error->message, sizeof error->message, text, n + 2);
+    if (e->d.name.len) {
+        sbxi_add_text(error->message, sizeof error->message, e->d.name.data);
+        sbxi_add_text(error->message, sizeof error->message, ": ");
+    }
+    sbxi_add_text(error->message, sizeof error->message,
+        e->wrong ? e->wrong : sbx_strerror(status));
+#endif
+    return sbxi_error_set(error, status, NULL);
+}
+
+/* Instruction by instruction, until the end or what is wrong. */
+static void sbxi_e2b_df_all(sbxi_e2b_docker *e)
+{
+    sbxi_e2b_df_put_one(e, SBXI_DO_USER, "root", NULL);
+    sbxi_e2b_df_put_one(e, SBXI_DO_WORKDIR, "/", NULL);
+    while (!e->wrong && !e->status && sbxi_docker_next(&e->d)) {
+        sbxi_e2b_df_instruction(e);
+        if (!e->status) e->status = sbxi_docker_status(&e->d);
+    }
+    if (e->from) sbxi_e2b_df_wrong(e, e->d.wrong);
+    if (!e->status) e->status = sbxi_docker_status(&e->d);
+    if (e->wrong || e->status || e->from) return;
+    e->d.start = 0;
+    sbxi_buf_clear(&e->d.name);
+    sbxi_e2b_df_wrong(e, SBXI_TEXT("a Dockerfile needs a FROM"));
+}
+
+static void sbxi_e2b_docker_init(sbxi_e2b_docker *e, sbx_template *t, const char *text, size_t len)
+{
+    const sbx_alloc *a = &t->client->link.alloc;
+    e->t = t;
+    sbxi_docker_init(&e->d, a, text, len);
+    sbxi_buf_init(&e->entry, a, SBX_MAX_REQUEST);
+    sbxi_buf_init(&e->cmd, a, SBX_MAX_REQUEST);
+    sbxi_buf_init(&e->known, a, SBX_MAX_REQUEST);
+    sbxi_buf_init(&e->text, a, SBX_MAX_REQUEST);
+}
+
+static void sbxi_e2b_docker_free(sbxi_e2b_docker *e)
+{
+    const sbx_alloc *a = &e->t->client->link.alloc;
+    sbxi_docker_free(&e->d);
+    sbxi_buf_free(&e->entry);
+    sbxi_buf_free(&e->cmd);
+    sbxi_buf_free(&e->known);
+    sbxi_buf_free(&e->text);
+    sbxi_alloc_free(a, e, sizeof *e);
+}
+
+static int sbxi_e2b_from_dockerfile(sbx_template *t, const char *text, size_t len,
+    void (*notice)(void *ctx, int line, const char *text), void *ctx)
+{
+    sbxi_e2b_docker *e = (sbxi_e2b_docker *)sbxi_alloc_get(&t->client->link.alloc, sizeof *e);
+    int status;
+    if (!e) return sbxi_error_set(&t->error, SBX_E_NOMEM, NULL);
+    sbxi_e2b_docker_init(e, t, text, len);
+    e->notice = notice;
+    e->ctx = ctx;
+    sbxi_e2b_df_all(e);
+    if (!e->wrong && !e->status) sbxi_e2b_docker_end(e);
+    status = e->wrong ? SBX_E_ARG : e->status;
+    if (status) (void)sbxi_e2b_docker_fail(e, status);
+    sbxi_e2b_docker_free(e);
+    return status;
+}
+
+static const sbxi_template_rules sbxi_e2b_templates = {
+    sbxi_e2b_images, sbxi_e2b_template_check, sbxi_e2b_template_read, sbxi_e2b_template_json,
+    sbxi_e2b_template_file,
+    sbxi_e2b_from_dockerfile
+};
+
+#endif
 /* e2b - E2B and E2B-compatible hosts: a REST control plane, and a daemon (envd)
    in every sandbox with REST for file contents and Connect RPC (JSON) for all
    else. Wire form of the Python SDK 2.63. Tables first. */
 
 #ifndef SBX_NO_E2B
-
-#define SBXI_FIELD(name, type, struct_, member) \
-    { name, NULL, (uint16_t)offsetof(struct_, member), 0, SBXI_T_##type }
-#define SBXI_SUB(name, type, shape) { name, &shape, 0, 0, SBXI_T_##type }
-#define SBXI_IN(name, type, member) { name, NULL, SBXI_ARG(member), 0, SBXI_T_##type }
-#define SBXI_FIXED(name, struct_, member) \
-    { name, NULL, (uint16_t)offsetof(struct_, member), \
-      (uint8_t)sizeof(((struct_ *)0)->member), SBXI_T_TEXT }
 
 /* ---- errors --------------------------------------------------------------- */
 
@@ -14863,7 +17411,7 @@ static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_
 enum { SBXI_E2B_MISSING_IS_NO = 23, SBXI_E2B_GONE_IS_NO = 26, SBXI_E2B_EXISTS_IS_NO = 28,
     SBXI_E2B_DEADLINE_KILLS = 30, SBXI_E2B_NO_STREAM = 32,
     SBXI_E2B_CONFLICT_IS_NO = 37, SBXI_E2B_NO_RANGE_IS_NO = 39,
-    SBXI_E2B_RUNS_CODE = 41 };
+    SBXI_E2B_RUNS_CODE = 41, SBXI_E2B_FOREIGN_IS_YES = 44 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -14910,6 +17458,9 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     { NULL, 0, 0, 0 },
     [SBXI_E2B_RUNS_CODE] = { "port is not open", 502, SBX_E_UNREACHABLE, SBXI_HAS },
     { NULL, 502, SBX_E_SANDBOX_GONE, 0 }, /* as the SDK: its time is over */
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_FOREIGN_IS_YES] = { NULL, 403, SBXI_MEANS_YES, 0 },
+    { NULL, 404, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 }
 };
 
@@ -15527,6 +18078,9 @@ static const sbxi_route sbxi_e2b_routes[] = {
     { "/pause", NULL, NULL, SBXI_ONE(SBXI_POST), SBXI_SEND_NOTHING,
         SBXI_RECV_NOTHING, SBXI_E2B_CONFLICT_IS_NO, SBXI_E2B_OLD_PAUSE },
 #endif
+#ifndef SBX_NO_TEMPLATE
+    SBXI_E2B_TEMPLATE_ROUTES
+#endif
     { "", NULL, &sbxi_e2b_access, SBXI_ONE(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0, SBXI_ROUTE_ACCESS },
     { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
@@ -15771,7 +18325,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     const sbxi_files_args *a = &op->args.of.files;
     const sbx_client *c = op->client;
     const int64_t now = sbxi_clock(&c->link.net);
-    const char *parts[3], *values[3];
+    const char *parts[3], *values[SBXI_PLACES];
     char until[SBXI_DECIMAL_MAX + 1], sign[48];
     const char *end = NULL;
     sbxi_buf *b = &op->out.text;
@@ -15787,6 +18341,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     values[0] = op->sandbox->id;
     values[1] = c->provider->ports[0];
     values[2] = sbxi_op_domain(op);
+    values[3] = NULL;
     if (sbxi_make_url(&op->url, parts, values, &url) != SBX_OK) return op->url.status;
     sbxi_buf_clear(b); /* asking for the token has left its request there */
     if (expires)
@@ -16389,7 +18944,15 @@ static int sbxi_e2b_step(sbx_op *op)
 #endif
     case SBX_FEATURE_SANDBOX_LIST:
     case SBX_FEATURE_SNAPSHOT_LIST:
+    case SBX_FEATURE_TEMPLATE_BUILDS:
         return sbxi_e2b_list_step(op);
+#ifndef SBX_NO_TEMPLATE
+    case SBX_FEATURE_TEMPLATE_BUILD:
+    case SBX_FEATURE_TEMPLATE_BUILD_START:
+    case SBX_FEATURE_BUILD_GET_STATUS:
+    case SBX_FEATURE_BUILD_WAIT:
+        return sbxi_e2b_build_step(op);
+#endif
 #ifndef SBX_NO_EXTRAS
     case SBX_FEATURE_SANDBOX_METRICS:
     case SBX_FEATURE_SANDBOX_LOGS:
@@ -16465,13 +19028,12 @@ static const sbx_provider sbx_e2b =
     sbxi_e2b_env, "E2B_DEBUG",
     "x-next-token",
     sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
-    sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event, 300000
+    sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event, 300000,
+#ifndef SBX_NO_TEMPLATE
+    &sbxi_e2b_templates
+#endif
 };
 
-#undef SBXI_FIELD
-#undef SBXI_SUB
-#undef SBXI_IN
-#undef SBXI_FIXED
 #undef SBXI_ALL
 #undef SBXI_ONE
 #undef SBXI_PLAIN
@@ -17001,13 +19563,18 @@ static SBXI_APART sbx_op *sbxi_follow_stream(sbxi_call *k)
     return op;
 }
 
+/* What is begun, and waits. */
+typedef struct sbxi_following { sbx_proc *proc; sbx_op *op; } sbxi_following;
+
 /* Starts the stream and the operation that waits for its first word. out: where the
-   pointer to the handle goes. */
-static int sbxi_follow(sbxi_call *k, void *out)
+   pointer to the handle goes. What it is called with is off the stack when they run. */
+static int sbxi_follow(sbxi_call *k, void *out, sbxi_following *f)
 {
     const sbx_call *call = k->call;
     sbx_proc *p;
     int rc;
+    f->proc = NULL;
+    f->op = NULL;
     k->args.out = out;
     rc = sbxi_check(k);
     if (rc != SBX_OK) return rc;
@@ -17035,33 +19602,57 @@ static int sbxi_follow(sbxi_call *k, void *out)
         k->args.out = out;
         k->until = SBXI_UNTIL_START;
         k->total_ms = k->client->link.clocks.total_ms;
-        rc = sbxi_run(k);
-    } else {
-        rc = sbxi_call_fail(k->client, call, SBX_E_NOMEM, NULL);
+        f->op = sbxi_op_new(k);
     }
+    f->proc = p;
+    return p->stream && f->op ? SBX_OK : sbxi_call_fail(k->client, call, SBX_E_NOMEM, NULL);
+}
+
+/* Runs what was begun, unless that failed. */
+static int sbxi_followed(const sbxi_following *f, int rc)
+{
+    sbx_proc *p = f->proc;
+    if (rc == SBX_OK) rc = sbxi_go(f->op);
+    if (!p) return rc;
     if (p->refs > 1) sbxi_proc_unref(p); /* others hold it now, or nobody */
     else sbx_proc_release(p);
     return rc;
 }
 
-SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
-    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+static SBXI_APART int sbxi_start_new(sbx_sandbox *sandbox, const char *cmd,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call, sbxi_following *f)
 {
     sbxi_call k;
     sbxi_command_in(&k, sandbox, SBX_FEATURE_COMMAND_START | SBXI_WANTS, options, call);
     k.args.of.command.cmd = cmd;
     sbxi_need(&k, cmd != NULL, SBXI_TEXT("cmd is NULL"));
-    return sbxi_follow(&k, out);
+    return sbxi_follow(&k, out, f);
 }
 
-static int sbxi_connect_to(sbx_sandbox *sandbox, unsigned feature, uint32_t pid,
+SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
     const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    sbxi_following f;
+    int rc = sbxi_start_new(sandbox, cmd, options, out, call, &f);
+    return sbxi_followed(&f, rc);
+}
+
+static SBXI_APART int sbxi_connect_new(sbx_sandbox *sandbox, unsigned feature, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call, sbxi_following *f)
 {
     sbxi_call k;
     sbxi_command_in(&k, sandbox, feature, options, call);
     k.args.of.command.at.pid = pid;
     sbxi_need(&k, pid || k.args.of.command.o.tag, SBXI_TEXT("pid is 0 and options.tag NULL"));
-    return sbxi_follow(&k, out);
+    return sbxi_follow(&k, out, f);
+}
+
+static int sbxi_connect_to(sbx_sandbox *sandbox, unsigned feature, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    sbxi_following f;
+    int rc = sbxi_connect_new(sandbox, feature, pid, options, out, call, &f);
+    return sbxi_followed(&f, rc);
 }
 
 SBX_API int sbx_command_connect(sbx_sandbox *sandbox, uint32_t pid,
@@ -17079,15 +19670,23 @@ SBX_API int sbx_pty_connect(sbx_sandbox *sandbox, uint32_t pid,
     return sbxi_connect_to(sandbox, SBX_FEATURE_PTY_CONNECT | SBXI_WANTS, pid, options, out, call);
 }
 
-SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
-    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+static SBXI_APART int sbxi_pty_new(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call, sbxi_following *f)
 {
     sbxi_call k;
     sbxi_process_args *at = &k.args.of.command.at;
     sbxi_command_in(&k, sandbox, SBX_FEATURE_PTY_CREATE | SBXI_WANTS, options, call);
     at->cols = cols ? cols : 80;
     at->rows = rows ? rows : 24;
-    return sbxi_follow(&k, out);
+    return sbxi_follow(&k, out, f);
+}
+
+SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    sbxi_following f;
+    int rc = sbxi_pty_new(sandbox, cols, rows, options, out, call, &f);
+    return sbxi_followed(&f, rc);
 }
 
 #endif
@@ -17408,9 +20007,9 @@ SBX_API int sbx_files_make_dir(sbx_sandbox *sandbox, const char *path,
 
 #ifndef SBX_NO_WATCH
 
-SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
+static SBXI_APART int sbxi_watch_new(sbx_sandbox *sandbox, const char *path,
     const sbx_watch_options *options, sbx_watch_each each, void *ctx, sbx_watch **out,
-    const sbx_call *call)
+    const sbx_call *call, sbxi_following *f)
 {
     sbxi_call k;
     sbxi_files_args *a = &k.args.of.files;
@@ -17425,7 +20024,16 @@ SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
     sbxi_need(&k, each && out, SBXI_TEXT("each or out is NULL"));
     sbxi_need(&k, (unsigned)a->as.w.mode <= SBX_WATCH_ASK,
         SBXI_TEXT("mode is none of sbx_watch_mode"));
-    return sbxi_follow(&k, out);
+    return sbxi_follow(&k, out, f);
+}
+
+SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
+    const sbx_watch_options *options, sbx_watch_each each, void *ctx, sbx_watch **out,
+    const sbx_call *call)
+{
+    sbxi_following f;
+    int rc = sbxi_watch_new(sandbox, path, options, each, ctx, out, call, &f);
+    return sbxi_followed(&f, rc);
 }
 
 static sbx_proc *sbxi_watch_proc(sbx_watch *watch) { return watch ? &watch->of : NULL; }
@@ -17470,6 +20078,793 @@ SBX_API void sbx_watch_release(sbx_watch *watch)
 }
 
 #endif
+/* api/template - the template builder: checks each step where it is added, and keeps
+   the first thing that is wrong. Called by the user. */
+
+#ifndef SBX_NO_TEMPLATE
+
+static const sbx_error sbxi_no_template = { SBX_E_NOMEM, 0, SBX_CLOCK_NONE, SBX_TLS_NONE, -1,
+    SBX_DEFAULT, SBX_DEFAULT, SBX_DEFAULT, 0, "", "" };
+
+SBX_API sbx_template *sbx_template_new(sbx_client *client)
+{
+    sbx_template *t;
+    if (!client) return NULL;
+    t = (sbx_template *)sbxi_alloc_get(&client->link.alloc, sizeof *t);
+    if (!t) return NULL;
+    t->client = client;
+    sbxi_buf_init(&t->text, &client->link.alloc, SBX_MAX_REQUEST);
+    sbxi_error_clear(&t->error);
+    return t;
+}
+
+SBX_API void sbx_template_release(sbx_template *t)
+{
+    if (!t) return;
+    t->released = true;
+    if (!t->busy) sbxi_template_free(t);
+}
+
+SBX_API const sbx_error *sbx_template_error(const sbx_template *t)
+{
+    return t ? &t->error : &sbxi_no_template;
+}
+
+/* ---- what all steps share ------------------------------------------------------ */
+
+/* A step on its way into the template, with what is wrong with it so far. */
+typedef struct sbxi_adding {
+    sbx_template *t;
+    const char *name;       /* of the function, for the message */
+    sbxi_step plan;
+    const char *one[2];     /* its texts, where they are not a list */
+    const char *wrong;
+} sbxi_adding;
+
+static void sbxi_adding_begin(sbxi_adding *a, sbx_template *t, unsigned kind, const char *name,
+                              const sbx_step_options *o)
+{
+    memset(a, 0, sizeof *a);
+    a->t = t;
+    a->name = name;
+    a->plan.kind = (uint8_t)kind;
+    if (o) a->plan.user = o->user;
+}
+
+static void sbxi_adding_needs(sbxi_adding *a, bool fine, const char *wrong)
+{
+    if (!fine && !a->wrong) a->wrong = wrong;
+}
+
+/* Its texts are one or two of the user's. */
+static void sbxi_adding_texts(sbxi_adding *a, const char *first, const char *second)
+{
+    a->one[0] = first;
+    a->one[1] = second;
+    a->plan.texts.items = a->one;
+    a->plan.texts.count = second ? 2 : 1;
+    sbxi_adding_needs(a, first && first[0], SBXI_TEXT("a text is NULL or empty"));
+}
+
+static void sbxi_adding_list(sbxi_adding *a, const sbx_strings *list)
+{
+    size_t i;
+    bool fine = !list->count || list->items;
+    for (i = 0; fine && i < list->count; i++) fine = list->items[i] && list->items[i][0];
+    a->plan.texts = *list;
+    sbxi_adding_needs(a, fine, SBXI_TEXT("a text of the list is NULL or empty"));
+}
+
+static void sbxi_adding_flag(sbxi_adding *a, char letter, sbx_choice choice)
+{
+    if (choice == SBX_YES) a->plan.flags |= SBXI_FLAG(letter);
+}
+
+static void sbxi_adding_mode(sbxi_adding *a, const sbx_step_options *o)
+{
+    if (!o || !o->mode) return;
+    a->plan.number = o->mode;
+    a->plan.flags |= SBXI_FLAG('m');
+    sbxi_adding_needs(a, o->mode > 0 && o->mode <= 07777, SBXI_TEXT("mode is not in 0..07777"));
+}
+
+/* Keeps the first error: "step 3 (copy): " and what is wrong. */
+static int sbxi_template_fail(sbx_template *t, int status, const char *where, const char *wrong)
+{
+#ifndef SBX_NO_ERROR_TEXT
+    sbx_error *e = &t->error;
+    const sbxi_step *s;
+    char text[8 + SBXI_DECIMAL_MAX];
+    uint64_t n = 1;
+    size_t len;
+    for (s = t->first; s; s = s->next) n += sbxi_is_wire_step(s);
+    memcpy(text, "step ", 5);
+    len = 5 + sbxi_print_u64(text + 5, n);
+    sbxi_put_text(e->message, sizeof e->message, text, len);
+    sbxi_add_text(e->message, sizeof e->message, " (");
+    sbxi_add_text(e->message, sizeof e->message, where);
+    sbxi_add_text(e->message, sizeof e->message, "): ");
+    sbxi_add_text(e->message, sizeof e->message, wrong);
+#else
+    (void)where;
+    (void)wrong;
+#endif
+    return sbxi_error_set(&t->error, status, NULL);
+}
+
+/* Adds the step, or keeps why not. */
+static int sbxi_adding_end(sbxi_adding *a)
+{
+    sbx_template *t = a->t;
+    int rc = SBX_OK;
+    if (!t) return SBX_E_NOMEM;
+    if (t->busy) return SBX_E_REENTRANT;
+    if (t->error.status) return t->error.status;
+    if (!t->client->provider->templates) {
+        rc = SBX_E_UNSUPPORTED;
+        a->wrong = SBXI_TEXT("this provider builds no templates");
+    } else if (a->wrong) {
+        rc = SBX_E_ARG;
+    } else if (t->count >= SBX_MAX_STEPS) {
+        rc = SBX_E_TOO_LARGE;
+        a->wrong = SBXI_TEXT("more than SBX_MAX_STEPS steps");
+    } else {
+        a->wrong = t->client->provider->templates->check(t, &a->plan);
+        if (a->wrong) rc = SBX_E_ARG;
+    }
+    if (rc == SBX_OK) {
+        a->plan.forced = t->forced;
+        if (sbxi_step_add(t, &a->plan)) return SBX_OK;
+        rc = SBX_E_NOMEM;
+        a->wrong = "";
+    }
+    return sbxi_template_fail(t, rc, a->name, a->wrong);
+}
+
+/* ---- what it is made from ------------------------------------------------------- */
+
+/* A base named after skip_cache() was is made anew too. */
+static int sbxi_adding_base(sbxi_adding *a)
+{
+    int rc = sbxi_adding_end(a);
+    if (rc == SBX_OK && a->t->forced) a->t->all_forced = true;
+    return rc;
+}
+
+SBX_API int sbx_template_from(sbx_template *t, sbx_image image, const char *version)
+{
+    sbxi_adding a;
+    sbxi_buf text;
+    const sbxi_image_row *row;
+    int rc;
+    sbxi_adding_begin(&a, t, SBXI_FROM_IMAGE, "from", NULL);
+    if (!t || !t->client->provider->templates || (unsigned)image > SBX_IMAGE_ARCH) {
+        sbxi_adding_needs(&a, false, SBXI_TEXT("no such image"));
+        return sbxi_adding_end(&a);
+    }
+    row = &t->client->provider->templates->images[image];
+    sbxi_adding_needs(&a, row->version || !version, SBXI_TEXT("this image has no versions"));
+    if (!version) version = row->version;
+    sbxi_buf_init(&text, &t->client->link.alloc, SBX_MAX_LINE);
+    sbxi_buf_texts(&text, row->name, version ? ":" : "", version);
+    rc = sbxi_buf_add(&text, "", 1);
+    sbxi_adding_texts(&a, rc == SBX_OK ? text.data : "", NULL);
+    rc = sbxi_adding_base(&a);
+    sbxi_buf_free(&text);
+    return rc;
+}
+
+/* The one of the three kinds that is filled in, as texts in the order of the struct. */
+static int sbxi_add_registry(sbx_template *t, const sbx_registry *r)
+{
+    static const uint8_t first[] = { 0, 2, 5, 6 }; /* of each kind */
+    const char *texts[6];
+    sbx_strings list;
+    sbxi_adding a;
+    bool basic = r->username && r->password, gcp = r->gcp_service_account_json != NULL;
+    bool aws = r->aws_access_key_id && r->aws_secret_access_key && r->aws_region;
+    sbxi_adding_begin(&a, t, SBXI_FROM_REGISTRY, "from_image", NULL);
+    texts[0] = r->username;
+    texts[1] = r->password;
+    texts[2] = r->aws_access_key_id;
+    texts[3] = r->aws_secret_access_key;
+    texts[4] = r->aws_region;
+    texts[5] = r->gcp_service_account_json;
+    a.plan.number = basic ? 0 : aws ? 1 : 2;
+    list.items = texts + first[a.plan.number];
+    list.count = (size_t)(first[a.plan.number + 1] - first[a.plan.number]);
+    sbxi_adding_needs(&a, basic + aws + gcp == 1,
+        SBXI_TEXT("registry: give username and password, or the three of AWS, or GCP's"));
+    if (!a.wrong) sbxi_adding_list(&a, &list);
+    sbxi_adding_needs(&a, !gcp || sbxi_json_ok(r->gcp_service_account_json),
+        SBXI_TEXT("registry: gcp_service_account_json is not valid JSON"));
+    return sbxi_adding_end(&a);
+}
+
+SBX_API int sbx_template_from_image(sbx_template *t, const char *image,
+                                    const sbx_registry *registry)
+{
+    sbxi_adding a;
+    int rc;
+    sbxi_adding_begin(&a, t, SBXI_FROM_IMAGE, "from_image", NULL);
+    sbxi_adding_texts(&a, image, NULL);
+    rc = sbxi_adding_base(&a);
+    return rc == SBX_OK && registry ? sbxi_add_registry(t, registry) : rc;
+}
+
+SBX_API int sbx_template_from_template(sbx_template *t, const char *name)
+{
+    sbxi_adding a;
+    sbxi_adding_begin(&a, t, SBXI_FROM_TEMPLATE, "from_template", NULL);
+    sbxi_adding_texts(&a, name, NULL);
+    return sbxi_adding_base(&a);
+}
+
+SBX_API int sbx_template_skip_cache(sbx_template *t)
+{
+    if (!t) return SBX_E_NOMEM;
+    if (t->busy) return SBX_E_REENTRANT;
+    t->forced = true;
+    return t->error.status;
+}
+
+SBX_API int sbx_template_context(sbx_template *t, const sbx_tree *tree,
+                                 const sbx_strings *ignore)
+{
+    sbxi_adding a;
+    if (!t) return SBX_E_NOMEM;
+    if (t->busy) return SBX_E_REENTRANT;
+    if (t->error.status) return t->error.status;
+    sbxi_adding_begin(&a, t, SBXI_DO_IGNORE, "context", NULL);
+    sbxi_adding_needs(&a, tree && tree->next && tree->stat && tree->open && tree->read
+        && tree->close, SBXI_TEXT("tree is NULL, or lacks a function"));
+    if (ignore) sbxi_adding_list(&a, ignore);
+    if (!a.wrong) t->tree = *tree;
+    return sbxi_adding_end(&a);
+}
+
+/* ---- files ------------------------------------------------------------------------ */
+
+SBX_API int sbx_template_copy(sbx_template *t, const char *src, const char *dest,
+                              const sbx_step_options *options)
+{
+    sbxi_adding a;
+    sbxi_adding_begin(&a, t, SBXI_DO_COPY, "copy", options);
+    sbxi_adding_texts(&a, src, dest);
+    sbxi_adding_needs(&a, dest && dest[0], SBXI_TEXT("dest is NULL or empty"));
+    sbxi_adding_mode(&a, options);
+    if (options) {
+        sbxi_adding_flag(&a, 's', options->resolve_symlinks);
+        sbxi_adding_flag(&a, 'u', options->force_upload);
+    }
+    return sbxi_adding_end(&a);
+}
+
+SBX_API int sbx_template_copy_all(sbx_template *t, sbx_strings sources, const char *dest,
+                                  const sbx_step_options *options)
+{
+    size_t i;
+    int rc = t ? SBX_OK : SBX_E_NOMEM;
+    if (!sources.items) sources.count = sources.count > 0; /* fails there */
+    for (i = 0; rc == SBX_OK && i < sources.count; i++)
+        rc = sbx_template_copy(t, sources.items ? sources.items[i] : NULL, dest, options);
+    return rc;
+}
+
+static int sbxi_add_paths(sbx_template *t, unsigned kind, const char *name,
+                          const sbx_strings *paths, const sbx_step_options *o)
+{
+    sbxi_adding a;
+    sbxi_adding_begin(&a, t, kind, name, o);
+    sbxi_adding_list(&a, paths);
+    sbxi_adding_needs(&a, paths->count, SBXI_TEXT("the list is empty"));
+    if (kind == SBXI_DO_MAKE_DIR) sbxi_adding_mode(&a, o);
+    if (o && kind == SBXI_DO_REMOVE) sbxi_adding_flag(&a, 'r', o->recursive);
+    if (o && kind == SBXI_DO_REMOVE) sbxi_adding_flag(&a, 'f', o->force);
+    return sbxi_adding_end(&a);
+}
+
+SBX_API int sbx_template_remove(sbx_template *t, sbx_strings paths,
+                                const sbx_step_options *options)
+{
+    return sbxi_add_paths(t, SBXI_DO_REMOVE, "remove", &paths, options);
+}
+
+SBX_API int sbx_template_make_dir(sbx_template *t, sbx_strings paths,
+                                  const sbx_step_options *options)
+{
+    return sbxi_add_paths(t, SBXI_DO_MAKE_DIR, "make_dir", &paths, options);
+}
+
+static int sbxi_add_two(sbx_template *t, unsigned kind, const char *name, const char *first,
+                        const char *second, const sbx_step_options *o)
+{
+    sbxi_adding a;
+    sbxi_adding_begin(&a, t, kind, name, o);
+    sbxi_adding_texts(&a, first, second);
+    sbxi_adding_needs(&a, second && second[0], SBXI_TEXT("a text is NULL or empty"));
+    if (o) sbxi_adding_flag(&a, 'f', o->force);
+    return sbxi_adding_end(&a);
+}
+
+SBX_API int sbx_template_rename(sbx_template *t, const char *from, const char *to,
+                                const sbx_step_options *options)
+{
+    return sbxi_add_two(t, SBXI_DO_RENAME, "rename", from, to, options);
+}
+
+SBX_API int sbx_template_make_symlink(sbx_template *t, const char *target, const char *path,
+                                      const sbx_step_options *options)
+{
+    return sbxi_add_two(t, SBXI_DO_SYMLINK, "make_symlink", target, path, options);
+}
+
+/* ---- commands ---------------------------------------------------------------------- */
+
+SBX_API int sbx_template_run(sbx_template *t, const char *command,
+                             const sbx_step_options *options)
+{
+    sbx_strings one;
+    one.items = &command;
+    one.count = 1;
+    return sbxi_add_paths(t, SBXI_DO_RUN, "run", &one, options);
+}
+
+SBX_API int sbx_template_run_all(sbx_template *t, sbx_strings commands,
+                                 const sbx_step_options *options)
+{
+    return sbxi_add_paths(t, SBXI_DO_RUN, "run_all", &commands, options);
+}
+
+SBX_API int sbx_template_run_words(sbx_template *t, sbx_strings words,
+                                   const sbx_step_options *options)
+{
+    sbxi_adding a;
+    size_t i;
+    bool fine = words.items && words.count;
+    for (i = 0; fine && i < words.count; i++) fine = words.items[i] != NULL; /* "" is a word */
+    sbxi_adding_begin(&a, t, SBXI_DO_WORDS, "run_words", options);
+    a.plan.texts = words;
+    sbxi_adding_needs(&a, fine, SBXI_TEXT("the list is empty, or a word of it NULL"));
+    return sbxi_adding_end(&a);
+}
+
+static int sbxi_add_one(sbx_template *t, unsigned kind, const char *name, const char *text)
+{
+    sbxi_adding a;
+    sbxi_adding_begin(&a, t, kind, name, NULL);
+    sbxi_adding_texts(&a, text, NULL);
+    return sbxi_adding_end(&a);
+}
+
+SBX_API int sbx_template_workdir(sbx_template *t, const char *path)
+{
+    return sbxi_add_one(t, SBXI_DO_WORKDIR, "workdir", path);
+}
+
+SBX_API int sbx_template_user(sbx_template *t, const char *user)
+{
+    return sbxi_add_one(t, SBXI_DO_USER, "user", user);
+}
+
+SBX_API int sbx_template_envs(sbx_template *t, sbx_pairs envs)
+{
+    sbxi_adding a;
+    size_t i;
+    bool fine = sbxi_pairs_ok(&envs) && envs.count <= SIZE_MAX / 2;
+    sbxi_adding_begin(&a, t, SBXI_DO_ENV, "envs", NULL);
+    sbxi_adding_needs(&a, fine, SBXI_TEXT("a name or value is NULL"));
+    for (i = 0; fine && i < envs.count; i++)
+        fine = envs.items[i].key[0] && !strchr(envs.items[i].key, '=');
+    sbxi_adding_needs(&a, fine, SBXI_TEXT("a name is empty or has a = in it"));
+    if (!a.wrong && envs.count == 0) return t ? t->error.status : SBX_E_NOMEM;
+    /* a pair is two texts behind each other */
+    a.plan.texts.items = (const char *const *)(const void *)envs.items;
+    a.plan.texts.count = envs.count * 2;
+    return sbxi_adding_end(&a);
+}
+
+SBX_API int sbx_template_install(sbx_template *t, sbx_installer with, sbx_strings packages,
+                                 const sbx_step_options *options)
+{
+    static const sbx_step_options none;
+    const sbx_step_options *o = options ? options : &none;
+    sbxi_adding a;
+    size_t i;
+    sbxi_adding_begin(&a, t, SBXI_DO_APT + (unsigned)with, "install", o);
+    sbxi_adding_needs(&a, (unsigned)with <= SBX_INSTALL_BUN, SBXI_TEXT("no such installer"));
+    sbxi_adding_list(&a, &packages);
+    for (i = 0; !a.wrong && i < packages.count; i++) /* goes to the shell as it is */
+        sbxi_adding_needs(&a, packages.items[i][0] == '\''
+            || !packages.items[i][strcspn(packages.items[i], " \t\n;&|<>()$`\\\"'")],
+            SBXI_TEXT("a package has a character that means something to the shell: quote it"));
+    sbxi_adding_needs(&a, packages.count || with != SBX_INSTALL_APT,
+        SBXI_TEXT("the list is empty"));
+    sbxi_adding_flag(&a, 'g', o->global == SBX_DEFAULT && with == SBX_INSTALL_PIP ? SBX_YES
+        : o->global);
+    sbxi_adding_flag(&a, 'd', o->dev);
+    sbxi_adding_flag(&a, 'n', o->no_recommends);
+    sbxi_adding_flag(&a, 'x', o->fix_missing);
+    sbxi_adding_flag(&a, 'p', packages.count ? SBX_YES : SBX_NO);
+    return sbxi_adding_end(&a);
+}
+
+SBX_API int sbx_template_git_clone(sbx_template *t, const char *url, const char *path,
+                                   const sbx_step_options *options)
+{
+    sbxi_adding a;
+    sbxi_adding_begin(&a, t, SBXI_DO_GIT, "git_clone", options);
+    sbxi_adding_texts(&a, url, path);
+    sbxi_adding_needs(&a, !path || path[0], SBXI_TEXT("path is empty"));
+    sbxi_adding_flag(&a, 'p', path ? SBX_YES : SBX_NO);
+    if (options) {
+        a.plan.extra = options->branch;
+        a.plan.number = options->depth;
+        sbxi_adding_flag(&a, 'b', options->branch ? SBX_YES : SBX_NO);
+        sbxi_adding_flag(&a, 'd', options->depth ? SBX_YES : SBX_NO);
+        sbxi_adding_needs(&a, options->depth >= 0, SBXI_TEXT("depth is negative"));
+    }
+    return sbxi_adding_end(&a);
+}
+
+SBX_API int sbx_template_mcp_servers(sbx_template *t, sbx_strings names)
+{
+    return sbxi_add_paths(t, SBXI_DO_MCP, "mcp_servers", &names, NULL);
+}
+
+SBX_API int sbx_template_dev_container(sbx_template *t, const char *directory, sbx_choice start)
+{
+    sbxi_adding a;
+    int rc;
+    sbxi_adding_begin(&a, t, SBXI_DO_DEV_CONTAINER, "dev_container", NULL);
+    sbxi_adding_texts(&a, directory, NULL);
+    rc = sbxi_adding_end(&a);
+    if (rc != SBX_OK || start != SBX_YES) return rc;
+    a.plan.kind = SBXI_DO_START;
+    a.plan.flags = SBXI_FLAG('z');
+    rc = sbxi_adding_end(&a);
+    a.plan.kind = SBXI_DO_READY;
+    return rc == SBX_OK ? sbxi_adding_end(&a) : rc;
+}
+
+/* ---- the start command --------------------------------------------------------------- */
+
+SBX_API int sbx_template_ready(sbx_template *t, const sbx_readiness *ready)
+{
+    sbxi_adding a;
+    sbxi_adding_begin(&a, t, SBXI_DO_READY, "ready", NULL);
+    if (!ready || (unsigned)ready->kind > SBX_READY_TIMEOUT) {
+        sbxi_adding_needs(&a, false, SBXI_TEXT("ready is NULL, or of no kind"));
+        return sbxi_adding_end(&a);
+    }
+    sbxi_adding_texts(&a, ready->text, NULL);
+    if (ready->kind == SBX_READY_PORT || ready->kind == SBX_READY_TIMEOUT) {
+        a.plan.texts.count = 0;
+        a.wrong = NULL;
+    }
+    a.plan.flags = (uint32_t)ready->kind;
+    a.plan.number = ready->kind == SBX_READY_PORT ? ready->port
+        : ready->kind == SBX_READY_TIMEOUT ? SBXI_MAX(ready->timeout_ms / 1000, 1)
+        : ready->http_status ? ready->http_status : 200;
+    sbxi_adding_needs(&a, ready->kind != SBX_READY_PORT || ready->port, SBXI_TEXT("port is 0"));
+    sbxi_adding_needs(&a, ready->timeout_ms >= 0, SBXI_TEXT("timeout_ms is negative"));
+    sbxi_adding_needs(&a, a.plan.number > 0, SBXI_TEXT("http_status is negative"));
+    return sbxi_adding_end(&a);
+}
+
+SBX_API int sbx_template_start(sbx_template *t, const char *command, const sbx_readiness *ready)
+{
+    int rc = sbxi_add_one(t, SBXI_DO_START, "start", command);
+    return rc == SBX_OK && ready ? sbx_template_ready(t, ready) : rc;
+}
+
+/* ---- from a Dockerfile ----------------------------------------------------------------- */
+
+SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size_t len,
+    void (*notice)(void *ctx, int line, const char *text), void *ctx)
+{
+    sbxi_adding a;
+    if (!t) return SBX_E_NOMEM;
+    if (t->busy) return SBX_E_REENTRANT;
+    if (t->error.status) return t->error.status;
+    sbxi_adding_begin(&a, t, SBXI_FROM_IMAGE, "from_dockerfile", NULL);
+    sbxi_adding_needs(&a, text || !len, SBXI_TEXT("text is NULL"));
+    if (!t->client->provider->templates || a.wrong) return sbxi_adding_end(&a);
+    if (t->forced) t->all_forced = true;
+    return t->client->provider->templates->from_dockerfile(t, text ? text : "", len, notice, ctx);
+}
+
+/* ---- what it says ----------------------------------------------------------------------- */
+
+SBX_API int sbx_template_to_json(sbx_template *t, sbx_sink to)
+{
+    sbx_json_writer w;
+    if (!t) return SBX_E_NOMEM;
+    if (t->error.status) return t->error.status;
+    if (!t->client->provider->templates) return SBX_E_UNSUPPORTED;
+    if (t->tree.next) {
+        int rc = t->client->provider->templates->hash(t, &t->client->error);
+        if (rc != SBX_OK) return rc;
+    }
+    sbx_json_writer_init(&w, to);
+    t->client->provider->templates->json(&w, t);
+    return w.status;
+}
+
+SBX_API int sbx_template_to_dockerfile(sbx_template *t, sbx_sink to)
+{
+    if (!t) return SBX_E_NOMEM;
+    if (t->error.status) return t->error.status;
+    if (!t->client->provider->templates) return SBX_E_UNSUPPORTED;
+    return t->client->provider->templates->dockerfile(t, to);
+}
+
+#endif /* SBX_NO_TEMPLATE */
+/* api/build - builds of templates, and the templates of the service: gather the
+   arguments, check what is peculiar to each, start the operation. Called by the user. */
+
+#ifndef SBX_NO_TEMPLATE
+
+/* ---- builds ------------------------------------------------------------------------ */
+
+/* Gives back what a build holds, however it ended. */
+static void sbxi_build_clean(sbxi_args *args) { sbxi_building_free(args->of.build.b); }
+
+static void sbxi_need_tags(sbxi_call *k, const sbx_strings *tags)
+{
+    size_t i;
+    bool fine = !tags->count || tags->items;
+    for (i = 0; fine && i < tags->count; i++) fine = tags->items[i] && tags->items[i][0];
+    sbxi_need(k, fine, SBXI_TEXT("a tag is NULL or empty"));
+}
+
+/* The operation of a checked call with what a build needs; the template is busy from
+   here on. */
+static int sbxi_build_op(sbxi_call *k, sbx_op **op)
+{
+    const sbx_alloc *alloc = k->client ? &k->client->link.alloc : NULL;
+    sbx_template *t = k->args.of.build.t;
+    sbxi_building *b;
+    int rc = sbxi_check(k);
+    if (rc != SBX_OK) return rc;
+    b = (sbxi_building *)sbxi_alloc_get(alloc, sizeof *b);
+    k->args.of.build.b = b;
+    k->clean = sbxi_build_clean;
+    *op = b ? sbxi_op_new(k) : NULL;
+    if (!*op) {
+        sbxi_alloc_free(alloc, b, sizeof *b);
+        return sbxi_call_fail(k->client, k->call, SBX_E_NOMEM, NULL);
+    }
+    b->alloc = alloc;
+    sbxi_ignore_init(&b->ignores, SBXI_GLOB_DOCKER, alloc);
+    b->t = t;
+    if (t) t->busy++;
+    return SBX_OK;
+}
+
+static int sbxi_build_go(sbxi_call *k)
+{
+    sbx_op *op;
+    int rc = sbxi_build_op(k, &op);
+    return rc == SBX_OK ? sbxi_go(op) : rc;
+}
+
+/* What it prepares with is off the stack when the build runs. */
+static SBXI_APART int sbxi_build_new(sbx_template *t, unsigned feature,
+    const sbx_build_options *options, sbx_build_info **out, const sbx_call *call, sbx_op **op)
+{
+    sbxi_call k;
+    sbxi_build_args *a = &k.args.of.build;
+    if (!t) {
+        if (out) *out = NULL;
+        return SBX_E_NOMEM;
+    }
+    sbxi_call_on(&k, t->client, feature, call);
+    k.args.out = out;
+    k.total_ms = SBX_NEVER;
+    a->t = t;
+    if (options) a->o = *options;
+    k.args.each.build_log = a->o.log;
+    k.args.ctx = a->o.ctx;
+    if (t->error.status) {
+        k.status = t->error.status;
+        k.message = t->error.message;
+    }
+    sbxi_need(&k, a->o.name && a->o.name[0], SBXI_TEXT("options.name is NULL or empty"));
+    sbxi_need_tags(&k, &a->o.tags);
+    sbxi_need(&k, a->o.cpu_count >= 0 && a->o.memory_mib >= 0 && a->o.disk_mib >= 0,
+        SBXI_TEXT("cpu_count, memory_mib or disk_mib is negative"));
+    sbxi_need(&k, a->o.level >= SBX_NEVER && a->o.level <= 9, SBXI_TEXT("level is not 0 to 9"));
+    return sbxi_build_op(&k, op);
+}
+
+static int sbxi_build(sbx_template *t, unsigned feature, const sbx_build_options *options,
+                      sbx_build_info **out, const sbx_call *call)
+{
+    sbx_op *op;
+    int rc = sbxi_build_new(t, feature, options, out, call, &op);
+    return rc == SBX_OK ? sbxi_go(op) : rc;
+}
+
+SBX_API int sbx_template_build(sbx_template *t, const sbx_build_options *options,
+                               sbx_build_info **out, const sbx_call *call)
+{
+    return sbxi_build(t, SBX_FEATURE_TEMPLATE_BUILD, options, out, call);
+}
+
+SBX_API int sbx_template_build_start(sbx_template *t, const sbx_build_options *options,
+                                     sbx_build_info **out, const sbx_call *call)
+{
+    return sbxi_build(t, SBX_FEATURE_TEMPLATE_BUILD_START, options, out, call);
+}
+
+/* A build that is known by its ids. */
+static void sbxi_build_by_id(sbxi_call *k, sbx_client *client, unsigned feature,
+                             const char *template_id, const char *build_id, const sbx_call *call)
+{
+    sbxi_call_on(k, client, feature, call);
+    k->args.target = template_id;
+    k->args.key = build_id;
+    sbxi_need(k, template_id && template_id[0] && build_id && build_id[0],
+        SBXI_TEXT("template_id or build_id is NULL or empty"));
+}
+
+SBX_API int sbx_build_get_status(sbx_client *client, const char *template_id,
+                                 const char *build_id, int32_t log_offset,
+                                 sbx_build_log_each each, void *ctx, sbx_build_info **out,
+                                 const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_build_by_id(&k, client, SBX_FEATURE_BUILD_GET_STATUS, template_id, build_id, call);
+    k.args.each.build_log = each;
+    k.args.ctx = ctx;
+    k.args.out = out;
+    k.args.of.build.lines = log_offset;
+    sbxi_need(&k, log_offset >= 0, SBXI_TEXT("log_offset is negative"));
+    return sbxi_build_go(&k);
+}
+
+SBX_API int sbx_build_wait(sbx_client *client, const char *template_id, const char *build_id,
+                           const sbx_build_options *options, sbx_build_info **out,
+                           const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_build_by_id(&k, client, SBX_FEATURE_BUILD_WAIT, template_id, build_id, call);
+    k.args.out = out;
+    k.total_ms = SBX_NEVER;
+    if (options) {
+        k.args.each.build_log = k.args.of.build.o.log = options->log;
+        k.args.ctx = k.args.of.build.o.ctx = options->ctx;
+    }
+    return sbxi_build_go(&k);
+}
+
+/* ---- a logger ------------------------------------------------------------------------ */
+
+/* Its number among the levels; what is no level is info. */
+static unsigned sbxi_level_of(const char *level)
+{
+    static const char *const levels[] = { "debug", "info", "warn", "error" };
+    unsigned i = 0;
+    while (level && i < 4 && strcmp(levels[i], level) != 0) i++;
+    return level && i < 4 ? i : 1;
+}
+
+SBX_API int sbx_build_print(void *printer, const sbx_build_log *log)
+{
+    static const char *const colours[] = { "\x1B[2m", "", "\x1B[33m", "\x1B[31m" };
+    const sbx_build_printer *p = (const sbx_build_printer *)printer;
+    const char *parts[5];
+    unsigned level, i;
+    int rc = SBX_OK;
+    if (!p || !p->to.put || !log || !log->message) return SBX_E_ARG;
+    level = sbxi_level_of(log->level);
+    if (level < sbxi_level_of(p->least)) return SBX_OK;
+    if (p->plain == SBX_YES) level = 1; /* which has no colour */
+    parts[0] = colours[level];
+    parts[1] = log->step ? log->step : "";
+    parts[2] = &": "[2 * !log->step];
+    parts[3] = log->message;
+    parts[4] = *parts[0] ? "\x1B[0m\n" : "\n";
+    for (i = 0; i < 5 && rc == SBX_OK; i++)
+        if (*parts[i]) rc = p->to.put(p->to.ctx, parts[i], strlen(parts[i]));
+    return rc;
+}
+
+/* ---- templates of the service ----------------------------------------------------------- */
+
+/* A call about one template. */
+static void sbxi_template_call(sbxi_call *k, sbx_client *client, unsigned feature,
+                               const char *name, const sbx_call *call)
+{
+    sbxi_call_on(k, client, feature, call);
+    k->args.target = name;
+    sbxi_need(k, name && name[0], SBXI_TEXT("the template's name or id is NULL or empty"));
+}
+
+SBX_API int sbx_template_exists(sbx_client *client, const char *name, bool *exists,
+                                const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_template_call(&k, client, SBX_FEATURE_TEMPLATE_EXISTS | SBXI_WANTS, name, call);
+    k.args.answer = exists;
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_template_list(sbx_client *client, sbx_template_each each, void *ctx,
+                              const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_call_on(&k, client, SBX_FEATURE_TEMPLATE_LIST | SBXI_WANTS, call);
+    k.args.each.one_template = each;
+    k.args.ctx = ctx;
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_template_builds(sbx_client *client, const char *template_id, sbx_page *page,
+                                sbx_template_build_each each, void *ctx, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_template_call(&k, client, SBX_FEATURE_TEMPLATE_BUILDS | SBXI_WANTS, template_id, call);
+    k.args.each.build = each;
+    k.args.ctx = ctx;
+    k.args.of.list.page = page;
+    return sbxi_start_page(&k);
+}
+
+SBX_API int sbx_template_delete(sbx_client *client, const char *template_id, bool *existed,
+                                const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_template_call(&k, client, SBX_FEATURE_TEMPLATE_DELETE, template_id, call);
+    k.args.answer = existed;
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_template_set_public(sbx_client *client, const char *template_id, bool is_public,
+                                    const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_template_call(&k, client, SBX_FEATURE_TEMPLATE_SET_PUBLIC, template_id, call);
+    k.args.of.build.is_public = is_public ? SBX_YES : SBX_NO;
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_template_list_tags(sbx_client *client, const char *template_id,
+                                   sbx_template_tag_each each, void *ctx, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_template_call(&k, client, SBX_FEATURE_TEMPLATE_LIST_TAGS | SBXI_WANTS, template_id, call);
+    k.args.each.tag = each;
+    k.args.ctx = ctx;
+    return sbxi_start(&k);
+}
+
+static int sbxi_change_tags(sbx_client *client, unsigned feature, const char *name,
+                            const sbx_strings *tags, const sbx_call *call)
+{
+    sbxi_call k;
+    sbxi_template_call(&k, client, feature, name, call);
+    k.args.of.build.tag_name = name;
+    k.args.of.build.o.tags = *tags;
+    sbxi_need(&k, tags->count, SBXI_TEXT("no tags are given"));
+    sbxi_need_tags(&k, tags);
+    return sbxi_start(&k);
+}
+
+SBX_API int sbx_template_add_tags(sbx_client *client, const char *target, sbx_strings tags,
+                                  const sbx_call *call)
+{
+    return sbxi_change_tags(client, SBX_FEATURE_TEMPLATE_ADD_TAGS, target, &tags, call);
+}
+
+SBX_API int sbx_template_remove_tags(sbx_client *client, const char *name, sbx_strings tags,
+                                     const sbx_call *call)
+{
+    return sbxi_change_tags(client, SBX_FEATURE_TEMPLATE_REMOVE_TAGS, name, &tags, call);
+}
+
+#endif /* SBX_NO_TEMPLATE */
 /* api/invoke - any other route of the provider, by name: puts the members of a JSON
    object where the route's path says. Called by the user; what only it refers to is
    dropped by a linker when it is not called.

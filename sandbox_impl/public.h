@@ -233,7 +233,8 @@ extern "C" {
     X(CHANGED, -34, "the file changed while it was read") \
     X(NO_WAIT, -35, "blocking needs config.net.wait: use call.op and sbx_poll()") \
     X(NO_PROVIDER, -36, "no API key: set config.provider and api_key, or E2B_API_KEY") \
-    X(BAD_JSON, -37, "not valid JSON")
+    X(BAD_JSON, -37, "not valid JSON") \
+    X(BUILD, -38, "a step of the build failed: the message and its log say why")
 
 typedef enum sbx_status {
     SBX_PENDING = 1,
@@ -661,6 +662,13 @@ SBX_PROVIDERS(SBX_PROVIDER_DECLARE_)
     X(SNAPSHOT_CREATE, "snapshot_create") \
     X(SNAPSHOT_LIST, "snapshot_list") \
     X(SNAPSHOT_DELETE, "snapshot_delete") \
+    X(TEMPLATE_BUILDS, "template_builds") X(TEMPLATE_BUILD, "template_build") \
+    X(TEMPLATE_BUILD_START, "template_build_start") X(BUILD_GET_STATUS, "build_get_status") \
+    X(BUILD_WAIT, "build_wait") X(TEMPLATE_EXISTS, "template_exists") \
+    X(TEMPLATE_LIST, "template_list") X(TEMPLATE_DELETE, "template_delete") \
+    X(TEMPLATE_SET_PUBLIC, "template_set_public") \
+    X(TEMPLATE_LIST_TAGS, "template_list_tags") X(TEMPLATE_ADD_TAGS, "template_add_tags") \
+    X(TEMPLATE_REMOVE_TAGS, "template_remove_tags") \
     X(INVOKE, "invoke") \
     X(RUN_CODE, "run_code") \
     X(COMMAND_RUN, "command_run") \

@@ -1,6 +1,7 @@
 #include "public.h"
 #include "code.h"
 #include "template.h"
+#include "build.h"
 
 #ifdef SANDBOX_IMPLEMENTATION
 
@@ -58,6 +59,8 @@
 #include "op/keep.c"
 #include "op/handle.c"
 #include "op/client.c"
+#include "pack/steps.c"
+#include "pack/dockerfile.c"
 #include "op/trace.c"
 #include "op/request.c"
 #include "op/proc.c"
@@ -67,6 +70,8 @@
 #include "op/op.c"
 
 #include "provider/provider.h"
+#include "provider/e2b_template.c"
+#include "provider/e2b_dockerfile.c"
 #include "provider/e2b.c"
 
 #include "api/sandbox.c"
@@ -75,6 +80,8 @@
 #include "api/code.c"
 #include "api/files.c"
 #include "api/watch.c"
+#include "api/template.c"
+#include "api/build.c"
 #include "api/invoke.c"
 
 #endif /* SANDBOX_IMPLEMENTATION */

@@ -63,6 +63,7 @@ typedef struct sbx_memory_tree {
     const sbx_tree_file *files; /* in any order; yours, as all they point at */
     size_t count;
     size_t open_, at_;
+    char path_[256];            /* one that leads through links */
 } sbx_memory_tree;
 
 /* files and count are set; the rest is zero. Links are followed for up to 8 steps

@@ -20,13 +20,18 @@ static SBXI_APART sbx_op *sbxi_follow_stream(sbxi_call *k)
     return op;
 }
 
+/* What is begun, and waits. */
+typedef struct sbxi_following { sbx_proc *proc; sbx_op *op; } sbxi_following;
+
 /* Starts the stream and the operation that waits for its first word. out: where the
-   pointer to the handle goes. */
-static int sbxi_follow(sbxi_call *k, void *out)
+   pointer to the handle goes. What it is called with is off the stack when they run. */
+static int sbxi_follow(sbxi_call *k, void *out, sbxi_following *f)
 {
     const sbx_call *call = k->call;
     sbx_proc *p;
     int rc;
+    f->proc = NULL;
+    f->op = NULL;
     k->args.out = out;
     rc = sbxi_check(k);
     if (rc != SBX_OK) return rc;
@@ -54,33 +59,57 @@ static int sbxi_follow(sbxi_call *k, void *out)
         k->args.out = out;
         k->until = SBXI_UNTIL_START;
         k->total_ms = k->client->link.clocks.total_ms;
-        rc = sbxi_run(k);
-    } else {
-        rc = sbxi_call_fail(k->client, call, SBX_E_NOMEM, NULL);
+        f->op = sbxi_op_new(k);
     }
+    f->proc = p;
+    return p->stream && f->op ? SBX_OK : sbxi_call_fail(k->client, call, SBX_E_NOMEM, NULL);
+}
+
+/* Runs what was begun, unless that failed. */
+static int sbxi_followed(const sbxi_following *f, int rc)
+{
+    sbx_proc *p = f->proc;
+    if (rc == SBX_OK) rc = sbxi_go(f->op);
+    if (!p) return rc;
     if (p->refs > 1) sbxi_proc_unref(p); /* others hold it now, or nobody */
     else sbx_proc_release(p);
     return rc;
 }
 
-SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
-    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+static SBXI_APART int sbxi_start_new(sbx_sandbox *sandbox, const char *cmd,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call, sbxi_following *f)
 {
     sbxi_call k;
     sbxi_command_in(&k, sandbox, SBX_FEATURE_COMMAND_START | SBXI_WANTS, options, call);
     k.args.of.command.cmd = cmd;
     sbxi_need(&k, cmd != NULL, SBXI_TEXT("cmd is NULL"));
-    return sbxi_follow(&k, out);
+    return sbxi_follow(&k, out, f);
 }
 
-static int sbxi_connect_to(sbx_sandbox *sandbox, unsigned feature, uint32_t pid,
+SBX_API int sbx_command_start(sbx_sandbox *sandbox, const char *cmd,
     const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    sbxi_following f;
+    int rc = sbxi_start_new(sandbox, cmd, options, out, call, &f);
+    return sbxi_followed(&f, rc);
+}
+
+static SBXI_APART int sbxi_connect_new(sbx_sandbox *sandbox, unsigned feature, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call, sbxi_following *f)
 {
     sbxi_call k;
     sbxi_command_in(&k, sandbox, feature, options, call);
     k.args.of.command.at.pid = pid;
     sbxi_need(&k, pid || k.args.of.command.o.tag, SBXI_TEXT("pid is 0 and options.tag NULL"));
-    return sbxi_follow(&k, out);
+    return sbxi_follow(&k, out, f);
+}
+
+static int sbxi_connect_to(sbx_sandbox *sandbox, unsigned feature, uint32_t pid,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    sbxi_following f;
+    int rc = sbxi_connect_new(sandbox, feature, pid, options, out, call, &f);
+    return sbxi_followed(&f, rc);
 }
 
 SBX_API int sbx_command_connect(sbx_sandbox *sandbox, uint32_t pid,
@@ -98,15 +127,23 @@ SBX_API int sbx_pty_connect(sbx_sandbox *sandbox, uint32_t pid,
     return sbxi_connect_to(sandbox, SBX_FEATURE_PTY_CONNECT | SBXI_WANTS, pid, options, out, call);
 }
 
-SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
-    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+static SBXI_APART int sbxi_pty_new(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call, sbxi_following *f)
 {
     sbxi_call k;
     sbxi_process_args *at = &k.args.of.command.at;
     sbxi_command_in(&k, sandbox, SBX_FEATURE_PTY_CREATE | SBXI_WANTS, options, call);
     at->cols = cols ? cols : 80;
     at->rows = rows ? rows : 24;
-    return sbxi_follow(&k, out);
+    return sbxi_follow(&k, out, f);
+}
+
+SBX_API int sbx_pty_create(sbx_sandbox *sandbox, uint16_t cols, uint16_t rows,
+    const sbx_command_options *options, sbx_proc **out, const sbx_call *call)
+{
+    sbxi_following f;
+    int rc = sbxi_pty_new(sandbox, cols, rows, options, out, call, &f);
+    return sbxi_followed(&f, rc);
 }
 
 #endif

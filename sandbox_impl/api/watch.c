@@ -3,9 +3,9 @@
 
 #ifndef SBX_NO_WATCH
 
-SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
+static SBXI_APART int sbxi_watch_new(sbx_sandbox *sandbox, const char *path,
     const sbx_watch_options *options, sbx_watch_each each, void *ctx, sbx_watch **out,
-    const sbx_call *call)
+    const sbx_call *call, sbxi_following *f)
 {
     sbxi_call k;
     sbxi_files_args *a = &k.args.of.files;
@@ -20,7 +20,16 @@ SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
     sbxi_need(&k, each && out, SBXI_TEXT("each or out is NULL"));
     sbxi_need(&k, (unsigned)a->as.w.mode <= SBX_WATCH_ASK,
         SBXI_TEXT("mode is none of sbx_watch_mode"));
-    return sbxi_follow(&k, out);
+    return sbxi_follow(&k, out, f);
+}
+
+SBX_API int sbx_files_watch(sbx_sandbox *sandbox, const char *path,
+    const sbx_watch_options *options, sbx_watch_each each, void *ctx, sbx_watch **out,
+    const sbx_call *call)
+{
+    sbxi_following f;
+    int rc = sbxi_watch_new(sandbox, path, options, each, ctx, out, call, &f);
+    return sbxi_followed(&f, rc);
 }
 
 static sbx_proc *sbxi_watch_proc(sbx_watch *watch) { return watch ? &watch->of : NULL; }

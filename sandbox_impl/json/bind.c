@@ -31,6 +31,8 @@ enum sbxi_type {
     SBXI_T_PORTS,           /* sbx_ports; write only */
     SBXI_T_OBJECTS,         /* sbx_pairs as a list of objects, sub: const char *const
                                names[2] of value and key; write only */
+    SBXI_T_MEMBERS,         /* sub: const sbxi_maker *, which writes any number of members
+                               of the object from the struct; write only */
     SBXI_T_MILLI,           /* int32_t: thousandths of a number; read only */
     SBXI_T_INT, SBXI_T_UINT, SBXI_T_INT64, /* int32_t, uint32_t, int64_t (read only);
                                a string holding an integer is read too; clamped */
@@ -41,6 +43,10 @@ enum sbxi_type {
     SBXI_T_TEXT,            /* char[arg], cut to fit; read only */
     SBXI_T_TIME             /* int64_t Unix ms, RFC 3339; read only */
 };
+
+typedef struct sbxi_maker {
+    void (*members)(sbx_json_writer *w, const void *base);
+} sbxi_maker;
 
 #define SBXI_ALWAYS 1       /* arg: write it also when it is empty or zero */
 #define SBXI_OR_NULL 2      /* arg: write null then */
@@ -569,7 +575,8 @@ static SBXI_MAYBE void sbxi_bind_write(sbx_json_writer *w, const sbxi_shape *sha
                 sbx_json_key(w, opened[-1].f[-1].name);
                 sbx_json_begin_object(w);
             }
-            sbxi_put_member(w, f, member, number);
+            if (f->type == SBXI_T_MEMBERS) ((const sbxi_maker *)f->sub)->members(w, member);
+            else sbxi_put_member(w, f, member, number);
         }
     }
 }

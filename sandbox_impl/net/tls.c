@@ -195,7 +195,8 @@ struct sbxi_tls_conn {
 
 /* ---- messages ------------------------------------------------------------- */
 
-static int sbxi_tls_fail(sbx_error *e, sbx_tls_check check, const char *text, const char *detail)
+static SBXI_APART int sbxi_tls_fail(sbx_error *e, sbx_tls_check check, const char *text,
+    const char *detail)
 {
     char message[sizeof e->message];
     message[0] = 0;

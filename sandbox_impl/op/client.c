@@ -159,31 +159,35 @@ static int sbxi_header_line(sbxi_buf *b, const char *name, const char *value)
     return sbxi_buf_text(b, "\r\n");
 }
 
-/* Appends a template, its {id} {port} {domain} replaced by the three values. Another
+#define SBXI_PLACES 4 /* {id} {port} {domain} {key} */
+
+/* Appends a template, its {id} {port} {domain} {key} replaced by the values. Another
    word in braces is an error: a typo must not become a host name; and a value must
    not become more than a label or segment. */
-static void sbxi_expand(sbxi_buf *out, const char *t, const char *const values[3])
+static void sbxi_expand(sbxi_buf *out, const char *t, const char *const values[SBXI_PLACES])
 {
-    static const char *const names[] = { "{id}", "{port}", "{domain}" };
+    static const char *const names[SBXI_PLACES] = { "{id}", "{port}", "{domain}", "{key}" };
     while (out->status == SBX_OK) {
         const char *open = strchr(t, '{');
         size_t i = 0;
+        bool host;
         sbxi_buf_add(out, t, open ? (size_t)(open - t) : strlen(t));
         if (!open) break;
-        while (i < 3 && strncmp(open, names[i], strlen(names[i])) != 0) i++;
-        if (i == 3 || !values[i] || (i > 0 && !sbxi_is_host(sbxi_span_of(values[i])))) {
+        while (i < SBXI_PLACES && strncmp(open, names[i], strlen(names[i])) != 0) i++;
+        host = i == 1 || i == 2;
+        if (i == SBXI_PLACES || !values[i] || (host && !sbxi_is_host(sbxi_span_of(values[i])))) {
             out->status = SBX_E_ARG;
             break;
         }
-        if (i > 0) sbxi_buf_text(out, values[i]);
+        if (host) sbxi_buf_text(out, values[i]);
         else sbxi_percent(out, sbxi_span_of(values[i]), SBXI_PERCENT_SEGMENT);
         t = open + strlen(names[i]);
     }
 }
 
 /* Base, prefix and path, all templates, as a URL in b, and its parts. */
-static int sbxi_make_url(sbxi_buf *b, const char *const parts[3], const char *const values[3],
-                         sbxi_url *url)
+static int sbxi_make_url(sbxi_buf *b, const char *const parts[3],
+                         const char *const values[SBXI_PLACES], sbxi_url *url)
 {
     sbxi_span text;
     size_t i;
@@ -201,7 +205,7 @@ static int sbxi_make_url(sbxi_buf *b, const char *const parts[3], const char *co
 /* A base URL template must make a URL, with whatever sandbox. */
 static int sbxi_check_url(sbx_client *c, const char *base, const char *id)
 {
-    const char *parts[3], *values[3];
+    const char *parts[3], *values[SBXI_PLACES];
     sbxi_buf text;
     sbxi_url url;
     int rc;
@@ -211,6 +215,7 @@ static int sbxi_check_url(sbx_client *c, const char *base, const char *id)
     values[0] = id;
     values[1] = c->provider->ports[0];
     values[2] = c->config.domain;
+    values[3] = NULL;
     sbxi_buf_init(&text, &c->link.alloc, SBXI_MAX_URL);
     rc = sbxi_make_url(&text, parts, values, &url);
     sbxi_buf_free(&text);

@@ -46,6 +46,14 @@ static const sbxi_keep_row sbxi_keep_rows[] = {
     SBXI_KEEP(SNAPSHOT_CREATE, 0, snapshot.name),
     SBXI_ROW(SBX_FEATURE_SNAPSHOT_DELETE, 0, sbx_op, args.target),
 #endif
+#ifndef SBX_NO_TEMPLATE
+    SBXI_ROW(SBX_FEATURE_SANDBOX_LIST, 0, sbx_op, args.target),
+    SBXI_ROW(SBX_FEATURE_TEMPLATE_BUILD, 0, sbx_op, args.target),
+    SBXI_ROW(SBX_FEATURE_TEMPLATE_BUILD, 0, sbx_op, args.key),
+    SBXI_KEEP(TEMPLATE_BUILD, 0, build.o.name),
+    SBXI_KEEP(TEMPLATE_BUILD, sizeof(char *), build.o.tags),
+    SBXI_KEEP(TEMPLATE_BUILD, 0, build.tag_name),
+#endif
     SBXI_KEEP(SANDBOX_LIST, 0, list.name),
     SBXI_KEEP(SANDBOX_LIST, sizeof(sbx_pair), list.q.metadata),
     SBXI_KEEP(SANDBOX_LIST, 0, list.q.template_id),

@@ -25,6 +25,17 @@ static SBXI_MAYBE int sbxi_ask_later(sbx_op *op, unsigned route, uint8_t next, i
     return SBX_PENDING;
 }
 
+/* No exchange: the step itself once more, after a while. What returns SBX_PENDING
+   without asking for anything is called again when others had their turn. */
+static SBXI_MAYBE int sbxi_step_later(sbx_op *op, int32_t ms)
+{
+    op->nap_since = sbxi_now(&op->client->link);
+    op->nap_ms = ms;
+    op->phase = SBXI_PHASE_NAP;
+    op->dreams = true;
+    return SBX_PENDING;
+}
+
 /* The route of the function itself, and that was it. */
 static SBXI_MAYBE int sbxi_ask_default(sbx_op *op)
 {
@@ -111,7 +122,8 @@ static bool sbxi_may_retry(const sbx_op *op, int rc)
     uint8_t class = op->repeatable ? SBXI_RETRY_SAFE : op->route->retry;
     if (op->mid_stream || op->probing) return false;
     if (op->detached && op->route->retry != SBXI_RETRY_SAFE) return false; /* the create */
-    if (r->http) return sbxi_reply_lets_retry(r, class);
+    /* a happy reply that was cut, of which nobody has seen anything, is none */
+    if (r->http && !(r->happy && rc == SBX_E_NETWORK)) return sbxi_reply_lets_retry(r, class);
     return rc == SBX_E_CONNECT
         || (rc == SBX_E_NETWORK && (!op->x.sent || class == SBXI_RETRY_SAFE));
 }
@@ -254,6 +266,8 @@ static void sbxi_op_clean(sbx_op *op)
 {
     sbxi_op_disconnect(op);
     sbxi_op_drop_parts(op);
+    if (SBXI_HAS_TEMPLATE && op->clean) op->clean(&op->args);
+    op->clean = NULL;
     sbxi_buf_free(&op->out.text);
     sbxi_buf_free(&op->url);
     sbxi_buf_free(&op->block);
@@ -471,7 +485,7 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
 
 /* ---- running -------------------------------------------------------------- */
 
-static void sbxi_op_step(sbx_op *op)
+static SBXI_APART void sbxi_op_step(sbx_op *op)
 {
     const sbx_provider *p = op->client->provider;
     bool in_sandbox = sbxi_op_route(op, op->feature)->host != SBXI_HOST_CONTROL;
@@ -558,6 +572,13 @@ static bool sbxi_op_overdue(sbx_op *op, uint32_t now)
     return true;
 }
 
+/* A nap is over. */
+static void sbxi_op_rise(sbx_op *op)
+{
+    op->phase = op->dreams ? SBXI_PHASE_STEP : SBXI_PHASE_EXCHANGE;
+    op->dreams = false;
+}
+
 static void sbxi_op_run(sbx_op *op, uint32_t now)
 {
     bool go = true;
@@ -566,6 +587,7 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
         switch (op->phase) {
         case SBXI_PHASE_STEP:
             sbxi_op_step(op);
+            go = op->phase != SBXI_PHASE_STEP;
             break;
         case SBXI_PHASE_EXCHANGE:
             go = sbxi_op_exchange(op, now);
@@ -577,7 +599,7 @@ static void sbxi_op_run(sbx_op *op, uint32_t now)
         default:
             if (now - op->nap_since > INT32_MAX) op->nap_since = now; /* it had looked too far */
             go = !sbxi_left(op->nap_since, op->nap_ms, now);
-            if (go) op->phase = SBXI_PHASE_EXCHANGE;
+            if (go) sbxi_op_rise(op);
         }
     }
 }
@@ -838,6 +860,7 @@ static sbx_op *sbxi_op_new(const sbxi_call *k)
             return NULL;
         }
     }
+    op->clean = k->clean;
     if (SBXI_HAS_PROC && op->until) op->proc->refs++;
     sbxi_op_one_file(op);
     while (*end) end = &(*end)->next;

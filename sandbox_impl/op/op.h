@@ -123,6 +123,7 @@ struct sbx_op {
     bool mid_stream;        /* a byte of the reply was handed to the user */
     bool repeatable;        /* this create carries an idempotency key */
     bool cut;               /* a try of it was cut after it had been sent */
+    bool dreams;            /* the nap leads to the step, not to an exchange */
     bool probing;           /* the exchange asks whether the sandbox lives */
     bool started, ended;    /* the command whose stream comes in */
     uint8_t until;          /* SBXI_UNTIL_* */
@@ -135,6 +136,7 @@ struct sbx_op {
     void *kept;             /* block of copies that args and call point into */
     sbx_op *next;
     sbx_proc *proc;         /* whose stream this is; with `until` a reference */
+    void (*clean)(sbxi_args *args); /* of a build: gives back what its arguments hold */
     int status;             /* what the user sees */
     int why;                /* failed with this, to be told when the rest is done */
     sbx_clock why_clock;

@@ -138,6 +138,48 @@ static void sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
 }
 #endif
 
+#ifndef SBX_NO_TEMPLATE
+/* Takes the escape sequences of a terminal out of a text: ESC, and what begins with a
+   bracket up to its letter. */
+static void sbxi_plain_text(char *text)
+{
+    char *to = text;
+    while (*text) {
+        if (*text != 0x1B) {
+            *to++ = *text++;
+            continue;
+        }
+        text++;
+        if (*text == '[') {
+            text++;
+            while ((unsigned char)(*text - ' ') < '@' - ' ') text++;
+        }
+        text += *text != 0;
+    }
+    *to = 0;
+}
+
+/* A line of the log of a build. Those that came count when the build is asked again, so
+   nothing is lost or told twice. */
+static int sbxi_op_build_log(sbx_op *op, sbx_build_log *log)
+{
+    sbxi_build_args *b = &op->args.of.build;
+    uint64_t step;
+    int rc = SBX_OK;
+    if (!log->message) return SBX_OK;
+    sbxi_plain_text((char *)(size_t)log->message); /* it stands in our own block */
+    if (log->step && sbxi_parse_u64(sbxi_span_of(log->step), SBX_MAX_STEPS, &step))
+        b->step = (int32_t)step;
+    b->lines++;
+    b->fresh++;
+    b->offset_text[sbxi_print_u64(b->offset_text, (uint64_t)b->lines)] = 0;
+    if (op->args.each.build_log) rc = op->args.each.build_log(op->args.ctx, log);
+    rc = sbxi_op_said(op, sbxi_each_said(rc));
+    op->mid_stream = false;
+    return rc;
+}
+#endif
+
 /* An item of a list for the user: a dispatcher by the callback's type. */
 static int sbxi_op_item(void *ctx, void *item)
 {
@@ -157,6 +199,21 @@ static int sbxi_op_item(void *ctx, void *item)
         break;
     case SBX_FEATURE_SANDBOX_FORK:
         sbxi_op_forked(op, (sbxi_fork_item *)item);
+        break;
+#endif
+#ifndef SBX_NO_TEMPLATE
+    case SBX_FEATURE_TEMPLATE_BUILD:
+    case SBX_FEATURE_BUILD_GET_STATUS:
+    case SBX_FEATURE_BUILD_WAIT:
+        return sbxi_op_build_log(op, (sbx_build_log *)item);
+    case SBX_FEATURE_TEMPLATE_LIST:
+        rc = a->each.one_template(a->ctx, (const sbx_template_info *)item);
+        break;
+    case SBX_FEATURE_TEMPLATE_BUILDS:
+        rc = a->each.build(a->ctx, (const sbx_template_build_item *)item);
+        break;
+    case SBX_FEATURE_TEMPLATE_LIST_TAGS:
+        rc = a->each.tag(a->ctx, (const sbx_template_tag *)item);
         break;
 #endif
     case SBX_FEATURE_FILES_WATCH:
@@ -595,7 +652,7 @@ static int sbxi_op_fault(sbx_op *op, const sbxi_fault *f, int http)
 {
     sbx_error *e = &op->error;
     int status = sbxi_fault_status(op, f, f->number > 0 ? f->number : http);
-    if (status == SBXI_MEANS_NO) return status;
+    if (status > 0) return status;
     e->http_status = http;
     e->retry_after_ms = op->reply.retry_after_ms;
     sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
@@ -641,7 +698,7 @@ static int sbxi_reply_end(sbx_op *op)
     if (!r->happy) {
         rc = sbxi_reply_unhappy(op);
         r->no = rc == SBXI_MEANS_NO;
-        return r->no ? SBX_OK : rc;
+        return rc > 0 ? SBX_OK : rc;
     }
     if (!sbxi_reply_unpacked_all(op)) return SBX_E_PROTOCOL;
 #ifndef SBX_NO_RUN_CODE

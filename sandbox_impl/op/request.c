@@ -4,11 +4,34 @@
 
 /* ---- URL ------------------------------------------------------------------ */
 
+/* Whether it goes to a URL that a reply has told: of our own headers none belong there. */
+static bool sbxi_op_uploads(const sbx_op *op)
+{
+    return SBXI_HAS_TEMPLATE && op->route->send == SBXI_SEND_UPLOAD;
+}
+
+/* That URL, as it was told. */
+static int sbxi_op_given(sbx_op *op, sbxi_url *url)
+{
+#ifndef SBX_NO_TEMPLATE
+    sbxi_span text = sbxi_span_of(op->args.of.build.upload->url);
+    sbxi_buf_clear(&op->url);
+    if (sbxi_buf_add(&op->url, text.ptr, text.len) != SBX_OK) return op->url.status;
+    text.ptr = op->url.data;
+    if (sbxi_url_origin(text, url) && sbxi_is_target(url->path, '#')) return SBX_OK;
+#else
+    (void)url;
+#endif
+    return sbxi_op_fail(op, SBX_E_PROTOCOL,
+        SBXI_TEXT("the service wants files sent to what is no http URL"));
+}
+
 /* The URL of the route into op->url, and its parts. */
 static int sbxi_op_url(sbx_op *op, sbxi_url *url)
 {
     const sbx_provider *p = op->client->provider;
-    const char *parts[3], *values[3];
+    const char *parts[3], *values[SBXI_PLACES];
+    if (sbxi_op_uploads(op) && !op->hops) return sbxi_op_given(op, url);
     if (op->hops) { /* checked when it came */
         sbxi_span text = { op->url.data, op->url.len };
         return sbxi_url_origin(text, url) ? op->url.status : SBX_E_PROTOCOL;
@@ -19,6 +42,7 @@ static int sbxi_op_url(sbx_op *op, sbxi_url *url)
     values[0] = op->sandbox ? op->sandbox->id : op->args.target;
     values[1] = sbxi_op_port(op);
     values[2] = sbxi_op_domain(op);
+    values[3] = op->args.key;
     if (sbxi_make_url(&op->url, parts, values, url) == SBX_E_ARG)
         sbxi_op_fail(op, SBX_E_ARG,
             SBXI_TEXT("the base URL is not http(s)://host[:port][/path]; it may hold "
@@ -96,6 +120,25 @@ static void sbxi_op_request_line(sbx_op *op, const sbxi_url *url, const sbxi_pro
     sbxi_buf_add(b, authority, (size_t)(url->path.ptr - authority));
 }
 
+/* The headers that a reply has told to send with the files; framing is our own. */
+static void sbxi_op_told(sbx_op *op)
+{
+#ifndef SBX_NO_TEMPLATE
+    const sbx_pairs *h = &op->args.of.build.upload->headers;
+    sbxi_buf *b = &op->out.text;
+    size_t i;
+    for (i = 0; i < h->count; i++) {
+        sbxi_span name = sbxi_span_of(h->items[i].key);
+        if (sbxi_span_is_nocase(name, "content-length")
+            || sbxi_span_is_nocase(name, "transfer-encoding")) continue;
+        if (!sbxi_is_token(name)) b->status = SBX_E_PROTOCOL;
+        sbxi_header_line(b, h->items[i].key, h->items[i].value);
+    }
+#else
+    (void)op;
+#endif
+}
+
 static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
 {
     sbxi_buf *b = &op->out.text;
@@ -111,8 +154,10 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
     if (proxy) sbxi_proxy_auth(b, proxy);
 #endif
     if (own && own->bearer) sbxi_header_line(b, "Authorization", own->bearer);
+    else if (sbxi_op_uploads(op)) sbxi_op_told(op);
     else c->provider->headers(op);
-    if (op->route->host == SBXI_HOST_CONTROL) sbxi_buf_add(b, c->extra.data, c->extra.len);
+    if (op->route->host == SBXI_HOST_CONTROL && !sbxi_op_uploads(op))
+        sbxi_buf_add(b, c->extra.data, c->extra.len);
     if (b->status == SBX_E_ARG)
         sbxi_op_fail(op, SBX_E_ARG, SBXI_TEXT("a header value holds a control character"));
 }
@@ -184,6 +229,15 @@ static void sbxi_op_pack(sbx_op *op, const sbx_source *from, sbx_source *out)
 #endif
 }
 
+/* Where a body comes from that is one stream. */
+static const sbx_source *sbxi_op_stream(const sbx_op *op)
+{
+#ifndef SBX_NO_TEMPLATE
+    if (sbxi_op_uploads(op)) return &op->args.of.build.body;
+#endif
+    return &op->args.of.process.body;
+}
+
 /* The sources of the body, and with a boundary the text around each. */
 static int sbxi_op_parts(sbx_op *op, const char *boundary)
 {
@@ -196,8 +250,8 @@ static int sbxi_op_parts(sbx_op *op, const char *boundary)
     if (!parts) return SBX_E_NOMEM;
     op->out.parts = parts;
     op->out.part_count = n;
-    if (op->route->send == SBXI_SEND_INPUT) {
-        parts->source = op->args.of.process.body;
+    if (op->route->send >= SBXI_SEND_INPUT) {
+        parts->source = *sbxi_op_stream(op);
         parts->text_end = b->len;
         return b->status;
     }
@@ -250,7 +304,7 @@ static unsigned sbxi_op_framing(sbx_op *op, bool typed)
     uint8_t send = op->route->send;
     op->out.chunked = send == SBXI_SEND_INPUT
         || (send == SBXI_SEND_RAW && a->files[a->at].from.size < 0);
-    if (!typed && op->route->method != SBXI_POST) return 0;
+    if (!typed && op->route->method != SBXI_POST && !sbxi_op_uploads(op)) return 0;
     return op->out.chunked ? 1 : 2;
 }
 
@@ -259,7 +313,8 @@ static unsigned sbxi_op_framing(sbx_op *op, bool typed)
 static int sbxi_op_body(sbx_op *op)
 {
     static const char *const types[] = { NULL, "application/json", "application/connect+json",
-        "application/octet-stream", "multipart/form-data; boundary=", "application/connect+json" };
+        "application/octet-stream", "multipart/form-data; boundary=", "application/connect+json",
+        NULL };
     static const char *const ends[] = { "\r\n", "Transfer-Encoding: chunked\r\n\r\n",
         "Content-Length: 00000000000000000000\r\n\r\n" };
     sbxi_buf *b = &op->out.text;

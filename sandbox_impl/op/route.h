@@ -30,6 +30,11 @@
 #else
 #define SBXI_HAS_CODE 1
 #endif
+#ifdef SBX_NO_TEMPLATE
+#define SBXI_HAS_TEMPLATE 0
+#else
+#define SBXI_HAS_TEMPLATE 1
+#endif
 #ifdef SBX_NO_EXTRAS
 #define SBXI_HAS_EXTRAS 0
 #else
@@ -55,9 +60,10 @@ enum {
 
 /* What the request body is: `send` of a route is the query, but for JSON and
    ENVELOPE the body. From RAW on it is a transfer, which clocks.total_ms does
-   not end: a file, some, envelopes of input. */
+   not end: a file, some, envelopes of input, a build context. The last goes to a URL
+   that a reply has told, without the headers of the provider. */
 enum { SBXI_SEND_NOTHING, SBXI_SEND_JSON, SBXI_SEND_ENVELOPE, SBXI_SEND_RAW,
-    SBXI_SEND_MULTIPART, SBXI_SEND_INPUT };
+    SBXI_SEND_MULTIPART, SBXI_SEND_INPUT, SBXI_SEND_UPLOAD };
 
 /* What the reply body is: one struct, an array of items, an object with such an
    array; from SINK on a transfer. */
@@ -68,7 +74,7 @@ enum { SBXI_RECV_NOTHING, SBXI_RECV_RESULT, SBXI_RECV_EACH, SBXI_RECV_EACH_INSID
 typedef struct sbxi_rule {
     const char *text;       /* the provider's word; NULL: any */
     int16_t http;           /* HTTP status, 0: any */
-    int8_t status;          /* SBX_E_*, or SBXI_MEANS_NO; 0 ends the list */
+    int8_t status;          /* SBX_E_*, or SBXI_MEANS_*; 0 ends the list */
     uint8_t when;           /* SBXI_ON_* and SBXI_HAS */
 } sbxi_rule;
 
@@ -76,12 +82,13 @@ typedef struct sbxi_rule {
 #define SBXI_ON_SANDBOX 2u
 #define SBXI_HAS 4u         /* text is to be found in the message instead */
 
-/* The reply is a plain "no": a success whose result is false. */
+/* The reply is a plain "no", or "yes": a success whose result is false, or true. */
 #define SBXI_MEANS_NO 2
+#define SBXI_MEANS_YES 3
 
 typedef struct sbxi_route {
     const char *path;          /* behind the prefix; {id} is the sandbox's, or what
-                                  args.target says; NULL ends the list */
+                                  args.target says, {key} args.key; NULL ends the list */
     const sbxi_shape *fields;  /* of query or body, over the arguments; NULL: none, {} */
     const sbxi_shape *reply;   /* over the result, item or event */
     uint8_t prefix;            /* of the path, index in the provider's list */
@@ -101,6 +108,25 @@ typedef struct sbxi_fault {
     char word[48];          /* "code" as a word */
     char message[208];
 } sbxi_fault;
+
+#ifndef SBX_NO_TEMPLATE
+typedef struct sbxi_step sbxi_step;
+
+/* A known image: without a version it takes none. */
+typedef struct sbxi_image_row { const char *name, *version; } sbxi_image_row;
+
+/* How a provider says what a template builder has gathered. */
+typedef struct sbxi_template_rules {
+    const sbxi_image_row *images;   /* by sbx_image */
+    const char *(*check)(const sbx_template *t, const sbxi_step *plan); /* NULL: it is fine */
+    int (*hash)(sbx_template *t, sbx_error *e); /* hashes of files, blocking */
+    void (*json)(sbx_json_writer *w, const sbx_template *t);
+    int (*dockerfile)(const sbx_template *t, sbx_sink to);
+    /* adds what a Dockerfile says; a failure is in t->error */
+    int (*from_dockerfile)(sbx_template *t, const char *text, size_t len,
+                           void (*notice)(void *ctx, int line, const char *text), void *ctx);
+} sbxi_template_rules;
+#endif
 
 /* One environment variable and the config field it stands in for. */
 typedef struct sbxi_env { const char *name; uint16_t offset; } sbxi_env;
@@ -126,6 +152,9 @@ struct sbx_provider {
     int (*step)(sbx_op *op);        /* asks for the next exchange or ends the operation */
     int (*event)(sbx_op *op);       /* one message of SBXI_RECV_EVENTS is bound */
     int32_t code_ms;                /* how long code that runs may be silent */
+#ifndef SBX_NO_TEMPLATE
+    const sbxi_template_rules *templates; /* NULL: it has none */
+#endif
 };
 
 /* The route of a feature, or of SBXI_ROUTE_*; NULL: there is none. */
@@ -264,6 +293,31 @@ typedef struct sbxi_watch_item {
     sbx_file_info entry;
 } sbxi_watch_item;
 
+#ifndef SBX_NO_TEMPLATE
+
+/* Whether files are there, and where they are to go. */
+typedef struct sbxi_upload {
+    bool present;
+    const char *url;
+    sbx_pairs headers;              /* to be sent with them */
+} sbxi_upload;
+
+typedef struct sbxi_build_args {
+    sbx_build_options o;
+    sbx_template *t;
+    const char *tag_name;           /* of tags: whose they are */
+    sbx_choice is_public;
+    int32_t lines, fresh;           /* of the log so far; of this reply */
+    int32_t step;                   /* that the log was last about */
+    const char *offset, *limit;     /* of the log, as the query says it */
+    char offset_text[12];
+    const sbxi_upload *upload;      /* where files go, and what they come from */
+    sbx_source body;
+    struct sbxi_building *b;        /* all else of a build; owned */
+} sbxi_build_args;
+
+#endif
+
 /* sbx_invoke: the route is made for the call. */
 typedef struct sbxi_invoke_args {
     sbxi_route route;
@@ -319,9 +373,16 @@ typedef struct sbxi_args {
         sbx_fork_each fork;
         sbx_snapshot_each snapshot;
 #endif
+#ifndef SBX_NO_TEMPLATE
+        sbx_build_log_each build_log;
+        sbx_template_each one_template;
+        sbx_template_build_each build;
+        sbx_template_tag_each tag;
+#endif
     } each;
     void *ctx;                      /* of each() */
     const char *target;             /* {id} of calls without a sandbox */
+    const char *key;                /* {key}: what is meant inside of it */
     union {
         sbxi_create_args create;
         int32_t timeout_s;
@@ -341,13 +402,17 @@ typedef struct sbxi_args {
 #endif
         sbxi_files_args files;
         sbxi_invoke_args invoke;
+#ifndef SBX_NO_TEMPLATE
+        sbxi_build_args build;
+#endif
     } of;
 } sbxi_args;
 
 /* Lists that are asked for a page at a time: those with sbxi_list_args. */
 static bool sbxi_is_paged(unsigned feature)
 {
-    return feature == SBX_FEATURE_SANDBOX_LIST || feature == SBX_FEATURE_SNAPSHOT_LIST;
+    return feature == SBX_FEATURE_SANDBOX_LIST || feature == SBX_FEATURE_SNAPSHOT_LIST
+        || feature == SBX_FEATURE_TEMPLATE_BUILDS;
 }
 
 static bool sbxi_reads_file(unsigned feature)
@@ -362,13 +427,20 @@ static SBXI_MAYBE bool sbxi_is_stream(unsigned feature)
     return feature - SBX_FEATURE_COMMAND_RUN <= SBX_FEATURE_PTY_CONNECT - SBX_FEATURE_COMMAND_RUN;
 }
 
+static SBXI_MAYBE bool sbxi_is_build(unsigned feature)
+{
+    return feature - SBX_FEATURE_TEMPLATE_BUILD
+        <= SBX_FEATURE_TEMPLATE_REMOVE_TAGS - SBX_FEATURE_TEMPLATE_BUILD;
+}
+
 /* The first of them. */
 static SBXI_MAYBE unsigned sbxi_args_of(unsigned feature)
 {
-    return feature == SBX_FEATURE_SNAPSHOT_LIST ? SBX_FEATURE_SANDBOX_LIST
+    return sbxi_is_paged(feature) ? SBX_FEATURE_SANDBOX_LIST
         : feature >= SBX_FEATURE_FILES_READ ? SBX_FEATURE_FILES_READ
         : feature >= SBX_FEATURE_COMMAND_KILL ? SBX_FEATURE_COMMAND_KILL
-        : feature >= SBX_FEATURE_COMMAND_RUN ? SBX_FEATURE_COMMAND_RUN : feature;
+        : feature >= SBX_FEATURE_COMMAND_RUN ? SBX_FEATURE_COMMAND_RUN
+        : sbxi_is_build(feature) ? SBX_FEATURE_TEMPLATE_BUILD : feature;
 }
 
 #define SBXI_ARG(member) (uint16_t)offsetof(sbxi_args, of.member)
@@ -385,6 +457,7 @@ typedef struct sbxi_call {
     const sbx_call *call;
     const char *message;
     sbx_proc *proc;                 /* whose stream it is, or which it waits for */
+    void (*clean)(sbxi_args *args); /* gives back what args hold when the operation ends */
     sbxi_args args;
 } sbxi_call;
 

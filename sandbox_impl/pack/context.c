@@ -53,6 +53,7 @@ typedef struct sbxi_context {
     int64_t sent, size;         /* bytes of the archive; -1: not counted yet */
     char hash[65];              /* "" until a pass has told */
     unsigned char block[SBXI_TAR_BLOCK];
+    unsigned char count[256];   /* what is only counted */
     char target[SBX_MAX_PATH];  /* of a link */
     char clean[SBXI_GLOB_MAX + 1];
 } sbxi_context;
@@ -130,7 +131,7 @@ static int sbxi_context_failed(const sbxi_context *c, int rc)
 
 /* A link: what it leads to, or its target. In an archive that follows links, one that
    leads nowhere has no place. */
-static int sbxi_context_link(sbxi_context *c)
+static SBXI_APART int sbxi_context_link(sbxi_context *c)
 {
     const sbx_tree *t = c->plan.tree;
     sbx_tree_entry e;
@@ -149,23 +150,23 @@ static int sbxi_context_link(sbxi_context *c)
     return rc == SBX_OK ? rc : sbxi_context_failed(c, rc);
 }
 
-static int sbxi_context_head(sbxi_context *c)
+static SBXI_APART int sbxi_context_head(sbxi_context *c)
 {
     const sbx_tree_entry *e = &c->entry;
     const sbxi_plan *p = &c->plan;
-    sbxi_tar_entry t;
+    sbxi_tar_entry *t = &c->tar.entry; /* where it is wanted */
     int rc;
-    memset(&t, 0, sizeof t);
-    t.name = sbxi_span_of(c->walk.path[0] ? c->walk.path : ".");
-    t.type = e->type == SBX_FILE_DIR ? SBXI_TAR_DIR
+    memset(t, 0, sizeof *t);
+    t->name = sbxi_span_of(c->walk.path[0] ? c->walk.path : ".");
+    t->type = e->type == SBX_FILE_DIR ? SBXI_TAR_DIR
         : e->type == SBX_FILE_SYMLINK ? SBXI_TAR_LINK : SBXI_TAR_FILE;
-    if (t.type == SBXI_TAR_LINK) t.link = sbxi_span_of(c->target);
-    if (t.type == SBXI_TAR_FILE) t.size = e->size;
-    t.mode = p->own_mode ? p->mode : e->mode;
-    if (t.type == SBXI_TAR_LINK) t.mode = 0777;
-    t.mtime = p->no_times ? 0 : e->modified_unix_s;
-    t.user = t.group = sbxi_span_of("root");
-    rc = sbxi_tar_begin(&c->tar, &t);
+    if (t->type == SBXI_TAR_LINK) t->link = sbxi_span_of(c->target);
+    if (t->type == SBXI_TAR_FILE) t->size = e->size;
+    t->mode = p->own_mode ? p->mode : e->mode;
+    if (t->type == SBXI_TAR_LINK) t->mode = 0777;
+    t->mtime = p->no_times ? 0 : e->modified_unix_s;
+    t->user = t->group = sbxi_span_of("root");
+    rc = sbxi_tar_begin(&c->tar, t);
     return rc == SBX_OK ? rc : sbxi_walk_fail(&c->walk, rc, SBXI_TEXT("no archive can hold it"));
 }
 
@@ -186,7 +187,7 @@ static bool sbxi_context_hashes(const sbxi_context *c)
 }
 
 /* The next entry that is selected. */
-static int sbxi_context_next(sbxi_context *c)
+static SBXI_APART int sbxi_context_next(sbxi_context *c)
 {
     sbxi_walk *w = &c->walk;
     int rc = sbxi_walk_next(w);
@@ -232,7 +233,7 @@ static int sbxi_context_filled(sbxi_context *c)
 }
 
 /* The next bytes of a file, into the block. Behind its size there must be none. */
-static int sbxi_context_file(sbxi_context *c)
+static SBXI_APART int sbxi_context_file(sbxi_context *c)
 {
     const sbx_tree *t = c->plan.tree;
     size_t got = 0, want = (size_t)SBXI_MIN(c->left, (int64_t)(SBXI_TAR_BLOCK - c->have));
@@ -285,7 +286,7 @@ static int sbxi_context_check(sbxi_context *c)
 }
 
 /* Out of the block, as it is; the last one only if all is as it was counted. */
-static int sbxi_context_copy(sbxi_context *c, sbxi_flow *io, bool last)
+static SBXI_APART int sbxi_context_copy(sbxi_context *c, sbxi_flow *io, bool last)
 {
     size_t n = SBXI_MIN(io->in_len, io->out_len);
     int rc = SBX_OK;
@@ -301,7 +302,7 @@ static int sbxi_context_copy(sbxi_context *c, sbxi_flow *io, bool last)
 }
 
 /* Out of the block, packed; its end the same way. */
-static int sbxi_context_pack(sbxi_context *c, sbxi_flow *io, bool last)
+static SBXI_APART int sbxi_context_pack(sbxi_context *c, sbxi_flow *io, bool last)
 {
     bool finish = last && !io->in_len;
     int rc = finish ? sbxi_context_check(c) : SBX_OK;
@@ -333,7 +334,7 @@ static int sbxi_context_pull(sbxi_context *c, unsigned char *out, size_t cap, si
 }
 
 /* At the end of a pass that tells the hash. */
-static int sbxi_context_told(sbxi_context *c)
+static SBXI_APART int sbxi_context_told(sbxi_context *c)
 {
     char hash[65];
     sbxi_hash_end(&c->sha, hash);
@@ -349,7 +350,6 @@ static int sbxi_context_told(sbxi_context *c)
    a source has nothing now. SBX_E_NOT_FOUND: nothing is selected. */
 static SBXI_MAYBE int sbxi_context_step(sbxi_context *c, uint32_t most)
 {
-    unsigned char out[256];
     uint32_t used = 0;
     size_t got;
     int rc = SBX_OK;
@@ -361,10 +361,10 @@ static SBXI_MAYBE int sbxi_context_step(sbxi_context *c, uint32_t most)
             used += SBXI_TAR_BLOCK;
             continue;
         }
-        rc = sbxi_context_pull(c, out, sizeof out, &got);
-        if (rc == SBX_OK && c->plan.archive_hash) sbx_sha256_add(&c->sha, out, got);
+        rc = sbxi_context_pull(c, c->count, sizeof c->count, &got);
+        if (rc == SBX_OK && c->plan.archive_hash) sbx_sha256_add(&c->sha, c->count, got);
         c->sent += (int64_t)got;
-        used += sizeof out;
+        used += sizeof c->count;
     }
     return rc == SBX_OK ? SBX_PENDING : rc;
 }

@@ -13,7 +13,7 @@
 
 /* ---- the tree in memory ---------------------------------------------------- */
 
-#define SBXI_MEMORY_PATH 256    /* bytes of a path that leads through links */
+#define SBXI_MEMORY_PATH sizeof(((sbx_memory_tree *)0)->path_)
 
 static sbxi_span sbxi_memory_path(const sbx_tree_file *f)
 {
@@ -33,22 +33,22 @@ static bool sbxi_path_below(sbxi_span path, sbxi_span dir, sbxi_span *rest)
     return true;
 }
 
-/* Puts the target of f in place of its path. */
+/* Puts the target of f in place of its path, into buf, where the rest may stand. */
 static bool sbxi_memory_jump(const sbx_tree_file *f, sbxi_span rest, char *buf, sbxi_span *path)
 {
     sbxi_span at = sbxi_memory_path(f), target = sbxi_span_of(f->link);
-    char made[SBXI_MEMORY_PATH];
     size_t n = at.len;
     while (n && at.ptr[n - 1] != '/') n--;
-    if (!target.len || *target.ptr == '/' || n + target.len + 1 + rest.len >= sizeof made)
+    if (!target.len || *target.ptr == '/'
+        || n + target.len + 1 + rest.len >= SBXI_MEMORY_PATH)
         return false;
-    memcpy(made, at.ptr, n);
-    memcpy(made + n, target.ptr, target.len);
+    memmove(buf + n + target.len + 1, rest.ptr, rest.len);
+    memcpy(buf, at.ptr, n);
+    memcpy(buf + n, target.ptr, target.len);
     n += target.len;
-    made[n++] = '/';
-    memcpy(made + n, rest.ptr, rest.len);
-    path->len = sbxi_path_clean(made, n + rest.len);
-    path->ptr = (const char *)memcpy(buf, made, path->len);
+    buf[n++] = '/';
+    path->len = sbxi_path_clean(buf, n + rest.len);
+    path->ptr = buf;
     if (path->len == 1 && *buf == '.') path->len = 0;
     return true;
 }
@@ -110,12 +110,11 @@ static int sbxi_span_order(sbxi_span a, sbxi_span b)
 
 static int sbxi_memory_next(void *ctx, const char *dir, const char *after, char *name, size_t cap)
 {
-    const sbx_memory_tree *m = (const sbx_memory_tree *)ctx;
+    sbx_memory_tree *m = (sbx_memory_tree *)ctx;
     sbxi_span root = sbxi_span_of(dir), least = sbxi_span_of(after), best = { NULL, 0 }, rest;
     const sbx_tree_file *f;
-    char buf[SBXI_MEMORY_PATH];
     size_t i;
-    int rc = sbxi_memory_find(m, &root, true, buf, &f);
+    int rc = sbxi_memory_find(m, &root, true, m->path_, &f);
     if (rc != SBX_OK) return rc;
     for (i = 0; i < m->count; i++) {
         if (!sbxi_path_below(sbxi_memory_path(&m->files[i]), root, &rest)) continue;
@@ -133,10 +132,10 @@ static int sbxi_memory_next(void *ctx, const char *dir, const char *after, char 
 static int sbxi_memory_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *out)
 {
     static const uint16_t modes[4] = { 0, 0644, 0755, 0777 };
-    char buf[SBXI_MEMORY_PATH];
+    sbx_memory_tree *m = (sbx_memory_tree *)ctx;
     sbxi_span at = sbxi_span_of(path);
     const sbx_tree_file *f;
-    int rc = sbxi_memory_find((const sbx_memory_tree *)ctx, &at, follow, buf, &f);
+    int rc = sbxi_memory_find(m, &at, follow, m->path_, &f);
     memset(out, 0, sizeof *out);
     if (rc != SBX_OK) return rc;
     out->type = SBX_FILE_DIR;
@@ -154,10 +153,10 @@ static int sbxi_memory_stat(void *ctx, const char *path, bool follow, sbx_tree_e
 
 static int sbxi_memory_link(void *ctx, const char *path, char *target, size_t cap)
 {
-    char buf[SBXI_MEMORY_PATH];
+    sbx_memory_tree *m = (sbx_memory_tree *)ctx;
     sbxi_span at = sbxi_span_of(path);
     const sbx_tree_file *f;
-    int rc = sbxi_memory_find((const sbx_memory_tree *)ctx, &at, false, buf, &f);
+    int rc = sbxi_memory_find(m, &at, false, m->path_, &f);
     size_t n;
     if (rc != SBX_OK || !f || !f->link) return SBX_E_NOT_FOUND;
     n = strlen(f->link);
@@ -169,10 +168,9 @@ static int sbxi_memory_link(void *ctx, const char *path, char *target, size_t ca
 static int sbxi_memory_open(void *ctx, const char *path, void **file)
 {
     sbx_memory_tree *m = (sbx_memory_tree *)ctx;
-    char buf[SBXI_MEMORY_PATH];
     sbxi_span at = sbxi_span_of(path);
     const sbx_tree_file *f;
-    int rc = sbxi_memory_find(m, &at, true, buf, &f);
+    int rc = sbxi_memory_find(m, &at, true, m->path_, &f);
     *file = ctx;
     if (rc != SBX_OK) return rc;
     if (!f || f->path[strlen(f->path) - 1] == '/') return SBX_E_NOT_A_FILE;

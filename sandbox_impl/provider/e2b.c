@@ -4,14 +4,6 @@
 
 #ifndef SBX_NO_E2B
 
-#define SBXI_FIELD(name, type, struct_, member) \
-    { name, NULL, (uint16_t)offsetof(struct_, member), 0, SBXI_T_##type }
-#define SBXI_SUB(name, type, shape) { name, &shape, 0, 0, SBXI_T_##type }
-#define SBXI_IN(name, type, member) { name, NULL, SBXI_ARG(member), 0, SBXI_T_##type }
-#define SBXI_FIXED(name, struct_, member) \
-    { name, NULL, (uint16_t)offsetof(struct_, member), \
-      (uint8_t)sizeof(((struct_ *)0)->member), SBXI_T_TEXT }
-
 /* ---- errors --------------------------------------------------------------- */
 
 static const sbxi_field sbxi_e2b_fault_fields[] = {
@@ -26,7 +18,7 @@ static const sbxi_shape sbxi_e2b_fault = SBXI_SHAPE(sbxi_e2b_fault_fields, sbxi_
 enum { SBXI_E2B_MISSING_IS_NO = 23, SBXI_E2B_GONE_IS_NO = 26, SBXI_E2B_EXISTS_IS_NO = 28,
     SBXI_E2B_DEADLINE_KILLS = 30, SBXI_E2B_NO_STREAM = 32,
     SBXI_E2B_CONFLICT_IS_NO = 37, SBXI_E2B_NO_RANGE_IS_NO = 39,
-    SBXI_E2B_RUNS_CODE = 41 };
+    SBXI_E2B_RUNS_CODE = 41, SBXI_E2B_FOREIGN_IS_YES = 44 };
 
 /* Texts first, then the words of Connect. */
 static const sbxi_rule sbxi_e2b_rules[] = {
@@ -73,6 +65,9 @@ static const sbxi_rule sbxi_e2b_rules[] = {
     { NULL, 0, 0, 0 },
     [SBXI_E2B_RUNS_CODE] = { "port is not open", 502, SBX_E_UNREACHABLE, SBXI_HAS },
     { NULL, 502, SBX_E_SANDBOX_GONE, 0 }, /* as the SDK: its time is over */
+    { NULL, 0, 0, 0 },
+    [SBXI_E2B_FOREIGN_IS_YES] = { NULL, 403, SBXI_MEANS_YES, 0 },
+    { NULL, 404, SBXI_MEANS_NO, 0 },
     { NULL, 0, 0, 0 }
 };
 
@@ -690,6 +685,9 @@ static const sbxi_route sbxi_e2b_routes[] = {
     { "/pause", NULL, NULL, SBXI_ONE(SBXI_POST), SBXI_SEND_NOTHING,
         SBXI_RECV_NOTHING, SBXI_E2B_CONFLICT_IS_NO, SBXI_E2B_OLD_PAUSE },
 #endif
+#ifndef SBX_NO_TEMPLATE
+    SBXI_E2B_TEMPLATE_ROUTES
+#endif
     { "", NULL, &sbxi_e2b_access, SBXI_ONE(SBXI_GET),
         SBXI_SEND_NOTHING, SBXI_RECV_RESULT, 0, SBXI_ROUTE_ACCESS },
     { "/files", &sbxi_e2b_path_user, &sbxi_e2b_written,
@@ -934,7 +932,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     const sbxi_files_args *a = &op->args.of.files;
     const sbx_client *c = op->client;
     const int64_t now = sbxi_clock(&c->link.net);
-    const char *parts[3], *values[3];
+    const char *parts[3], *values[SBXI_PLACES];
     char until[SBXI_DECIMAL_MAX + 1], sign[48];
     const char *end = NULL;
     sbxi_buf *b = &op->out.text;
@@ -950,6 +948,7 @@ static int sbxi_e2b_url_step(sbx_op *op)
     values[0] = op->sandbox->id;
     values[1] = c->provider->ports[0];
     values[2] = sbxi_op_domain(op);
+    values[3] = NULL;
     if (sbxi_make_url(&op->url, parts, values, &url) != SBX_OK) return op->url.status;
     sbxi_buf_clear(b); /* asking for the token has left its request there */
     if (expires)
@@ -1552,7 +1551,15 @@ static int sbxi_e2b_step(sbx_op *op)
 #endif
     case SBX_FEATURE_SANDBOX_LIST:
     case SBX_FEATURE_SNAPSHOT_LIST:
+    case SBX_FEATURE_TEMPLATE_BUILDS:
         return sbxi_e2b_list_step(op);
+#ifndef SBX_NO_TEMPLATE
+    case SBX_FEATURE_TEMPLATE_BUILD:
+    case SBX_FEATURE_TEMPLATE_BUILD_START:
+    case SBX_FEATURE_BUILD_GET_STATUS:
+    case SBX_FEATURE_BUILD_WAIT:
+        return sbxi_e2b_build_step(op);
+#endif
 #ifndef SBX_NO_EXTRAS
     case SBX_FEATURE_SANDBOX_METRICS:
     case SBX_FEATURE_SANDBOX_LOGS:
@@ -1628,13 +1635,12 @@ static const sbx_provider sbx_e2b =
     sbxi_e2b_env, "E2B_DEBUG",
     "x-next-token",
     sbxi_e2b_prefixes, sbxi_e2b_routes, sbxi_e2b_rules, &sbxi_e2b_fault, sbxi_e2b_base,
-    sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event, 300000
+    sbxi_e2b_headers, sbxi_e2b_host, sbxi_e2b_step, sbxi_e2b_on_event, 300000,
+#ifndef SBX_NO_TEMPLATE
+    &sbxi_e2b_templates
+#endif
 };
 
-#undef SBXI_FIELD
-#undef SBXI_SUB
-#undef SBXI_IN
-#undef SBXI_FIXED
 #undef SBXI_ALL
 #undef SBXI_ONE
 #undef SBXI_PLAIN

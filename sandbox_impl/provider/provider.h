@@ -2,6 +2,16 @@
    texts, common header forms. A provider file is tables first, then the few
    functions that no table can say; providers never call each other. */
 
+/* Rows of field tables: a member of a struct; an object inside; a member of the
+   arguments; a text of fixed size. */
+#define SBXI_FIELD(name, type, struct_, member) \
+    { name, NULL, (uint16_t)offsetof(struct_, member), 0, SBXI_T_##type }
+#define SBXI_SUB(name, type, shape) { name, &shape, 0, 0, SBXI_T_##type }
+#define SBXI_IN(name, type, member) { name, NULL, SBXI_ARG(member), 0, SBXI_T_##type }
+#define SBXI_FIXED(name, struct_, member) \
+    { name, NULL, (uint16_t)offsetof(struct_, member), \
+      (uint8_t)sizeof(((struct_ *)0)->member), SBXI_T_TEXT }
+
 /* "1.22.3" as 1 << 20 | 22 << 10 | 3; what is not said or no number is 0. */
 static uint32_t sbxi_version(const char *text)
 {

@@ -32,13 +32,16 @@ functions_of() {
         /^\/\* ---- [0-9]+\. / { at = $3 + 0 }
         at >= from && at <= to && match($0, /^SBX_API .*sbx_[a-z0-9_]+\(/) {
             name = substr($0, 1, RLENGTH - 1); sub(/.*[ *]/, "", name); print name
-        }' sandbox_impl/public.h
+        }' "sandbox_impl/${3:-public.h}"
 }
 
 # NAME OBJECT: of NAME.ci, which the compiler wrote beside the object.
 stack_of() {
     taken=$("${arm%gcc}objdump" -r "$2" 2>/dev/null |
-        awk '$2 == "R_ARM_ABS32" { sub(/^\.text\./, "", $3); print $3 }' | sort -u)
+        awk '/^RELOCATION RECORDS/ { at = $4 }
+            # what a function takes of itself is its own table of jumps
+            $2 == "R_ARM_ABS32" && at != "[" $3 "]:" { sub(/^\.text\./, "", $3); print $3 }' |
+        sort -u)
     python3 tests/budget/stack.py "$1" "${2%.o}.ci" tests/budget/calls $taken >"$build/stack" ||
         { cat "$build/stack"; echo "budget: the call graph is not sound"; exit 1; }
     sed '$d' "$build/stack"
@@ -63,7 +66,8 @@ if command -v "$arm" >/dev/null 2>&1; then
     $arm $thumb $small -w -DSBX_NO_GZIP -c tests/budget/pack.c -o "$build/stored.o" || exit 1
     text_of text_pack_stored "$build/stored.o" core_gzip core_tar
     # A firmware with every typed function, whatever else it could leave out left out.
-    lean="-DSBX_NO_PROXY -DSBX_NO_REDIRECT -DSBX_NO_TRACE -DSBX_NO_GZIP -DSBX_NO_RUN_CODE"
+    lean="-DSBX_NO_PROXY -DSBX_NO_REDIRECT -DSBX_NO_TRACE -DSBX_NO_GZIP -DSBX_NO_RUN_CODE
+        -DSBX_NO_TEMPLATE"
     typed=$(functions_of 6 12)
     $arm $thumb $small $lean -c tests/compile/impl.c -o "$build/all.o" || exit 1
     text_of text_all "$build/all.o" $typed
@@ -75,7 +79,7 @@ if command -v "$arm" >/dev/null 2>&1; then
             text_of "$name" "$build/$name.o" $roots >/dev/null || exit 1
     }
     taken_away() { # NAME FLAG
-        silent "without" "$typed" "$2"
+        silent "without" "$typed" -DSBX_NO_TEMPLATE "$2"
         awk -v name="$1" '$1 == "full" { n = $2 } $1 == "without" { m = $2 }
             END { print name, n - m }' "$values" >"$build/difference"
         cat "$build/difference" >>"$values"
@@ -97,7 +101,7 @@ if command -v "$arm" >/dev/null 2>&1; then
     awk '$1 == "text_all_silent" { n = $2 } $1 == "invoke" { print "text_invoke", $2 - n }' \
         "$values" >"$build/difference"
     cat "$build/difference" >>"$values"
-    silent full "$typed"
+    silent full "$typed" -DSBX_NO_TEMPLATE
     taken_away text_proxy -DSBX_NO_PROXY
     taken_away text_redirect -DSBX_NO_REDIRECT
     taken_away text_gzip -DSBX_NO_GZIP
@@ -106,9 +110,16 @@ if command -v "$arm" >/dev/null 2>&1; then
     taken_away text_proc -DSBX_NO_PROC
     taken_away text_pty -DSBX_NO_PTY
     taken_away text_watch -DSBX_NO_WATCH
-    silent with_code "$typed sbx_run_code"
-    silent without_code "$typed" -DSBX_NO_RUN_CODE
-    awk '$1 == "without_code" { n = $2 } $1 == "with_code" { print "text_run_code", $2 - n }' \
+    silent with_code "$typed sbx_run_code" -DSBX_NO_TEMPLATE
+    silent without_code "$typed" -DSBX_NO_TEMPLATE -DSBX_NO_RUN_CODE
+    awk '$1 == "without_code" { n = $2 } $1 == "with_code" { m = $2 }
+        END { print "text_run_code", m - n }' \
+        "$values" >"$build/difference"
+    cat "$build/difference" >>"$values"
+    builder=$(functions_of 17 20 template.h; functions_of 17 20 build.h)
+    silent with_templates "$typed $builder"
+    awk '$1 == "full" { n = $2 } $1 == "with_templates" { m = $2 }
+        END { print "text_template", m - n }' \
         "$values" >"$build/difference"
     cat "$build/difference" >>"$values"
     $arm $thumb $small -fcallgraph-info=su,da -c tests/compile/impl.c -o "$build/whole.o" || exit 1

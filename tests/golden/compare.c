@@ -358,6 +358,10 @@ static void same_body(rules *k, const exchange *x, const request *q, report *r)
         same_bytes(k, ws, wn, gs, gn, "body (multipart)", r);
         return;
     }
+    if (!wt && !gt && is_archive(x->body, x->body_len)) {
+        compare_archives(x->body, x->body_len, q->body, q->body_len, r);
+        return;
+    }
     if (recorded_header(x, "content-encoding") && sent_header(q, "content-encoding")) {
         text wu = {0}, gu = {0};
         if (!unpack(x->body, x->body_len, &wu)) complain(r, "body: the recorded gzip is damaged");

@@ -5,6 +5,8 @@
                  what was expected
      peer.c      the replaying peer: an sbx_net in memory with its own clock
      ops.c       the public functions by name, their arguments and results
+     archive.c   the files of a case as a tree, and what is in a tar
+     builder.c   template builders, by the names of their methods
      fault.c     runs cases again and again, each time with one thing that fails
      main.c      reads the files, runs every case four ways, reports
 
@@ -85,6 +87,7 @@ typedef struct exchange {
     size_t reply_len;
     double slept_s;                     /* < 0: not recorded */
     const char *problem;                /* the recording cannot be replayed: why */
+    const node *fixture;                /* files of the case, or NULL */
     struct exchange *next;
 } exchange;
 
@@ -106,6 +109,7 @@ typedef struct rules {                  /* of one case */
     const node *beyond;                 /* list of {method, target, status, body}: requests
                                            that may follow the recorded ones, or NULL */
     const node *given;                  /* the whole entry: values from there are exact */
+    const node *fixture;                /* files of the case, or NULL */
     made *made;
 } rules;
 
@@ -200,6 +204,17 @@ sbx_alloc counting_alloc(counting *c);
    be compared between the ways. */
 node *run_steps(const node *entry, const char *provider, peer *p, report *r);
 void print_ops(void);
+
+/* ---- archive.c -------------------------------------------------------------- */
+sbx_tree *fixture_tree(const node *fixture, report *r);
+bool is_archive(const char *p, size_t len);
+void compare_archives(const char *want, size_t want_len, const char *got, size_t got_len,
+    report *r);
+
+/* ---- builder.c -------------------------------------------------------------- */
+/* A template with the calls of a list, its files from a tree or NULL; NULL: no memory. */
+sbx_template *builder_new(sbx_client *client, const node *calls, const sbx_tree *tree, report *r);
+void builder_print(void);
 
 /* ---- main.c ----------------------------------------------------------------- */
 /* A peer that is ready to replay; NULL: the entry cannot be run, r says why. */

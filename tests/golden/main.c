@@ -119,6 +119,7 @@ static exchange *to_exchange(const node *line)
     x->body = body_of(request, &x->body_len);
     x->reply_headers = dom_has(response, "headers");
     x->reply = body_of(response, &x->reply_len);
+    x->fixture = dom_has(line, "fixture");
     x->slept_s = -1;
     if (slept && slept->kind == D_NUMBER) x->slept_s = strtod(slept->s, NULL);
     if (slept && slept->kind == D_LIST)
@@ -214,7 +215,12 @@ peer *set_up(way w, const node *entry, const exchange *first, report *r)
     k->given = entry->first;
     for (x = first; x; x = x->next)
         if (x->problem) complain(r, "the recording cannot be replayed: %s", x->problem);
-    if (dom_has(entry, "fixture")) complain(r, "fixture: archives cannot be made yet");
+    k->fixture = dom_has(entry, "fixture");
+    if (dom_is(k->fixture, "recorded")) {
+        for (x = first; x && !x->fixture; x = x->next) ;
+        k->fixture = x ? x->fixture : NULL;
+        if (!x) complain(r, "the recording has no fixture");
+    }
     if (r->count) return NULL;
     set_environment(dom_has(entry, "env"));
     peer_start(p, w, first, clock ? clock->i : 1735689600000, k, r);

@@ -11,7 +11,7 @@
 /* ---- tables of the public structs -------------------------------------------- */
 typedef enum { T_TEXT, T_I32, T_U32, T_I64, T_U64, T_SIZE, T_PORT, T_INT, T_BOOL, T_CHOICE,
     T_WORD, T_CHARS, T_PAIRS, T_STRINGS, T_OUT_BYTES, T_SINK, T_STARTED, T_HANDLE, T_DATA,
-    T_SOURCE, T_FILES, T_PAGE, T_STRUCT, T_PORTS, T_JSON, T_RESULTS } type;
+    T_SOURCE, T_FILES, T_PAGE, T_STRUCT, T_PORTS, T_JSON, T_RESULTS, T_BUILDER } type;
 
 typedef struct member {
     const char *name;
@@ -270,6 +270,63 @@ static const member error_members[] = {
     M(sbx_error, T_CHOICE, may_exist),
     M(sbx_error, T_U32, pid), END };
 
+static const word build_states[] = { { SBX_BUILD_UNKNOWN, "unknown" },
+    { SBX_BUILD_WAITING, "waiting" }, { SBX_BUILD_RUNNING, "building" },
+    { SBX_BUILD_READY, "ready" }, { SBX_BUILD_FAILED, "failed" },
+    { SBX_BUILD_CANCELLED, "cancelled" }, { 0, NULL } };
+static const member build_options[] = {
+    M(sbx_build_options, T_TEXT, name),
+    M(sbx_build_options, T_STRINGS, tags),
+    M(sbx_build_options, T_I32, cpu_count),
+    M(sbx_build_options, T_I32, memory_mib),
+    M(sbx_build_options, T_I32, disk_mib),
+    M(sbx_build_options, T_CHOICE, skip_cache),
+    M(sbx_build_options, T_I32, level), END };
+static const member build_members[] = {
+    M(sbx_build_info, T_TEXT, template_id),
+    M(sbx_build_info, T_TEXT, build_id),
+    MW(sbx_build_info, status, build_states),
+    M(sbx_build_info, T_STRINGS, names),
+    M(sbx_build_info, T_STRINGS, aliases),
+    M(sbx_build_info, T_STRINGS, tags),
+    M(sbx_build_info, T_TEXT, reason),
+    M(sbx_build_info, T_TEXT, reason_step), END };
+static const member build_log_members[] = {
+    M(sbx_build_log, T_I64, unix_ms),
+    M(sbx_build_log, T_TEXT, level),
+    M(sbx_build_log, T_TEXT, message),
+    M(sbx_build_log, T_TEXT, step), END };
+static const member template_members[] = {
+    M(sbx_template_info, T_TEXT, id),
+    M(sbx_template_info, T_TEXT, build_id),
+    M(sbx_template_info, T_STRINGS, names),
+    M(sbx_template_info, T_STRINGS, aliases),
+    M(sbx_template_info, T_CHOICE, is_public),
+    MW(sbx_template_info, status, build_states),
+    M(sbx_template_info, T_I32, cpu_count),
+    M(sbx_template_info, T_I32, memory_mib),
+    M(sbx_template_info, T_I32, disk_mib),
+    M(sbx_template_info, T_I64, created_unix_ms),
+    M(sbx_template_info, T_I64, updated_unix_ms),
+    M(sbx_template_info, T_I64, used_unix_ms),
+    M(sbx_template_info, T_I64, used_count),
+    M(sbx_template_info, T_I64, build_count),
+    M(sbx_template_info, T_TEXT, daemon_version), END };
+static const member build_item_members[] = {
+    M(sbx_template_build_item, T_TEXT, build_id),
+    MW(sbx_template_build_item, status, build_states),
+    M(sbx_template_build_item, T_I64, created_unix_ms),
+    M(sbx_template_build_item, T_I64, updated_unix_ms),
+    M(sbx_template_build_item, T_I64, finished_unix_ms),
+    M(sbx_template_build_item, T_I32, cpu_count),
+    M(sbx_template_build_item, T_I32, memory_mib),
+    M(sbx_template_build_item, T_I32, disk_mib),
+    M(sbx_template_build_item, T_TEXT, daemon_version), END };
+static const member tag_members[] = {
+    M(sbx_template_tag, T_TEXT, tag),
+    M(sbx_template_tag, T_TEXT, build_id),
+    M(sbx_template_tag, T_I64, created_unix_ms), END };
+
 /* ---- a run ------------------------------------------------------------------- */
 typedef struct named { const char *name; sbx_sandbox *sandbox; sbx_proc *proc; sbx_watch *watch;
     node *events;           /* what their callbacks got so far */
@@ -311,7 +368,7 @@ struct step {
         sbx_run_code_options code;
         sbx_sandbox_query query; sbx_sandbox_access access; sbx_resume_options resume;
         sbx_pause_options pause; sbx_snapshot_options snapshot; sbx_log_query logs;
-        sbx_url_options url; sbx_watch_options watch; struct { sbx_network network; sbx_choice internet; } change; }
+        sbx_url_options url; sbx_watch_options watch; sbx_build_options build; struct { sbx_network network; sbx_choice internet; } change; }
         *options;
     /* what comes out */
     sbx_sandbox *sandbox;
@@ -320,6 +377,7 @@ struct step {
     sbx_snapshot_info *snapshot;
     sbx_proc *proc;
     sbx_watch *watch;
+    sbx_build_info *build;
     sbx_proc_event piece;
     char *text;             /* that a call fills */
     void *data;             /* that a call hands out */
@@ -1306,6 +1364,157 @@ static int op_provider_name(step *s)
     return SBX_OK;
 }
 
+/* ---- templates ------------------------------------------------------------------ */
+static int on_build_log(void *ctx, const sbx_build_log *log)
+{
+    event(ctx, "log", from_struct(build_log_members, log));
+    return SBX_OK;
+}
+
+static sbx_template *template_arg(step *s)
+{
+    const sbx_tree *tree = fixture_tree(s->run->peer->rules->fixture, s->run->report);
+    return builder_new(s->run->client, dom_get(s->args, "template"), tree, s->run->report);
+}
+
+static void hear_builds(step *s)
+{
+    s->options->build.log = on_build_log;
+    s->options->build.ctx = s;
+}
+
+static int op_template_build(step *s)
+{
+    sbx_template *t = template_arg(s);
+    int status;
+    hear_builds(s);
+    status = sbx_template_build(t, &s->options->build, &s->build, s->call);
+    sbx_template_release(t);
+    return status;
+}
+
+static int op_template_build_start(step *s)
+{
+    sbx_template *t = template_arg(s);
+    int status = sbx_template_build_start(t, &s->options->build, &s->build, s->call);
+    sbx_template_release(t);
+    return status;
+}
+
+static int on_text(void *ctx, const void *p, size_t len)
+{
+    text_add(ctx, p, len);
+    return SBX_OK;
+}
+
+/* What a template is as JSON or a Dockerfile. */
+static int says(step *s, int (*how)(sbx_template *t, sbx_sink to))
+{
+    sbx_template *t = template_arg(s);
+    text all = {0};
+    sbx_sink to = { on_text, &all };
+    int status = how(t, to);
+    if (status == SBX_OK) s->value = dom_bytes(all.p ? all.p : "", all.len);
+    if (status == SBX_OK) s->fields = dom_parse(s->value->s, s->value->len);
+    if (status < 0 && t) *s->error = sbx_template_error(t)->status ? *sbx_template_error(t)
+        : *sbx_client_error(s->run->client);
+    sbx_template_release(t);
+    return status;
+}
+
+static int op_template_to_json(step *s) { return says(s, sbx_template_to_json); }
+static int op_template_to_dockerfile(step *s) { return says(s, sbx_template_to_dockerfile); }
+
+static int op_build_get_status(step *s)
+{
+    return sbx_build_get_status(s->run->client, text_arg(s, "template_id"),
+        text_arg(s, "build_id"), (int32_t)int_arg(s, "log_offset"), on_build_log, s, &s->build,
+        s->call);
+}
+
+static int op_build_wait(step *s)
+{
+    hear_builds(s);
+    return sbx_build_wait(s->run->client, text_arg(s, "template_id"), text_arg(s, "build_id"),
+        &s->options->build, &s->build, s->call);
+}
+
+static int op_template_exists(step *s)
+{
+    s->has_value = true;
+    return sbx_template_exists(s->run->client, text_arg(s, "name"), &s->flag, s->call);
+}
+
+static int each_template(void *ctx, const sbx_template_info *info)
+{
+    dom_add(((step *)ctx)->items, NULL, from_struct(template_members, info));
+    return SBX_OK;
+}
+
+static int op_template_list(step *s)
+{
+    s->items = dom_new(D_LIST);
+    return sbx_template_list(s->run->client, each_template, s, s->call);
+}
+
+static int each_build(void *ctx, const sbx_template_build_item *build)
+{
+    dom_add(((step *)ctx)->items, NULL, from_struct(build_item_members, build));
+    return SBX_OK;
+}
+
+static int op_template_builds(step *s)
+{
+    s->items = dom_new(D_LIST);
+    page_arg(s);
+    return sbx_template_builds(s->run->client, text_arg(s, "template_id"), s->page, each_build, s,
+        s->call);
+}
+
+static int op_template_delete(step *s)
+{
+    s->has_value = true;
+    return sbx_template_delete(s->run->client, text_arg(s, "template_id"), &s->flag, s->call);
+}
+
+static int op_template_set_public(step *s)
+{
+    const node *n = dom_has(s->args, "is_public");
+    return sbx_template_set_public(s->run->client, text_arg(s, "template_id"), n && n->i, s->call);
+}
+
+static int each_tag(void *ctx, const sbx_template_tag *tag)
+{
+    dom_add(((step *)ctx)->items, NULL, from_struct(tag_members, tag));
+    return SBX_OK;
+}
+
+static int op_template_list_tags(step *s)
+{
+    s->items = dom_new(D_LIST);
+    return sbx_template_list_tags(s->run->client, text_arg(s, "template_id"), each_tag, s,
+        s->call);
+}
+
+static sbx_strings strings_arg(step *s, const char *name)
+{
+    const node *n = dom_has(s->args, name);
+    sbx_strings none = { NULL, 0 };
+    return n && n->kind == D_LIST ? to_strings(s, n) : none;
+}
+
+static int op_template_add_tags(step *s)
+{
+    return sbx_template_add_tags(s->run->client, text_arg(s, "target"), strings_arg(s, "tags"),
+        s->call);
+}
+
+static int op_template_remove_tags(step *s)
+{
+    return sbx_template_remove_tags(s->run->client, text_arg(s, "name"), strings_arg(s, "tags"),
+        s->call);
+}
+
 typedef struct parameter { const char *name; type type; } parameter;
 struct op {
     const char *name;
@@ -1319,6 +1528,7 @@ struct op {
 
 #define SANDBOX { "sandbox", T_HANDLE }
 #define PROC { "proc", T_HANDLE }
+#define TEMPLATE { "template", T_BUILDER }
 static const op ops[] = {
     { "sandbox_create", op_create, { { 0, T_TEXT } }, "options", create_options, false,
         "a handle; value: its id; fields: id and those of sbx_sandbox_access" },
@@ -1425,6 +1635,35 @@ static const op ops[] = {
         files_options, false, "fields: of sbx_file_info" },
     { "files_make_dir", op_make_dir, { SANDBOX, { "path", T_TEXT } }, "options", files_options,
         false, "value: created" },
+    { "template_build", op_template_build, { TEMPLATE }, "options", build_options, false,
+        "fields: of sbx_build_info; events: {log: of sbx_build_log}" },
+    { "template_build_start", op_template_build_start, { TEMPLATE }, "options", build_options,
+        false, "fields: of sbx_build_info" },
+    { "template_to_json", op_template_to_json, { TEMPLATE }, NULL, NULL, true,
+        "value: the JSON; fields: the same" },
+    { "template_to_dockerfile", op_template_to_dockerfile, { TEMPLATE }, NULL, NULL, true,
+        "value: the Dockerfile" },
+    { "build_get_status", op_build_get_status, { { "template_id", T_TEXT },
+        { "build_id", T_TEXT }, { "log_offset", T_I32 } }, NULL, NULL, false,
+        "fields: of sbx_build_info; events: {log: of sbx_build_log}" },
+    { "build_wait", op_build_wait, { { "template_id", T_TEXT }, { "build_id", T_TEXT } }, NULL,
+        NULL, false, "fields: of sbx_build_info; events: {log: of sbx_build_log}" },
+    { "template_exists", op_template_exists, { { "name", T_TEXT } }, NULL, NULL, false,
+        "value: exists" },
+    { "template_list", op_template_list, { { 0, T_TEXT } }, NULL, NULL, false,
+        "items: sbx_template_info" },
+    { "template_builds", op_template_builds, { { "template_id", T_TEXT }, { "page", T_PAGE } },
+        NULL, NULL, false, "items: sbx_template_build_item; fields: of sbx_page" },
+    { "template_delete", op_template_delete, { { "template_id", T_TEXT } }, NULL, NULL, false,
+        "value: existed" },
+    { "template_set_public", op_template_set_public, { { "template_id", T_TEXT },
+        { "is_public", T_BOOL } }, NULL, NULL, false, "nothing" },
+    { "template_list_tags", op_template_list_tags, { { "template_id", T_TEXT } }, NULL, NULL,
+        false, "items: sbx_template_tag" },
+    { "template_add_tags", op_template_add_tags, { { "target", T_TEXT }, { "tags", T_STRINGS } },
+        NULL, NULL, false, "nothing" },
+    { "template_remove_tags", op_template_remove_tags, { { "name", T_TEXT },
+        { "tags", T_STRINGS } }, NULL, NULL, false, "nothing" },
     { "invoke", op_invoke, { SANDBOX, { "route", T_TEXT }, { "args", T_STRUCT } }, NULL, NULL,
         false, "value: the bytes of the reply; fields, items: the reply, if it is an object or list;"
         " sandbox may be left out" },
@@ -1441,7 +1680,7 @@ static const char *const type_names[] = { "text", "int32", "uint32", "int64", "u
     "true: a sink", "true: a callback", "{\"$\": NAME}", "text or {\"b64\"}",
     "text, {\"b64\"} or {\"pieces\": [...], \"size\": N, \"once\": true, \"whole\": true}",
     "[{\"path\": text, \"from\": source}]", "{\"limit\", \"next_token\"} or {\"$\": NAME}",
-    "object", "[uint16]", "JSON" };
+    "object", "[uint16]", "JSON", "true: a callback", "a template" };
 
 static void print_members(const member *m)
 {
@@ -1475,6 +1714,7 @@ void print_ops(void)
     print_members(config_members);
     puts("    clocks                 object of");
     print_members(clock_members);
+    builder_print();
     puts("given: kind \"sandbox\": id and the members of access");
 }
 
@@ -1558,7 +1798,7 @@ static void check_zero(step *s)
 {
     static const sbx_command_result none;
     static const sbx_run_code_result no_code;
-    if (s->sandbox || s->info || s->file || s->snapshot || s->proc || s->watch || s->data ||
+    if (s->sandbox || s->info || s->file || s->snapshot || s->build || s->proc || s->watch || s->data ||
         s->data_len || (s->text && s->text[0]))
         complain(s->run->report, "failed, but an out-pointer is set");
     if (s->op->start != op_proc_wait && memcmp(&none, &s->result, sizeof none))
@@ -1599,6 +1839,7 @@ static void collect(step *s)
         dom_add(s->fields, "part", from_word(parts, (int)s->piece.part));
     }
     if (s->op->start == op_proc_wait && ok) s->fields = from_struct(result_members, &s->result);
+    if (s->build) s->fields = from_struct(build_members, s->build);
     if (s->snapshot) s->fields = from_struct(snapshot_members, s->snapshot);
     if (s->data) s->value = dom_bytes(s->data, s->data_len);
     if (s->text && ok) s->value = dom_string(s->text);
@@ -1629,6 +1870,7 @@ static void collect(step *s)
     sbx_free(s->info);
     sbx_free(s->file);
     sbx_free(s->snapshot);
+    sbx_free(s->build);
     sbx_free(s->data);
     sbx_free(s->result.out);
     sbx_free(s->result.err);

@@ -99,6 +99,30 @@ matches watch <<'END'
 ^created the end
 END
 
+mkdir -p "$work/src"
+printf 'int main(void) { return 0; }\n' >"$work/src/a.c"
+printf 'not taken\n' >"$work/src/b.txt"
+"$dir/template_build" "$work/src" >"$work/out" 2>&1
+rc=$?
+for want in '^Requesting build for template: sandbox-h-example$' "^Uploaded '\*\.c'$" '^step 1 of 4$' \
+    '^Build finished$\|^hello from the build$'; do
+    grep -q "$want" "$work/out" || { rc=1; echo "no line matches: $want"; }
+done
+verdict template_build $rc
+
+printf 'FROM e2bdev/base\nEXPOSE 80\nHEALTHCHECK CMD true\nCOPY a.c /opt/\nRUN cat /opt/a.c\n' \
+    >"$work/src/Dockerfile"
+"$dir/dockerfile_build" "$work/src" sandbox-h-dockerfile >"$work/out" 2>&1
+rc=$?
+for want in '^line 3: Unsupported instruction: HEALTHCHECK$' 'int main(void)' '^built '; do
+    grep -q "$want" "$work/out" || { rc=1; echo "no line matches: $want"; }
+done
+verdict dockerfile_build $rc
+
+matches template_from_memory <<'END'
+^template [A-Za-z0-9_-]+$
+END
+
 python3 tests/live/pty_shell_check.py "$dir/pty_shell" >"$work/out" 2>&1
 verdict pty_shell $?
 

@@ -236,7 +236,7 @@ TEST(selection)
 TEST(sources_that_are_none)
 {
     static const char *const bad[] = { "/a", "..", "../a", "a/../..", "a/../../b", "[[:digit:]]" };
-    sbx_memory_tree m = { many, MANY, 0, 0 };
+    sbx_memory_tree m = { many, MANY, 0, 0, "" };
     sbx_tree tree = sbx_tree_memory(&m);
     char long_src[600];
     sbxi_context *c;
@@ -604,7 +604,7 @@ TEST(a_hundred_mib_in_64_kib)
         files[i].from = &from;
     }
     for (k = 0; k < 3; k++) {
-        sbx_memory_tree tree = { files, k == 0 ? 400 : k == 1 ? 40 : 8, 0, 0 };
+        sbx_memory_tree tree = { files, k == 0 ? 400 : k == 1 ? 40 : 8, 0, 0, "" };
         sbx_tree t = sbx_tree_memory(&tree);
         sbxi_plan p = plan_of(&t, ".", "/");
         sbx_fixed state;

@@ -1,0 +1,5 @@
+FROM alpine
+RUN <<-END
+	echo tabs
+		echo deeper
+	END

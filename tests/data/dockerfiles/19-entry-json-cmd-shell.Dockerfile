@@ -1,0 +1,3 @@
+FROM alpine
+ENTRYPOINT ["/init", "--"]
+CMD echo "it's up" && sleep 1

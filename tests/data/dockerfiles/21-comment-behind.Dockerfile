@@ -1,0 +1,4 @@
+# first
+
+# second
+FROM alpine # not a comment

@@ -1,0 +1,5 @@
+
+   FROM alpine
+   # an indented comment
+   RUN echo a
+	RUN echo b

@@ -1,0 +1,6 @@
+from alpine
+run echo lower
+env a=b
+workdir /x
+copy a b
+cmd run

@@ -1,0 +1,2 @@
+FROM alpine
+RUN cat <<<"one" && echo $((1<<2))

@@ -1,0 +1,796 @@
+/* template_test - the template builder: what its steps become on the wire, what is
+   wrong with them, and the whole life of a build on a scripted service. */
+#define SANDBOX_IMPLEMENTATION
+#define SBX_NO_TLS
+#include "../../sandbox_impl/sandbox_all.h"
+#include "op_peer.h"
+#include "../test.h"
+#include "op_rig.h"
+
+#define LIST(...) ((sbx_strings){ (const char *const[]){ __VA_ARGS__ }, \
+    sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *) })
+#define PAIRS(...) ((sbx_pairs){ (const sbx_pair[]){ __VA_ARGS__ }, \
+    sizeof((const sbx_pair[]){ __VA_ARGS__ }) / sizeof(sbx_pair) })
+#define OPT(...) (&(sbx_step_options){ __VA_ARGS__ })
+
+static int text_put(void *ctx, const void *data, size_t len)
+{
+    pt_add(ctx, data, len);
+    return SBX_OK;
+}
+
+static sbx_sink text_sink(ptext *t)
+{
+    sbx_sink s = { text_put, t };
+    t->len = 0;
+    pt_put(t, "");
+    return s;
+}
+
+/* ---- what the steps become -------------------------------------------------------- */
+
+static void all_steps(sbx_template *t)
+{
+    sbx_readiness port = { .kind = SBX_READY_PORT, .port = 8000 };
+    sbx_template_from(t, SBX_IMAGE_PYTHON, "3.12");
+    sbx_template_user(t, "root");
+    sbx_template_workdir(t, "/app");
+    sbx_template_envs(t, PAIRS({ "A", "1" }, { "B", "two words" }));
+    sbx_template_install(t, SBX_INSTALL_APT, LIST("curl", "git"), OPT(.no_recommends = SBX_YES));
+    sbx_template_install(t, SBX_INSTALL_PIP, LIST("requests"), NULL);
+    sbx_template_install(t, SBX_INSTALL_PIP, (sbx_strings){ 0 }, OPT(.global = SBX_NO));
+    sbx_template_install(t, SBX_INSTALL_NPM, LIST("typescript"), OPT(.global = SBX_YES));
+    sbx_template_install(t, SBX_INSTALL_NPM, (sbx_strings){ 0 }, NULL);
+    sbx_template_install(t, SBX_INSTALL_BUN, LIST("x"), OPT(.dev = SBX_YES));
+    sbx_template_remove(t, LIST("/tmp/x y"), OPT(.recursive = SBX_YES, .force = SBX_YES));
+    sbx_template_rename(t, "/a", "/b", OPT(.force = SBX_YES));
+    sbx_template_make_dir(t, LIST("/d", "/e"), OPT(.mode = 0755));
+    sbx_template_make_symlink(t, "/s", "/l", OPT(.force = SBX_YES));
+    sbx_template_git_clone(t, "https://github.com/o/r.git", "/r", OPT(.branch = "main",
+        .depth = 1));
+    sbx_template_run_all(t, LIST("a", "b"), OPT(.user = "root"));
+    sbx_template_skip_cache(t);
+    sbx_template_run(t, "after", NULL);
+    sbx_template_start(t, "python app.py", &port);
+}
+
+/* Word for word what the recording "template.build all instructions" has. */
+TEST(every_step)
+{
+    rig r;
+    ptext got = { 0 };
+    sbx_template *t;
+    rig_start(&r);
+    rig_open(&r);
+    t = sbx_template_new(r.c);
+    all_steps(t);
+    CHECK_INT(sbx_template_to_json(t, text_sink(&got)), SBX_OK);
+    CHECK_STR(got.p, "{\"fromImage\":\"python:3.12\",\"force\":false,\"steps\":["
+        "{\"type\":\"USER\",\"args\":[\"root\"],\"force\":false},"
+        "{\"type\":\"WORKDIR\",\"args\":[\"/app\"],\"force\":false},"
+        "{\"type\":\"ENV\",\"args\":[\"A\",\"1\",\"B\",\"two words\"],\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"apt-get update && DEBIAN_FRONTEND=noninteractive "
+        "DEBCONF_NOWARNINGS=yes apt-get install -y --no-install-recommends curl git\",\"root\"],"
+        "\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"pip install requests\",\"root\"],\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"pip install --user .\"],\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"npm install -g typescript\",\"root\"],\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"npm install\"],\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"bun install --dev x\"],\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"rm -r -f '/tmp/x y'\"],\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"mv /a /b -f\"],\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"mkdir -p -m 0755 /d /e\"],\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"ln -s -f /s /l\"],\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"git clone https://github.com/o/r.git --branch main "
+        "--single-branch --depth 1 /r\"],\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"a && b\",\"root\"],\"force\":false},"
+        "{\"type\":\"RUN\",\"args\":[\"after\"],\"force\":true}],"
+        "\"startCmd\":\"python app.py\","
+        "\"readyCmd\":\"[ -n \\\"$(ss -Htuln sport = :8000)\\\" ]\"}");
+    CHECK_INT(sbx_template_to_dockerfile(t, text_sink(&got)), SBX_OK);
+    CHECK_STR(got.p, "FROM python:3.12\nUSER root\nWORKDIR /app\nENV A=1 B=two words\n"
+        "RUN apt-get update && DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get "
+        "install -y --no-install-recommends curl git\nRUN pip install requests\n"
+        "RUN pip install --user .\nRUN npm install -g typescript\nRUN npm install\n"
+        "RUN bun install --dev x\nRUN rm -r -f '/tmp/x y'\nRUN mv /a /b -f\n"
+        "RUN mkdir -p -m 0755 /d /e\nRUN ln -s -f /s /l\nRUN git clone "
+        "https://github.com/o/r.git --branch main --single-branch --depth 1 /r\n"
+        "RUN a && b\nRUN after\nENTRYPOINT python app.py\n");
+    sbx_template_release(t);
+    pt_free(&got);
+    rig_end(&r);
+}
+
+typedef struct shape { const char *name; void (*fill)(sbx_template *t); const char *want; } shape;
+
+static void nothing(sbx_template *t) { (void)t; }
+static void base_of_its_own(sbx_template *t) { sbx_template_from(t, SBX_IMAGE_BASE, NULL); }
+static void skip_first(sbx_template *t)
+{
+    sbx_template_skip_cache(t);
+    sbx_template_from_image(t, "x", NULL);
+    sbx_template_run(t, "y", NULL);
+}
+static void basic(sbx_template *t)
+{
+    sbx_registry r = { .username = "u", .password = "p" };
+    sbx_template_from_image(t, "r.io/i", &r);
+}
+static void aws(sbx_template *t)
+{
+    sbx_registry r = { .aws_access_key_id = "AK", .aws_secret_access_key = "SK",
+        .aws_region = "us-east-1" };
+    sbx_template_from_image(t, "i", &r);
+}
+static void gcp(sbx_template *t)
+{
+    sbx_registry r = { .gcp_service_account_json = "{\"type\": \"service_account\"}" };
+    sbx_template_from_image(t, "i", &r);
+}
+static void auth_of_another(sbx_template *t) /* stays with its image */
+{
+    basic(t);
+    sbx_template_from_image(t, "public", NULL);
+}
+static void template_last(sbx_template *t)
+{
+    basic(t);
+    sbx_template_from_template(t, "other:tag");
+}
+static void mcp(sbx_template *t)
+{
+    sbx_template_from_template(t, "mcp-gateway");
+    sbx_template_mcp_servers(t, LIST("exa", "brave"));
+}
+static void dev_container(sbx_template *t)
+{
+    sbx_template_from_template(t, "devcontainer");
+    sbx_template_dev_container(t, "/my repo", SBX_YES);
+}
+static void words(sbx_template *t)
+{
+    sbx_template_run_words(t, LIST("echo", "", "it's", "a b", "plain"), OPT(.user = "me"));
+    sbx_template_install(t, SBX_INSTALL_PIP, LIST("'a>=1'"), OPT(.user = "me"));
+}
+static void copies(sbx_template *t)
+{
+    sbx_template_copy(t, "a", "/b", OPT(.user = "u:g", .mode = 0644));
+    sbx_template_copy_all(t, LIST("./c", "d/../e"), "/f/", OPT(.force_upload = SBX_YES));
+}
+static void ready_url(sbx_template *t)
+{
+    sbx_readiness u = { .kind = SBX_READY_URL, .text = "http://localhost:1/x?y",
+        .http_status = 204 };
+    sbx_template_ready(t, &u);
+}
+static void ready_process(sbx_template *t)
+{
+    sbx_readiness p = { .kind = SBX_READY_PROCESS, .text = "my srv" };
+    sbx_template_ready(t, &p);
+}
+static void ready_file(sbx_template *t)
+{
+    sbx_readiness f = { .kind = SBX_READY_FILE, .text = "/tmp/up" };
+    sbx_template_ready(t, &f);
+}
+static void ready_time(sbx_template *t)
+{
+    sbx_readiness soon = { .kind = SBX_READY_TIMEOUT, .timeout_ms = 20 };
+    sbx_readiness later = { .kind = SBX_READY_TIMEOUT, .timeout_ms = 20999 };
+    sbx_template_start(t, "first", &soon);
+    sbx_template_start(t, "last", &later);
+}
+static void ready_command(sbx_template *t)
+{
+    sbx_readiness c = { .kind = SBX_READY_COMMAND, .text = "true && echo %d 100%" };
+    sbx_template_ready(t, &c);
+}
+
+#define BASE "{\"fromImage\":\"e2bdev/base\",\"force\":false,\"steps\":["
+#define RUN(cmd, more) "{\"type\":\"RUN\",\"args\":[\"" cmd "\"" more "],\"force\":false}"
+
+static const shape shapes[] = {
+    { "nothing", nothing, BASE "]}" },
+    { "base", base_of_its_own, BASE "]}" },
+    { "skip_first", skip_first, "{\"fromImage\":\"x\",\"force\":true,\"steps\":[{\"type\":\"RUN\","
+        "\"args\":[\"y\"],\"force\":true}]}" },
+    { "basic", basic, "{\"fromImage\":\"r.io/i\",\"fromImageRegistry\":{\"type\":\"registry\","
+        "\"username\":\"u\",\"password\":\"p\"},\"force\":false,\"steps\":[]}" },
+    { "aws", aws, "{\"fromImage\":\"i\",\"fromImageRegistry\":{\"type\":\"aws\","
+        "\"awsAccessKeyId\":\"AK\",\"awsSecretAccessKey\":\"SK\",\"awsRegion\":\"us-east-1\"},"
+        "\"force\":false,\"steps\":[]}" },
+    { "gcp", gcp, "{\"fromImage\":\"i\",\"fromImageRegistry\":{\"type\":\"gcp\","
+        "\"serviceAccountJson\":\"{\\\"type\\\": \\\"service_account\\\"}\"},"
+        "\"force\":false,\"steps\":[]}" },
+    { "auth_of_another", auth_of_another,
+        "{\"fromImage\":\"public\",\"force\":false,\"steps\":[]}" },
+    { "template_last", template_last,
+        "{\"fromTemplate\":\"other:tag\",\"force\":false,\"steps\":[]}" },
+    { "mcp", mcp, "{\"fromTemplate\":\"mcp-gateway\",\"force\":false,\"steps\":["
+        RUN("mcp-gateway pull exa brave", ",\"root\"") "]}" },
+    { "dev_container", dev_container, "{\"fromTemplate\":\"devcontainer\",\"force\":false,"
+        "\"steps\":[" RUN("devcontainer build --workspace-folder '/my repo'", ",\"root\"") "],"
+        "\"startCmd\":\"sudo devcontainer up --workspace-folder '/my repo' && sudo "
+        "/prepare-exec.sh '/my repo' | sudo tee /devcontainer.sh > /dev/null && sudo chmod +x "
+        "/devcontainer.sh && sudo touch /devcontainer.up\","
+        "\"readyCmd\":\"[ -f /devcontainer.up ]\"}" },
+    { "words", words, BASE RUN("echo '' 'it'\\\"'\\\"'s' 'a b' plain", ",\"me\"") ","
+        RUN("pip install 'a>=1'", ",\"me\"") "]}" },
+    { "copies", copies, BASE "{\"type\":\"COPY\",\"args\":[\"a\",\"/b\",\"u:g\",\"0644\"],"
+        "\"force\":false},{\"forceUpload\":true,\"type\":\"COPY\",\"args\":[\"./c\",\"/f/\",\"\","
+        "\"\"],\"force\":true},{\"forceUpload\":true,\"type\":\"COPY\",\"args\":[\"d/../e\","
+        "\"/f/\",\"\",\"\"],\"force\":true}]}" },
+    { "ready_url", ready_url, BASE "],\"readyCmd\":\"curl -s -o /dev/null -w "
+        "\\\"%{http_code}\\\" 'http://localhost:1/x?y' | grep -q \\\"204\\\"\"}" },
+    { "ready_process", ready_process, BASE "],\"readyCmd\":\"pgrep 'my srv' > /dev/null\"}" },
+    { "ready_file", ready_file, BASE "],\"readyCmd\":\"[ -f /tmp/up ]\"}" },
+    { "ready_time", ready_time, BASE "],\"startCmd\":\"last\",\"readyCmd\":\"sleep 20\"}" },
+    { "ready_command", ready_command, BASE "],\"readyCmd\":\"true && echo %d 100%\"}" }
+};
+
+TEST(what_is_said)
+{
+    size_t i;
+    for (i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        rig r;
+        ptext got = { 0 };
+        sbx_template *t;
+        test_row = shapes[i].name;
+        rig_start(&r);
+        rig_open(&r);
+        t = sbx_template_new(r.c);
+        shapes[i].fill(t);
+        CHECK_STR(sbx_template_error(t)->message, "");
+        CHECK_INT(sbx_template_to_json(t, text_sink(&got)), SBX_OK);
+        CHECK_STR(got.p, shapes[i].want);
+        sbx_template_release(t);
+        pt_free(&got);
+        rig_end(&r);
+    }
+    test_row = NULL;
+}
+
+TEST(known_images)
+{
+    static const char *const names[] = { "e2bdev/base", "python:3", "node:lts",
+        "oven/bun:latest", "ubuntu:latest", "debian:stable", "fedora:44", "alpine:3.24",
+        "archlinux:latest" };
+    unsigned i;
+    for (i = 0; i <= SBX_IMAGE_ARCH; i++) {
+        rig r;
+        ptext got = { 0 };
+        char want[64];
+        sbx_template *t;
+        rig_start(&r);
+        rig_open(&r);
+        t = sbx_template_new(r.c);
+        CHECK_INT(sbx_template_from(t, (sbx_image)i, NULL), SBX_OK);
+        CHECK_INT(sbx_template_to_dockerfile(t, text_sink(&got)), SBX_OK);
+        snprintf(want, sizeof want, "FROM %s\n", names[i]);
+        CHECK_STR(got.p, want);
+        sbx_template_release(t);
+        pt_free(&got);
+        rig_end(&r);
+    }
+}
+
+/* ---- what is wrong -------------------------------------------------------------------- */
+
+static int bad_image(sbx_template *t) { return sbx_template_from(t, (sbx_image)99, NULL); }
+static int bad_version(sbx_template *t) { return sbx_template_from(t, SBX_IMAGE_BASE, "3"); }
+static int no_image(sbx_template *t) { return sbx_template_from_image(t, "", NULL); }
+static int two_kinds(sbx_template *t)
+{
+    sbx_registry r = { .username = "u", .password = "p", .gcp_service_account_json = "{}" };
+    return sbx_template_from_image(t, "i", &r);
+}
+static int half_a_login(sbx_template *t)
+{
+    sbx_registry r = { .username = "u" };
+    return sbx_template_from_image(t, "i", &r);
+}
+static int bad_account(sbx_template *t)
+{
+    sbx_registry r = { .gcp_service_account_json = "{" };
+    return sbx_template_from_image(t, "i", &r);
+}
+static int absolute(sbx_template *t) { return sbx_template_copy(t, "/abs", "b", NULL); }
+static int escapes(sbx_template *t) { return sbx_template_copy(t, "a/../../b", "b", NULL); }
+static int no_dest(sbx_template *t) { return sbx_template_copy(t, "a", NULL, NULL); }
+static int bad_mode(sbx_template *t)
+{
+    return sbx_template_copy(t, "a", "b", OPT(.mode = 010000));
+}
+static int second_of_many(sbx_template *t)
+{
+    return sbx_template_copy_all(t, LIST("a", "../b"), "c", NULL);
+}
+static int no_sources(sbx_template *t)
+{
+    return sbx_template_copy_all(t, (sbx_strings){ NULL, 2 }, "c", NULL);
+}
+static int no_paths(sbx_template *t) { return sbx_template_remove(t, (sbx_strings){ 0 }, NULL); }
+static int null_path(sbx_template *t) { return sbx_template_make_dir(t, LIST("a", NULL), NULL); }
+static int no_command(sbx_template *t) { return sbx_template_run(t, NULL, NULL); }
+static int no_words(sbx_template *t) { return sbx_template_run_words(t, (sbx_strings){ 0 }, NULL); }
+static int bad_env(sbx_template *t) { return sbx_template_envs(t, PAIRS({ "A=B", "1" })); }
+static int null_env(sbx_template *t) { return sbx_template_envs(t, PAIRS({ "A", NULL })); }
+static int no_apt(sbx_template *t)
+{
+    return sbx_template_install(t, SBX_INSTALL_APT, (sbx_strings){ 0 }, NULL);
+}
+static int shell_package(sbx_template *t)
+{
+    return sbx_template_install(t, SBX_INSTALL_PIP, LIST("a>=1"), NULL);
+}
+static int no_installer(sbx_template *t)
+{
+    return sbx_template_install(t, (sbx_installer)7, LIST("a"), NULL);
+}
+static int bad_depth(sbx_template *t)
+{
+    return sbx_template_git_clone(t, "u", NULL, OPT(.depth = -1));
+}
+static int no_gateway(sbx_template *t) { return sbx_template_mcp_servers(t, LIST("exa")); }
+static int no_dev(sbx_template *t) { return sbx_template_dev_container(t, "/d", SBX_NO); }
+static int no_port(sbx_template *t)
+{
+    sbx_readiness p = { .kind = SBX_READY_PORT };
+    return sbx_template_ready(t, &p);
+}
+static int no_readiness(sbx_template *t) { return sbx_template_ready(t, NULL); }
+static int no_url(sbx_template *t)
+{
+    sbx_readiness u = { .kind = SBX_READY_URL };
+    return sbx_template_start(t, "x", &u);
+}
+
+static const struct { const char *name; int (*add)(sbx_template *t); const char *message; }
+wrongs[] = {
+    { "bad_image", bad_image, "step 1 (from): no such image" },
+    { "bad_version", bad_version, "step 1 (from): this image has no versions" },
+    { "no_image", no_image, "step 1 (from_image): a text is NULL or empty" },
+    { "two_kinds", two_kinds, "step 1 (from_image): registry: " },
+    { "half_a_login", half_a_login, "step 1 (from_image): registry: " },
+    { "bad_account", bad_account, "step 1 (from_image): registry: gcp_" },
+    { "absolute", absolute, "step 1 (copy): an absolute source" },
+    { "escapes", escapes, "step 1 (copy): the source leads out of the context" },
+    { "no_dest", no_dest, "step 1 (copy): dest" },
+    { "bad_mode", bad_mode, "step 1 (copy): mode" },
+    { "second_of_many", second_of_many, "step 2 (copy): the source leads out" },
+    { "no_sources", no_sources, "step 1 (copy): a text is NULL" },
+    { "no_paths", no_paths, "step 1 (remove): the list is empty" },
+    { "null_path", null_path, "step 1 (make_dir): a text of the list is NULL" },
+    { "no_command", no_command, "step 1 (run): a text of the list is NULL" },
+    { "no_words", no_words, "step 1 (run_words): the list is empty" },
+    { "bad_env", bad_env, "step 1 (envs): a name is empty or has a =" },
+    { "null_env", null_env, "step 1 (envs): a name or value is NULL" },
+    { "no_apt", no_apt, "step 1 (install): the list is empty" },
+    { "shell_package", shell_package, "step 1 (install): a package has a character" },
+    { "no_installer", no_installer, "step 1 (install): no such installer" },
+    { "bad_depth", bad_depth, "step 1 (git_clone): depth is negative" },
+    { "no_gateway", no_gateway, "step 1 (mcp_servers): only a template from" },
+    { "no_dev", no_dev, "step 1 (dev_container): only a template from" },
+    { "no_port", no_port, "step 1 (ready): port is 0" },
+    { "no_readiness", no_readiness, "step 1 (ready): ready is NULL" },
+    { "no_url", no_url, "step 1 (ready): a text is NULL" }
+};
+
+/* Each is refused where it is added, sticks, and keeps a build from starting. */
+TEST(what_is_wrong)
+{
+    size_t i;
+    for (i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
+        rig r;
+        sbx_build_options o = { .name = "t" };
+        sbx_build_info *info = (sbx_build_info *)&r;
+        ptext got = { 0 };
+        sbx_template *t;
+        test_row = wrongs[i].name;
+        rig_start(&r);
+        rig_open(&r);
+        t = sbx_template_new(r.c);
+        CHECK_INT(wrongs[i].add(t), SBX_E_ARG);
+        if (!CHECK(strncmp(sbx_template_error(t)->message, wrongs[i].message,
+                           strlen(wrongs[i].message)) == 0))
+            puts(sbx_template_error(t)->message);
+        CHECK_INT(sbx_template_run(t, "fine", NULL), SBX_E_ARG);
+        CHECK(strncmp(sbx_template_error(t)->message, wrongs[i].message,
+                      strlen(wrongs[i].message)) == 0);
+        CHECK_INT(sbx_template_to_json(t, text_sink(&got)), SBX_E_ARG);
+        CHECK_INT(sbx_template_build(t, &o, &info, NULL), SBX_E_ARG);
+        CHECK(info == NULL);
+        CHECK_STR(sbx_client_error(r.c)->message, sbx_template_error(t)->message);
+        sbx_template_release(t);
+        pt_free(&got);
+        rig_end(&r);
+    }
+    test_row = NULL;
+}
+
+TEST(no_template)
+{
+    rig r;
+    sbx_build_info *info = (sbx_build_info *)&r;
+    ptext got = { 0 };
+    rig_start(&r);
+    rig_open(&r);
+    CHECK(sbx_template_new(NULL) == NULL);
+    r.p->heap.fail_at = r.p->heap.calls + 1;
+    CHECK(sbx_template_new(r.c) == NULL);
+    CHECK_INT(sbx_template_run(NULL, "x", NULL), SBX_E_NOMEM);
+    CHECK_INT(sbx_template_from(NULL, SBX_IMAGE_NODE, NULL), SBX_E_NOMEM);
+    CHECK_INT(sbx_template_copy_all(NULL, LIST("a"), "b", NULL), SBX_E_NOMEM);
+    CHECK_INT(sbx_template_envs(NULL, (sbx_pairs){ 0 }), SBX_E_NOMEM);
+    CHECK_INT(sbx_template_skip_cache(NULL), SBX_E_NOMEM);
+    CHECK_INT(sbx_template_to_json(NULL, text_sink(&got)), SBX_E_NOMEM);
+    CHECK_INT(sbx_template_to_dockerfile(NULL, text_sink(&got)), SBX_E_NOMEM);
+    CHECK_INT(sbx_template_build(NULL, NULL, &info, NULL), SBX_E_NOMEM);
+    CHECK(info == NULL);
+    CHECK_INT(sbx_template_error(NULL)->status, SBX_E_NOMEM);
+    sbx_template_release(NULL);
+    pt_free(&got);
+    rig_end(&r);
+}
+
+/* Memory that runs out anywhere sticks too, and leaks nothing. */
+TEST(no_memory)
+{
+    unsigned long n, last = 1, failed = 0;
+    for (n = 1; last; n++) {
+        rig r;
+        ptext got = { 0 };
+        sbx_template *t;
+        rig_start(&r);
+        rig_open(&r);
+        t = sbx_template_new(r.c);
+        r.p->heap.failed = 0;
+        r.p->heap.fail_at = r.p->heap.calls + n;
+        all_steps(t);
+        last = r.p->heap.failed;
+        if (!last) CHECK_INT(sbx_template_error(t)->status, SBX_OK);
+        else if (sbx_template_error(t)->status) failed++; /* else less was enough */
+        sbx_template_release(t);
+        pt_free(&got);
+        rig_end(&r);
+    }
+    CHECK(failed > 15);
+}
+
+TEST(too_many_steps)
+{
+    rig r;
+    sbx_template *t;
+    unsigned i;
+    rig_start(&r);
+    rig_open(&r);
+    t = sbx_template_new(r.c);
+    for (i = 0; i < SBX_MAX_STEPS; i++) CHECK_INT(sbx_template_run(t, "x", NULL), SBX_OK);
+    CHECK_INT(sbx_template_run(t, "x", NULL), SBX_E_TOO_LARGE);
+    sbx_template_release(t);
+    rig_end(&r);
+}
+
+/* ---- builds ----------------------------------------------------------------------------- */
+
+typedef struct heard { ptext log, steps; sbx_op **cancel; int answer; } heard;
+
+static int hear(void *ctx, const sbx_build_log *log)
+{
+    heard *h = ctx;
+    pt_format(&h->log, "%s|%s%s%s\n", log->level ? log->level : "-", log->step ? log->step : "",
+        log->step ? "|" : "", log->message);
+    if (h->cancel && strstr(log->message, "stop")) sbx_op_cancel(*h->cancel);
+    return strstr(log->message, "stop") ? h->answer : SBX_OK;
+}
+
+static void count(void *ctx, int32_t done, int32_t all)
+{
+    pt_format(&((heard *)ctx)->steps, "%d/%d ", (int)done, (int)all);
+}
+
+#define ASKED "POST /v3/templates "
+#define START "POST /v2/templates/tpl/builds/bld "
+#define STATUS(n) "GET /templates/tpl/builds/bld/status?logsOffset=" n "&limit=100 "
+#define MADE "{\"templateID\":\"tpl\",\"buildID\":\"bld\",\"names\":[\"team/t\"]," \
+    "\"tags\":[\"default\"],\"aliases\":[\"t\"],\"public\":false}"
+#define STATE(state, entries) "{\"templateID\":\"tpl\",\"buildID\":\"bld\",\"status\":\"" state \
+    "\",\"logs\":[\"x\"],\"logEntries\":[" entries "]}"
+#define LINE(text) "{\"timestamp\":\"2025-01-01T00:00:00Z\",\"level\":\"info\"," \
+    "\"message\":\"" text "\",\"step\":\"1\"}"
+
+static const sbx_build_options named = { .name = "t:v1" };
+
+TEST(a_build)
+{
+    unsigned way;
+    for (way = 0; way < 2; way++) {
+        turn turns[] = { { ASKED, 202, 0, MADE }, { START, 202, 0, "" },
+            { STATUS("0"), 200, 0, STATE("waiting", "") },
+            { STATUS("0"), 200, 0, STATE("building", LINE("one") "," LINE("\\u001b[1;31mtwo"
+                "\\u001b[0m \\u001bM!\\u001b[")) },
+            { STATUS("2"), 200, 0, STATE("building", "{\"message\":\"three\",\"step\":\"2\","
+                "\"level\":\"info\"}") },
+            { STATUS("3"), 200, 0, STATE("ready", "") } };
+        rig r;
+        heard h = { 0 };
+        sbx_build_options o = { .name = "t:v1", .tags = LIST("a", "b"), .cpu_count = 4,
+            .memory_mib = 2048, .disk_mib = 100, .skip_cache = SBX_YES, .log = hear,
+            .progress = count, .ctx = &h };
+        sbx_build_info *info = NULL;
+        sbx_template *t;
+        sbx_op *op;
+        sbx_call call;
+        BEGIN(&r, turns);
+        call = polled(&r, &op);
+        t = sbx_template_new(r.c);
+        sbx_template_from_image(t, "ubuntu:22.04", NULL);
+        sbx_template_run(t, "echo 1", NULL);
+        sbx_template_run(t, "echo 2", NULL);
+        if (way) {
+            CHECK_INT(sbx_template_build(t, &o, &info, &call), SBX_PENDING);
+            CHECK_INT(sbx_template_run(t, "late", NULL), SBX_E_REENTRANT);
+            sbx_template_release(t); /* goes on */
+            until_end(&r, op);
+            CHECK_INT(sbx_op_status(op), SBX_OK);
+            sbx_op_release(op);
+        } else {
+            CHECK_INT(sbx_template_build(t, &o, &info, NULL), SBX_OK);
+            sbx_template_release(t);
+        }
+        CHECK_STR(r.p->request[0].body.p, "{\"name\":\"t:v1\",\"tags\":[\"a\",\"b\"],"
+            "\"cpuCount\":4,\"memoryMB\":2048,\"minFreeDiskMb\":100}");
+        CHECK_STR(r.p->request[1].body.p, "{\"fromImage\":\"ubuntu:22.04\",\"force\":true,"
+            "\"steps\":[{\"type\":\"RUN\",\"args\":[\"echo 1\"],\"force\":false},"
+            "{\"type\":\"RUN\",\"args\":[\"echo 2\"],\"force\":false}]}");
+        CHECK_STR(h.steps.p, "1/2 2/2 ");
+        pt_free(&h.steps);
+        CHECK_STR(h.log.p, "debug|Build started\n"
+            "info|Requesting build for template: t:v1 with tags: a, b\n"
+            "info|Template created with ID: tpl, Build ID: bld\n"
+            "info|All file uploads completed\ninfo|Starting building...\n"
+            "info|Waiting for logs...\ninfo|1|one\ninfo|1|two !\ninfo|2|three\n"
+            "debug|Build finished\n");
+        if (CHECK(info != NULL)) {
+            CHECK_STR(info->template_id, "tpl");
+            CHECK_STR(info->build_id, "bld");
+            CHECK_INT(info->status, SBX_BUILD_READY);
+            CHECK_INT(info->tags.count, 1);
+        }
+        CHECK_INT(r.p->slept, 600);
+        sbx_free(info);
+        pt_free(&h.log);
+        rig_end(&r);
+    }
+}
+
+TEST(a_build_that_fails)
+{
+    turn turns[] = { { ASKED, 202, 0, MADE }, { START, 202, 0, "" },
+        { STATUS("0"), 200, 0, "{\"templateID\":\"tpl\",\"buildID\":\"bld\",\"status\":\"error\","
+            "\"logEntries\":[" LINE("x") "],\"reason\":{\"message\":\"it broke\",\"step\":\"1\","
+            "\"logEntries\":[" LINE("x") "]}}" },
+        { STATUS("1"), 200, 0, STATE("error", "") } };
+    rig r;
+    sbx_build_info *info = NULL;
+    sbx_template *t;
+    BEGIN(&r, turns);
+    t = sbx_template_new(r.c);
+    CHECK_INT(sbx_template_build(t, &named, &info, NULL), SBX_E_BUILD);
+    CHECK(info == NULL);
+    CHECK_STR(sbx_client_error(r.c)->message, "it broke");
+    CHECK_STR(sbx_client_error(r.c)->code, "1");
+    sbx_template_release(t);
+    rig_end(&r);
+}
+
+/* Replies that lack what comes next need. */
+TEST(replies_that_lack_something)
+{
+    static const struct { const char *made, *state; int rc; } rows[] = {
+        { "{\"buildID\":\"bld\"}", NULL, SBX_E_PROTOCOL },
+        { "{\"templateID\":\"tpl\"}", NULL, SBX_E_PROTOCOL },
+        { "", NULL, SBX_E_PROTOCOL },
+        { MADE, "{}", SBX_E_PROTOCOL },
+        { MADE, STATE("melting", ""), SBX_E_PROTOCOL },
+        { MADE, STATE("error", ""), SBX_E_BUILD }
+    };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        turn turns[] = { { ASKED, 202, 0, rows[i].made }, { START, 202, 0, "" },
+            { STATUS("0"), 200, 0, rows[i].state } };
+        rig r;
+        sbx_template *t;
+        test_row = rows[i].made;
+        rig_start(&r);
+        peer_script(r.p, turns, rows[i].state ? 3 : 1);
+        rig_open(&r);
+        t = sbx_template_new(r.c);
+        CHECK_INT(sbx_template_build(t, &named, NULL, NULL), rows[i].rc);
+        sbx_template_release(t);
+        rig_end(&r);
+    }
+    test_row = NULL;
+}
+
+TEST(a_build_is_started_only)
+{
+    turn turns[] = { { ASKED, 202, 0, MADE }, { START, 202, 0, "" } };
+    rig r;
+    sbx_build_info *info = NULL;
+    sbx_template *t;
+    BEGIN(&r, turns);
+    t = sbx_template_new(r.c);
+    CHECK_INT(sbx_template_build_start(t, &named, &info, NULL), SBX_OK);
+    REQUIRE(info);
+    CHECK_STR(info->build_id, "bld");
+    CHECK_INT(info->status, SBX_BUILD_WAITING);
+    sbx_free(info);
+    sbx_template_release(t);
+    rig_end(&r);
+}
+
+/* By its id, from a line of the log on. */
+TEST(a_build_by_id)
+{
+    turn turns[] = { { "GET /templates/team%2Ft/builds/bld/status?logsOffset=5&limit=100 ", 200, 0,
+            STATE("building", LINE("a")) },
+        { "GET /templates/tpl/builds/bld/status?logsOffset=0&limit=100 ", 200, 0,
+            STATE("ready", "") } };
+    rig r;
+    heard h = { 0 };
+    sbx_build_options o = { .log = hear, .ctx = &h };
+    sbx_build_info *info = NULL;
+    BEGIN(&r, turns);
+    CHECK_INT(sbx_build_get_status(r.c, "team/t", "bld", 5, hear, &h, &info, NULL), SBX_OK);
+    REQUIRE(info);
+    CHECK_INT(info->status, SBX_BUILD_RUNNING);
+    sbx_free(info);
+    CHECK_INT(sbx_build_wait(r.c, "tpl", "bld", &o, &info, NULL), SBX_OK);
+    REQUIRE(info);
+    CHECK_INT(info->status, SBX_BUILD_READY);
+    sbx_free(info);
+    CHECK_STR(h.log.p, "info|1|a\ndebug|Build finished\n");
+    CHECK_INT(sbx_build_wait(r.c, "", "bld", NULL, NULL, NULL), SBX_E_ARG);
+    CHECK_INT(sbx_build_get_status(r.c, "t", "b", -1, NULL, NULL, NULL, NULL), SBX_E_ARG);
+    pt_free(&h.log);
+    rig_end(&r);
+}
+
+/* A reply that is cut after a line of the log is asked for again from there. */
+TEST(a_log_that_is_cut)
+{
+    turn turns[] = { { STATUS("0"), 200, 0, STATE("building", LINE("one") "," LINE("two")) },
+        { STATUS("1"), 200, 0, STATE("ready", LINE("two")) },
+        { STATUS("2"), 200, 0, STATE("ready", "") } };
+    rig r;
+    heard h = { 0 };
+    sbx_build_options o = { .log = hear, .ctx = &h };
+    rig_start(&r);
+    turns[0].cut = 250; /* in the middle of the second line */
+    peer_script(r.p, turns, 3);
+    rig_open(&r);
+    CHECK_INT(sbx_build_wait(r.c, "tpl", "bld", &o, NULL, NULL), SBX_OK);
+    CHECK_STR(h.log.p, "info|1|one\ninfo|1|two\ndebug|Build finished\n");
+    pt_free(&h.log);
+    rig_end(&r);
+}
+
+/* The callback ends the call, by its word or by cancelling. */
+TEST(enough_of_the_log)
+{
+    unsigned way;
+    for (way = 0; way < 2; way++) {
+        turn turns[] = { { STATUS("0"), 200, 0, STATE("building", LINE("stop") "," LINE("b")) } };
+        rig r;
+        heard h = { 0 };
+        sbx_build_options o = { .log = hear, .ctx = &h };
+        sbx_op *op;
+        sbx_call call;
+        BEGIN(&r, turns);
+        call = polled(&r, &op);
+        if (way) h.cancel = &op;
+        else h.answer = SBX_E_TOO_LARGE;
+        CHECK_INT(sbx_build_wait(r.c, "tpl", "bld", &o, NULL, &call), SBX_PENDING);
+        until_end(&r, op);
+        CHECK_INT(sbx_op_status(op), way ? SBX_E_CANCELLED : SBX_E_TOO_LARGE);
+        CHECK_STR(h.log.p, "info|1|stop\n");
+        sbx_op_release(op);
+        pt_free(&h.log);
+        rig_end(&r);
+    }
+}
+
+TEST(the_printer)
+{
+    static const sbx_build_log lines[] = { { 0, "debug", "d", NULL }, { 0, "info", "i", "2" },
+        { 0, "warn", "w", NULL }, { 0, "error", "e", "base" }, { 0, NULL, "n", NULL },
+        { 0, "odd", "o", NULL } };
+    ptext got = { 0 };
+    sbx_build_printer p = { 0 };
+    size_t i;
+    p.to = text_sink(&got);
+    for (i = 0; i < 6; i++) CHECK_INT(sbx_build_print(&p, &lines[i]), SBX_OK);
+    CHECK_STR(got.p, "2: i\n\x1B[33mw\x1B[0m\n\x1B[31mbase: e\x1B[0m\nn\no\n");
+    p.plain = SBX_YES;
+    p.least = "warn";
+    p.to = text_sink(&got);
+    for (i = 0; i < 6; i++) CHECK_INT(sbx_build_print(&p, &lines[i]), SBX_OK);
+    CHECK_STR(got.p, "w\nbase: e\n");
+    p.least = "debug";
+    p.to = text_sink(&got);
+    CHECK_INT(sbx_build_print(&p, &lines[0]), SBX_OK);
+    CHECK_STR(got.p, "d\n");
+    CHECK_INT(sbx_build_print(NULL, &lines[0]), SBX_E_ARG);
+    pt_free(&got);
+}
+
+/* ---- templates of the service ------------------------------------------------------------- */
+
+static int list_template(void *ctx, const sbx_template_info *info)
+{
+    pt_format(ctx, "%s %d %d %d %s\n", info->id, (int)info->status, (int)info->is_public,
+        (int)info->cpu_count, info->names.count ? info->names.items[0] : "-");
+    return SBX_OK;
+}
+
+static int list_build(void *ctx, const sbx_template_build_item *b)
+{
+    pt_format(ctx, "%s %d\n", b->build_id, (int)b->status);
+    return SBX_OK;
+}
+
+static int list_tag(void *ctx, const sbx_template_tag *tag)
+{
+    pt_format(ctx, "%s %s\n", tag->tag, tag->build_id);
+    return SBX_OK;
+}
+
+TEST(the_service)
+{
+    turn turns[] = { { "GET /templates/aliases/team%2Ft%3Av1 ", 404, 0, "{\"message\":\"no\"}" },
+        { "GET /templates/aliases/theirs ", 403, 0, "{\"message\":\"not yours\"}" },
+        { "GET /templates/aliases/mine ", 200, 0, "{\"templateID\":\"t\",\"public\":false}" },
+        { "GET /v2/templates ", 200, 0, "[{\"templateID\":\"a\",\"buildStatus\":\"ready\","
+            "\"public\":true,\"cpuCount\":2,\"names\":[\"team/a\"]},{\"templateID\":\"b\","
+            "\"buildStatus\":\"error\",\"public\":false,\"cpuCount\":1}]" },
+        { "GET /templates/a ", 200, "X-Next-Token: n2\r\n",
+            "{\"templateID\":\"a\",\"builds\":[{\"buildID\":\"b1\",\"status\":\"building\"}]}" },
+        { "GET /templates/a?nextToken=n2 ", 200, 0,
+            "{\"templateID\":\"a\",\"builds\":[{\"buildID\":\"b0\",\"status\":\"ready\"}]}" },
+        { "GET /templates/a/tags ", 200, 0, "[{\"tag\":\"v1\",\"buildID\":\"b0\"}]" },
+        { "POST /templates/tags ", 201, 0, "{\"tags\":[\"x\",\"y\"],\"buildID\":\"b0\"}" },
+        { "DELETE /templates/tags ", 204, 0, "" },
+        { "PATCH /v2/templates/a ", 200, 0, "{\"names\":[]}" },
+        { "DELETE /templates/a ", 204, 0, "" },
+        { "DELETE /templates/a ", 404, 0, "{\"message\":\"gone\"}" } };
+    rig r;
+    ptext got = { 0 };
+    bool yes = true;
+    BEGIN(&r, turns);
+    CHECK_INT(sbx_template_exists(r.c, "team/t:v1", &yes, NULL), SBX_OK);
+    CHECK(!yes);
+    CHECK_INT(sbx_template_exists(r.c, "theirs", &yes, NULL), SBX_OK);
+    CHECK(yes);
+    CHECK_INT(sbx_template_exists(r.c, "mine", &yes, NULL), SBX_OK);
+    CHECK(yes);
+    CHECK_INT(sbx_template_list(r.c, list_template, &got, NULL), SBX_OK);
+    CHECK_INT(sbx_template_builds(r.c, "a", NULL, list_build, &got, NULL), SBX_OK);
+    CHECK_INT(sbx_template_list_tags(r.c, "a", list_tag, &got, NULL), SBX_OK);
+    CHECK_STR(got.p, "a 3 1 2 team/a\nb 4 2 1 -\nb1 2\nb0 3\nv1 b0\n");
+    CHECK_INT(sbx_template_add_tags(r.c, "t:v1", LIST("x", "y"), NULL), SBX_OK);
+    CHECK_STR(r.p->request[7].body.p, "{\"target\":\"t:v1\",\"tags\":[\"x\",\"y\"]}");
+    CHECK_INT(sbx_template_remove_tags(r.c, "t", LIST("x"), NULL), SBX_OK);
+    CHECK_STR(r.p->request[8].body.p, "{\"name\":\"t\",\"tags\":[\"x\"]}");
+    CHECK_INT(sbx_template_set_public(r.c, "a", false, NULL), SBX_OK);
+    CHECK_STR(r.p->request[9].body.p, "{\"public\":false}");
+    CHECK_INT(sbx_template_delete(r.c, "a", &yes, NULL), SBX_OK);
+    CHECK(yes);
+    CHECK_INT(sbx_template_delete(r.c, "a", &yes, NULL), SBX_OK);
+    CHECK(!yes);
+    CHECK_INT(sbx_template_add_tags(r.c, "t", (sbx_strings){ 0 }, NULL), SBX_E_ARG);
+    CHECK_INT(sbx_template_delete(r.c, "", NULL, NULL), SBX_E_ARG);
+    CHECK_INT(sbx_template_list(r.c, NULL, NULL, NULL), SBX_E_ARG);
+    pt_free(&got);
+    rig_end(&r);
+}
