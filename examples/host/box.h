@@ -238,6 +238,7 @@ typedef struct proc {
     sub *subs;
     int refs;
     bool listed, exited, ended, lost, signalled, deadline_hit;
+    bool told;                  /* the log has its start */
     int status;                 /* as wait() gave it */
     uint64_t cutoff;            /* head when the deadline hit */
     int64_t deadline;           /* of its life, 0: none */
@@ -278,6 +279,7 @@ void sub_take(sub *s, size_t len);
 
 void proc_readable(proc *p, watch *w);          /* reactor thread */
 void proc_exited(box *b, uint64_t token, int status);
+void proc_log_end(box *b, int32_t pid, int status);
 void procs_lost(box *b);                        /* the sandbox died */
 void procs_expire(box *b, int64_t now, int64_t *next); /* under b->lock */
 

@@ -82,7 +82,7 @@ static void wake_readers(proc *p)
 static void close_input_if_free(proc *p)
 {
     if (pthread_mutex_trylock(&p->in_lock) != 0)
-        return; /* a writer has it and will see EPIPE */
+        return; /* a writer has it, and closes it when done */
     if (p->in >= 0)
         close(p->in);
     p->in = -1;
@@ -187,6 +187,14 @@ static void take_rest(proc *p, watch *w)
     drop_pipe(p, w);
 }
 
+void proc_log_end(box *b, int32_t pid, int status)
+{
+    if (WIFSIGNALED(status))
+        box_log(b, "info", "process %d ended: signal %d", (int)pid, WTERMSIG(status));
+    else
+        box_log(b, "info", "process %d ended: exit status %d", (int)pid, WEXITSTATUS(status));
+}
+
 void proc_exited(box *b, uint64_t token, int status)
 {
     int32_t pid = 0;
@@ -197,7 +205,7 @@ void proc_exited(box *b, uint64_t token, int status)
             continue;
         p->exited = true;
         p->status = status;
-        pid = p->pid;
+        pid = p->told ? p->pid : 0; /* else who started it tells of both */
         /* One that was told to end does not wait for children that hold its
            pipes open. */
         if (p->signalled || p->deadline_hit) {
@@ -213,10 +221,8 @@ void proc_exited(box *b, uint64_t token, int status)
         break;
     }
     pthread_mutex_unlock(&b->lock);
-    if (pid && WIFSIGNALED(status))
-        box_log(b, "info", "process %d ended: signal %d", (int)pid, WTERMSIG(status));
-    else if (pid)
-        box_log(b, "info", "process %d ended: exit status %d", (int)pid, WEXITSTATUS(status));
+    if (pid)
+        proc_log_end(b, pid, status);
 }
 
 void procs_lost(box *b)
@@ -395,6 +401,16 @@ int proc_signal(proc *p, int sig)
     return result;
 }
 
+static bool is_over(proc *p)
+{
+    bool over;
+
+    pthread_mutex_lock(&p->b->lock);
+    over = p->ended || p->lost;
+    pthread_mutex_unlock(&p->b->lock);
+    return over;
+}
+
 int proc_input(proc *p, const void *data, size_t len, int conn_fd)
 {
     const char *at = data;
@@ -415,11 +431,17 @@ int proc_input(proc *p, const void *data, size_t len, int conn_fd)
             poll(w, 2, 1000);
             if (w[1].revents & (POLLRDHUP | POLLHUP | POLLERR))
                 result = -ECANCELED; /* the client left */
+            else if (is_over(p))
+                result = -EPIPE; /* a child may hold the other end */
         } else if (errno != EINTR) {
             result = -errno;
         }
     }
     pthread_mutex_unlock(&p->in_lock);
+    pthread_mutex_lock(&p->b->lock);
+    if (p->ended || p->lost)
+        close_input_if_free(p);
+    pthread_mutex_unlock(&p->b->lock);
     return result;
 }
 

@@ -173,6 +173,7 @@ static int watch_pipe(proc *p, watch *w)
 static int go_live(proc *p, int32_t pid, int64_t life_ms)
 {
     box *b = p->b;
+    bool over;
     int result = 0;
 
     pthread_mutex_lock(&b->lock);
@@ -187,10 +188,17 @@ static int go_live(proc *p, int32_t pid, int64_t life_ms)
         result = watch_pipe(p, &p->out) | (p->pty ? 0 : watch_pipe(p, &p->err)) ? -EMFILE : 0;
     }
     pthread_mutex_unlock(&b->lock);
-    if (result == 0)
-        box_log(b, "info", "process %d started: %s", (int)pid,
-                p->argc ? p->args[p->argc - 1] : p->cmd);
-    return result;
+    if (result != 0)
+        return result;
+    box_log(b, "info", "process %d started: %s", (int)pid,
+            p->argc ? p->args[p->argc - 1] : p->cmd);
+    pthread_mutex_lock(&b->lock);
+    p->told = true;
+    over = p->exited;
+    pthread_mutex_unlock(&b->lock);
+    if (over)
+        proc_log_end(b, pid, p->status);
+    return 0;
 }
 
 static int ask_agent(box *b, const spawn_msg *m, const int *fds)

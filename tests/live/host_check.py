@@ -990,6 +990,17 @@ def logs_of_a_life():
     started, ended = get("search=process")
     same(re.sub("[0-9]+", "N", started), "process N started: exit N")
     same(ended, started.split(" started")[0] + " ended: exit status 3")
+    # however brief: each has a beginning and, after it, an end
+    n = 120
+    ts = [threading.Thread(target=lambda: [b.start("/bin/true", args=[]).all() for _ in range(n // 6)]) for _ in range(6)]
+    [t.start() for t in ts]
+    [t.join() for t in ts]
+    wait_for(lambda: len(get("search=ended")) == n + 1)
+    told = get("search=process")
+    same(len(told), 2 * n + 2)
+    for pid in {w.split()[1] for w in told}:
+        mine = [w.split()[2].rstrip(":") for w in told if w.split()[1] == pid]
+        same(mine, ["started", "ended"] * (len(mine) // 2), pid)
     b.kill()
     same(host.call("GET", url)[0], 404)
 
@@ -2402,6 +2413,14 @@ def streamed_input():
     first, end = ended(stream(iter([envelope({"start": {"process": {"pid": pid}}})] +
                                    [envelope({"data": {"input": {"stdin": b64(b"x" * 90000)}}})] * 4)))
     check(first is None and end["error"]["message"].startswith("error writing to stdin: "), end)
+    p.all()
+    # and so where a child that does not read has it open
+    p = box.start("exec 3<&0; sleep 30 <&3 & sleep 20", stdin=True)
+    pid = p.next()["start"]["pid"]
+    threading.Timer(1, lambda: box.proc("SendSignal", {"process": {"pid": pid}, "signal": 9})).start()
+    t = time.time()
+    s, m = box.proc("SendInput", {"process": {"pid": pid}, "input": {"stdin": b64(b"x" * 900000)}})
+    check(s == 500 and m["message"].startswith("error writing to stdin: ") and time.time() - t < 25, (s, m, time.time() - t))
     p.all()
 
 
