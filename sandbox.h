@@ -1831,6 +1831,11 @@ SBX_API int sbx_template_skip_cache(sbx_template *t);
 SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size_t len,
     void (*notice)(void *ctx, int line, const char *text), void *ctx);
 
+/* The same with a file of the context, which is to be given before; of at most
+   SBX_MAX_REQUEST bytes. */
+SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
+    void (*notice)(void *ctx, int line, const char *text), void *ctx);
+
 /* What a build of it would ask for, as the provider's JSON (credentials are in it); and
    as a Dockerfile, for people. With a context the files are read, for their hashes:
    failures of that are in sbx_client_error(). */
@@ -20572,6 +20577,44 @@ SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size
     if (!t->client->provider->templates || a.wrong) return sbxi_adding_end(&a);
     if (t->forced) t->all_forced = true;
     return t->client->provider->templates->from_dockerfile(t, text ? text : "", len, notice, ctx);
+}
+
+/* The whole file of the context, for sbxi_buf_free(). */
+static int sbxi_template_file(const sbx_template *t, const char *path, sbxi_buf *out)
+{
+    const sbx_tree *tree = &t->tree;
+    char piece[128];
+    size_t got = 1;
+    void *file;
+    int rc = tree->open(tree->ctx, path, &file);
+    sbxi_buf_init(out, &t->client->link.alloc, SBX_MAX_REQUEST);
+    if (rc != SBX_OK) return rc;
+    while (rc == SBX_OK && got) {
+        rc = tree->read(tree->ctx, file, piece, sizeof piece, &got);
+        if (rc == SBX_OK && got > sizeof piece) rc = SBX_E_SOURCE;
+        if (rc == SBX_OK) rc = sbxi_buf_add(out, piece, got);
+    }
+    tree->close(tree->ctx, file);
+    return rc == SBX_E_AGAIN ? SBX_E_SOURCE : rc;
+}
+
+SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
+    void (*notice)(void *ctx, int line, const char *text), void *ctx)
+{
+    sbxi_buf text;
+    int rc;
+    if (!t) return SBX_E_NOMEM;
+    if (t->busy) return SBX_E_REENTRANT;
+    if (t->error.status) return t->error.status;
+    if (!path || !path[0] || !t->tree.open)
+        return sbxi_template_fail(t, SBX_E_ARG, "from_dockerfile_in",
+            SBXI_TEXT("path is NULL or empty, or there is no context yet"));
+    rc = sbxi_template_file(t, path, &text);
+    if (rc == SBX_OK)
+        rc = sbx_template_from_dockerfile(t, text.data ? text.data : "", text.len, notice, ctx);
+    else rc = sbxi_template_fail(t, rc, "from_dockerfile_in", path);
+    sbxi_buf_free(&text);
+    return rc;
 }
 
 /* ---- what it says ----------------------------------------------------------------------- */

@@ -3,26 +3,6 @@
 #define SANDBOX_IMPLEMENTATION
 #include "sandbox.h"
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* The whole file, to be freed; NULL: it cannot be read. */
-static char *whole_file(const char *directory, size_t *len)
-{
-    char path[1024], *text = NULL;
-    FILE *f;
-    long size;
-    snprintf(path, sizeof path, "%s/Dockerfile", directory);
-    f = fopen(path, "rb");
-    if (!f) return NULL;
-    if (fseek(f, 0, SEEK_END) == 0 && (size = ftell(f)) >= 0) {
-        rewind(f);
-        text = malloc((size_t)size + 1);
-        *len = text ? fread(text, 1, (size_t)size, f) : 0;
-    }
-    fclose(f);
-    return text;
-}
 
 /* What of the Dockerfile means nothing here. */
 static void notice(void *ctx, int line, const char *text)
@@ -38,15 +18,12 @@ static int build(sbx_client *client, const char *directory, const char *name)
     sbx_build_options options = {0};
     sbx_build_info *info = NULL;
     sbx_template *t = sbx_template_new(client);
-    size_t len = 0;
-    char *text = whole_file(directory, &len);
     sbx_tree tree;
     int status;
     dir.root = directory;
     tree = sbx_tree_dir(&dir);
     sbx_template_context(t, &tree, NULL);
-    sbx_template_from_dockerfile(t, text, len, notice, NULL);
-    free(text);
+    sbx_template_from_dockerfile_in(t, "Dockerfile", notice, NULL);
     printer.to = sbx_sink_file(stdout);
     printer.plain = SBX_YES;
     options.name = name;

@@ -159,6 +159,11 @@ SBX_API int sbx_template_skip_cache(sbx_template *t);
 SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size_t len,
     void (*notice)(void *ctx, int line, const char *text), void *ctx);
 
+/* The same with a file of the context, which is to be given before; of at most
+   SBX_MAX_REQUEST bytes. */
+SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
+    void (*notice)(void *ctx, int line, const char *text), void *ctx);
+
 /* What a build of it would ask for, as the provider's JSON (credentials are in it); and
    as a Dockerfile, for people. With a context the files are read, for their hashes:
    failures of that are in sbx_client_error(). */

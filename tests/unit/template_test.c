@@ -471,6 +471,47 @@ TEST(too_many_steps)
     rig_end(&r);
 }
 
+/* A Dockerfile among the files. */
+TEST(dockerfile_of_the_context)
+{
+    sbx_tree_file files[2];
+    sbx_memory_tree memory;
+    sbx_tree tree;
+    rig r;
+    ptext got = { 0 };
+    sbx_template *t;
+    memset(files, 0, sizeof files);
+    memset(&memory, 0, sizeof memory);
+    files[0].path = "sub/Dockerfile";
+    files[0].data = "FROM x\nUSER a\nWORKDIR /b\n";
+    files[0].len = strlen(files[0].data);
+    files[1].path = "empty";
+    files[1].data = "";
+    memory.files = files;
+    memory.count = 2;
+    tree = sbx_tree_memory(&memory);
+    rig_start(&r);
+    rig_open(&r);
+    t = sbx_template_new(r.c);
+    CHECK_INT(sbx_template_context(t, &tree, NULL), SBX_OK);
+    CHECK_INT(sbx_template_from_dockerfile_in(t, "sub/Dockerfile", NULL, NULL), SBX_OK);
+    CHECK_INT(sbx_template_to_dockerfile(t, text_sink(&got)), SBX_OK);
+    CHECK_STR(got.p, "FROM x\nUSER root\nWORKDIR /\nUSER a\nWORKDIR /b\n");
+    CHECK_INT(sbx_template_from_dockerfile_in(t, "none", NULL, NULL), SBX_E_NOT_FOUND);
+    CHECK(strstr(sbx_template_error(t)->message, "none") != NULL);
+    sbx_template_release(t);
+    t = sbx_template_new(r.c);
+    CHECK_INT(sbx_template_from_dockerfile_in(t, "empty", NULL, NULL), SBX_E_ARG); /* no context */
+    sbx_template_release(t);
+    t = sbx_template_new(r.c);
+    sbx_template_context(t, &tree, NULL);
+    CHECK_INT(sbx_template_from_dockerfile_in(t, "empty", NULL, NULL), SBX_E_ARG); /* no FROM */
+    sbx_template_release(t);
+    CHECK_INT(sbx_template_from_dockerfile_in(NULL, "x", NULL, NULL), SBX_E_NOMEM);
+    pt_free(&got);
+    rig_end(&r);
+}
+
 /* ---- builds ----------------------------------------------------------------------------- */
 
 typedef struct heard { ptext log, steps; sbx_op **cancel; int answer; } heard;
