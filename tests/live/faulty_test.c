@@ -179,6 +179,25 @@ TEST(a_busy_control_plane)
     DAYS(list);
 }
 
+/* More calls at once than the host takes: those it refuses wait as they are told. */
+TEST(more_than_the_rate)
+{
+    static const char *const args[] = { "--rate", "3", NULL };
+    bad_day none;
+    day d;
+    double t;
+    int i;
+    memset(&d, 0, sizeof d);
+    memset(&none, 0, sizeof none);
+    if (!CHECK(host_start(&d.h, (const char **)args))) return;
+    d.client = host_client(&d.h);
+    t = live_now();
+    for (i = 0; i < 9; i++) CHECK_INT(day_call(&d, LIST), SBX_OK);
+    CHECK(live_now() - t >= 1);
+    CHECK_INT(day_call(&d, CREATE), SBX_OK);
+    day_end(&d, &none);
+}
+
 /* The answer never comes. Who may ask again does, and who must not says so. Calls to
    the sandbox go out on the connection that its creation left, and once more on a
    fresh one when that dies without a byte: both are dropped. */
