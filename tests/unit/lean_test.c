@@ -3,6 +3,8 @@
 #define SBX_NO_PROC
 #define SBX_NO_EXTRAS
 #define SANDBOX_IMPLEMENTATION
+#define SBX_NO_TEMPLATE
+#define SBX_NO_RUN_CODE
 #include "../../sandbox_impl/sandbox_all.h"
 #include "../test.h"
 
