@@ -12758,7 +12758,7 @@ static SBXI_MAYBE void sbxi_building_free(sbxi_building *b)
 #ifndef SBX_NO_TEMPLATE
 
 typedef struct sbxi_heredoc {
-    const char *name, *body;        /* body: lines, each with its line feed */
+    const char *name, *body;        /* body: lines, each with its end */
     bool chomp;                     /* <<-: tabs before its lines do not count */
     bool raw;                       /* its name was quoted: nothing in it is expanded */
 } sbxi_heredoc;
@@ -12834,7 +12834,7 @@ static bool sbxi_docker_line(sbxi_docker *d, sbxi_span *out)
     out->len = (size_t)((lf ? lf : d->end) - d->text);
     d->text = lf ? lf + 1 : d->end;
     d->line++;
-    if (out->len && out->ptr[out->len - 1] == '\r') out->len--;
+    while (out->len && out->ptr[out->len - 1] == '\r') out->len--;
     if (memchr(out->ptr, 0, out->len)) d->wrong = SBXI_TEXT("a NUL byte");
     return true;
 }
@@ -13072,8 +13072,7 @@ static void sbxi_heredoc_read(sbxi_docker *d, const char *name, const char *end,
         }
         h.name = d->docs.data + at[0];
         if (sbxi_heredoc_ends(&h, line)) break;
-        sbxi_buf_add(&d->docs, line.ptr, line.len);
-        sbxi_buf_add(&d->docs, "\n", 1);
+        sbxi_buf_add(&d->docs, line.ptr, (size_t)(d->text - line.ptr));
     }
     sbxi_buf_add(&d->docs, "", 1);
 }

@@ -103,6 +103,7 @@ lane_one() {
     job py-$py on_plain timeout 120 "$python" tests/sdk/methods.py async
     job py-$py on_plain sh tests/sdk/programs.sh "e2b-python $py" py "$python"
     job py-$py timeout 120 "$python" tests/sdk/context.py "$build/sdk/context"
+    job py-$py timeout 60 "$python" tests/sdk/dockerfiles.py
     [ -f "$dir/skip-py-$py" ] || job story story
 }
 lane_two() {
