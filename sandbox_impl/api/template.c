@@ -495,7 +495,7 @@ SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size
 }
 
 /* The whole file of the context, for sbxi_buf_free(). */
-static int sbxi_template_file(const sbx_template *t, const char *path, sbxi_buf *out)
+static SBXI_APART int sbxi_template_file(const sbx_template *t, const char *path, sbxi_buf *out)
 {
     const sbx_tree *tree = &t->tree;
     char piece[128];
