@@ -1693,16 +1693,20 @@ extern "C" {
 
    The first error sticks: what follows it changes nothing, and building returns it.
    So only the last call needs a look. All take a NULL template, which is
-   SBX_E_NOMEM. Texts are copied. While a build of it runs a template cannot be
-   changed: SBX_E_REENTRANT, which does not stick. */
+   SBX_E_NOMEM. Texts are UTF-8, which is checked, and copied. While a build of it
+   runs, or one of its functions calls back, a template cannot be changed:
+   SBX_E_REENTRANT, which does not stick. */
 typedef struct sbx_template sbx_template;
 
 #ifndef SBX_MAX_STEPS       /* steps of one template; "all" */
 #define SBX_MAX_STEPS       SBX_LIMIT_(1000, 100)
 #endif
 
-/* NULL: client is NULL, or out of memory. Release it before its client is closed. */
+/* NULL: client is NULL, or out of memory, which sbx_client_error() says then. Release
+   it before its client is closed. */
 SBX_API sbx_template *sbx_template_new(sbx_client *client);
+/* NULL is ignored. A build that runs goes on and frees it at its end; so does a function
+   of it from whose callback it is released. */
 SBX_API void sbx_template_release(sbx_template *t);
 
 /* The first error, with the place and reason in its message: "step 3 (copy): ...",
@@ -1838,7 +1842,8 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
 
 /* What a build of it would ask for, as the provider's JSON (credentials are in it); and
    as a Dockerfile, for people. With a context the files are read, for their hashes:
-   failures of that are in sbx_client_error(). */
+   failures of that are in sbx_client_error(). SBX_E_AGAIN: one of them has nothing
+   now, ask later. Dockerfile: SBX_E_UNSUPPORTED if it is made from a template. */
 SBX_API int sbx_template_to_json(sbx_template *t, sbx_sink to);
 SBX_API int sbx_template_to_dockerfile(sbx_template *t, sbx_sink to);
 
@@ -1850,7 +1855,7 @@ typedef enum sbx_build_status { SBX_BUILD_UNKNOWN, SBX_BUILD_WAITING, SBX_BUILD_
 /* A line of a build's log. Borrowed. */
 typedef struct sbx_build_log {
     int64_t unix_ms;        /* 0: said by this client */
-    const char *level;      /* "debug", "info", "warn", "error" */
+    const char *level;      /* "debug", "info" (also if not said), "warn", "error" */
     const char *message;    /* without the escapes of terminals */
     const char *step;       /* "base", "1", "2", ..., "finalize"; NULL: of none */
 } sbx_build_log;
@@ -1887,10 +1892,12 @@ typedef struct sbx_build_info {
 
 /* Hashes and uploads what the service has not got, builds, and waits for the end.
    *out (may be NULL) is yours: sbx_free(). SBX_E_BUILD: a step failed; error.message
-   is the service's reason, error.code its step. Local faults (a missing file) are
-   found before anything is sent. Without a limit of time unless call->timeout_ms is
-   set; the build of the service goes on when the call is cancelled, and until it was
-   started nothing of it is left but its id. E2B: wire POST /v3/templates, GET
+   is the service's reason, error.code its step. Local faults (a missing file, steps
+   that make more than SBX_MAX_REQUEST) are found before anything is sent; SBX_E_CHANGED:
+   a file did not stay as it was hashed, which is not sent. Without a limit of time
+   unless call->timeout_ms is set; the build of the service goes on when the call is
+   cancelled, and until it was started nothing of it is left but its id. E2B: wire POST
+   /v3/templates, GET
    files/{hash}, PUT, POST /v2/templates/{id}/builds/{id}, GET status. */
 SBX_API int sbx_template_build(sbx_template *t, const sbx_build_options *options,
     sbx_build_info **out, const sbx_call *call);
@@ -12582,7 +12589,24 @@ static SBXI_MAYBE void sbxi_template_free(sbx_template *t)
     sbxi_alloc_wipe(a, t, sizeof *t);
 }
 
+/* Whoever had made it busy is done with it. */
+static SBXI_MAYBE void sbxi_template_let_go(sbx_template *t)
+{
+    if (--t->busy == 0 && t->released) sbxi_template_free(t);
+}
+
 /* ---- adding ------------------------------------------------------------------ */
+
+/* NULL: its texts can be sent. Patterns of what is left out stay here. */
+static SBXI_MAYBE const char *sbxi_step_check(const sbxi_step *plan)
+{
+    size_t i;
+    bool fine = (!plan->user || sbxi_tar_is_utf8(sbxi_span_of(plan->user)))
+        && (!plan->extra || sbxi_tar_is_utf8(sbxi_span_of(plan->extra)));
+    for (i = 0; fine && i < plan->texts.count; i++)
+        fine = sbxi_tar_is_utf8(sbxi_span_of(plan->texts.items[i]));
+    return fine || plan->kind == SBXI_DO_IGNORE ? NULL : SBXI_TEXT("a text is not UTF-8");
+}
 
 /* Copies a text, if there is one; where to goes into *out once there is a place. */
 static void sbxi_step_text(sbxi_cursor *c, const char *text, const char **out)
@@ -12731,6 +12755,7 @@ typedef struct sbxi_building {
     sbxi_context *context;  /* what is read now; owned */
     sbxi_ignores ignores;   /* what of the context is left out */
     sbxi_step *at;          /* COPY that is being read or sent */
+    char asked[65];         /* the hash of its files, under which they go there */
     int32_t done;           /* steps, for progress */
     bool failed;            /* the service has said why: */
     sbx_error why;
@@ -12745,7 +12770,7 @@ static SBXI_MAYBE void sbxi_building_free(sbxi_building *b)
     sbx_free(b->upload);
     sbxi_context_close(b->context);
     sbxi_ignore_free(&b->ignores);
-    if (b->t && --b->t->busy == 0 && b->t->released) sbxi_template_free(b->t);
+    if (b->t) sbxi_template_let_go(b->t);
     sbxi_alloc_wipe(&alloc, b, sizeof *b);
 }
 
@@ -13114,18 +13139,20 @@ static bool sbxi_docker_name(sbxi_docker *d)
         char c = *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
         sbxi_buf_add(&d->name, &c, 1);
     }
+    d->rest = sbxi_skip_blanks(p);
+    sbxi_buf_add(&d->name, "", 1);
     if (d->name.status == SBX_E_TOO_LARGE) { /* no instruction is as long */
         sbxi_buf_clear(&d->name);
-        sbxi_buf_text(&d->name, "?");
+        sbxi_buf_add(&d->name, "?", 2);
     }
-    d->rest = sbxi_skip_blanks(p);
-    return sbxi_buf_add(&d->name, "", 1) == SBX_OK;
+    return d->name.status == SBX_OK;
 }
 
 /* The next one, with name and rest. False: the end, or something is wrong. */
 static SBXI_MAYBE bool sbxi_docker_next(sbxi_docker *d)
 {
     sbxi_buf_clear(&d->docs);
+    sbxi_buf_clear(&d->name);
     d->doc_count = 0;
     if (d->wrong || !sbxi_docker_join(d) || !sbxi_docker_name(d)) return false;
     if (strcmp(d->name.data, "RUN") == 0 || strcmp(d->name.data, "COPY") == 0
@@ -13218,7 +13245,7 @@ static bool sbxi_trace_is_hot(uint32_t name)
         SBXI_WORD('c', 'o', 'o', 'k'), SBXI_WORD('r', 'e', 'd', 'e'), SBXI_WORD('v', 'a', 't', 'e'),
         SBXI_WORD('v', 'a', 'l', 'u'), SBXI_WORD('p', 'i', '-', 'k'), SBXI_WORD('p', 'i', '_', 'k'),
         SBXI_WORD('p', 'i', 'k', 'e'), SBXI_WORD('s', '-', 'k', 'e'), SBXI_WORD('s', '_', 'k', 'e'),
-        SBXI_WORD('s', 's', 'k', 'e') };
+        SBXI_WORD('s', 's', 'k', 'e'), SBXI_WORD(0, 's', 'i', 'g') };
 #undef SBXI_WORD
     size_t i;
     for (i = 0; i < SBXI_LEN(words) && name != words[i]; i++) {}
@@ -13359,6 +13386,9 @@ static int sbxi_op_given(sbx_op *op, sbxi_url *url)
     sbxi_buf_clear(&op->url);
     if (sbxi_buf_add(&op->url, text.ptr, text.len) != SBX_OK) return op->url.status;
     text.ptr = op->url.data;
+    if (sbxi_url_origin(text, url) && !url->path.len) text.len++;
+    if (text.len > op->url.len && sbxi_buf_text(&op->url, "/") != SBX_OK) return op->url.status;
+    text.ptr = op->url.data;
     if (sbxi_url_origin(text, url) && sbxi_is_target(url->path, '#')) return SBX_OK;
 #else
     (void)url;
@@ -13461,19 +13491,23 @@ static void sbxi_op_request_line(sbx_op *op, const sbxi_url *url, const sbxi_pro
     sbxi_buf_add(b, authority, (size_t)(url->path.ptr - authority));
 }
 
-/* The headers that a reply has told to send with the files; framing is our own. */
+/* The headers that a reply has told to send with the files; host and framing are our own. */
 static void sbxi_op_told(sbx_op *op)
 {
 #ifndef SBX_NO_TEMPLATE
+    static const char *const own[] = { "host", "content-length", "transfer-encoding",
+        "connection" };
     const sbx_pairs *h = &op->args.of.build.upload->headers;
     sbxi_buf *b = &op->out.text;
-    size_t i;
+    size_t i, k;
     for (i = 0; i < h->count; i++) {
         sbxi_span name = sbxi_span_of(h->items[i].key);
-        if (sbxi_span_is_nocase(name, "content-length")
-            || sbxi_span_is_nocase(name, "transfer-encoding")) continue;
-        if (!sbxi_is_token(name)) b->status = SBX_E_PROTOCOL;
+        for (k = 0; k < SBXI_LEN(own) && !sbxi_span_is_nocase(name, own[k]); k++) {}
+        if (k < SBXI_LEN(own)) continue;
         sbxi_header_line(b, h->items[i].key, h->items[i].value);
+        if (sbxi_is_token(name) && b->status != SBX_E_ARG) continue;
+        b->status = sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the service wants a header sent with files that is none"));
     }
 #else
     (void)op;
@@ -14260,14 +14294,15 @@ static int sbxi_op_build_log(sbx_op *op, sbx_build_log *log)
     sbxi_build_args *b = &op->args.of.build;
     uint64_t step;
     int rc = SBX_OK;
-    if (!log->message) return SBX_OK;
-    sbxi_plain_text((char *)(size_t)log->message); /* it stands in our own block */
+    if (!log->level) log->level = "info";
+    if (log->message) sbxi_plain_text((char *)(size_t)log->message); /* in our own block */
     if (log->step && sbxi_parse_u64(sbxi_span_of(log->step), SBX_MAX_STEPS, &step))
         b->step = (int32_t)step;
     b->lines++;
     b->fresh++;
     b->offset_text[sbxi_print_u64(b->offset_text, (uint64_t)b->lines)] = 0;
-    if (op->args.each.build_log) rc = op->args.each.build_log(op->args.ctx, log);
+    if (op->args.each.build_log && log->message)
+        rc = op->args.each.build_log(op->args.ctx, log);
     rc = sbxi_op_said(op, sbxi_each_said(rc));
     op->mid_stream = false;
     return rc;
@@ -15483,7 +15518,7 @@ static bool sbxi_op_overdue(sbx_op *op, uint32_t now)
     bool cancelled = op->cancelled && !op->detached;
     if (!cancelled && (op->phase == SBXI_PHASE_STEP || sbxi_op_left(op, now))) return false;
     if (!cancelled) op->error.clock = SBX_CLOCK_TOTAL;
-    if (cancelled || (SBXI_HAS_PROC && op->until)) /* which has no exchange */
+    if (cancelled || op->dreams || (SBXI_HAS_PROC && op->until)) /* which has no exchange */
         sbxi_op_finish(op, cancelled ? SBX_E_CANCELLED : SBX_E_TIMEOUT);
     else
         sbxi_op_answered(op, SBX_E_TIMEOUT);
@@ -16034,7 +16069,7 @@ static const struct { const char *pattern; uint8_t user; } sbxi_e2b_commands[] =
     { "npm install%(g -g%)%(d --save-dev%)%(p %+%)", SBXI_E2B_ROOT_IF_GLOBAL },
     { "bun install%(g -g%)%(d --dev%)%(p %+%)", SBXI_E2B_ROOT_IF_GLOBAL },
     { "git clone %q%(b --branch %e --single-branch%)%(d --depth %d%)%(p %q%)", 0 },
-    { "mcp-gateway pull %+", SBXI_E2B_BY_ROOT },
+    { "mcp-gateway pull %*", SBXI_E2B_BY_ROOT },
     { "devcontainer build --workspace-folder %q", SBXI_E2B_BY_ROOT }
 };
 
@@ -16057,7 +16092,7 @@ static const char *sbxi_e2b_pattern(const sbxi_step *s)
     return sbxi_e2b_commands[s->kind - SBXI_DO_RUN].pattern;
 }
 
-/* The command of a record, NUL-terminated; NULL: no memory. */
+/* The command of a record, NUL-terminated; NULL: no room, as t->text.status says. */
 static const char *sbxi_e2b_command(const sbx_template *t, const sbxi_step *s)
 {
     sbxi_buf *b = (sbxi_buf *)&t->text; /* scratch: nothing of the template changes */
@@ -16084,7 +16119,7 @@ typedef struct sbxi_e2b_args {
     char mode[5];
 } sbxi_e2b_args;
 
-/* False: no memory for its command. */
+/* False: no room for its command. */
 static bool sbxi_e2b_args_of(sbxi_e2b_args *a, const sbx_template *t, const sbxi_step *s)
 {
     memset(a, 0, sizeof *a);
@@ -16113,7 +16148,7 @@ static void sbxi_e2b_put_step(sbx_json_writer *w, const sbx_template *t, const s
     bool upload = s->kind == SBXI_DO_COPY && (s->flags & SBXI_FLAG('u'));
     sbxi_e2b_args args;
     size_t i;
-    if (!sbxi_e2b_args_of(&args, t, s)) w->status = SBX_E_NOMEM;
+    if (!sbxi_e2b_args_of(&args, t, s)) w->status = t->text.status;
     if (w->status != SBX_OK) return;
     sbx_json_begin_object(w);
     if (upload) {
@@ -16172,7 +16207,7 @@ static void sbxi_e2b_put_command(sbx_json_writer *w, const sbx_template *t, unsi
 {
     const sbxi_step *s = sbxi_template_last(t, kind);
     const char *command = s ? sbxi_e2b_command(t, s) : NULL;
-    if (s && !command) w->status = SBX_E_NOMEM;
+    if (s && !command) w->status = t->text.status;
     if (!command) return;
     sbx_json_key(w, key);
     sbx_json_text(w, command);
@@ -16214,7 +16249,7 @@ static void sbxi_e2b_file_step(sbx_json_writer *to, const sbx_template *t, const
     sbxi_e2b_args args;
     size_t i, n;
     if (!sbxi_e2b_args_of(&args, t, s)) {
-        to->status = SBX_E_NOMEM;
+        to->status = t->text.status;
         return;
     }
     n = s->kind >= SBXI_DO_RUN ? 1 : s->kind == SBXI_DO_COPY ? 2 : args.count;
@@ -16239,7 +16274,7 @@ static int sbxi_e2b_template_file(const sbx_template *t, sbx_sink sink)
         if (sbxi_is_wire_step(s)) sbxi_e2b_file_step(&to, t, s);
     s = sbxi_template_last(t, SBXI_DO_START);
     start = s ? sbxi_e2b_command(t, s) : NULL;
-    if (s && !start) return SBX_E_NOMEM;
+    if (s && !start) return t->text.status;
     if (start) {
         sbxi_e2b_file_text(&to, "\nENTRYPOINT ");
         sbxi_e2b_file_text(&to, start);
@@ -16555,11 +16590,43 @@ static int sbxi_e2b_open(sbxi_building *b, int32_t level, sbx_error *e)
     return sbxi_context_open(&b->context, &plan);
 }
 
+static int sbxi_e2b_later(sbx_op *op, int rc)
+{
+    return rc == SBX_E_AGAIN ? sbxi_step_later(op, 10) : rc;
+}
+
 /* Goes on with a pass over them. SBX_PENDING: there is more to read. */
 static int sbxi_e2b_read(sbx_op *op)
 {
-    int rc = sbxi_context_step(op->args.of.build.b->context, SBXI_E2B_SLICE);
-    return rc == SBX_E_AGAIN ? sbxi_step_later(op, 10) : rc;
+    if (!sbxi_op_left(op, sbxi_now(&op->client->link))) {
+        op->error.clock = SBX_CLOCK_TOTAL;
+        return SBX_E_TIMEOUT;
+    }
+    return sbxi_e2b_later(op, sbxi_context_step(op->args.of.build.b->context, SBXI_E2B_SLICE));
+}
+
+static int sbxi_e2b_count(void *ctx, const void *data, size_t len)
+{
+    size_t *left = (size_t *)ctx;
+    (void)data;
+    if (len > *left) return SBX_E_TOO_LARGE;
+    *left -= len;
+    return SBX_OK;
+}
+
+/* Whether the request of the build will have room, which is the last of all. */
+static SBXI_APART int sbxi_e2b_fits(sbx_op *op)
+{
+    size_t left = SBX_MAX_REQUEST - SBX_MAX_REQUEST / 16; /* the rest is for its head */
+    sbx_json_writer w;
+    sbx_sink to;
+    to.put = sbxi_e2b_count;
+    to.ctx = &left;
+    sbx_json_writer_init(&w, to);
+    sbxi_e2b_template_json(&w, op->args.of.build.t);
+    if (w.status != SBX_E_TOO_LARGE) return w.status;
+    return sbxi_op_fail(op, w.status,
+        SBXI_TEXT("the steps are more than SBX_MAX_REQUEST holds: copy long texts as files"));
 }
 
 /* Reads all that will be asked for, before anything is sent: what is wrong here leaves
@@ -16577,7 +16644,8 @@ static int sbxi_e2b_build_read(sbx_op *op)
     if (!sbxi_e2b_next_copy(b)) {
         sbxi_context_close(b->context);
         b->context = NULL;
-        return sbxi_ask(op, SBXI_E2B_BUILD_REQUEST, SBXI_E2B_REQUESTED);
+        rc = sbxi_e2b_fits(op);
+        return rc == SBX_OK ? sbxi_ask(op, SBXI_E2B_BUILD_REQUEST, SBXI_E2B_REQUESTED) : rc;
     }
     rc = sbxi_e2b_open(b, 0, &op->error);
     return rc == SBX_OK ? SBX_PENDING : rc;
@@ -16636,7 +16704,8 @@ static int sbxi_e2b_build_next(sbx_op *op)
     int rc = SBX_OK;
     if (a->b->at) rc = sbxi_e2b_advance(op, a->b->done + 1, 0);
     if (rc == SBX_OK && sbxi_e2b_next_copy(a->b)) {
-        op->args.key = a->b->at->hash;
+        memcpy(a->b->asked, a->b->at->hash, sizeof a->b->asked);
+        op->args.key = a->b->asked;
         return sbxi_ask(op, SBXI_E2B_BUILD_FILES, SBXI_E2B_KNOWN);
     }
     op->args.key = a->b->info->build_id;
@@ -16688,6 +16757,8 @@ static int sbxi_e2b_build_known(sbx_op *op)
             SBXI_TEXT("the reply does not say where files are to go"));
     if (b->upload->url && (force || !b->upload->present)) {
         rc = sbxi_e2b_open(b, a->o.level, &op->error);
+        /* what is not the same any more does not get there under that hash */
+        if (rc == SBX_OK) memcpy(b->context->hash, b->asked, sizeof b->asked);
         if (rc == SBX_OK) rc = sbxi_context_begin(b->context, SBXI_PASS_COUNT);
         return rc == SBX_OK ? sbxi_e2b_build_count(op) : rc;
     }
@@ -16838,6 +16909,7 @@ static void sbxi_e2b_df_tell(sbxi_e2b_docker *e, const char *text, const char *w
 static void sbxi_e2b_df_put(sbxi_e2b_docker *e, const sbxi_step *plan)
 {
     if (e->wrong || e->status) return;
+    sbxi_e2b_df_wrong(e, sbxi_step_check(plan));
     sbxi_e2b_df_wrong(e, sbxi_e2b_template_check(e->t, plan));
     if (e->wrong) return;
     if (e->t->count >= SBX_MAX_STEPS) e->status = SBX_E_TOO_LARGE;
@@ -17341,7 +17413,7 @@ static void sbxi_e2b_df_all(sbxi_e2b_docker *e)
         sbxi_e2b_df_instruction(e);
         if (!e->status) e->status = sbxi_docker_status(&e->d);
     }
-    if (e->from) sbxi_e2b_df_wrong(e, e->d.wrong);
+    sbxi_e2b_df_wrong(e, e->d.wrong);
     if (!e->status) e->status = sbxi_docker_status(&e->d);
     if (e->wrong || e->status || e->from) return;
     e->d.start = 0;
@@ -20095,7 +20167,10 @@ SBX_API sbx_template *sbx_template_new(sbx_client *client)
     sbx_template *t;
     if (!client) return NULL;
     t = (sbx_template *)sbxi_alloc_get(&client->link.alloc, sizeof *t);
-    if (!t) return NULL;
+    if (!t) {
+        (void)sbxi_call_fail(client, NULL, SBX_E_NOMEM, NULL);
+        return NULL;
+    }
     t->client = client;
     sbxi_buf_init(&t->text, &client->link.alloc, SBX_MAX_REQUEST);
     sbxi_error_clear(&t->error);
@@ -20123,6 +20198,7 @@ typedef struct sbxi_adding {
     sbxi_step plan;
     const char *one[2];     /* its texts, where they are not a list */
     const char *wrong;
+    int status;             /* of what is wrong, 0: SBX_E_ARG */
 } sbxi_adding;
 
 static void sbxi_adding_begin(sbxi_adding *a, sbx_template *t, unsigned kind, const char *name,
@@ -20208,19 +20284,20 @@ static int sbxi_adding_end(sbxi_adding *a)
         rc = SBX_E_UNSUPPORTED;
         a->wrong = SBXI_TEXT("this provider builds no templates");
     } else if (a->wrong) {
-        rc = SBX_E_ARG;
+        rc = a->status ? a->status : SBX_E_ARG;
     } else if (t->count >= SBX_MAX_STEPS) {
         rc = SBX_E_TOO_LARGE;
         a->wrong = SBXI_TEXT("more than SBX_MAX_STEPS steps");
     } else {
-        a->wrong = t->client->provider->templates->check(t, &a->plan);
+        a->wrong = sbxi_step_check(&a->plan);
+        if (!a->wrong) a->wrong = t->client->provider->templates->check(t, &a->plan);
         if (a->wrong) rc = SBX_E_ARG;
     }
     if (rc == SBX_OK) {
         a->plan.forced = t->forced;
         if (sbxi_step_add(t, &a->plan)) return SBX_OK;
         rc = SBX_E_NOMEM;
-        a->wrong = "";
+        a->wrong = sbx_strerror(rc);
     }
     return sbxi_template_fail(t, rc, a->name, a->wrong);
 }
@@ -20251,8 +20328,9 @@ SBX_API int sbx_template_from(sbx_template *t, sbx_image image, const char *vers
     if (!version) version = row->version;
     sbxi_buf_init(&text, &t->client->link.alloc, SBX_MAX_LINE);
     sbxi_buf_texts(&text, row->name, version ? ":" : "", version);
-    rc = sbxi_buf_add(&text, "", 1);
-    sbxi_adding_texts(&a, rc == SBX_OK ? text.data : "", NULL);
+    a.status = sbxi_buf_add(&text, "", 1);
+    sbxi_adding_needs(&a, a.status == SBX_OK, sbx_strerror(a.status));
+    sbxi_adding_texts(&a, text.data, NULL);
     rc = sbxi_adding_base(&a);
     sbxi_buf_free(&text);
     return rc;
@@ -20568,6 +20646,7 @@ SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size
     void (*notice)(void *ctx, int line, const char *text), void *ctx)
 {
     sbxi_adding a;
+    int rc;
     if (!t) return SBX_E_NOMEM;
     if (t->busy) return SBX_E_REENTRANT;
     if (t->error.status) return t->error.status;
@@ -20575,7 +20654,10 @@ SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size
     sbxi_adding_needs(&a, text || !len, SBXI_TEXT("text is NULL"));
     if (!t->client->provider->templates || a.wrong) return sbxi_adding_end(&a);
     if (t->forced) t->all_forced = true;
-    return t->client->provider->templates->from_dockerfile(t, text ? text : "", len, notice, ctx);
+    t->busy++; /* notice() is the user's */
+    rc = t->client->provider->templates->from_dockerfile(t, text ? text : "", len, notice, ctx);
+    sbxi_template_let_go(t);
+    return rc;
 }
 
 /* The whole file of the context, for sbxi_buf_free(). */
@@ -20621,24 +20703,28 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
 SBX_API int sbx_template_to_json(sbx_template *t, sbx_sink to)
 {
     sbx_json_writer w;
+    int rc = SBX_OK;
     if (!t) return SBX_E_NOMEM;
     if (t->error.status) return t->error.status;
     if (!t->client->provider->templates) return SBX_E_UNSUPPORTED;
-    if (t->tree.next) {
-        int rc = t->client->provider->templates->hash(t, &t->client->error);
-        if (rc != SBX_OK) return rc;
-    }
+    t->busy++; /* the tree and the sink are the user's */
+    if (t->tree.next) rc = t->client->provider->templates->hash(t, &t->client->error);
     sbx_json_writer_init(&w, to);
-    t->client->provider->templates->json(&w, t);
-    return w.status;
+    if (rc == SBX_OK) t->client->provider->templates->json(&w, t);
+    sbxi_template_let_go(t);
+    return rc == SBX_OK ? w.status : rc;
 }
 
 SBX_API int sbx_template_to_dockerfile(sbx_template *t, sbx_sink to)
 {
+    int rc;
     if (!t) return SBX_E_NOMEM;
     if (t->error.status) return t->error.status;
     if (!t->client->provider->templates) return SBX_E_UNSUPPORTED;
-    return t->client->provider->templates->dockerfile(t, to);
+    t->busy++;
+    rc = t->client->provider->templates->dockerfile(t, to);
+    sbxi_template_let_go(t);
+    return rc;
 }
 
 #endif /* SBX_NO_TEMPLATE */
@@ -20691,16 +20777,22 @@ static int sbxi_build_go(sbxi_call *k)
     return rc == SBX_OK ? sbxi_go(op) : rc;
 }
 
+/* There is no template, nor a client: what can be told is told. */
+static int sbxi_build_nothing(sbx_build_info **out, const sbx_call *call)
+{
+    if (out) *out = NULL;
+    if (call && call->error) return sbxi_call_fail(NULL, call, SBX_E_NOMEM, NULL);
+    if (call && call->op) *call->op = NULL;
+    return SBX_E_NOMEM;
+}
+
 /* What it prepares with is off the stack when the build runs. */
 static SBXI_APART int sbxi_build_new(sbx_template *t, unsigned feature,
     const sbx_build_options *options, sbx_build_info **out, const sbx_call *call, sbx_op **op)
 {
     sbxi_call k;
     sbxi_build_args *a = &k.args.of.build;
-    if (!t) {
-        if (out) *out = NULL;
-        return SBX_E_NOMEM;
-    }
+    if (!t) return sbxi_build_nothing(out, call);
     sbxi_call_on(&k, t->client, feature, call);
     k.args.out = out;
     k.total_ms = SBX_NEVER;

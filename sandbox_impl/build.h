@@ -21,16 +21,20 @@ extern "C" {
 
    The first error sticks: what follows it changes nothing, and building returns it.
    So only the last call needs a look. All take a NULL template, which is
-   SBX_E_NOMEM. Texts are copied. While a build of it runs a template cannot be
-   changed: SBX_E_REENTRANT, which does not stick. */
+   SBX_E_NOMEM. Texts are UTF-8, which is checked, and copied. While a build of it
+   runs, or one of its functions calls back, a template cannot be changed:
+   SBX_E_REENTRANT, which does not stick. */
 typedef struct sbx_template sbx_template;
 
 #ifndef SBX_MAX_STEPS       /* steps of one template; "all" */
 #define SBX_MAX_STEPS       SBX_LIMIT_(1000, 100)
 #endif
 
-/* NULL: client is NULL, or out of memory. Release it before its client is closed. */
+/* NULL: client is NULL, or out of memory, which sbx_client_error() says then. Release
+   it before its client is closed. */
 SBX_API sbx_template *sbx_template_new(sbx_client *client);
+/* NULL is ignored. A build that runs goes on and frees it at its end; so does a function
+   of it from whose callback it is released. */
 SBX_API void sbx_template_release(sbx_template *t);
 
 /* The first error, with the place and reason in its message: "step 3 (copy): ...",
@@ -166,7 +170,8 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
 
 /* What a build of it would ask for, as the provider's JSON (credentials are in it); and
    as a Dockerfile, for people. With a context the files are read, for their hashes:
-   failures of that are in sbx_client_error(). */
+   failures of that are in sbx_client_error(). SBX_E_AGAIN: one of them has nothing
+   now, ask later. Dockerfile: SBX_E_UNSUPPORTED if it is made from a template. */
 SBX_API int sbx_template_to_json(sbx_template *t, sbx_sink to);
 SBX_API int sbx_template_to_dockerfile(sbx_template *t, sbx_sink to);
 
@@ -178,7 +183,7 @@ typedef enum sbx_build_status { SBX_BUILD_UNKNOWN, SBX_BUILD_WAITING, SBX_BUILD_
 /* A line of a build's log. Borrowed. */
 typedef struct sbx_build_log {
     int64_t unix_ms;        /* 0: said by this client */
-    const char *level;      /* "debug", "info", "warn", "error" */
+    const char *level;      /* "debug", "info" (also if not said), "warn", "error" */
     const char *message;    /* without the escapes of terminals */
     const char *step;       /* "base", "1", "2", ..., "finalize"; NULL: of none */
 } sbx_build_log;
@@ -215,10 +220,12 @@ typedef struct sbx_build_info {
 
 /* Hashes and uploads what the service has not got, builds, and waits for the end.
    *out (may be NULL) is yours: sbx_free(). SBX_E_BUILD: a step failed; error.message
-   is the service's reason, error.code its step. Local faults (a missing file) are
-   found before anything is sent. Without a limit of time unless call->timeout_ms is
-   set; the build of the service goes on when the call is cancelled, and until it was
-   started nothing of it is left but its id. E2B: wire POST /v3/templates, GET
+   is the service's reason, error.code its step. Local faults (a missing file, steps
+   that make more than SBX_MAX_REQUEST) are found before anything is sent; SBX_E_CHANGED:
+   a file did not stay as it was hashed, which is not sent. Without a limit of time
+   unless call->timeout_ms is set; the build of the service goes on when the call is
+   cancelled, and until it was started nothing of it is left but its id. E2B: wire POST
+   /v3/templates, GET
    files/{hash}, PUT, POST /v2/templates/{id}/builds/{id}, GET status. */
 SBX_API int sbx_template_build(sbx_template *t, const sbx_build_options *options,
     sbx_build_info **out, const sbx_call *call);

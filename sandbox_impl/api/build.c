@@ -47,16 +47,22 @@ static int sbxi_build_go(sbxi_call *k)
     return rc == SBX_OK ? sbxi_go(op) : rc;
 }
 
+/* There is no template, nor a client: what can be told is told. */
+static int sbxi_build_nothing(sbx_build_info **out, const sbx_call *call)
+{
+    if (out) *out = NULL;
+    if (call && call->error) return sbxi_call_fail(NULL, call, SBX_E_NOMEM, NULL);
+    if (call && call->op) *call->op = NULL;
+    return SBX_E_NOMEM;
+}
+
 /* What it prepares with is off the stack when the build runs. */
 static SBXI_APART int sbxi_build_new(sbx_template *t, unsigned feature,
     const sbx_build_options *options, sbx_build_info **out, const sbx_call *call, sbx_op **op)
 {
     sbxi_call k;
     sbxi_build_args *a = &k.args.of.build;
-    if (!t) {
-        if (out) *out = NULL;
-        return SBX_E_NOMEM;
-    }
+    if (!t) return sbxi_build_nothing(out, call);
     sbxi_call_on(&k, t->client, feature, call);
     k.args.out = out;
     k.total_ms = SBX_NEVER;

@@ -11,7 +11,10 @@ SBX_API sbx_template *sbx_template_new(sbx_client *client)
     sbx_template *t;
     if (!client) return NULL;
     t = (sbx_template *)sbxi_alloc_get(&client->link.alloc, sizeof *t);
-    if (!t) return NULL;
+    if (!t) {
+        (void)sbxi_call_fail(client, NULL, SBX_E_NOMEM, NULL);
+        return NULL;
+    }
     t->client = client;
     sbxi_buf_init(&t->text, &client->link.alloc, SBX_MAX_REQUEST);
     sbxi_error_clear(&t->error);
@@ -39,6 +42,7 @@ typedef struct sbxi_adding {
     sbxi_step plan;
     const char *one[2];     /* its texts, where they are not a list */
     const char *wrong;
+    int status;             /* of what is wrong, 0: SBX_E_ARG */
 } sbxi_adding;
 
 static void sbxi_adding_begin(sbxi_adding *a, sbx_template *t, unsigned kind, const char *name,
@@ -124,19 +128,20 @@ static int sbxi_adding_end(sbxi_adding *a)
         rc = SBX_E_UNSUPPORTED;
         a->wrong = SBXI_TEXT("this provider builds no templates");
     } else if (a->wrong) {
-        rc = SBX_E_ARG;
+        rc = a->status ? a->status : SBX_E_ARG;
     } else if (t->count >= SBX_MAX_STEPS) {
         rc = SBX_E_TOO_LARGE;
         a->wrong = SBXI_TEXT("more than SBX_MAX_STEPS steps");
     } else {
-        a->wrong = t->client->provider->templates->check(t, &a->plan);
+        a->wrong = sbxi_step_check(&a->plan);
+        if (!a->wrong) a->wrong = t->client->provider->templates->check(t, &a->plan);
         if (a->wrong) rc = SBX_E_ARG;
     }
     if (rc == SBX_OK) {
         a->plan.forced = t->forced;
         if (sbxi_step_add(t, &a->plan)) return SBX_OK;
         rc = SBX_E_NOMEM;
-        a->wrong = "";
+        a->wrong = sbx_strerror(rc);
     }
     return sbxi_template_fail(t, rc, a->name, a->wrong);
 }
@@ -167,8 +172,9 @@ SBX_API int sbx_template_from(sbx_template *t, sbx_image image, const char *vers
     if (!version) version = row->version;
     sbxi_buf_init(&text, &t->client->link.alloc, SBX_MAX_LINE);
     sbxi_buf_texts(&text, row->name, version ? ":" : "", version);
-    rc = sbxi_buf_add(&text, "", 1);
-    sbxi_adding_texts(&a, rc == SBX_OK ? text.data : "", NULL);
+    a.status = sbxi_buf_add(&text, "", 1);
+    sbxi_adding_needs(&a, a.status == SBX_OK, sbx_strerror(a.status));
+    sbxi_adding_texts(&a, text.data, NULL);
     rc = sbxi_adding_base(&a);
     sbxi_buf_free(&text);
     return rc;
@@ -484,6 +490,7 @@ SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size
     void (*notice)(void *ctx, int line, const char *text), void *ctx)
 {
     sbxi_adding a;
+    int rc;
     if (!t) return SBX_E_NOMEM;
     if (t->busy) return SBX_E_REENTRANT;
     if (t->error.status) return t->error.status;
@@ -491,7 +498,10 @@ SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size
     sbxi_adding_needs(&a, text || !len, SBXI_TEXT("text is NULL"));
     if (!t->client->provider->templates || a.wrong) return sbxi_adding_end(&a);
     if (t->forced) t->all_forced = true;
-    return t->client->provider->templates->from_dockerfile(t, text ? text : "", len, notice, ctx);
+    t->busy++; /* notice() is the user's */
+    rc = t->client->provider->templates->from_dockerfile(t, text ? text : "", len, notice, ctx);
+    sbxi_template_let_go(t);
+    return rc;
 }
 
 /* The whole file of the context, for sbxi_buf_free(). */
@@ -537,24 +547,28 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
 SBX_API int sbx_template_to_json(sbx_template *t, sbx_sink to)
 {
     sbx_json_writer w;
+    int rc = SBX_OK;
     if (!t) return SBX_E_NOMEM;
     if (t->error.status) return t->error.status;
     if (!t->client->provider->templates) return SBX_E_UNSUPPORTED;
-    if (t->tree.next) {
-        int rc = t->client->provider->templates->hash(t, &t->client->error);
-        if (rc != SBX_OK) return rc;
-    }
+    t->busy++; /* the tree and the sink are the user's */
+    if (t->tree.next) rc = t->client->provider->templates->hash(t, &t->client->error);
     sbx_json_writer_init(&w, to);
-    t->client->provider->templates->json(&w, t);
-    return w.status;
+    if (rc == SBX_OK) t->client->provider->templates->json(&w, t);
+    sbxi_template_let_go(t);
+    return rc == SBX_OK ? w.status : rc;
 }
 
 SBX_API int sbx_template_to_dockerfile(sbx_template *t, sbx_sink to)
 {
+    int rc;
     if (!t) return SBX_E_NOMEM;
     if (t->error.status) return t->error.status;
     if (!t->client->provider->templates) return SBX_E_UNSUPPORTED;
-    return t->client->provider->templates->dockerfile(t, to);
+    t->busy++;
+    rc = t->client->provider->templates->dockerfile(t, to);
+    sbxi_template_let_go(t);
+    return rc;
 }
 
 #endif /* SBX_NO_TEMPLATE */

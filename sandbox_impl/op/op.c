@@ -565,7 +565,7 @@ static bool sbxi_op_overdue(sbx_op *op, uint32_t now)
     bool cancelled = op->cancelled && !op->detached;
     if (!cancelled && (op->phase == SBXI_PHASE_STEP || sbxi_op_left(op, now))) return false;
     if (!cancelled) op->error.clock = SBX_CLOCK_TOTAL;
-    if (cancelled || (SBXI_HAS_PROC && op->until)) /* which has no exchange */
+    if (cancelled || op->dreams || (SBXI_HAS_PROC && op->until)) /* which has no exchange */
         sbxi_op_finish(op, cancelled ? SBX_E_CANCELLED : SBX_E_TIMEOUT);
     else
         sbxi_op_answered(op, SBX_E_TIMEOUT);

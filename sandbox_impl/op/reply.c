@@ -166,14 +166,15 @@ static int sbxi_op_build_log(sbx_op *op, sbx_build_log *log)
     sbxi_build_args *b = &op->args.of.build;
     uint64_t step;
     int rc = SBX_OK;
-    if (!log->message) return SBX_OK;
-    sbxi_plain_text((char *)(size_t)log->message); /* it stands in our own block */
+    if (!log->level) log->level = "info";
+    if (log->message) sbxi_plain_text((char *)(size_t)log->message); /* in our own block */
     if (log->step && sbxi_parse_u64(sbxi_span_of(log->step), SBX_MAX_STEPS, &step))
         b->step = (int32_t)step;
     b->lines++;
     b->fresh++;
     b->offset_text[sbxi_print_u64(b->offset_text, (uint64_t)b->lines)] = 0;
-    if (op->args.each.build_log) rc = op->args.each.build_log(op->args.ctx, log);
+    if (op->args.each.build_log && log->message)
+        rc = op->args.each.build_log(op->args.ctx, log);
     rc = sbxi_op_said(op, sbxi_each_said(rc));
     op->mid_stream = false;
     return rc;

@@ -18,6 +18,9 @@ static int sbxi_op_given(sbx_op *op, sbxi_url *url)
     sbxi_buf_clear(&op->url);
     if (sbxi_buf_add(&op->url, text.ptr, text.len) != SBX_OK) return op->url.status;
     text.ptr = op->url.data;
+    if (sbxi_url_origin(text, url) && !url->path.len) text.len++;
+    if (text.len > op->url.len && sbxi_buf_text(&op->url, "/") != SBX_OK) return op->url.status;
+    text.ptr = op->url.data;
     if (sbxi_url_origin(text, url) && sbxi_is_target(url->path, '#')) return SBX_OK;
 #else
     (void)url;
@@ -120,19 +123,23 @@ static void sbxi_op_request_line(sbx_op *op, const sbxi_url *url, const sbxi_pro
     sbxi_buf_add(b, authority, (size_t)(url->path.ptr - authority));
 }
 
-/* The headers that a reply has told to send with the files; framing is our own. */
+/* The headers that a reply has told to send with the files; host and framing are our own. */
 static void sbxi_op_told(sbx_op *op)
 {
 #ifndef SBX_NO_TEMPLATE
+    static const char *const own[] = { "host", "content-length", "transfer-encoding",
+        "connection" };
     const sbx_pairs *h = &op->args.of.build.upload->headers;
     sbxi_buf *b = &op->out.text;
-    size_t i;
+    size_t i, k;
     for (i = 0; i < h->count; i++) {
         sbxi_span name = sbxi_span_of(h->items[i].key);
-        if (sbxi_span_is_nocase(name, "content-length")
-            || sbxi_span_is_nocase(name, "transfer-encoding")) continue;
-        if (!sbxi_is_token(name)) b->status = SBX_E_PROTOCOL;
+        for (k = 0; k < SBXI_LEN(own) && !sbxi_span_is_nocase(name, own[k]); k++) {}
+        if (k < SBXI_LEN(own)) continue;
         sbxi_header_line(b, h->items[i].key, h->items[i].value);
+        if (sbxi_is_token(name) && b->status != SBX_E_ARG) continue;
+        b->status = sbxi_op_fail(op, SBX_E_PROTOCOL,
+            SBXI_TEXT("the service wants a header sent with files that is none"));
     }
 #else
     (void)op;

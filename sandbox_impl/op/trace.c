@@ -81,7 +81,7 @@ static bool sbxi_trace_is_hot(uint32_t name)
         SBXI_WORD('c', 'o', 'o', 'k'), SBXI_WORD('r', 'e', 'd', 'e'), SBXI_WORD('v', 'a', 't', 'e'),
         SBXI_WORD('v', 'a', 'l', 'u'), SBXI_WORD('p', 'i', '-', 'k'), SBXI_WORD('p', 'i', '_', 'k'),
         SBXI_WORD('p', 'i', 'k', 'e'), SBXI_WORD('s', '-', 'k', 'e'), SBXI_WORD('s', '_', 'k', 'e'),
-        SBXI_WORD('s', 's', 'k', 'e') };
+        SBXI_WORD('s', 's', 'k', 'e'), SBXI_WORD(0, 's', 'i', 'g') };
 #undef SBXI_WORD
     size_t i;
     for (i = 0; i < SBXI_LEN(words) && name != words[i]; i++) {}

@@ -362,18 +362,20 @@ static bool sbxi_docker_name(sbxi_docker *d)
         char c = *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
         sbxi_buf_add(&d->name, &c, 1);
     }
+    d->rest = sbxi_skip_blanks(p);
+    sbxi_buf_add(&d->name, "", 1);
     if (d->name.status == SBX_E_TOO_LARGE) { /* no instruction is as long */
         sbxi_buf_clear(&d->name);
-        sbxi_buf_text(&d->name, "?");
+        sbxi_buf_add(&d->name, "?", 2);
     }
-    d->rest = sbxi_skip_blanks(p);
-    return sbxi_buf_add(&d->name, "", 1) == SBX_OK;
+    return d->name.status == SBX_OK;
 }
 
 /* The next one, with name and rest. False: the end, or something is wrong. */
 static SBXI_MAYBE bool sbxi_docker_next(sbxi_docker *d)
 {
     sbxi_buf_clear(&d->docs);
+    sbxi_buf_clear(&d->name);
     d->doc_count = 0;
     if (d->wrong || !sbxi_docker_join(d) || !sbxi_docker_name(d)) return false;
     if (strcmp(d->name.data, "RUN") == 0 || strcmp(d->name.data, "COPY") == 0

@@ -71,7 +71,24 @@ static SBXI_MAYBE void sbxi_template_free(sbx_template *t)
     sbxi_alloc_wipe(a, t, sizeof *t);
 }
 
+/* Whoever had made it busy is done with it. */
+static SBXI_MAYBE void sbxi_template_let_go(sbx_template *t)
+{
+    if (--t->busy == 0 && t->released) sbxi_template_free(t);
+}
+
 /* ---- adding ------------------------------------------------------------------ */
+
+/* NULL: its texts can be sent. Patterns of what is left out stay here. */
+static SBXI_MAYBE const char *sbxi_step_check(const sbxi_step *plan)
+{
+    size_t i;
+    bool fine = (!plan->user || sbxi_tar_is_utf8(sbxi_span_of(plan->user)))
+        && (!plan->extra || sbxi_tar_is_utf8(sbxi_span_of(plan->extra)));
+    for (i = 0; fine && i < plan->texts.count; i++)
+        fine = sbxi_tar_is_utf8(sbxi_span_of(plan->texts.items[i]));
+    return fine || plan->kind == SBXI_DO_IGNORE ? NULL : SBXI_TEXT("a text is not UTF-8");
+}
 
 /* Copies a text, if there is one; where to goes into *out once there is a place. */
 static void sbxi_step_text(sbxi_cursor *c, const char *text, const char **out)
@@ -220,6 +237,7 @@ typedef struct sbxi_building {
     sbxi_context *context;  /* what is read now; owned */
     sbxi_ignores ignores;   /* what of the context is left out */
     sbxi_step *at;          /* COPY that is being read or sent */
+    char asked[65];         /* the hash of its files, under which they go there */
     int32_t done;           /* steps, for progress */
     bool failed;            /* the service has said why: */
     sbx_error why;
@@ -234,7 +252,7 @@ static SBXI_MAYBE void sbxi_building_free(sbxi_building *b)
     sbx_free(b->upload);
     sbxi_context_close(b->context);
     sbxi_ignore_free(&b->ignores);
-    if (b->t && --b->t->busy == 0 && b->t->released) sbxi_template_free(b->t);
+    if (b->t) sbxi_template_let_go(b->t);
     sbxi_alloc_wipe(&alloc, b, sizeof *b);
 }
 

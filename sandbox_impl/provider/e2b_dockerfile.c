@@ -45,6 +45,7 @@ static void sbxi_e2b_df_tell(sbxi_e2b_docker *e, const char *text, const char *w
 static void sbxi_e2b_df_put(sbxi_e2b_docker *e, const sbxi_step *plan)
 {
     if (e->wrong || e->status) return;
+    sbxi_e2b_df_wrong(e, sbxi_step_check(plan));
     sbxi_e2b_df_wrong(e, sbxi_e2b_template_check(e->t, plan));
     if (e->wrong) return;
     if (e->t->count >= SBX_MAX_STEPS) e->status = SBX_E_TOO_LARGE;
@@ -548,7 +549,7 @@ static void sbxi_e2b_df_all(sbxi_e2b_docker *e)
         sbxi_e2b_df_instruction(e);
         if (!e->status) e->status = sbxi_docker_status(&e->d);
     }
-    if (e->from) sbxi_e2b_df_wrong(e, e->d.wrong);
+    sbxi_e2b_df_wrong(e, e->d.wrong);
     if (!e->status) e->status = sbxi_docker_status(&e->d);
     if (e->wrong || e->status || e->from) return;
     e->d.start = 0;

@@ -28,7 +28,7 @@ static const struct { const char *pattern; uint8_t user; } sbxi_e2b_commands[] =
     { "npm install%(g -g%)%(d --save-dev%)%(p %+%)", SBXI_E2B_ROOT_IF_GLOBAL },
     { "bun install%(g -g%)%(d --dev%)%(p %+%)", SBXI_E2B_ROOT_IF_GLOBAL },
     { "git clone %q%(b --branch %e --single-branch%)%(d --depth %d%)%(p %q%)", 0 },
-    { "mcp-gateway pull %+", SBXI_E2B_BY_ROOT },
+    { "mcp-gateway pull %*", SBXI_E2B_BY_ROOT },
     { "devcontainer build --workspace-folder %q", SBXI_E2B_BY_ROOT }
 };
 
@@ -51,7 +51,7 @@ static const char *sbxi_e2b_pattern(const sbxi_step *s)
     return sbxi_e2b_commands[s->kind - SBXI_DO_RUN].pattern;
 }
 
-/* The command of a record, NUL-terminated; NULL: no memory. */
+/* The command of a record, NUL-terminated; NULL: no room, as t->text.status says. */
 static const char *sbxi_e2b_command(const sbx_template *t, const sbxi_step *s)
 {
     sbxi_buf *b = (sbxi_buf *)&t->text; /* scratch: nothing of the template changes */
@@ -78,7 +78,7 @@ typedef struct sbxi_e2b_args {
     char mode[5];
 } sbxi_e2b_args;
 
-/* False: no memory for its command. */
+/* False: no room for its command. */
 static bool sbxi_e2b_args_of(sbxi_e2b_args *a, const sbx_template *t, const sbxi_step *s)
 {
     memset(a, 0, sizeof *a);
@@ -107,7 +107,7 @@ static void sbxi_e2b_put_step(sbx_json_writer *w, const sbx_template *t, const s
     bool upload = s->kind == SBXI_DO_COPY && (s->flags & SBXI_FLAG('u'));
     sbxi_e2b_args args;
     size_t i;
-    if (!sbxi_e2b_args_of(&args, t, s)) w->status = SBX_E_NOMEM;
+    if (!sbxi_e2b_args_of(&args, t, s)) w->status = t->text.status;
     if (w->status != SBX_OK) return;
     sbx_json_begin_object(w);
     if (upload) {
@@ -166,7 +166,7 @@ static void sbxi_e2b_put_command(sbx_json_writer *w, const sbx_template *t, unsi
 {
     const sbxi_step *s = sbxi_template_last(t, kind);
     const char *command = s ? sbxi_e2b_command(t, s) : NULL;
-    if (s && !command) w->status = SBX_E_NOMEM;
+    if (s && !command) w->status = t->text.status;
     if (!command) return;
     sbx_json_key(w, key);
     sbx_json_text(w, command);
@@ -208,7 +208,7 @@ static void sbxi_e2b_file_step(sbx_json_writer *to, const sbx_template *t, const
     sbxi_e2b_args args;
     size_t i, n;
     if (!sbxi_e2b_args_of(&args, t, s)) {
-        to->status = SBX_E_NOMEM;
+        to->status = t->text.status;
         return;
     }
     n = s->kind >= SBXI_DO_RUN ? 1 : s->kind == SBXI_DO_COPY ? 2 : args.count;
@@ -233,7 +233,7 @@ static int sbxi_e2b_template_file(const sbx_template *t, sbx_sink sink)
         if (sbxi_is_wire_step(s)) sbxi_e2b_file_step(&to, t, s);
     s = sbxi_template_last(t, SBXI_DO_START);
     start = s ? sbxi_e2b_command(t, s) : NULL;
-    if (s && !start) return SBX_E_NOMEM;
+    if (s && !start) return t->text.status;
     if (start) {
         sbxi_e2b_file_text(&to, "\nENTRYPOINT ");
         sbxi_e2b_file_text(&to, start);
@@ -549,11 +549,43 @@ static int sbxi_e2b_open(sbxi_building *b, int32_t level, sbx_error *e)
     return sbxi_context_open(&b->context, &plan);
 }
 
+static int sbxi_e2b_later(sbx_op *op, int rc)
+{
+    return rc == SBX_E_AGAIN ? sbxi_step_later(op, 10) : rc;
+}
+
 /* Goes on with a pass over them. SBX_PENDING: there is more to read. */
 static int sbxi_e2b_read(sbx_op *op)
 {
-    int rc = sbxi_context_step(op->args.of.build.b->context, SBXI_E2B_SLICE);
-    return rc == SBX_E_AGAIN ? sbxi_step_later(op, 10) : rc;
+    if (!sbxi_op_left(op, sbxi_now(&op->client->link))) {
+        op->error.clock = SBX_CLOCK_TOTAL;
+        return SBX_E_TIMEOUT;
+    }
+    return sbxi_e2b_later(op, sbxi_context_step(op->args.of.build.b->context, SBXI_E2B_SLICE));
+}
+
+static int sbxi_e2b_count(void *ctx, const void *data, size_t len)
+{
+    size_t *left = (size_t *)ctx;
+    (void)data;
+    if (len > *left) return SBX_E_TOO_LARGE;
+    *left -= len;
+    return SBX_OK;
+}
+
+/* Whether the request of the build will have room, which is the last of all. */
+static SBXI_APART int sbxi_e2b_fits(sbx_op *op)
+{
+    size_t left = SBX_MAX_REQUEST - SBX_MAX_REQUEST / 16; /* the rest is for its head */
+    sbx_json_writer w;
+    sbx_sink to;
+    to.put = sbxi_e2b_count;
+    to.ctx = &left;
+    sbx_json_writer_init(&w, to);
+    sbxi_e2b_template_json(&w, op->args.of.build.t);
+    if (w.status != SBX_E_TOO_LARGE) return w.status;
+    return sbxi_op_fail(op, w.status,
+        SBXI_TEXT("the steps are more than SBX_MAX_REQUEST holds: copy long texts as files"));
 }
 
 /* Reads all that will be asked for, before anything is sent: what is wrong here leaves
@@ -571,7 +603,8 @@ static int sbxi_e2b_build_read(sbx_op *op)
     if (!sbxi_e2b_next_copy(b)) {
         sbxi_context_close(b->context);
         b->context = NULL;
-        return sbxi_ask(op, SBXI_E2B_BUILD_REQUEST, SBXI_E2B_REQUESTED);
+        rc = sbxi_e2b_fits(op);
+        return rc == SBX_OK ? sbxi_ask(op, SBXI_E2B_BUILD_REQUEST, SBXI_E2B_REQUESTED) : rc;
     }
     rc = sbxi_e2b_open(b, 0, &op->error);
     return rc == SBX_OK ? SBX_PENDING : rc;
@@ -630,7 +663,8 @@ static int sbxi_e2b_build_next(sbx_op *op)
     int rc = SBX_OK;
     if (a->b->at) rc = sbxi_e2b_advance(op, a->b->done + 1, 0);
     if (rc == SBX_OK && sbxi_e2b_next_copy(a->b)) {
-        op->args.key = a->b->at->hash;
+        memcpy(a->b->asked, a->b->at->hash, sizeof a->b->asked);
+        op->args.key = a->b->asked;
         return sbxi_ask(op, SBXI_E2B_BUILD_FILES, SBXI_E2B_KNOWN);
     }
     op->args.key = a->b->info->build_id;
@@ -682,6 +716,8 @@ static int sbxi_e2b_build_known(sbx_op *op)
             SBXI_TEXT("the reply does not say where files are to go"));
     if (b->upload->url && (force || !b->upload->present)) {
         rc = sbxi_e2b_open(b, a->o.level, &op->error);
+        /* what is not the same any more does not get there under that hash */
+        if (rc == SBX_OK) memcpy(b->context->hash, b->asked, sizeof b->asked);
         if (rc == SBX_OK) rc = sbxi_context_begin(b->context, SBXI_PASS_COUNT);
         return rc == SBX_OK ? sbxi_e2b_build_count(op) : rc;
     }

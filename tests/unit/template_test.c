@@ -7,6 +7,8 @@
 #include "../test.h"
 #include "op_rig.h"
 
+#include <limits.h>
+
 #define LIST(...) ((sbx_strings){ (const char *const[]){ __VA_ARGS__ }, \
     sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *) })
 #define PAIRS(...) ((sbx_pairs){ (const sbx_pair[]){ __VA_ARGS__ }, \
@@ -834,4 +836,601 @@ TEST(the_service)
     CHECK_INT(sbx_template_list(r.c, NULL, NULL, NULL), SBX_E_ARG);
     pt_free(&got);
     rig_end(&r);
+}
+
+/* ---- files that go up ---------------------------------------------------------------------- */
+
+#define ASK_FILES "GET /templates/tpl/files/"
+#define GOES_TO(url) "{\"present\":false,\"url\":\"" url "\"}"
+#define SIGNED "http://store.test:9000/up?X-Amz-Signature=5e7ec0de&x=1"
+
+typedef struct store {      /* a context of one file, and what happens to it */
+    heard h;
+    rig *r;
+    sbx_tree_file file;
+    sbx_memory_tree state;
+    sbx_tree tree, real;    /* the tree reads as it will */
+    unsigned agains;        /* read() has nothing so often; UINT_MAX: never anything */
+    unsigned slow_ms;       /* how long each takes */
+    const char *change_at, *act_at; /* a line of the log: the file changes, something is done */
+    void (*act)(struct store *s);
+    sbx_op *op;
+    sbx_template *t;
+    int progressed;
+} store;
+
+static int store_next(void *ctx, const char *dir, const char *after, char *name, size_t cap)
+{
+    store *s = ctx;
+    return s->real.next(s->real.ctx, dir, after, name, cap);
+}
+static int store_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *out)
+{
+    store *s = ctx;
+    return s->real.stat(s->real.ctx, path, follow, out);
+}
+static int store_open(void *ctx, const char *path, void **file)
+{
+    store *s = ctx;
+    return s->real.open(s->real.ctx, path, file);
+}
+static int store_read(void *ctx, void *file, void *buf, size_t cap, size_t *got)
+{
+    store *s = ctx;
+    if (s->agains) {
+        s->agains -= s->agains != UINT_MAX;
+        return SBX_E_AGAIN;
+    }
+    s->r->p->now += s->slow_ms;
+    return s->real.read(s->real.ctx, file, buf, cap, got);
+}
+static void store_close(void *ctx, void *file)
+{
+    store *s = ctx;
+    s->real.close(s->real.ctx, file);
+}
+
+static int store_log(void *ctx, const sbx_build_log *log)
+{
+    store *s = ctx;
+    if (s->change_at && strstr(log->message, s->change_at)) {
+        s->file.data = "other";
+        s->change_at = NULL;
+    }
+    if (s->act_at && strstr(log->message, s->act_at)) {
+        s->act_at = NULL;
+        s->act(s);
+    }
+    return SBX_OK;
+}
+
+static void store_progress(void *ctx, int32_t done, int32_t all)
+{
+    store *s = ctx;
+    (void)all;
+    if (s->act && done == s->progressed) s->act(s);
+}
+
+static sbx_build_options store_begin(store *s, rig *r)
+{
+    sbx_build_options o = { .name = "t", .log = store_log, .progress = store_progress };
+    o.ctx = s;
+    s->r = r;
+    s->file.path = "a";
+    s->file.data = "hello";
+    s->file.len = 5;
+    s->state.files = &s->file;
+    s->state.count = 1;
+    s->real = sbx_tree_memory(&s->state);
+    s->tree = (sbx_tree){ store_next, store_stat, NULL, store_open, store_read, store_close, s };
+    s->t = sbx_template_new(r->c);
+    sbx_template_context(s->t, &s->tree, NULL);
+    sbx_template_copy(s->t, "a", "/b", NULL);
+    return o;
+}
+
+/* What differs from what was hashed must never lie there under that hash. */
+TEST(a_file_changes_before_it_is_sent)
+{
+    turn turns[] = { { ASKED, 202, 0, MADE }, { ASK_FILES, 201, 0, GOES_TO(SIGNED) } };
+    rig r;
+    store s = { 0 };
+    sbx_build_options o;
+    BEGIN(&r, turns);
+    o = store_begin(&s, &r);
+    s.change_at = "Template created";
+    CHECK_INT(sbx_template_build(s.t, &o, NULL, NULL), SBX_E_CHANGED);
+    CHECK(strstr(sbx_client_error(r.c)->message, "a") != NULL);
+    CHECK_INT(r.p->requests, 2);
+    sbx_template_release(s.t);
+    rig_end(&r);
+}
+
+/* An upload that is answered by 503 or cut is sent again from its beginning. */
+TEST(an_upload_is_sent_again)
+{
+    unsigned way;
+    for (way = 0; way < 3; way++) {
+        turn turns[] = { { ASKED, 202, 0, MADE }, { ASK_FILES, 201, 0, GOES_TO(SIGNED) },
+            { "PUT /up?X-Amz-Signature=5e7ec0de&x=1 ", 503, 0, "slow down",
+                .lacks = "e2b_key" },
+            { "PUT /up?X-Amz-Signature=5e7ec0de&x=1 ", 200, 0, "", .lacks = "e2b_key" },
+            { START, 202, 0, "" } };
+        rig r;
+        store s = { 0 };
+        sbx_build_options o;
+        if (way == 1) turns[2].reset = true;
+        if (way == 2) {
+            turns[2].early = turns[2].shut = true;
+            turns[2].early_body = 20;
+        }
+        BEGIN(&r, turns);
+        o = store_begin(&s, &r);
+        o.level = SBX_NEVER;
+        CHECK_INT(sbx_template_build_start(s.t, &o, NULL, NULL), SBX_OK);
+        CHECK_INT(r.p->request[3].body.len, 512 * 4);
+        CHECK(memcmp(r.p->request[3].body.p, "a", 2) == 0);
+        sbx_template_release(s.t);
+        rig_end(&r);
+    }
+}
+
+/* Where files are to go; and what the place answers. */
+TEST(odd_places)
+{
+    static const struct { const char *reply, *expect; int status, rc; const char *headers; }
+    rows[] = {
+        { GOES_TO("ftp://x/y"), NULL, 0, SBX_E_PROTOCOL, NULL },
+        { GOES_TO("http://"), NULL, 0, SBX_E_PROTOCOL, NULL },
+        { GOES_TO("/only/a/path"), NULL, 0, SBX_E_PROTOCOL, NULL },
+        { GOES_TO("http://h/a b"), NULL, 0, SBX_E_PROTOCOL, NULL },
+        { GOES_TO("http://h/a\\r\\nX: y"), NULL, 0, SBX_E_PROTOCOL, NULL },
+        { GOES_TO("http://h/a#b"), NULL, 0, SBX_E_PROTOCOL, NULL },
+        { GOES_TO(""), NULL, 0, SBX_E_PROTOCOL, NULL },
+        { "{\"present\":false}", NULL, 0, SBX_E_PROTOCOL, NULL },
+        { "{\"present\":false,\"url\":null}", NULL, 0, SBX_E_PROTOCOL, NULL },
+        { "{}", NULL, 0, SBX_E_PROTOCOL, NULL },
+        { "[]", NULL, 0, SBX_E_PROTOCOL, NULL },
+        { GOES_TO("http://h"), "PUT / ", 200, SBX_OK, NULL },
+        { GOES_TO("http://h/p?q"), "PUT /p?q ", 400, SBX_E_REFUSED, NULL },
+        { GOES_TO("http://h/p?q"), "PUT /p?q ", 500, SBX_E_SERVER, NULL },
+        { GOES_TO("http://h/p?q"), "PUT /p?q ", 307, SBX_E_PROTOCOL,
+            "Location: http://other/\r\n" },
+        { "{\"present\":false,\"url\":\"http://h/p\",\"headers\":{\"x-goog\":\"1\","
+            "\"Content-Length\":\"7\",\"Host\":\"evil\",\"Connection\":\"close\"}}",
+            "PUT /p ", 200, SBX_OK, NULL },
+        { "{\"present\":false,\"url\":\"http://h/p\",\"headers\":{\"a b\":\"1\"}}", NULL, 0,
+            SBX_E_PROTOCOL, NULL },
+        { "{\"present\":false,\"url\":\"http://h/p\",\"headers\":{\"a\":\"1\\r\\nb: c\"}}", NULL, 0,
+            SBX_E_PROTOCOL, NULL }
+    };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        turn turns[] = { { ASKED, 202, 0, MADE }, { ASK_FILES, 201, 0, rows[i].reply },
+            { rows[i].expect, rows[i].status, rows[i].headers, "", .lacks = "evil" },
+            { START, 202, 0, "" } };
+        rig r;
+        store s = { 0 };
+        sbx_build_options o;
+        char row[24];
+        snprintf(row, sizeof row, "row %u", (unsigned)i);
+        test_row = row;
+        rig_start(&r);
+        peer_script(r.p, turns, !rows[i].expect ? 2 : rows[i].rc ? 3 : 4);
+        rig_open(&r);
+        o = store_begin(&s, &r);
+        CHECK_INT(sbx_template_build_start(s.t, &o, NULL, NULL), rows[i].rc);
+        if (rows[i].rc && !CHECK(sbx_client_error(r.c)->message[0])) puts(rows[i].reply);
+        sbx_template_release(s.t);
+        rig_end(&r);
+    }
+    test_row = NULL;
+}
+
+/* The time of the call counts while files are read, also if they never come. */
+TEST(files_that_take_too_long)
+{
+    unsigned way;
+    for (way = 0; way < 2; way++) {
+        rig r;
+        store s = { 0 };
+        sbx_build_options o;
+        sbx_call call;
+        rig_start(&r);
+        rig_open(&r);
+        call = polled(&r, &s.op);
+        if (way) call.op = NULL;
+        call.timeout_ms = 500;
+        o = store_begin(&s, &r);
+        s.agains = UINT_MAX;
+        CHECK_INT(sbx_template_build(s.t, &o, NULL, &call), way ? SBX_E_TIMEOUT : SBX_PENDING);
+        if (!way) {
+            until_end(&r, s.op);
+            CHECK_INT(sbx_op_status(s.op), SBX_E_TIMEOUT);
+            sbx_op_release(s.op);
+        }
+        CHECK_INT(r.e.clock, SBX_CLOCK_TOTAL);
+        CHECK_INT(r.p->slept, 500);
+        CHECK_INT(r.p->requests, 0);
+        sbx_template_release(s.t);
+        rig_end(&r);
+    }
+}
+
+/* A file that has nothing for a while is asked again. */
+TEST(files_that_come_late)
+{
+    turn turns[] = { { ASKED, 202, 0, MADE }, { ASK_FILES, 201, 0, "{\"present\":true}" },
+        { START, 202, 0, "" } };
+    rig r;
+    store s = { 0 };
+    ptext got = { 0 };
+    sbx_build_options o;
+    BEGIN(&r, turns);
+    o = store_begin(&s, &r);
+    s.agains = 7;
+    CHECK_INT(sbx_template_build_start(s.t, &o, NULL, NULL), SBX_OK);
+    CHECK_INT(r.p->slept, 70);
+    s.agains = 1;
+    CHECK_INT(sbx_template_to_json(s.t, text_sink(&got)), SBX_E_AGAIN);
+    CHECK_STR(got.p, "");
+    sbx_template_release(s.t);
+    pt_free(&got);
+    rig_end(&r);
+}
+
+static void act_cancel(store *s) { sbx_op_cancel(s->op); }
+static void act_release(store *s)
+{
+    sbx_op_release(s->op);
+    s->op = NULL;
+}
+static void act_let_go(store *s)
+{
+    sbx_template_release(s->t);
+    s->t = NULL;
+}
+static void act_all(store *s)
+{
+    act_release(s);
+    act_let_go(s);
+}
+
+/* A callback cancels the build, releases its handle, its template, or both. */
+TEST(callbacks_that_act)
+{
+    static void (*const acts[])(store *s) = { act_cancel, act_release, act_let_go, act_all };
+    static const char *const lines[] = { "Build started", "Requesting", "Template created",
+        "Uploaded", "All file uploads", "Starting", "Waiting", "one", "Build finished", "" };
+    size_t i, n;
+    for (i = 0; i < 4; i++) for (n = 0; n < 10 + 4; n++) {
+        turn turns[] = { { ASKED, 202, 0, MADE, .always = true },
+            { ASK_FILES, 201, 0, GOES_TO(SIGNED), .always = true },
+            { "PUT /up", 200, 0, "", .always = true }, { START, 202, 0, "", .always = true },
+            { STATUS("0"), 200, 0, STATE("ready", LINE("one")), .always = true },
+            { STATUS("1"), 200, 0, STATE("ready", ""), .always = true } };
+        rig r;
+        store s = { 0 };
+        sbx_build_options o;
+        sbx_build_info *info = NULL;
+        sbx_call call;
+        size_t k;
+        BEGIN(&r, turns);
+        for (k = 0; k < 6; k++) turns[k].used = 1;
+        call = polled(&r, &s.op);
+        o = store_begin(&s, &r);
+        sbx_template_run(s.t, "x", NULL);
+        s.act = acts[i];
+        if (n < 10) s.act_at = lines[n];
+        s.progressed = n < 10 ? -1 : (int)n - 9;
+        CHECK_INT(sbx_template_build(s.t, &o, &info, &call), SBX_PENDING);
+        for (k = 0; k < 300; k++) (void)sbx_poll(r.c, 60000, NULL);
+        if (i == 0 && n != 9 && s.op) CHECK(sbx_op_status(s.op) == SBX_E_CANCELLED || n > 10);
+        if (i == 2) CHECK_INT(sbx_op_status(s.op), SBX_OK);
+        sbx_free(info);
+        sbx_op_release(s.op);
+        sbx_template_release(s.t);
+        rig_end(&r);
+    }
+}
+
+/* Given up from outside after every number of turns: cancelled, released, closed. */
+TEST(given_up_anywhere)
+{
+    unsigned way, n, left;
+    for (way = 0; way < 4; way++) for (n = 0; n < 60; n++) {
+        turn turns[] = { { ASKED, 202, 0, MADE }, { ASK_FILES, 201, 0, GOES_TO(SIGNED) },
+            { "PUT /up", 200, 0, "" }, { START, 202, 0, "" },
+            { STATUS("0"), 200, 0, STATE("ready", LINE("one")) },
+            { STATUS("1"), 200, 0, STATE("ready", "") } };
+        rig r;
+        store s = { 0 };
+        sbx_build_options o;
+        sbx_build_info *info = NULL;
+        sbx_call call;
+        size_t k;
+        BEGIN(&r, turns);
+        r.p->would_block = true;
+        call = polled(&r, &s.op);
+        o = store_begin(&s, &r);
+        s.agains = 2;
+        CHECK_INT(sbx_template_build(s.t, &o, &info, &call), SBX_PENDING);
+        for (k = 0; k < n; k++) (void)sbx_poll(r.c, 60000, NULL);
+        if (way != 2) sbx_template_release(s.t);
+        if (way == 0) sbx_op_cancel(s.op);
+        if (way == 1) sbx_op_release(s.op);
+        if (way == 2) {
+            sbx_op_release(s.op);
+            (void)drive(&r, 1000);
+            CHECK_INT(sbx_template_run(s.t, "free again", NULL), SBX_OK);
+            sbx_template_release(s.t);
+        }
+        if (way == 0) {
+            until_end(&r, s.op);
+            CHECK(sbx_op_status(s.op) != SBX_PENDING);
+            sbx_op_release(s.op);
+        }
+        left = way == 3;
+        if (left && info == NULL) { /* closed in the middle */ }
+        for (k = 0; k < 6; k++) turns[k].used = 1;
+        sbx_free(info);
+        rig_end(&r);
+    }
+}
+
+/* ---- what would only be found when something was sent ---------------------------------------- */
+
+static int bad_text(sbx_template *t) { return sbx_template_run(t, "a\xFF", NULL); }
+static int bad_user(sbx_template *t) { return sbx_template_run(t, "a", OPT(.user = "\xC3")); }
+static int bad_branch(sbx_template *t)
+{
+    return sbx_template_git_clone(t, "u", NULL, OPT(.branch = "\xC0\x80"));
+}
+static int bad_value(sbx_template *t) { return sbx_template_envs(t, PAIRS({ "A", "\x80" })); }
+static int bad_file(sbx_template *t)
+{
+    static const char text[] = "FROM x\nRUN a\xFF\n";
+    return sbx_template_from_dockerfile(t, text, sizeof text - 1, NULL, NULL);
+}
+
+/* Texts are UTF-8: what is not is refused where it is added, also in a Dockerfile. */
+TEST(texts_that_are_no_utf8)
+{
+    static int (*const adds[])(sbx_template *t) = { bad_text, bad_user, bad_branch, bad_value,
+        bad_file };
+    size_t i;
+    for (i = 0; i < sizeof adds / sizeof *adds; i++) {
+        rig r;
+        sbx_template *t;
+        rig_start(&r);
+        rig_open(&r);
+        t = sbx_template_new(r.c);
+        CHECK_INT(adds[i](t), SBX_E_ARG);
+        if (!CHECK(strstr(sbx_template_error(t)->message, "UTF-8") != NULL))
+            puts(sbx_template_error(t)->message);
+        sbx_template_release(t);
+        rig_end(&r);
+    }
+}
+
+/* More than a request can hold is found before anything is sent, and says so. */
+TEST(more_than_a_request_holds)
+{
+    rig r;
+    sbx_template *t;
+    char *big = malloc(SBX_MAX_REQUEST / 100 + 1);
+    unsigned i;
+    REQUIRE(big);
+    memset(big, 'x', SBX_MAX_REQUEST / 100);
+    big[SBX_MAX_REQUEST / 100] = 0;
+    rig_start(&r);
+    rig_open(&r);
+    t = sbx_template_new(r.c);
+    for (i = 0; i < 100; i++) CHECK_INT(sbx_template_run(t, big, NULL), SBX_OK);
+    CHECK_INT(sbx_template_build(t, &named, NULL, NULL), SBX_E_TOO_LARGE);
+    CHECK_INT(r.p->requests, 0);
+    CHECK(strstr(sbx_client_error(r.c)->message, "SBX_MAX_REQUEST") != NULL);
+    sbx_template_release(t);
+    free(big);
+    rig_end(&r);
+}
+
+/* Without a template the error of the call still says what happened. */
+TEST(the_error_without_a_template)
+{
+    sbx_error e = { 0 };
+    sbx_op *op = (sbx_op *)&e;
+    sbx_call call = { .error = &e, .op = &op };
+    CHECK_INT(sbx_template_build(NULL, &named, NULL, &call), SBX_E_NOMEM);
+    CHECK_INT(e.status, SBX_E_NOMEM);
+    CHECK(e.message[0]);
+    CHECK(op == NULL);
+}
+
+/* Memory that runs out is never said to be a wrong argument. */
+TEST(no_memory_for_an_image)
+{
+    unsigned n, failed = 0;
+    for (n = 1; n < 6; n++) {
+        rig r;
+        sbx_template *t;
+        int rc;
+        rig_start(&r);
+        rig_open(&r);
+        t = sbx_template_new(r.c);
+        r.p->heap.failed = 0;
+        r.p->heap.fail_on = true;
+        r.p->heap.fail_at = r.p->heap.calls + n;
+        rc = sbx_template_from(t, SBX_IMAGE_NODE, "20");
+        CHECK(rc == SBX_OK || (r.p->heap.failed && rc == SBX_E_NOMEM)); /* or less was enough */
+        CHECK_INT(sbx_template_error(t)->status, rc);
+        CHECK_INT(sbx_template_error(t)->message[0] != 0, rc != SBX_OK);
+        failed += rc != SBX_OK;
+        r.p->heap.fail_on = false;
+        sbx_template_release(t);
+        rig_end(&r);
+    }
+    CHECK(failed > 1);
+}
+
+/* ---- callbacks of the builder ------------------------------------------------------------------ */
+
+typedef struct nosy { sbx_template *t; int run, build; bool done; } nosy;
+
+static void nosy_act(nosy *n)
+{
+    if (n->done) return;
+    n->done = true;
+    n->run = sbx_template_run(n->t, "x", NULL);
+    sbx_template_release(n->t);
+}
+static void nosy_notice(void *ctx, int line, const char *text)
+{
+    (void)line;
+    (void)text;
+    nosy_act(ctx);
+}
+static int nosy_put(void *ctx, const void *data, size_t len)
+{
+    (void)data;
+    (void)len;
+    nosy_act(ctx);
+    return SBX_OK;
+}
+
+/* What is told what a template says may let go of it. */
+TEST(released_by_who_is_told)
+{
+    static const char file[] = "FROM x\nSHELL [\"a\"]\nRUN b\n";
+    unsigned way;
+    for (way = 0; way < 3; way++) {
+        rig r;
+        nosy n = { 0 };
+        sbx_sink to = { nosy_put, &n };
+        rig_start(&r);
+        rig_open(&r);
+        n.t = sbx_template_new(r.c);
+        if (way == 0)
+            CHECK_INT(sbx_template_from_dockerfile(n.t, file, sizeof file - 1, nosy_notice, &n),
+                SBX_OK);
+        if (way == 1) CHECK_INT(sbx_template_to_json(n.t, to), SBX_OK);
+        if (way == 2) CHECK_INT(sbx_template_to_dockerfile(n.t, to), SBX_OK);
+        CHECK(n.done);
+        CHECK_INT(n.run, SBX_E_REENTRANT);
+        rig_end(&r);
+    }
+}
+
+/* ---- secrets -------------------------------------------------------------------------------- */
+
+static void traced(void *ctx, uint32_t exchange, sbx_trace_part part, const char *text, size_t len)
+{
+    (void)exchange;
+    (void)part;
+    for (; len; len--, text++) pt_add(ctx, *text ? text : "0", 1);
+}
+
+/* Neither logins of registries nor signatures of places are in the trace. */
+TEST(secrets_stay_out_of_the_trace)
+{
+    unsigned way;
+    for (way = 0; way < 3; way++) {
+        turn turns[] = { { ASKED, 202, 0, MADE }, { ASK_FILES, 201, 0,
+                "{\"present\":false,\"url\":\"http://store.test/up?a=1&sig=hush1&X-Amz-Signature"
+                "=hush2&X-Amz-Security-Token=hush3\",\"headers\":{\"x-auth-token\":\"hush4\"}}" },
+            { "PUT /up", 200, 0, "" }, { START, 202, 0, "" } };
+        sbx_registry logins[] = { { .username = "u", .password = "hush5" },
+            { .aws_access_key_id = "hush6", .aws_secret_access_key = "hush7",
+                .aws_region = "r" },
+            { .gcp_service_account_json = "{\"private_key\": \"hush8\", \"x\": \"y\"}" } };
+        rig r;
+        ptext got = { 0 };
+        sbx_trace trace = { 0 };
+        store s = { 0 };
+        sbx_build_options o;
+        trace.put = traced;
+        trace.ctx = &got;
+        pt_put(&got, "");
+        rig_start(&r);
+        peer_script(r.p, turns, 4);
+        r.g.trace = &trace;
+        rig_open(&r);
+        o = store_begin(&s, &r);
+        sbx_template_from_image(s.t, "i", &logins[way]);
+        CHECK_INT(sbx_template_build_start(s.t, &o, NULL, NULL), SBX_OK);
+        CHECK(strstr(got.p, "fromImageRegistry") != NULL);
+        if (!CHECK(strstr(got.p, "hush") == NULL)) puts(strstr(got.p, "hush"));
+        sbx_template_release(s.t);
+        pt_free(&got);
+        rig_end(&r);
+    }
+}
+
+/* A line without a level is one of information. */
+TEST(a_line_without_a_level)
+{
+    turn turns[] = { { STATUS("0"), 200, 0, STATE("ready", "{\"message\":\"m\"},{}") },
+        { STATUS("2"), 200, 0, STATE("ready", "") } };
+    rig r;
+    heard h = { 0 };
+    sbx_build_options o = { .log = hear, .ctx = &h };
+    BEGIN(&r, turns);
+    CHECK_INT(sbx_build_wait(r.c, "tpl", "bld", &o, NULL, NULL), SBX_OK);
+    CHECK_STR(h.log.p, "info|m\ndebug|Build finished\n");
+    pt_free(&h.log);
+    rig_end(&r);
+}
+
+/* Time is up in the middle of a file that is large. */
+TEST(a_file_that_takes_too_long)
+{
+    rig r;
+    store s = { 0 };
+    sbx_build_options o;
+    sbx_call call = { .timeout_ms = 1000 };
+    uint64_t began;
+    rig_start(&r);
+    rig_open(&r);
+    o = store_begin(&s, &r);
+    s.file.len = 1000000;
+    s.file.data = calloc(1, s.file.len);
+    REQUIRE(s.file.data);
+    s.slow_ms = 2;
+    began = r.p->now;
+    CHECK_INT(sbx_template_build(s.t, &o, NULL, &call), SBX_E_TIMEOUT);
+    CHECK_INT(sbx_client_error(r.c)->clock, SBX_CLOCK_TOTAL);
+    CHECK(r.p->now - began < 2000);
+    sbx_template_release(s.t);
+    free((void *)(size_t)s.file.data);
+    rig_end(&r);
+}
+
+/* What ends a Dockerfile early is told, with the line it is on and not with the
+   instruction before it. */
+TEST(dockerfiles_that_end_early)
+{
+    static const struct { const char *text; size_t len; const char *message; } rows[] = {
+#define FILE_(text, message) { text, sizeof text - 1, message }
+        FILE_("# escape=x\nFROM y\n", "line 1: escape must be \\ or `"),
+        FILE_("FROM x\nRUN a\nRUN b\0c\n", "line 3: a NUL byte"),
+        FILE_("FROM x\nAAAAAAAABBBBBBBBCCCCCCCCDDDDDDDD\nRUN y\n",
+            "line 2: ?: unknown instruction"),
+        FILE_("FROM x\nAAAAAAAABBBBBBBBCCCCCCCCDDDDDDDDE y\n", "line 2: ?: unknown instruction"),
+        FILE_("FROM x\nRUN <<A\n", "line 2: RUN: unterminated heredoc"),
+        FILE_("", "a Dockerfile needs a FROM")
+#undef FILE_
+    };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        rig r;
+        sbx_template *t;
+        rig_start(&r);
+        rig_open(&r);
+        t = sbx_template_new(r.c);
+        CHECK_INT(sbx_template_from_dockerfile(t, rows[i].text, rows[i].len, NULL, NULL),
+            SBX_E_ARG);
+        CHECK_STR(sbx_template_error(t)->message, rows[i].message);
+        sbx_template_release(t);
+        rig_end(&r);
+    }
 }
