@@ -486,6 +486,13 @@ SBX_API int sbx_template_start(sbx_template *t, const char *command, const sbx_r
 
 /* ---- from a Dockerfile ----------------------------------------------------------------- */
 
+static int sbxi_template_convert(sbx_template *t, const char *text, size_t len,
+    void (*notice)(void *ctx, int line, const char *text), void *ctx)
+{
+    if (t->forced) t->all_forced = true;
+    return t->client->provider->templates->from_dockerfile(t, text, len, notice, ctx);
+}
+
 SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size_t len,
     void (*notice)(void *ctx, int line, const char *text), void *ctx)
 {
@@ -497,9 +504,8 @@ SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size
     sbxi_adding_begin(&a, t, SBXI_FROM_IMAGE, "from_dockerfile", NULL);
     sbxi_adding_needs(&a, text || !len, SBXI_TEXT("text is NULL"));
     if (!t->client->provider->templates || a.wrong) return sbxi_adding_end(&a);
-    if (t->forced) t->all_forced = true;
     t->busy++; /* notice() is the user's */
-    rc = t->client->provider->templates->from_dockerfile(t, text ? text : "", len, notice, ctx);
+    rc = sbxi_template_convert(t, text ? text : "", len, notice, ctx);
     sbxi_template_let_go(t);
     return rc;
 }
@@ -534,11 +540,13 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
     if (!path || !path[0] || !t->tree.open)
         return sbxi_template_fail(t, SBX_E_ARG, "from_dockerfile_in",
             SBXI_TEXT("path is NULL or empty, or there is no context yet"));
+    t->busy++; /* the tree is the user's, as notice() is */
     rc = sbxi_template_file(t, path, &text);
     if (rc == SBX_OK)
-        rc = sbx_template_from_dockerfile(t, text.data ? text.data : "", text.len, notice, ctx);
+        rc = sbxi_template_convert(t, text.data ? text.data : "", text.len, notice, ctx);
     else rc = sbxi_template_fail(t, rc, "from_dockerfile_in", path);
     sbxi_buf_free(&text);
+    sbxi_template_let_go(t);
     return rc;
 }
 

@@ -1303,7 +1303,10 @@ TEST(released_by_who_is_told)
 {
     static const char file[] = "FROM x\nSHELL [\"a\"]\nRUN b\n";
     unsigned way;
-    for (way = 0; way < 3; way++) {
+    for (way = 0; way < 4; way++) {
+        sbx_tree_file one = { .path = "D", .data = file, .len = sizeof file - 1 };
+        sbx_memory_tree state = { .files = &one, .count = 1 };
+        sbx_tree tree = sbx_tree_memory(&state);
         rig r;
         nosy n = { 0 };
         sbx_sink to = { nosy_put, &n };
@@ -1315,6 +1318,10 @@ TEST(released_by_who_is_told)
                 SBX_OK);
         if (way == 1) CHECK_INT(sbx_template_to_json(n.t, to), SBX_OK);
         if (way == 2) CHECK_INT(sbx_template_to_dockerfile(n.t, to), SBX_OK);
+        if (way == 3) {
+            CHECK_INT(sbx_template_context(n.t, &tree, NULL), SBX_OK);
+            CHECK_INT(sbx_template_from_dockerfile_in(n.t, "D", nosy_notice, &n), SBX_OK);
+        }
         CHECK(n.done);
         CHECK_INT(n.run, SBX_E_REENTRANT);
         rig_end(&r);
