@@ -6,7 +6,8 @@
 #ifndef SBX_NO_TEMPLATE
 
 typedef struct sbxi_heredoc {
-    const char *name, *body;        /* body: lines, each with its end */
+    const char *name;
+    char *body;                     /* lines, each with its end */
     bool chomp;                     /* <<-: tabs before its lines do not count */
     bool raw;                       /* its name was quoted: nothing in it is expanded */
 } sbxi_heredoc;
@@ -200,6 +201,7 @@ static void sbxi_docker_unquote(sbxi_docker *d, sbxi_buf *to, const char *p, con
         else if (quote ? *p != quote : *p != '"' && *p != '\'') sbxi_buf_add(to, p, 1);
         else quote = quote ? 0 : *p;
     }
+    if (quote) d->wrong = SBXI_TEXT("a quote is not closed");
 }
 
 static SBXI_MAYBE void sbxi_docker_no_words(sbxi_docker *d)

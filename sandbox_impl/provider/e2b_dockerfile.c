@@ -14,6 +14,10 @@ typedef struct sbxi_e2b_docker {
     bool cmd_json;
     sbxi_buf known;                 /* ENV and ARG so far: NAME NUL VALUE NUL ... */
     sbxi_buf text;                  /* a command that is being made */
+    sbxi_buf body, mark;            /* of a heredoc in it, and what ends that */
+    const char *at;                 /* in the one that is expanded */
+    size_t depth;
+    char open[16];                  /* of each ${: } its text, # a pattern, / up to a slash */
     const char *wrong;              /* first thing that is; may be in about */
     char about[160];
     int status;                     /* else why it ended */
@@ -202,33 +206,75 @@ static void sbxi_e2b_df_from(sbxi_e2b_docker *e)
     sbxi_e2b_df_put_one(e, SBXI_FROM_IMAGE, image, NULL);
 }
 
-/* The body of a heredoc, its tabs taken off where they do not count. */
-static void sbxi_e2b_df_body(sbxi_buf *to, const sbxi_heredoc *h, bool chomp)
+/* Takes the tabs off its lines where they do not count. */
+static void sbxi_e2b_df_chomp(sbxi_heredoc *h)
 {
-    const char *p = h->body, *lf;
-    for (; *p; p = lf + 1) {
-        while (chomp && *p == '\t') p++;
-        lf = strchr(p, '\n');
-        sbxi_buf_add(to, p, (size_t)(lf + 1 - p));
+    const char *p = h->body;
+    char *to = h->body;
+    while (h->chomp && *p) {
+        while (*p == '\t') p++;
+        while (*p && (*to++ = *p++) != '\n') continue;
     }
+    if (h->chomp) *to = 0;
+}
+
+static bool sbxi_e2b_df_in_name(char c)
+{
+    return sbxi_is_digit(c) || c == '_' || ((c | 32) >= 'a' && (c | 32) <= 'z');
+}
+
+/* Ends the body of a heredoc, and makes what ends it for a shell: its name, longer where
+   the body has that too. */
+static void sbxi_e2b_df_mark(sbxi_e2b_docker *e, const char *p)
+{
+    sbxi_buf *mark = &e->mark;
+    size_t more = 0, n;
+    sbxi_buf_clear(mark);
+    sbxi_buf_text(mark, "E2B_HEREDOC_");
+    for (; *p; p++)
+        if ((*p & 0xC0) != 0x80) sbxi_buf_add(mark, sbxi_e2b_df_in_name(*p) ? p : "_", 1);
+    sbxi_buf_add(mark, "", 1);
+    sbxi_buf_add(&e->body, "", 1);
+    if (!e->status) e->status = mark->status ? mark->status : e->body.status;
+    if (e->status) return;
+    for (p = e->body.data; (p = strstr(p, mark->data)) != NULL; p += n) {
+        p += mark->len - 1;
+        n = strspn(p, "_");
+        if (n >= more) more = n + 1;
+    }
+    for (mark->len--; more; more--) sbxi_buf_add(mark, "_", 1);
+    e->status = sbxi_buf_add(mark, "", 1);
 }
 
 /* RUN with nothing but a heredoc runs its body: by what its first line names, if it names
    something. */
 static void sbxi_e2b_df_script(sbxi_e2b_docker *e)
 {
-    const sbxi_heredoc *h = &e->d.doc[0];
+    static const char *const parts[] = { " && ", "\nE2B_EXIT=$?; rm -f ", "; exit $E2B_EXIT" };
+    sbxi_heredoc *h = &e->d.doc[0];
     sbxi_buf *b = &e->text;
+    size_t i;
+    sbxi_e2b_df_chomp(h);
     if (strncmp(h->body, "#!", 2) != 0) {
-        sbxi_e2b_df_body(b, h, h->chomp);
+        sbxi_buf_text(b, h->body);
         return;
     }
-    sbxi_buf_texts(b, "cat <<'E2B_HEREDOC_", h->name, "' >/tmp/");
-    sbxi_buf_texts(b, h->name, "\n", NULL);
-    sbxi_e2b_df_body(b, h, h->chomp);
-    sbxi_buf_texts(b, "E2B_HEREDOC_", h->name, "\nchmod +x /tmp/");
-    sbxi_buf_texts(b, h->name, " && /tmp/", h->name);
-    sbxi_buf_texts(b, "\nE2B_EXIT=$?; rm -f /tmp/", h->name, "; exit $E2B_EXIT");
+    sbxi_buf_clear(&e->body);
+    sbxi_buf_text(&e->body, h->body);
+    sbxi_e2b_df_mark(e, h->name);
+    sbxi_buf_clear(&e->body);
+    sbxi_buf_texts(&e->body, "/tmp/", h->name, NULL);
+    sbxi_buf_add(&e->body, "", 1);
+    if (!e->status) e->status = e->body.status;
+    if (e->status) return;
+    sbxi_buf_texts(b, "cat <<'", e->mark.data, "' >");
+    sbxi_quote(b, e->body.data, false);
+    sbxi_buf_texts(b, "\n", h->body, e->mark.data);
+    sbxi_buf_text(b, "\nchmod +x ");
+    for (i = 0; i < SBXI_LEN(parts); i++) {
+        sbxi_quote(b, e->body.data, false);
+        sbxi_buf_text(b, parts[i]);
+    }
 }
 
 static void sbxi_e2b_df_run(sbxi_e2b_docker *e)
@@ -316,43 +362,109 @@ static void sbxi_e2b_df_copy_flag(sbxi_e2b_docker *e, sbxi_e2b_df_copy *c, const
     }
 }
 
-/* Where a heredoc goes: into a directory if the destination is one. */
-static void sbxi_e2b_df_doc_dest(sbxi_buf *b, const char *dest, const char *name)
+/* Length of the name of a variable. */
+static size_t sbxi_e2b_df_name(const char *p)
 {
+    size_t n = 0;
+    if (sbxi_is_digit(*p)) while (sbxi_is_digit(p[n])) n++;
+    else if (*p && strchr("@*#?-$!", *p)) n = 1;
+    else while (sbxi_e2b_df_in_name(p[n]) || (p[n] & 0x80)) n++;
+    return n;
+}
+
+/* Behind a $. */
+static void sbxi_e2b_df_variable(sbxi_e2b_docker *e)
+{
+    const char *p = e->at;
+    size_t n = sbxi_e2b_df_name(p);
+    if (*p == '{') {
+        static const char kinds[] = "+-?#%/}", opens[] = "}}}##/";
+        const char *kind;
+        n = sbxi_e2b_df_name(++p);
+        p += n;
+        if (*p == ':' && strchr("+-?", p[1])) p++;
+        kind = strchr(kinds, *p);
+        if (!n || !*p || !kind || e->depth == sizeof e->open) {
+            sbxi_e2b_df_wrong(e, SBXI_TEXT("a substitution in a heredoc that is not supported"));
+            return;
+        }
+        if (*p != '}') e->open[e->depth++] = opens[kind - kinds];
+        n = (size_t)(p - e->at) + 1 + (strncmp(p, "//", 2) == 0);
+    }
+    sbxi_buf_text(&e->body, n ? "$" : "\\$");
+    sbxi_buf_add(&e->body, e->at, n);
+    e->at += n;
+}
+
+/* The byte that was read, as a shell is to see it; in a ${ of that kind. */
+static void sbxi_e2b_df_byte(sbxi_e2b_docker *e, char c, char open)
+{
+    bool escape = c == '`';
+    if (c == '\\' && *e->at) {
+        c = *e->at++;
+        escape = strchr("\\`$", c) || (open && (open != '}' || c == '}'));
+    } else if (open && c == (open == '/' ? '/' : '}')) {
+        if (open == '/') e->open[e->depth - 1] = '#';
+        else e->depth--;
+    }
+    if (escape) sbxi_buf_text(&e->body, "\\");
+    sbxi_buf_add(&e->body, &c, 1);
+}
+
+/* Makes of a body one in which a shell replaces $NAME and ${NAME...}, and nothing else. */
+static void sbxi_e2b_df_expand(sbxi_e2b_docker *e, const char *body)
+{
+    e->depth = 0;
+    for (e->at = body; *e->at && !e->wrong;) {
+        char c = *e->at++;
+        if (c == '$') sbxi_e2b_df_variable(e);
+        else sbxi_e2b_df_byte(e, c, (char)(e->depth ? e->open[e->depth - 1] : 0));
+    }
+    if (e->depth) sbxi_e2b_df_wrong(e, SBXI_TEXT("a ${ in a heredoc is not closed"));
+}
+
+/* Where a heredoc goes: into a directory if the destination is one. */
+static void sbxi_e2b_df_doc_dest(sbxi_e2b_docker *e, const char *dest, const char *name)
+{
+    sbxi_buf *b = &e->text;
     size_t n = strlen(dest);
     bool directory = n && dest[n - 1] == '/';
-    sbxi_buf path;
-    sbxi_buf_init(&path, b->alloc, b->max);
-    sbxi_buf_texts(&path, dest, directory ? name : "", NULL);
-    sbxi_buf_add(&path, "", 1);
+    sbxi_buf_clear(&e->body);
+    sbxi_buf_texts(&e->body, dest, directory ? name : "", NULL);
     sbxi_buf_clear(b);
     sbxi_buf_text(b, "E2B_HEREDOC_DEST=");
-    if (path.status) b->status = path.status;
-    else sbxi_quote(b, path.data, false);
-    sbxi_buf_free(&path);
+    if (sbxi_buf_add(&e->body, "", 1) == SBX_OK) sbxi_quote(b, e->body.data, false);
+    else e->status = e->body.status;
     if (directory) return;
-    sbxi_buf_texts(b, "\nif [ -d \"$E2B_HEREDOC_DEST\" ]; then "
-        "E2B_HEREDOC_DEST=\"$E2B_HEREDOC_DEST\"/", name, "; fi");
+    sbxi_buf_text(b, "\nif [ -d \"$E2B_HEREDOC_DEST\" ]; then "
+        "E2B_HEREDOC_DEST=\"$E2B_HEREDOC_DEST\"/");
+    sbxi_quote(b, name, false);
+    sbxi_buf_text(b, "; fi");
 }
 
 /* A source that stands in the Dockerfile: root writes it. */
-static void sbxi_e2b_df_copy_doc(sbxi_e2b_docker *e, const sbxi_e2b_df_copy *c,
-    const sbxi_heredoc *h, const char *dest)
+static SBXI_APART void sbxi_e2b_df_copy_doc(sbxi_e2b_docker *e, const sbxi_e2b_df_copy *c,
+    sbxi_heredoc *h, const char *dest)
 {
     sbxi_buf *b = &e->text;
-    const char *quote = h->raw ? "'" : "";
-    sbxi_e2b_df_doc_dest(b, dest, h->name);
+    const char *quote = h->raw ? "'" : "", *digits = c->digits;
+    sbxi_e2b_df_doc_dest(e, dest, h->name);
+    sbxi_buf_clear(&e->body);
+    sbxi_e2b_df_chomp(h);
+    if (h->raw) sbxi_buf_text(&e->body, h->body);
+    else sbxi_e2b_df_expand(e, h->body);
+    sbxi_e2b_df_mark(e, h->name);
+    if (e->status || e->wrong) return;
     sbxi_buf_text(b, "\nmkdir -p \"$(dirname \"$E2B_HEREDOC_DEST\")\" && cat <<");
-    sbxi_buf_texts(b, quote, "E2B_HEREDOC_", h->name);
-    sbxi_buf_texts(b, quote, " >\"$E2B_HEREDOC_DEST\"\n", NULL);
-    sbxi_e2b_df_body(b, h, h->chomp);
-    sbxi_buf_texts(b, "E2B_HEREDOC_", h->name, NULL);
+    sbxi_buf_texts(b, quote, e->mark.data, quote);
+    sbxi_buf_texts(b, " >\"$E2B_HEREDOC_DEST\"\n", e->body.data, e->mark.data);
     if (c->user.len) {
         sbxi_buf_text(b, "\nchown ");
         sbxi_quote(b, c->user.data, false);
         sbxi_buf_text(b, " \"$E2B_HEREDOC_DEST\"");
     }
-    if (c->digits[0]) sbxi_buf_texts(b, "\nchmod ", c->digits, " \"$E2B_HEREDOC_DEST\"");
+    while (digits[0] == '0' && digits[1]) digits++;
+    if (*digits) sbxi_buf_texts(b, "\nchmod ", digits, " \"$E2B_HEREDOC_DEST\"");
     sbxi_e2b_df_put_made(e, SBXI_DO_RUN, "root");
 }
 
@@ -364,8 +476,8 @@ static bool sbxi_e2b_df_is_remote(const char *src)
 }
 
 /* One step a source. */
-static void sbxi_e2b_df_copy_word(sbxi_e2b_docker *e, const sbxi_e2b_df_copy *c, const char *src,
-    const char *dest)
+static SBXI_APART void sbxi_e2b_df_copy_word(sbxi_e2b_docker *e, const sbxi_e2b_df_copy *c,
+    const char *src, const char *dest)
 {
     const char *texts[2];
     sbxi_step plan;
@@ -502,7 +614,7 @@ static void sbxi_e2b_docker_end(sbxi_e2b_docker *e)
         if (b->len && !e->cmd_json) {
             sbxi_buf_add(&e->cmd, "", 1);
             sbxi_buf_text(b, "/bin/sh -c ");
-            if (!e->cmd.status) sbxi_quote(b, e->cmd.data, true);
+            if (!e->cmd.status) sbxi_quote(b, e->cmd.data, false);
         } else {
             sbxi_buf_add(b, e->cmd.data, e->cmd.len);
         }
@@ -566,6 +678,8 @@ static void sbxi_e2b_docker_init(sbxi_e2b_docker *e, sbx_template *t, const char
     sbxi_buf_init(&e->cmd, a, SBX_MAX_REQUEST);
     sbxi_buf_init(&e->known, a, SBX_MAX_REQUEST);
     sbxi_buf_init(&e->text, a, SBX_MAX_REQUEST);
+    sbxi_buf_init(&e->body, a, SBX_MAX_REQUEST);
+    sbxi_buf_init(&e->mark, a, SBX_MAX_REQUEST);
 }
 
 static void sbxi_e2b_docker_free(sbxi_e2b_docker *e)
@@ -576,6 +690,8 @@ static void sbxi_e2b_docker_free(sbxi_e2b_docker *e)
     sbxi_buf_free(&e->cmd);
     sbxi_buf_free(&e->known);
     sbxi_buf_free(&e->text);
+    sbxi_buf_free(&e->body);
+    sbxi_buf_free(&e->mark);
     sbxi_alloc_free(a, e, sizeof *e);
 }
 

@@ -1,0 +1,5 @@
+FROM alpine
+RUN true
+COPY <<EOF /etc/a
+an ${OPEN:-one
+EOF
