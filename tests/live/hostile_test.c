@@ -19,7 +19,7 @@
 
 enum { CREATE = 1, RUN = 2, READ = 4, LIST = 8, STAT = 16, LSDIR = 32, WRITE = 64, ALL = 7,
        EACH = 127 };
-#define MEMORY 65536
+#define MEMORY 98304 /* kept connections, eight at most, take 67,000 of it */
 #define KEY "e2b_5ec4e7000000000000000000000000000000000f"
 
 typedef struct site {
