@@ -214,8 +214,7 @@ static SBXI_MAYBE void sbxi_docker_no_words(sbxi_docker *d)
 static void sbxi_docker_add_word(sbxi_docker *d, const char *p, const char *end)
 {
     sbxi_docker_unquote(d, &d->words, p, end);
-    sbxi_buf_add(&d->words, "", 1);
-    d->word_count++;
+    if (sbxi_buf_add(&d->words, "", 1) == SBX_OK) d->word_count++; /* whole ones only */
 }
 
 /* The i-th word. */
@@ -246,8 +245,7 @@ static int sbxi_docker_item(void *ctx, const sbx_json_event *ev)
     if (ev->type != SBX_JSON_STRING || memchr(ev->text, 0, ev->len)) return SBX_E_BAD_JSON;
     sbxi_buf_add(&d->words, ev->text, ev->len);
     if (ev->flags & SBX_JSON_MORE) return SBX_OK;
-    sbxi_buf_add(&d->words, "", 1);
-    d->word_count++;
+    if (sbxi_buf_add(&d->words, "", 1) == SBX_OK) d->word_count++; /* whole ones only */
     return SBX_OK;
 }
 

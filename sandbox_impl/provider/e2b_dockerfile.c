@@ -99,7 +99,7 @@ static void sbxi_e2b_df_put_env(sbxi_e2b_docker *e)
     const sbx_alloc *a = e->d.words.alloc;
     size_t n = e->d.word_count, i;
     const char **texts;
-    if (e->wrong || e->status || !n) return;
+    if (e->wrong || e->status || e->d.words.status || !n) return;
     texts = n > SIZE_MAX / sizeof *texts ? NULL
         : (const char **)sbxi_alloc_get(a, n * sizeof *texts);
     if (!texts) {
@@ -194,6 +194,7 @@ static void sbxi_e2b_df_from(sbxi_e2b_docker *e)
         else sbxi_e2b_df_wrong_about(e, SBXI_TEXT("unknown flag: "), name);
     }
     sbxi_docker_words(&e->d);
+    if (e->d.words.status) return;
     if (e->from)
         sbxi_e2b_df_wrong(e,
             SBXI_TEXT("a second FROM: builds of several stages are not supported"));
@@ -508,8 +509,9 @@ static void sbxi_e2b_df_copy_all(sbxi_e2b_docker *e, const sbxi_e2b_df_copy *c)
     const char *p = d->rest, *end = p, *name, *dest;
     size_t i, doc = 0;
     if (!json) sbxi_docker_words(d);
+    if (d->words.status) return;
     if (d->word_count < 2) sbxi_e2b_df_wrong(e, SBXI_TEXT("at least two arguments are needed"));
-    if (e->wrong || d->words.status) return;
+    if (e->wrong) return;
     dest = sbxi_docker_word(d, d->word_count - 1);
     for (i = 0; i + 1 < d->word_count; i++, p = sbxi_skip_blanks(end)) {
         end = json ? p : sbxi_docker_word_end(d, p);

@@ -1441,3 +1441,154 @@ TEST(dockerfiles_that_end_early)
         rig_end(&r);
     }
 }
+
+/* Lines, words, flags and heredocs of Dockerfiles, to the letter. */
+static const struct { const char *text; size_t len; int rc; const char *has; } letters[] = {
+#define FILE_(text, rc, has) { text, sizeof text - 1, rc, has }
+    FILE_("\xEF\xBB\xBF" "FROM bom", SBX_OK, "\"fromImage\":\"bom\""),
+    FILE_("# foo=bar\nFROM x\n", SBX_OK, "x"),
+    FILE_("# escape=`\nFROM x\nRUN a `\n b\n", SBX_OK, "\"a  b\""),
+    FILE_("# escape=\\\nFROM x\nRUN a \\\n b\n", SBX_OK, "\"a  b\""),
+    FILE_("# escape=ab\nFROM x\n", SBX_E_ARG, "escape must be"),
+    FILE_("# no directive\nFROM x\n#\n \t\nRUN a \t\n", SBX_OK, "\"a\""),
+    FILE_("FROM x\nRUN a \\\n\n# c\n  b\n", SBX_OK, "\"a   b\""),
+    FILE_("FROM x\n\\\n", SBX_E_ARG, "unknown instruction"),
+    FILE_("FROM x\n\\\nRUN y\n", SBX_OK, "\"y\""),
+    FILE_("FROM x\nRUN y\\\\\nRUN z\n", SBX_OK, "\"y\\\\\\\\\""),
+    FILE_("FROM x\nRUN y \\\n z\0\n", SBX_E_ARG, "a NUL byte"),
+    FILE_("FROM x\nENV A=b\\\\\\\n", SBX_OK, "\"A\",\"b\\\\\\\\\""),
+    FILE_("FROM x\nENV A='a\\b' B=\"a\\\"b\\$c\\\\d\\e\" C=a\\ b\n", SBX_OK,
+        "\"A\",\"a\\\\b\",\"B\",\"a\\\"b$c\\\\d\\\\e\",\"C\",\"a b\""),
+    FILE_("FROM x\nRUN [1]\n", SBX_OK, "\"[1]\""),
+    FILE_("FROM x\nRUN [\"a\\u0000\"]\n", SBX_OK, "\"[\\\"a\\\\u0000\\\"]\""),
+    FILE_("FROM x\nRUN [] []\n", SBX_OK, "\"[] []\""),
+    FILE_("FROM x\nRUN [\"a b\", \"c\"]\n", SBX_OK, "\"'a b' c\""),
+    FILE_("FROM x\nRUN --mount=a --network -- c\n", SBX_OK, "\"c\""),
+    FILE_("FROM x\nRUN <ab <a< 3<<-'E' <<<no\n\tone\n\tE\n", SBX_OK, "one"),
+    FILE_("FROM x\nRUN <<A\na\0\nA\n", SBX_E_ARG, "a NUL byte"),
+    FILE_("FROM x\nRUN <<A <<A <<A <<A <<A <<A <<A <<A\nA\nA\nA\nA\nA\nA\nA\nA\n", SBX_OK, "<<A"),
+    FILE_("FROM x\nRUN <<A <<A <<A <<A <<A <<A <<A <<A <<A\nA\nA\nA\nA\nA\nA\nA\nA\nA\n", SBX_E_ARG,
+        "more than 8 heredocs"),
+    FILE_("# syntax=a\r\nFROM x\r\r\nRUN a \r\n\r\nADD b c\r\n", SBX_OK, "\"b\",\"c\""),
+    FILE_("FROM x\nRUN -a\n", SBX_OK, "\"-a\""),
+    FILE_("FROM x\nRUN 12 a<<<b <<- <<a<b\n", SBX_OK, "12 a<<<b"),
+    FILE_("FROM x\nRUN <<-A\n\t\n\tA\n", SBX_OK, "RUN"),
+    FILE_("FROM x\nRUN a b <<A c\n", SBX_E_ARG, "unterminated heredoc"),
+    FILE_("FROM x\nru{n y\n", SBX_E_ARG, "RU{N: unknown instruction"),
+    FILE_("FROM x\nCOPY --chmod=0644 <<\"E\" /f\nb\nE\n", SBX_OK, "chmod 0644")
+#undef FILE_
+};
+
+TEST(dockerfiles_to_the_letter)
+{
+    size_t i;
+    for (i = 0; i < sizeof letters / sizeof *letters; i++) {
+        rig r;
+        ptext got = { 0 };
+        const char *said;
+        sbx_template *t;
+        int rc;
+        test_row = letters[i].has;
+        rig_start(&r);
+        rig_open(&r);
+        t = sbx_template_new(r.c);
+        rc = sbx_template_from_dockerfile(t, letters[i].text, letters[i].len, NULL, NULL);
+        CHECK_INT(rc, letters[i].rc);
+        if (rc == SBX_OK) CHECK_INT(sbx_template_to_json(t, text_sink(&got)), SBX_OK);
+        said = rc == SBX_OK ? got.p : sbx_template_error(t)->message;
+        if (!CHECK(strstr(said, letters[i].has) != NULL)) puts(said);
+        sbx_template_release(t);
+        pt_free(&got);
+        rig_end(&r);
+    }
+    test_row = NULL;
+}
+
+/* Memory that runs out, once or for good, anywhere in one that has everything. */
+TEST(dockerfiles_without_memory)
+{
+    ptext file = { 0 };
+    unsigned long n, last;
+    unsigned on, i, failed = 0;
+    pt_put(&file, "FROM x\nENV A=1 B='2 3'\nRUN --mount=a [\"a b\", \"c\"]\nCOPY --chown=u a b /c\n"
+        "RUN <<A <<B\n");
+    for (i = 0; i < 300; i++) pt_put(&file, "a line of a heredoc that grows and grows\n");
+    pt_put(&file, "A\nb\nB\nRUN a");
+    for (i = 0; i < 300; i++) pt_put(&file, " and more of it \\\n");
+    pt_put(&file, "end\nENV LONG=");
+    for (i = 0; i < 3000; i++) pt_put(&file, "xy");
+    pt_put(&file, "\nCMD x\nENTRYPOINT [\"y\"]\n");
+    for (on = 0; on < 2; on++) for (n = 1, last = 1; last; n++) {
+        rig r;
+        ptext got = { 0 };
+        sbx_template *t;
+        int rc;
+        rig_start(&r);
+        rig_open(&r);
+        t = sbx_template_new(r.c);
+        r.p->heap.failed = 0;
+        r.p->heap.fail_on = on;
+        r.p->heap.fail_at = r.p->heap.calls + n;
+        rc = sbx_template_from_dockerfile(t, file.p, file.len, NULL, NULL);
+        last = r.p->heap.failed;
+        r.p->heap.fail_on = false;
+        r.p->heap.fail_at = 0;
+        CHECK(rc == SBX_OK || (last && rc == SBX_E_NOMEM));
+        CHECK_INT(sbx_template_error(t)->status, rc);
+        failed += rc != SBX_OK;
+        if (rc == SBX_OK) { /* less was enough, for all of it */
+            CHECK_INT(sbx_template_to_json(t, text_sink(&got)), SBX_OK);
+            CHECK(strstr(got.p, "\"startCmd\":\"y /bin/sh -c 'x'\"") != NULL);
+        }
+        pt_free(&got);
+        sbx_template_release(t);
+        rig_end(&r);
+    }
+    CHECK(failed > 20);
+    pt_free(&file);
+}
+
+/* Two builds of one template at once; it is free when both are over. */
+TEST(two_builds_at_once)
+{
+    turn turns[] = { { ASKED, 202, 0, MADE }, { ASKED, 202, 0, MADE }, { START, 202, 0, "" },
+        { START, 202, 0, "" } };
+    rig r;
+    sbx_op *one, *two;
+    sbx_call call;
+    sbx_template *t;
+    BEGIN(&r, turns);
+    t = sbx_template_new(r.c);
+    call = polled(&r, &one);
+    CHECK_INT(sbx_template_build_start(t, &named, NULL, &call), SBX_PENDING);
+    call = polled(&r, &two);
+    CHECK_INT(sbx_template_build_start(t, &named, NULL, &call), SBX_PENDING);
+    CHECK_INT(sbx_template_user(t, "x"), SBX_E_REENTRANT);
+    sbx_template_release(t);
+    until_end(&r, one);
+    until_end(&r, two);
+    CHECK_INT(sbx_op_status(one), SBX_OK);
+    CHECK_INT(sbx_op_status(two), SBX_OK);
+    sbx_op_release(one);
+    sbx_op_release(two);
+    rig_end(&r);
+}
+
+/* Names without values take more room than their line. */
+TEST(more_words_than_there_is_room_for)
+{
+    size_t n = SBX_MAX_REQUEST / 2 - 100, i;
+    char *file = malloc(11 + 2 * n);
+    rig r;
+    sbx_template *t;
+    REQUIRE(file);
+    memcpy(file, "FROM x\nARG", 10);
+    for (i = 0; i < n; i++) memcpy(file + 10 + 2 * i, " A", 2);
+    rig_start(&r);
+    rig_open(&r);
+    t = sbx_template_new(r.c);
+    CHECK_INT(sbx_template_from_dockerfile(t, file, 10 + 2 * n, NULL, NULL), SBX_E_TOO_LARGE);
+    sbx_template_release(t);
+    free(file);
+    rig_end(&r);
+}
