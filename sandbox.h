@@ -7133,7 +7133,7 @@ static SBXI_MAYBE bool sbxi_ignored(const sbxi_ignores *g, sbxi_span path, bool 
     size_t at = 0;
     sbxi_ignoring r;
     if (g->dialect == SBXI_GLOB_DOCKER) {
-        while (sbxi_ignore_rule(g, &at, &r)) *r.flags &= ~SBXI_RULE_ABOVE;
+        while (sbxi_ignore_rule(g, &at, &r)) *r.flags = (char)(*r.flags & ~SBXI_RULE_ABOVE);
         for (part.len = 0; part.len < path.len; part.len++) {
             while (part.len < path.len && path.ptr[part.len] != '/') part.len++;
             ignored = sbxi_ignore_level(g, part);
