@@ -15075,8 +15075,7 @@ static bool sbxi_may_retry(const sbx_op *op, int rc)
     uint8_t class = op->repeatable ? SBXI_RETRY_SAFE : op->route->retry;
     if (op->mid_stream || op->probing) return false;
     if (op->detached && op->route->retry != SBXI_RETRY_SAFE) return false; /* the create */
-    /* a happy reply that was cut, of which nobody has seen anything, is none */
-    if (r->http && !(r->happy && rc == SBX_E_NETWORK)) return sbxi_reply_lets_retry(r, class);
+    if (r->http) return sbxi_reply_lets_retry(r, class);
     return rc == SBX_E_CONNECT
         || (rc == SBX_E_NETWORK && (!op->x.sent || class == SBXI_RETRY_SAFE));
 }
@@ -17191,6 +17190,10 @@ static void sbxi_e2b_df_chmod(sbxi_e2b_docker *e, sbxi_e2b_df_copy *c, const cha
 {
     const char *p = sbxi_e2b_df_resolve(e, value);
     size_t n = strspn(p, "01234567");
+    if (e->text.status) {
+        e->status = e->text.status;
+        return;
+    }
     if (p[n] || (n != 3 && n != 4)) {
         sbxi_e2b_df_wrong(e,
             SBXI_TEXT("--chmod must be three or four octal digits such as 0755"));

@@ -122,8 +122,7 @@ static bool sbxi_may_retry(const sbx_op *op, int rc)
     uint8_t class = op->repeatable ? SBXI_RETRY_SAFE : op->route->retry;
     if (op->mid_stream || op->probing) return false;
     if (op->detached && op->route->retry != SBXI_RETRY_SAFE) return false; /* the create */
-    /* a happy reply that was cut, of which nobody has seen anything, is none */
-    if (r->http && !(r->happy && rc == SBX_E_NETWORK)) return sbxi_reply_lets_retry(r, class);
+    if (r->http) return sbxi_reply_lets_retry(r, class);
     return rc == SBX_E_CONNECT
         || (rc == SBX_E_NETWORK && (!op->x.sent || class == SBXI_RETRY_SAFE));
 }

@@ -327,6 +327,10 @@ static void sbxi_e2b_df_chmod(sbxi_e2b_docker *e, sbxi_e2b_df_copy *c, const cha
 {
     const char *p = sbxi_e2b_df_resolve(e, value);
     size_t n = strspn(p, "01234567");
+    if (e->text.status) {
+        e->status = e->text.status;
+        return;
+    }
     if (p[n] || (n != 3 && n != 4)) {
         sbxi_e2b_df_wrong(e,
             SBXI_TEXT("--chmod must be three or four octal digits such as 0755"));
