@@ -719,7 +719,12 @@ def deleted_while_building():
         time.sleep(0.05)
     check(layers(H.host) - before)
     same(b.delete(), 204)
+    end = time.time() + 30 # what was being built is given up a moment later
+    while layers(H.host) != before and time.time() < end:
+        time.sleep(0.05)
     same(layers(H.host), before)
+    while H.host.json("GET", "/status")[1]["sandboxes"] != 1 and time.time() < end:
+        time.sleep(0.05)
     same(H.host.json("GET", "/status")[1]["sandboxes"], 1)
 
 
