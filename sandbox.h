@@ -2827,6 +2827,25 @@ static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
     while (p->len && p->ptr[p->len - 1] == '/') p->len--;
     return true;
 }
+/* shell - quoting of a word for a POSIX shell. Pure. Used by what becomes a command
+   there: steps of templates, and the options of a gateway. */
+
+/* Appends the word: as it is when nothing in it needs quotes. */
+static SBXI_MAYBE int sbxi_quote(sbxi_buf *out, const char *word)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+        "0123456789_@%+=:,./-";
+    const char *quote;
+    if (word[0] && !word[strspn(word, plain)]) return sbxi_buf_text(out, word);
+    sbxi_buf_text(out, "'");
+    while ((quote = strchr(word, '\'')) != NULL) {
+        sbxi_buf_add(out, word, (size_t)(quote - word));
+        sbxi_buf_text(out, "'\"'\"'");
+        word = quote + 1;
+    }
+    sbxi_buf_text(out, word);
+    return sbxi_buf_text(out, "'");
+}
 /* codec/sha256 - SHA-256 (FIPS 180-4; public: section 15). Small rather than
    fast: it sees file hashes and signatures, not streams of gigabytes. */
 
@@ -12654,25 +12673,6 @@ static SBXI_MAYBE bool sbxi_step_add(sbx_template *t, const sbxi_step *plan)
 
 /* ---- commands of a shell ------------------------------------------------------ */
 
-/* One word for a POSIX shell: as it is when nothing in it needs quotes. */
-static void sbxi_quote(sbxi_buf *b, const char *word, bool always)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-        "0123456789_@%+=:,./-";
-    const char *quote;
-    if (!always && word[0] && !word[strspn(word, plain)]) {
-        sbxi_buf_text(b, word);
-        return;
-    }
-    sbxi_buf_text(b, "'");
-    while ((quote = strchr(word, '\'')) != NULL) {
-        sbxi_buf_add(b, word, (size_t)(quote - word));
-        sbxi_buf_text(b, "'\"'\"'");
-        word = quote + 1;
-    }
-    sbxi_buf_texts(b, word, "'", NULL);
-}
-
 /* Permissions as four octal digits. */
 static void sbxi_octal(char out[5], int32_t mode)
 {
@@ -12687,7 +12687,7 @@ static void sbxi_words(sbxi_buf *b, const sbxi_step *s, size_t i, const char *be
     size_t first = i;
     for (; i < s->texts.count; i++) {
         if (i > first) sbxi_buf_text(b, between);
-        if (quoted) sbxi_quote(b, s->texts.items[i], false);
+        if (quoted) sbxi_quote(b, s->texts.items[i]);
         else sbxi_buf_text(b, s->texts.items[i]);
     }
 }
@@ -12705,12 +12705,12 @@ static const char *sbxi_pattern_code(sbxi_buf *b, const char *p, const sbxi_step
     char octal[5];
     bool not;
     switch (*p++) {
-    case 'q': sbxi_quote(b, s->texts.items[(*text)++], false); break;
+    case 'q': sbxi_quote(b, s->texts.items[(*text)++]); break;
     case 's': sbxi_buf_text(b, s->texts.items[(*text)++]); break;
     case '*': sbxi_words(b, s, *text, " ", true); break;
     case '+': sbxi_words(b, s, *text, " ", false); break;
     case '&': sbxi_words(b, s, *text, " && ", false); break;
-    case 'e': sbxi_quote(b, s->extra, false); break;
+    case 'e': sbxi_quote(b, s->extra); break;
     case 'd': sbxi_buf_u64(b, (uint64_t)s->number); break;
     case 'm':
         sbxi_octal(octal, s->number);
@@ -16950,7 +16950,7 @@ static void sbxi_e2b_df_join(const sbxi_docker *d, sbxi_buf *to, size_t i)
 {
     for (; i < d->word_count; i++) {
         if (to->len) sbxi_buf_text(to, " ");
-        sbxi_quote(to, sbxi_docker_word(d, i), false);
+        sbxi_quote(to, sbxi_docker_word(d, i));
     }
 }
 
@@ -17132,11 +17132,11 @@ static void sbxi_e2b_df_script(sbxi_e2b_docker *e)
     if (!e->status) e->status = e->body.status;
     if (e->status) return;
     sbxi_buf_texts(b, "cat <<'", e->mark.data, "' >");
-    sbxi_quote(b, e->body.data, false);
+    sbxi_quote(b, e->body.data);
     sbxi_buf_texts(b, "\n", h->body, e->mark.data);
     sbxi_buf_text(b, "\nchmod +x ");
     for (i = 0; i < SBXI_LEN(parts); i++) {
-        sbxi_quote(b, e->body.data, false);
+        sbxi_quote(b, e->body.data);
         sbxi_buf_text(b, parts[i]);
     }
 }
@@ -17301,12 +17301,12 @@ static void sbxi_e2b_df_doc_dest(sbxi_e2b_docker *e, const char *dest, const cha
     sbxi_buf_texts(&e->body, dest, directory ? name : "", NULL);
     sbxi_buf_clear(b);
     sbxi_buf_text(b, "E2B_HEREDOC_DEST=");
-    if (sbxi_buf_add(&e->body, "", 1) == SBX_OK) sbxi_quote(b, e->body.data, false);
+    if (sbxi_buf_add(&e->body, "", 1) == SBX_OK) sbxi_quote(b, e->body.data);
     else e->status = e->body.status;
     if (directory) return;
     sbxi_buf_text(b, "\nif [ -d \"$E2B_HEREDOC_DEST\" ]; then "
         "E2B_HEREDOC_DEST=\"$E2B_HEREDOC_DEST\"/");
-    sbxi_quote(b, name, false);
+    sbxi_quote(b, name);
     sbxi_buf_text(b, "; fi");
 }
 
@@ -17328,7 +17328,7 @@ static SBXI_APART void sbxi_e2b_df_copy_doc(sbxi_e2b_docker *e, const sbxi_e2b_d
     sbxi_buf_texts(b, " >\"$E2B_HEREDOC_DEST\"\n", e->body.data, e->mark.data);
     if (c->user.len) {
         sbxi_buf_text(b, "\nchown ");
-        sbxi_quote(b, c->user.data, false);
+        sbxi_quote(b, c->user.data);
         sbxi_buf_text(b, " \"$E2B_HEREDOC_DEST\"");
     }
     while (digits[0] == '0' && digits[1]) digits++;
@@ -17483,7 +17483,7 @@ static void sbxi_e2b_docker_end(sbxi_e2b_docker *e)
         if (b->len && !e->cmd_json) {
             sbxi_buf_add(&e->cmd, "", 1);
             sbxi_buf_text(b, "/bin/sh -c ");
-            if (!e->cmd.status) sbxi_quote(b, e->cmd.data, false);
+            if (!e->cmd.status) sbxi_quote(b, e->cmd.data);
         } else {
             sbxi_buf_add(b, e->cmd.data, e->cmd.len);
         }
@@ -18917,7 +18917,6 @@ typedef struct sbxi_e2b_gateway {
    of its own. From here on the arguments are those of a command. */
 static int sbxi_e2b_gateway_begin(sbx_op *op)
 {
-    const char *json = sbxi_e2b_mcp(op), *quote;
     sbxi_command_args *a = &op->args.of.command;
     sbxi_buf *b = &op->block;
     sbxi_e2b_gateway *g;
@@ -18925,14 +18924,9 @@ static int sbxi_e2b_gateway_begin(sbx_op *op)
     int rc;
     sbxi_block_start(b);
     if (sbxi_buf_room(b, sizeof *g, &at) != SBX_OK) return b->status;
-    sbxi_buf_text(b, "mcp-gateway --config '");
-    while ((quote = strchr(json, '\'')) != NULL) {
-        sbxi_buf_add(b, json, (size_t)(quote - json));
-        sbxi_buf_text(b, "'\"'\"'");
-        json = quote + 1;
-    }
-    sbxi_buf_text(b, json);
-    if (sbxi_buf_add(b, "'", 2) != SBX_OK) return b->status;
+    sbxi_buf_text(b, "mcp-gateway --config ");
+    sbxi_quote(b, sbxi_e2b_mcp(op));
+    if (sbxi_buf_add(b, "", 1) != SBX_OK) return b->status;
     sbxi_e2b_keep_block(op);
     g = (sbxi_e2b_gateway *)op->result;
     rc = sbxi_random_hex(op, g->value, true);

@@ -20,6 +20,7 @@
 
 #include "codec/base64.c"
 #include "codec/percent.c"
+#include "codec/shell.c"
 #include "codec/sha256.c"
 #include "codec/time.c"
 #include "codec/crc32.c"

@@ -136,25 +136,6 @@ static SBXI_MAYBE bool sbxi_step_add(sbx_template *t, const sbxi_step *plan)
 
 /* ---- commands of a shell ------------------------------------------------------ */
 
-/* One word for a POSIX shell: as it is when nothing in it needs quotes. */
-static void sbxi_quote(sbxi_buf *b, const char *word, bool always)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-        "0123456789_@%+=:,./-";
-    const char *quote;
-    if (!always && word[0] && !word[strspn(word, plain)]) {
-        sbxi_buf_text(b, word);
-        return;
-    }
-    sbxi_buf_text(b, "'");
-    while ((quote = strchr(word, '\'')) != NULL) {
-        sbxi_buf_add(b, word, (size_t)(quote - word));
-        sbxi_buf_text(b, "'\"'\"'");
-        word = quote + 1;
-    }
-    sbxi_buf_texts(b, word, "'", NULL);
-}
-
 /* Permissions as four octal digits. */
 static void sbxi_octal(char out[5], int32_t mode)
 {
@@ -169,7 +150,7 @@ static void sbxi_words(sbxi_buf *b, const sbxi_step *s, size_t i, const char *be
     size_t first = i;
     for (; i < s->texts.count; i++) {
         if (i > first) sbxi_buf_text(b, between);
-        if (quoted) sbxi_quote(b, s->texts.items[i], false);
+        if (quoted) sbxi_quote(b, s->texts.items[i]);
         else sbxi_buf_text(b, s->texts.items[i]);
     }
 }
@@ -187,12 +168,12 @@ static const char *sbxi_pattern_code(sbxi_buf *b, const char *p, const sbxi_step
     char octal[5];
     bool not;
     switch (*p++) {
-    case 'q': sbxi_quote(b, s->texts.items[(*text)++], false); break;
+    case 'q': sbxi_quote(b, s->texts.items[(*text)++]); break;
     case 's': sbxi_buf_text(b, s->texts.items[(*text)++]); break;
     case '*': sbxi_words(b, s, *text, " ", true); break;
     case '+': sbxi_words(b, s, *text, " ", false); break;
     case '&': sbxi_words(b, s, *text, " && ", false); break;
-    case 'e': sbxi_quote(b, s->extra, false); break;
+    case 'e': sbxi_quote(b, s->extra); break;
     case 'd': sbxi_buf_u64(b, (uint64_t)s->number); break;
     case 'm':
         sbxi_octal(octal, s->number);

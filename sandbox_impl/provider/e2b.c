@@ -1327,7 +1327,6 @@ typedef struct sbxi_e2b_gateway {
    of its own. From here on the arguments are those of a command. */
 static int sbxi_e2b_gateway_begin(sbx_op *op)
 {
-    const char *json = sbxi_e2b_mcp(op), *quote;
     sbxi_command_args *a = &op->args.of.command;
     sbxi_buf *b = &op->block;
     sbxi_e2b_gateway *g;
@@ -1335,14 +1334,9 @@ static int sbxi_e2b_gateway_begin(sbx_op *op)
     int rc;
     sbxi_block_start(b);
     if (sbxi_buf_room(b, sizeof *g, &at) != SBX_OK) return b->status;
-    sbxi_buf_text(b, "mcp-gateway --config '");
-    while ((quote = strchr(json, '\'')) != NULL) {
-        sbxi_buf_add(b, json, (size_t)(quote - json));
-        sbxi_buf_text(b, "'\"'\"'");
-        json = quote + 1;
-    }
-    sbxi_buf_text(b, json);
-    if (sbxi_buf_add(b, "'", 2) != SBX_OK) return b->status;
+    sbxi_buf_text(b, "mcp-gateway --config ");
+    sbxi_quote(b, sbxi_e2b_mcp(op));
+    if (sbxi_buf_add(b, "", 1) != SBX_OK) return b->status;
     sbxi_e2b_keep_block(op);
     g = (sbxi_e2b_gateway *)op->result;
     rc = sbxi_random_hex(op, g->value, true);

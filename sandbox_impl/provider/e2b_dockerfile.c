@@ -87,7 +87,7 @@ static void sbxi_e2b_df_join(const sbxi_docker *d, sbxi_buf *to, size_t i)
 {
     for (; i < d->word_count; i++) {
         if (to->len) sbxi_buf_text(to, " ");
-        sbxi_quote(to, sbxi_docker_word(d, i), false);
+        sbxi_quote(to, sbxi_docker_word(d, i));
     }
 }
 
@@ -269,11 +269,11 @@ static void sbxi_e2b_df_script(sbxi_e2b_docker *e)
     if (!e->status) e->status = e->body.status;
     if (e->status) return;
     sbxi_buf_texts(b, "cat <<'", e->mark.data, "' >");
-    sbxi_quote(b, e->body.data, false);
+    sbxi_quote(b, e->body.data);
     sbxi_buf_texts(b, "\n", h->body, e->mark.data);
     sbxi_buf_text(b, "\nchmod +x ");
     for (i = 0; i < SBXI_LEN(parts); i++) {
-        sbxi_quote(b, e->body.data, false);
+        sbxi_quote(b, e->body.data);
         sbxi_buf_text(b, parts[i]);
     }
 }
@@ -438,12 +438,12 @@ static void sbxi_e2b_df_doc_dest(sbxi_e2b_docker *e, const char *dest, const cha
     sbxi_buf_texts(&e->body, dest, directory ? name : "", NULL);
     sbxi_buf_clear(b);
     sbxi_buf_text(b, "E2B_HEREDOC_DEST=");
-    if (sbxi_buf_add(&e->body, "", 1) == SBX_OK) sbxi_quote(b, e->body.data, false);
+    if (sbxi_buf_add(&e->body, "", 1) == SBX_OK) sbxi_quote(b, e->body.data);
     else e->status = e->body.status;
     if (directory) return;
     sbxi_buf_text(b, "\nif [ -d \"$E2B_HEREDOC_DEST\" ]; then "
         "E2B_HEREDOC_DEST=\"$E2B_HEREDOC_DEST\"/");
-    sbxi_quote(b, name, false);
+    sbxi_quote(b, name);
     sbxi_buf_text(b, "; fi");
 }
 
@@ -465,7 +465,7 @@ static SBXI_APART void sbxi_e2b_df_copy_doc(sbxi_e2b_docker *e, const sbxi_e2b_d
     sbxi_buf_texts(b, " >\"$E2B_HEREDOC_DEST\"\n", e->body.data, e->mark.data);
     if (c->user.len) {
         sbxi_buf_text(b, "\nchown ");
-        sbxi_quote(b, c->user.data, false);
+        sbxi_quote(b, c->user.data);
         sbxi_buf_text(b, " \"$E2B_HEREDOC_DEST\"");
     }
     while (digits[0] == '0' && digits[1]) digits++;
@@ -620,7 +620,7 @@ static void sbxi_e2b_docker_end(sbxi_e2b_docker *e)
         if (b->len && !e->cmd_json) {
             sbxi_buf_add(&e->cmd, "", 1);
             sbxi_buf_text(b, "/bin/sh -c ");
-            if (!e->cmd.status) sbxi_quote(b, e->cmd.data, false);
+            if (!e->cmd.status) sbxi_quote(b, e->cmd.data);
         } else {
             sbxi_buf_add(b, e->cmd.data, e->cmd.len);
         }

@@ -1,4 +1,4 @@
-/* Percent-encoding, tokens, header values, host names, base URLs. */
+/* Percent-encoding, tokens, header values, host names, base URLs; words for a shell. */
 #define SANDBOX_IMPLEMENTATION
 #include "../../sandbox_impl/sandbox_all.h"
 #include "../test.h"
@@ -241,4 +241,42 @@ TEST(url_with_nul_inside)
     sbxi_span host = { "http://a\0b", 10 }, path = { "http://a/\0b", 11 };
     CHECK(!sbxi_url_split(host, &url));
     CHECK(!sbxi_url_split(path, &url));
+}
+
+TEST(quote_known_answers)
+{
+    static const struct { const char *word, *quoted; } rows[] = {
+        { "", "''" }, { "a-1_@%+=:,./", "a-1_@%+=:,./" }, { "a b", "'a b'" }, { "$x", "'$x'" },
+        { "~", "'~'" }, { "\n", "'\n'" }, { "'", "''\"'\"''" }, { "it's", "'it'\"'\"'s'" }
+    };
+    size_t k;
+    for (k = 0; k < sizeof rows / sizeof *rows; k++) {
+        sbxi_buf b;
+        test_row = rows[k].word;
+        sbxi_buf_init(&b, &heap_alloc, 64);
+        CHECK_INT(sbxi_quote(&b, rows[k].word), SBX_OK);
+        CHECK_MEM(b.data, b.len, rows[k].quoted, strlen(rows[k].quoted));
+        sbxi_buf_free(&b);
+    }
+    test_row = NULL;
+}
+
+TEST(a_shell_takes_every_byte_of_a_quoted_word)
+{
+    char word[256], got[300];
+    sbxi_buf b;
+    FILE *shell;
+    size_t i;
+    for (i = 0; i < 255; i++) word[i] = (char)(i + 1);
+    word[255] = 0;
+    sbxi_buf_init(&b, &heap_alloc, 512);
+    sbxi_buf_text(&b, "printf %s ");
+    sbxi_quote(&b, word);
+    CHECK_INT(sbxi_buf_add(&b, "", 1), SBX_OK);
+    shell = popen(b.data, "r");
+    REQUIRE(shell);
+    i = fread(got, 1, sizeof got, shell);
+    CHECK_MEM(got, i, word, 255);
+    CHECK_INT(pclose(shell), 0);
+    sbxi_buf_free(&b);
 }
