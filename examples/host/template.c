@@ -529,17 +529,18 @@ void build_done(build *b, bool ok)
 
     templates_lock();
     forget_orders(b);
-    b->state = ok ? BUILD_READY : BUILD_ERROR;
     b->updated_ms = b->finished_ms = unix_ms();
     t->updated_ms = b->updated_ms;
-    for (size_t i = 0; b->state == BUILD_READY && i < b->tag_count; i++)
+    for (size_t i = 0; ok && i < b->tag_count; i++)
         template_set_tag(t, b->tags[i], b);
+    if (!b->cancelled)
+        template_trim(t); /* while this one still counts as running: it may be the oldest */
+    b->state = ok ? BUILD_READY : BUILD_ERROR;
     if (!b->cancelled) {
         snprintf(path, sizeof path, "%s/templates", conf.state);
         mkdir(path, 0700);
         path_of(t, "", "", path);
         mkdir(path, 0700);
-        template_trim(t);
         if (!save_build(b) || !template_write(t))
             log_at(0, "template %s is not written down: it ends with this host", t->id);
     }

@@ -103,7 +103,7 @@ template *template_new(const char *name);
 build *build_new(template *t);
 void build_log(build *b, log_level level, const char *step, const char *message);
 bool template_write(template *t);
-void template_trim(template *t);        /* builds nobody needs */
+void template_trim(template *t);        /* builds nobody needs; none that runs */
 /* Takes the lock. False: sandboxes are made of it. */
 bool template_delete(template *t);      /* with the lock, released for a while */
 void build_done(build *b, bool ok);            /* no lock: it is written down, its thread ends */

@@ -754,6 +754,18 @@ def old_builds_go():
     same(b.delete(), 204)
 
 
+@test
+def an_old_build_ends_among_many_newer_ones():
+    slow = Build(H.host)
+    same(slow.begin(run("sleep 1.5; exit 3"))[0], 202)
+    for _ in range(7):
+        Build(H.host, slow.name).fails("not known", "base", fromImage="nope")
+    same(slow.status()["status"], "building")
+    done = slow.wait()  # newer ones that ended fill the room: it is still to be asked for
+    check(done["status"] == "error" and "exit status 3" in done["reason"]["message"], done)
+    same(slow.delete(), 204)
+
+
 @walled
 def state_survives():
     state = tempfile.mkdtemp(prefix="tmplcheck-")
