@@ -176,7 +176,7 @@ bool snapshot_find(const char *reference, snapshot *out);
 bool snapshot_delete(const char *reference);
 size_t snapshot_list(snapshot **out);   /* newest first; free it */
 int snapshot_open(const snapshot *s);   /* its tree */
-void snapshots_layers(void (*fn)(const char *layers));
+void keep_layers(void (*fn)(const char *layers)); /* of snapshots, and what is not offered */
 void keep_free(void);
 
 /* ---- sample.c ---- */

@@ -11,6 +11,9 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static snapshot *snapshots;     /* newest first */
+static origin **held;           /* of what is on disk, but not offered this time */
+static size_t held_count;
+static bool unreadable;         /* something is: what it is made of is not known */
 
 /* ---- files ---- */
 bool keep_write(const char *path, text *t)
@@ -34,11 +37,17 @@ bool keep_write(const char *path, text *t)
 bool keep_read(const char *path, jtree *t)
 {
     char *content = xalloc(KEEP_MAX);
-    ssize_t n = read_small(AT_FDCWD, path, content, KEEP_MAX);
-    bool ok = n > 0 && jtree_parse(t, content, (size_t)n) && t->root->type == J_OBJECT;
+    ssize_t n;
+    bool ok;
 
-    if (!ok)
+    memset(t, 0, sizeof *t);
+    errno = 0;
+    n = read_small(AT_FDCWD, path, content, KEEP_MAX);
+    ok = n > 0 && jtree_parse(t, content, (size_t)n) && t->root->type == J_OBJECT;
+    if (!ok && !(n < 0 && errno == ENOENT)) {
         log_at(0, "%s cannot be read: it is left alone", path);
+        unreadable = true;
+    }
     free(content);
     return ok;
 }
@@ -126,6 +135,17 @@ origin *keep_origin_read(const jnode *object)
     return o;
 }
 
+/* Another host, with other images, may offer it: its layers must be there then. */
+static void hold(origin *from)
+{
+    if (!from)
+        return;
+    held = realloc(held, (held_count + 1) * sizeof *held);
+    if (!held)
+        die("out of memory");
+    held[held_count++] = from;
+}
+
 /* ---- paused sandboxes ---- */
 static void box_file(const char *id, char *out, size_t cap)
 {
@@ -208,12 +228,14 @@ static void load_box(const char *id)
         read_pairs(jget(t.root, "env", NULL), &b->env);
         from = keep_origin_read(t.root);
         box_from(b, from);
-        origin_unref(from);
         b->paused_mono = mono_ms();
-        if (!b->im || !box_adopt(b))
+        if (!b->im || !box_adopt(b)) {
             box_unref(b);
-        else
+            hold(from);
+        } else {
             box_log(b, "info", "sandbox found paused, its processes ended with their host");
+            origin_unref(from);
+        }
         box_unref(b);
     }
     jtree_free(&t);
@@ -266,7 +288,9 @@ static void load_snapshot(const char *id)
     snapshot_path(id, "/snapshot.json", path, sizeof path);
     snprintf(what, sizeof what, "snapshot %.30s", id);
     snprintf(s->id, sizeof s->id, "%s", id);
-    if (keep_read(path, &t) && (s->im = keep_image(t.root, what))) {
+    if (!keep_read(path, &t)) {
+        free(s);
+    } else if ((s->im = keep_image(t.root, what))) {
         read_text(t.root, "name", s->name, sizeof s->name);
         read_text(t.root, "tag", s->tag, sizeof s->tag);
         read_text(t.root, "sandbox", s->sandbox, sizeof s->sandbox);
@@ -274,6 +298,7 @@ static void load_snapshot(const char *id)
         s->from = keep_origin_read(t.root);
         insert(s);
     } else {
+        hold(keep_origin_read(t.root));
         free(s);
     }
     jtree_free(&t);
@@ -394,8 +419,10 @@ size_t snapshot_list(snapshot **out)
     return n;
 }
 
-void snapshots_layers(void (*fn)(const char *layers))
+void keep_layers(void (*fn)(const char *layers))
 {
+    for (size_t i = 0; i < held_count; i++)
+        fn(held[i]->layers);
     pthread_mutex_lock(&lock);
     for (snapshot *s = snapshots; s; s = s->next)
         if (s->from)
@@ -420,6 +447,10 @@ void keep_each(const char *dir, const char *file, void (*fn)(const char *))
 
     snprintf(path, sizeof path, "%s/%s", conf.state, dir);
     d = opendir(path);
+    if (!d && errno != ENOENT) {
+        log_at(0, "%s cannot be read: %s", path, strerror(errno));
+        unreadable = true;
+    }
     while (d && (e = readdir(d))) {
         if (e->d_name[0] == '.' || strlen(e->d_name) > 23)
             continue;
@@ -436,6 +467,14 @@ void keep_load(void)
     keep_each("boxes", "box.json", load_box);
     keep_each("snapshots", "snapshot.json", load_snapshot);
     templates_load();
+    if (unreadable)
+        log_at(0, "layers and uploads: any may be of what cannot be read, so none is removed "
+               "by this host");
+}
+
+bool keep_all_read(void)
+{
+    return !unreadable;
 }
 
 void keep_free(void)
@@ -447,4 +486,7 @@ void keep_free(void)
         origin_unref(s->from);
         free(s);
     }
+    while (held_count > 0)
+        origin_unref(held[--held_count]);
+    free(held);
 }

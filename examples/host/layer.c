@@ -193,6 +193,8 @@ void layers_sweep(void)
 {
     layer **at = &layers, *gone;
 
+    if (!keep_all_read())
+        return;
     templates_lock();
     for (layer *l = layers; l; l = l->next)
         l->used = false;
@@ -203,7 +205,7 @@ void layers_sweep(void)
                 mark(b->from->layers);
         }
     boxes_layers(mark);
-    snapshots_layers(mark);
+    keep_layers(mark);
     while ((gone = *at)) {
         if (gone->used) {
             at = &gone->next;

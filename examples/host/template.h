@@ -122,6 +122,7 @@ void templates_free(void);
 /* ---- keep.c: what is written down ---- */
 bool keep_write(const char *path, text *t);     /* whole or not at all; frees the text */
 bool keep_read(const char *path, jtree *t); /* free the tree in any case */
+bool keep_all_read(void);       /* false: a file of this state could not be */
 void keep_origin(sbx_json_writer *w, const origin *o);
 origin *keep_origin_read(const jnode *object); /* NULL: none in it */
 void keep_each(const char *dir, const char *file, void (*fn)(const char *));

@@ -537,11 +537,8 @@ def many_steps():
         same(b.delete(), 204)
 
 
-@test
-def an_image_without_tools():
-    if H.host.rung == 3:
-        raise Skip("rung 3 has no images")
-    d = tempfile.mkdtemp(prefix="tmplcheck-")
+def small_tree(d):
+    """sh and cat, and what they need"""
     os.chmod(d, 0o755)
     need = {"/bin/sh", "/bin/cat"}
     for p in list(need):
@@ -549,6 +546,14 @@ def an_image_without_tools():
     for p in need:
         os.makedirs(d + os.path.dirname(p), exist_ok=True)
         shutil.copy(os.path.realpath(p), d + p)
+
+
+@test
+def an_image_without_tools():
+    if H.host.rung == 3:
+        raise Skip("rung 3 has no images")
+    d = tempfile.mkdtemp(prefix="tmplcheck-")
+    small_tree(d)
     h = Host("--image", f"mini:1={d}", "--image", f"other:latest={d}")
     try:
         for image in ("mini:1", "docker.io/library/mini:1", "other", "other:latest"):
@@ -822,6 +827,75 @@ def state_survives():
         same(h.stop(), [])
     same(os.listdir(state + "/s"), [])
     shutil.rmtree(state)
+
+
+@walled
+def layers_stay_for_what_is_not_offered():
+    state, tree = (tempfile.mkdtemp(prefix="tmplcheck-") for _ in range(2))
+    os.chmod(state, 0o711)
+    small_tree(tree)
+    where, image = ("--state", state + "/s"), ("--image", f"mini:1={tree}")
+    at = Rooted(state)
+
+    def restarted(*options):
+        h.stop()
+        return Host(*where, *options)
+
+    def snapshot_of(x):
+        s, m, _ = h.json("POST", f"/sandboxes/{x.id}/snapshots", {})
+        same(s, 201, m)
+        return m["snapshotID"]
+    h = Host(*where, *image)
+    try:
+        b, c = Build(h), Build(h)
+        b.ok(run("echo kept > ~/f"), fromImage="mini:1")
+        c.ok(run("echo other > ~/f"), fromImage="mini:1")
+        x = b.box()
+        snap = snapshot_of(x)
+        x.kill()
+        same(b.delete(), 204)  # the layers are now those of the snapshot alone
+        x = c.box()
+        y = h.create(templateID=snapshot_of(x))
+        x.kill()
+        same(h.call("DELETE", "/templates/" + h.json("GET", "/sandboxes/" + y.id)[1]["templateID"])[0], 204)
+        same(c.delete(), 204)
+        same(h.call("POST", f"/sandboxes/{y.id}/pause")[0], 204)  # and of the paused one alone
+        before = layers(at)
+        same(len(before), 2)
+        h = restarted()
+        d = Build(h)  # its end sweeps once more
+        d.ok(run("true"))
+        same(d.delete(), 204)
+        same(layers(at), before)
+        boxes = os.path.join(state, "s", "boxes", y.id, "box.json")
+        whole = open(boxes, "rb").read()
+        for cut in (b"", whole[:40], b"[]"):
+            with open(boxes, "wb") as f:
+                f.write(cut)
+            h = restarted(*image)
+            d.host = h
+            d = Build(h)
+            d.ok(run("true"))
+            same(d.delete(), 204)
+            check(before <= layers(at), (before, layers(at)))
+            check("cannot be read" in h.log_text() and "none is removed" in h.log_text(), h.log_text())
+        with open(boxes, "wb") as f:
+            f.write(whole)
+        h = restarted(*image)
+        same(layers(at), before)
+        y.host = h
+        same(h.call("POST", f"/v2/sandboxes/{y.id}/connect", {})[0], 201)
+        same(y.get("/home/user/f")[1], b"other\n")
+        y.kill()
+        x = h.create(templateID=snap)
+        same(x.get("/home/user/f")[1], b"kept\n")
+        x.kill()
+        same(h.call("DELETE", "/templates/" + snap)[0], 204)
+        same(layers(at), set())
+    finally:
+        same(h.stop(), [])
+    shutil.rmtree(state)
+    shutil.rmtree(tree)
 
 
 class Rooted:
