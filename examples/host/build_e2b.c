@@ -2,7 +2,6 @@
 #include "api_e2b.h"
 #include "template.h"
 
-#define URL_LIFE_S 3600
 #define PAGE 100
 #define REASON_LINES 10
 
@@ -45,7 +44,7 @@ static void upload_url(req *r, const char *id, const char *hash, text *out)
     const char *host = req_header(r, "Host");
     char expires[24], signature[65], own[100];
 
-    snprintf(expires, sizeof expires, "%lld", (long long)(unix_ms() / 1000 + URL_LIFE_S));
+    snprintf(expires, sizeof expires, "%lld", (long long)(unix_ms() / 1000 + WAIT_S));
     sign(signature, id, hash, expires);
     snprintf(own, sizeof own, "%s:%d", conf.bind, conf.port);
     if (!host || host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -340,7 +339,15 @@ static void forget_credentials(req *r, const jnode *body)
     explicit_bzero(r->body.p, r->body.len);
 }
 
-/* Takes over the orders if it starts. The status, 0: no such build. */
+static void build_missing(req *r, const char *id)
+{
+    char shown[200];
+
+    lossy_utf8(shown, sizeof shown, id);
+    reply_error(r, 404, "Build '%s' not found", shown);
+}
+
+/* Takes over the orders if it starts. The status, 0: no such template. */
 static unsigned start(const char *id, const char *build_id, orders *o)
 {
     unsigned status = 202;
@@ -351,7 +358,7 @@ static unsigned start(const char *id, const char *build_id, orders *o)
     t = template_named(id, NULL);
     b = t ? template_build(t, build_id) : NULL;
     if (!b) {
-        status = 0;
+        status = t ? 404 : 0;
     } else if (b->state != BUILD_WAITING) {
         status = 400;
     } else if (!build_may_start()) {
@@ -391,6 +398,8 @@ void api_build_start(req *r)
             reply_empty(r, 202);
         else if (status == 0)
             api_template_missing(r, id);
+        else if (status == 404)
+            build_missing(r, build_id);
         else
             reply_error(r, status, status == 400 ? "build is not in waiting state"
                         : status == 429 ? "this host runs %d builds already, its limit"
@@ -520,8 +529,10 @@ void api_build_status(req *r)
     templates_unlock();
     if (b)
         reply_text(r, 200, JSON_TYPE, &out);
+    else if (t)
+        build_missing(r, r->segments[3]);
     else
-        api_template_missing(r, r->segments[t ? 3 : 1]);
+        api_template_missing(r, r->segments[1]);
 }
 
 static void logs_json(sbx_json_writer *w, const build *b, int level, bool backward, int64_t cursor,
@@ -573,6 +584,8 @@ void api_build_logs(req *r)
     templates_unlock();
     if (b)
         reply_text(r, 200, JSON_TYPE, &out);
+    else if (t)
+        build_missing(r, r->segments[3]);
     else
-        api_template_missing(r, r->segments[t ? 3 : 1]);
+        api_template_missing(r, r->segments[1]);
 }

@@ -151,12 +151,24 @@ template *template_new(const char *name)
     return t;
 }
 
+/* Its client may be at the uploads. */
+static bool is_young(const build *b)
+{
+    return b->state == BUILD_WAITING && unix_ms() - b->created_ms < WAIT_S * 1000ll;
+}
+
 build *build_new(template *t)
 {
-    build *b = xalloc(sizeof *b);
     unsigned char r[16];
     char hex[33];
+    int waiting = 0;
+    build *b;
 
+    for (b = t->builds; b; b = b->next)
+        waiting += is_young(b);
+    if (waiting >= MAX_WAITING)
+        return NULL;
+    b = xalloc(sizeof *b);
     random_bytes(r, sizeof r);
     r[6] = (unsigned char)((r[6] & 0x0f) | 0x40);
     r[8] = (unsigned char)((r[8] & 0x3f) | 0x80);
@@ -491,7 +503,7 @@ void template_trim(template *t)
 
         for (const tag *g = t->tags; g; g = g->next)
             tagged |= !strcmp(g->build, b->id);
-        if (tagged || b->state == BUILD_BUILDING || kept++ < KEEP_BUILDS) {
+        if (tagged || b->state == BUILD_BUILDING || is_young(b) || kept++ < KEEP_BUILDS) {
             at = &b->next;
             continue;
         }

@@ -21,6 +21,8 @@
 #define MAX_TEMPLATES 1000
 #define MAX_BUILDS 20           /* at the same time */
 #define KEEP_BUILDS 5           /* of a template, beyond those with a tag */
+#define MAX_WAITING 100         /* builds of a template that are not started yet, and young */
+#define WAIT_S 3600             /* so long they are young, and URLs of their uploads good */
 #define MAX_STEPS 500
 #define LOG_ENTRIES 5000
 #define LOG_BYTES (512u << 10)
@@ -100,10 +102,11 @@ build *template_build(template *t, const char *id);
 tag *template_tag(template *t, const char *name);
 void template_set_tag(template *t, const char *name, const build *b);
 template *template_new(const char *name);
-build *build_new(template *t);
+build *build_new(template *t);          /* NULL: too many wait */
 void build_log(build *b, log_level level, const char *step, const char *message);
 bool template_write(template *t);
-void template_trim(template *t);        /* builds nobody needs; none that runs */
+void template_trim(template *t);        /* builds nobody needs; none that runs or
+                                           may still be started */
 /* Takes the lock. False: sandboxes are made of it. */
 bool template_delete(template *t);      /* with the lock, released for a while */
 void build_done(build *b, bool ok);            /* no lock: it is written down, its thread ends */

@@ -158,7 +158,7 @@ static void created(req *r, const template *t, const build *b)
 static void create_build(req *r, const char *name, tag_list *tags, const int64_t sizes[3])
 {
     template *t;
-    build *b;
+    build *b = NULL;
 
     templates_lock();
     t = *name ? template_named(name, NULL) : NULL;
@@ -167,6 +167,8 @@ static void create_build(req *r, const char *name, tag_list *tags, const int64_t
     if (t) {
         template_trim(t);
         b = build_new(t);
+    }
+    if (b) {
         b->cpus = (int)sizes[0];
         b->memory_mib = (int)sizes[1];
         b->min_free_mib = (int)sizes[2];
@@ -179,6 +181,9 @@ static void create_build(req *r, const char *name, tag_list *tags, const int64_t
     templates_unlock();
     if (!t)
         reply_error(r, 429, "this host keeps at most %d templates", MAX_TEMPLATES);
+    else if (!b)
+        reply_error(r, 429, "template '%s' has %d builds that wait for their start, its limit: "
+                    "each does for at most %d s", name, MAX_WAITING, WAIT_S);
 }
 
 static bool read_sizes(req *r, const jnode *body, int64_t sizes[3])

@@ -750,6 +750,7 @@ def ended_while_building():
 def old_builds_go():
     b = Build(H.host)
     first = b.build
+    b.ok()
     for _ in range(8):
         b = Build(H.host, b.name)
         b.ok(run("date +%N > ~/f"), force=True)
@@ -769,6 +770,40 @@ def an_old_build_ends_among_many_newer_ones():
     done = slow.wait()  # newer ones that ended fill the room: it is still to be asked for
     check(done["status"] == "error" and "exit status 3" in done["reason"]["message"], done)
     same(slow.delete(), 204)
+
+
+@test
+def builds_that_wait_stay_a_while():
+    first = Build(H.host)
+    for _ in range(7):
+        Build(H.host, first.name).fails("not known", "base", fromImage="nope")
+    first.ok(first.copy(tar([("f", b"f")]), "f", "f"))
+    made = [Build(H.host, first.name) for _ in range(100)]
+    s, m, _ = H.host.json("POST", "/v3/templates", {"name": first.name})
+    check(s == 429 and m["code"] == 429 and "100 builds that wait" in m["message"], (s, m))
+    made[0].ok()  # the oldest of them
+    Build(H.host, first.name)
+    same(first.delete(), 204)
+
+
+@test
+def what_is_missing_is_named():
+    b, none = Build(H.host), "0f8fad5b-d9cb-469f-a165-70867728950e"
+    body = {"fromImage": "base"}
+
+    def missing(method, path, body, what):
+        s, m, _ = H.host.json(method, path, body)
+        same((s, m["code"], m["message"]), (404, 404, what + " not found"))
+    for t, build, what in ((b.id, none, f"Build '{none}'"), ("nope", none, "template 'nope'"),
+                           ("nope", b.build, "template 'nope'"), (b.id, "a%FFb", "Build 'a\ufffdb'")):
+        missing("POST", f"/v2/templates/{t}/builds/{build}", body, what)
+        missing("GET", f"/templates/{t}/builds/{build}/status", None, what)
+        missing("GET", f"/templates/{t}/builds/{build}/logs", None, what)
+    missing("GET", f"/templates/nope/files/{'0' * 64}", None, "template 'nope'")
+    url = b.files("0" * 64)[1]["url"]
+    same(b.delete(), 204)
+    s, m, _ = b.put(url, b"x")
+    same((s, H.json.loads(m)["message"]), (404, f"template '{b.id}' not found"))
 
 
 @walled
