@@ -55,19 +55,25 @@ static void upload_url(req *r, const char *id, const char *hash, text *out)
     text_add(out, "", 1);
 }
 
-/* False: no such template. */
-static bool refer(const char *given, const char *hash, char id[24])
+/* False after a reply. */
+static bool refer(req *r, const char *given, const char *hash, char id[24])
 {
+    bool fits = false;
     template *t;
 
     templates_lock();
     t = template_named(given, NULL);
     if (t) {
         memcpy(id, t->id, sizeof t->id);
-        pairs_add(&t->files, hash, "");
+        fits = template_name_file(t, hash);
     }
     templates_unlock();
-    return t != NULL;
+    if (!t)
+        api_template_missing(r, given);
+    else if (!fits)
+        reply_error(r, 429, "template '%s' has %d uploads of the last %d s, its limit", id,
+                    MAX_FILES, WAIT_S);
+    return fits;
 }
 
 void api_files(req *r)
@@ -81,10 +87,8 @@ void api_files(req *r)
         reply_error(r, 400, "Invalid files hash");
         return;
     }
-    if (!refer(r->segments[1], hash, id)) {
-        api_template_missing(r, r->segments[1]);
+    if (!refer(r, r->segments[1], hash, id))
         return;
-    }
     upload_url(r, id, hash, &url);
     sbx_json_writer_init(&w, text_sink(&out));
     sbx_json_begin_object(&w);
@@ -177,9 +181,7 @@ void api_upload_end(req *r)
     if (u->got != u->length) {
         reply_error(r, 400, "the body has %llu bytes, not the %llu announced",
                     (unsigned long long)u->got, (unsigned long long)u->length);
-    } else if (!refer(r->segments[1], r->segments[2], id)) {
-        api_template_missing(r, r->segments[1]);
-    } else {
+    } else if (refer(r, r->segments[1], r->segments[2], id)) {
         result = upload_commit(&u->part, r->segments[2]);
         if (result == 0)
             reply_empty(r, 200);

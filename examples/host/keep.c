@@ -7,7 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 
-#define KEEP_MAX (4u << 20)
+#define KEEP_MAX (4u << 20)      /* of a file: what is longer is not written either */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static snapshot *snapshots;     /* newest first */
@@ -22,6 +22,11 @@ bool keep_write(const char *path, text *t)
     int fd;
     bool ok;
 
+    if (t->len + 1 >= KEEP_MAX) { /* as read_small() has room for it */
+        log_at(0, "%s would have %zu bytes: it is not written", path, t->len);
+        text_free(t);
+        return false;
+    }
     snprintf(part, sizeof part, "%s.part", path);
     fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     ok = fd >= 0 && !t->cut && write_all(fd, t->p, t->len) == 0 && fsync(fd) == 0;

@@ -139,8 +139,8 @@ static void mark(const char *list)
 static bool upload_used(const char *hash)
 {
     for (const template *t = template_first(); t; t = t->next)
-        for (size_t i = 0; i < t->files.count; i++)
-            if (!strcmp(t->files.keys[i], hash))
+        for (const named_file *f = t->files; f; f = f->next)
+            if (!strcmp(f->hash, hash))
                 return true;
     return false;
 }

@@ -121,6 +121,11 @@ void template_started(const char *id)
 }
 
 /* ---- making and changing ---- */
+static bool ended(const build *b)
+{
+    return b->state >= BUILD_READY;
+}
+
 void template_set_tag(template *t, const char *name, const build *b)
 {
     tag *g = template_tag(t, name);
@@ -133,6 +138,67 @@ void template_set_tag(template *t, const char *name, const build *b)
     }
     memcpy(g->build, b->id, sizeof g->build);
     g->at_ms = unix_ms();
+}
+
+static size_t new_tags(template *t, char *const *names, size_t count)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < count; i++)
+        n += !template_tag(t, names[i]);
+    return n;
+}
+
+bool template_tags_fit(template *t, char *const *names, size_t count)
+{
+    size_t more = new_tags(t, names, count), n = more;
+
+    for (const tag *g = t->tags; g; g = g->next)
+        n++;
+    for (const build *b = t->builds; b; b = b->next)
+        if (!ended(b))
+            n += new_tags(t, b->tags, b->tag_count);
+    return more == 0 || n <= MAX_TAGS;
+}
+
+static bool is_needed(const template *t, const named_file *f)
+{
+    if (unix_ms() - f->at_ms < WAIT_S * 1000ll)
+        return true;
+    for (const build *b = t->builds; b; b = b->next)
+        for (size_t i = 0; i < b->step_count; i++)
+            if (!strcmp(b->steps[i].hash, f->hash))
+                return true;
+    return false;
+}
+
+/* Where the one hangs that gives way to another, or NULL. */
+static named_file **spare_file(template *t)
+{
+    named_file **spare = NULL;
+
+    for (named_file **at = &t->files; *at; at = &(*at)->next)
+        if (!is_needed(t, *at))
+            spare = at;
+    return spare;
+}
+
+bool template_name_file(template *t, const char *hash)
+{
+    named_file **at = &t->files, *f;
+    int count = 0;
+
+    for (; *at && strcmp((*at)->hash, hash); at = &(*at)->next)
+        count++;
+    if (!*at && count >= MAX_FILES && !(at = spare_file(t)))
+        return false;
+    f = *at ? *at : xalloc(sizeof *f);
+    *at = f->next;
+    snprintf(f->hash, sizeof f->hash, "%s", hash);
+    f->at_ms = unix_ms();
+    f->next = t->files;
+    t->files = f;
+    return true;
 }
 
 template *template_new(const char *name)
@@ -258,7 +324,12 @@ static void template_free(template *t)
         t->tags = g->next;
         free(g);
     }
-    pairs_free(&t->files);
+    while (t->files) {
+        named_file *f = t->files;
+
+        t->files = f->next;
+        free(f);
+    }
     free(t);
 }
 
@@ -323,11 +394,6 @@ static bool save_build(const build *b)
     return keep_write(path, &t);
 }
 
-static bool ended(const build *b)
-{
-    return b->state >= BUILD_READY;
-}
-
 bool template_write(template *t)
 {
     sbx_json_writer w;
@@ -365,12 +431,15 @@ bool template_write(template *t)
     sbx_json_end_object(&w);
     sbx_json_key(&w, "files");
     sbx_json_begin_array(&w);
-    for (size_t i = 0; i < t->files.count; i++)
-        json_str(&w, NULL, t->files.keys[i]);
+    for (const named_file *f = t->files; f; f = f->next)
+        json_str(&w, NULL, f->hash);
     sbx_json_end_array(&w);
     sbx_json_end_object(&w);
     path_of(t, "template.json", "", path);
-    return keep_write(path, &out);
+    if (keep_write(path, &out))
+        return true;
+    log_at(0, "template %s is not written down: it ends with this host", t->id);
+    return false;
 }
 
 static int64_t number(const jnode *o, const char *key)
@@ -440,6 +509,18 @@ static void load_build(template *t, const char *id)
     jtree_free(&j);
 }
 
+static void load_files(template *t, const jnode *list)
+{
+    named_file **at = &t->files;
+
+    for (const jnode *n = list ? list->first : NULL; n; n = n->next)
+        if (jtext(n)) {
+            *at = xalloc(sizeof **at);
+            snprintf((*at)->hash, sizeof (*at)->hash, "%s", jtext(n));
+            at = &(*at)->next;
+        }
+}
+
 static void load_template(const char *id)
 {
     template *t = xalloc(sizeof *t), **at = &templates;
@@ -450,7 +531,7 @@ static void load_template(const char *id)
     path_of(t, "template.json", "", path);
     if (keep_read(path, &j)) {
         const jnode *tags = jget(j.root, "tags", NULL), *times = jget(j.root, "tagTimes", NULL);
-        const jnode *builds = jget(j.root, "builds", NULL), *files = jget(j.root, "files", NULL);
+        const jnode *builds = jget(j.root, "builds", NULL);
 
         copy_text(j.root, "name", t->name, sizeof t->name);
         t->public = number(j.root, "public") != 0;
@@ -469,9 +550,7 @@ static void load_template(const char *id)
             template_set_tag(t, n->key, b);
             t->tags->at_ms = number(times, n->key);
         }
-        for (const jnode *n = files ? files->first : NULL; n; n = n->next)
-            if (jtext(n))
-                pairs_add(&t->files, jtext(n), "");
+        load_files(t, jget(j.root, "files", NULL));
         while (*at && (*at)->created_ms > t->created_ms)
             at = &(*at)->next;
         t->next = *at;
@@ -491,7 +570,7 @@ void templates_load(void)
 }
 
 /* ---- the end of builds and templates ---- */
-void template_trim(template *t)
+void template_trim(template *t, const build *but)
 {
     build **at = &t->builds;
     int kept = 0;
@@ -503,7 +582,8 @@ void template_trim(template *t)
 
         for (const tag *g = t->tags; g; g = g->next)
             tagged |= !strcmp(g->build, b->id);
-        if (tagged || b->state == BUILD_BUILDING || is_young(b) || kept++ < KEEP_BUILDS) {
+        if (b == but || tagged || b->state == BUILD_BUILDING || is_young(b) ||
+            kept++ < KEEP_BUILDS) {
             at = &b->next;
             continue;
         }
@@ -534,28 +614,39 @@ void build_leave(build *b)
     active--;
 }
 
-void build_done(build *b, bool ok)
+/* The tags go to what the next host will find, too. */
+static void write_down(build *b)
 {
     template *t = b->t;
     char path[400];
 
+    snprintf(path, sizeof path, "%s/templates", conf.state);
+    mkdir(path, 0700);
+    path_of(t, "", "", path);
+    mkdir(path, 0700);
+    if (!save_build(b) && b->state == BUILD_READY) {
+        b->state = BUILD_ERROR;
+        b->reason = xstrdup("the build cannot be written down: no room, or it is too big");
+        snprintf(b->reason_step, sizeof b->reason_step, "finalize");
+        build_log(b, LOG_ERROR, b->reason_step, b->reason);
+    }
+    for (size_t i = 0; b->state == BUILD_READY && i < b->tag_count; i++)
+        template_set_tag(t, b->tags[i], b);
+    template_trim(t, b);
+    template_write(t);
+}
+
+void build_done(build *b, bool ok)
+{
+    template *t = b->t;
+
     templates_lock();
     forget_orders(b);
+    b->state = ok ? BUILD_READY : BUILD_ERROR;
     b->updated_ms = b->finished_ms = unix_ms();
     t->updated_ms = b->updated_ms;
-    for (size_t i = 0; ok && i < b->tag_count; i++)
-        template_set_tag(t, b->tags[i], b);
     if (!b->cancelled)
-        template_trim(t); /* while this one still counts as running: it may be the oldest */
-    b->state = ok ? BUILD_READY : BUILD_ERROR;
-    if (!b->cancelled) {
-        snprintf(path, sizeof path, "%s/templates", conf.state);
-        mkdir(path, 0700);
-        path_of(t, "", "", path);
-        mkdir(path, 0700);
-        if (!save_build(b) || !template_write(t))
-            log_at(0, "template %s is not written down: it ends with this host", t->id);
-    }
+        write_down(b);
     t->active--;
     templates_unlock();
     layers_sweep();

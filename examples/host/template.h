@@ -23,6 +23,8 @@
 #define KEEP_BUILDS 5           /* of a template, beyond those with a tag */
 #define MAX_WAITING 100         /* builds of a template that are not started yet, and young */
 #define WAIT_S 3600             /* so long they are young, and URLs of their uploads good */
+#define MAX_TAGS 1000           /* of a template, with those its builds are to get */
+#define MAX_FILES 1000          /* uploads of a template */
 #define MAX_STEPS 500
 #define LOG_ENTRIES 5000
 #define LOG_BYTES (512u << 10)
@@ -77,13 +79,21 @@ typedef struct tag {
     struct tag *next;
 } tag;
 
+typedef struct named_file {
+    char hash[65];
+    int64_t at_ms;              /* its client asked for it, or sent it; 0: to another host */
+    struct named_file *next;
+} named_file;
+
 typedef struct template {
     char id[24], name[NAME_MAX_LEN + 1];
     bool public;
     int64_t created_ms, updated_ms, spawned_ms, spawned;
     build *builds;              /* newest first */
-    tag *tags;
-    pair_list files;            /* hashes of its uploads */
+    tag *tags;                  /* at most MAX_TAGS; more are refused */
+    /* Its uploads, the one named last first. At most MAX_FILES: one that no build runs
+       with and that was not named for WAIT_S gives way; is there none, more are refused. */
+    named_file *files;
     int active;                 /* builds that have a thread */
     int starting;               /* sandboxes that are being made of it */
     struct template *next;      /* older one */
@@ -101,12 +111,14 @@ template *template_named(const char *reference, char tag[TAG_MAX_LEN + 1]);
 build *template_build(template *t, const char *id);
 tag *template_tag(template *t, const char *name);
 void template_set_tag(template *t, const char *name, const build *b);
+bool template_tags_fit(template *t, char *const *names, size_t count);
+bool template_name_file(template *t, const char *hash); /* false: too many */
 template *template_new(const char *name);
 build *build_new(template *t);          /* NULL: too many wait */
 void build_log(build *b, log_level level, const char *step, const char *message);
-bool template_write(template *t);
-void template_trim(template *t);        /* builds nobody needs; none that runs or
-                                           may still be started */
+bool template_write(template *t);       /* false: it is in the log */
+/* Builds nobody needs: but (may be NULL) and those that run or may yet be started stay. */
+void template_trim(template *t, const build *but);
 /* Takes the lock. False: sandboxes are made of it. */
 bool template_delete(template *t);      /* with the lock, released for a while */
 void build_done(build *b, bool ok);            /* no lock: it is written down, its thread ends */

@@ -154,9 +154,18 @@ static void created(req *r, const template *t, const build *b)
     reply_text(r, 202, JSON_TYPE, &out);
 }
 
+static void too_many_tags(req *r, const char *given)
+{
+    char shown[200];
+
+    lossy_utf8(shown, sizeof shown, given);
+    reply_error(r, 400, "template '%s' can have at most %d tags: remove some", shown, MAX_TAGS);
+}
+
 /* Takes over the tags. */
 static void create_build(req *r, const char *name, tag_list *tags, const int64_t sizes[3])
 {
+    bool full = false;
     template *t;
     build *b = NULL;
 
@@ -165,8 +174,9 @@ static void create_build(req *r, const char *name, tag_list *tags, const int64_t
     if (!t)
         t = template_new(name);
     if (t) {
-        template_trim(t);
-        b = build_new(t);
+        template_trim(t, NULL);
+        full = !template_tags_fit(t, tags->names, tags->count);
+        b = full ? NULL : build_new(t);
     }
     if (b) {
         b->cpus = (int)sizes[0];
@@ -181,6 +191,8 @@ static void create_build(req *r, const char *name, tag_list *tags, const int64_t
     templates_unlock();
     if (!t)
         reply_error(r, 429, "this host keeps at most %d templates", MAX_TEMPLATES);
+    else if (full)
+        too_many_tags(r, name);
     else if (!b)
         reply_error(r, 429, "template '%s' has %d builds that wait for their start, its limit: "
                     "each does for at most %d s", name, MAX_WAITING, WAIT_S);
@@ -428,6 +440,13 @@ void api_template_alias(req *r)
 }
 
 /* ---- tags ---- */
+static void write_down(req *r, template *t)
+{
+    if (!template_write(t))
+        reply_error(r, 500, "template '%s' is not written down: the change ends with this host",
+                    t->id);
+}
+
 static void assign(req *r, const char *target, tag_list *tags)
 {
     char tag_name[TAG_MAX_LEN + 1] = "", shown[200];
@@ -441,10 +460,12 @@ static void assign(req *r, const char *target, tag_list *tags)
     t = template_named(target, tag_name);
     g = t ? template_tag(t, tag_name) : NULL;
     b = g ? template_build(t, g->build) : NULL;
-    if (b) {
+    if (b && !template_tags_fit(t, tags->names, tags->count)) {
+        too_many_tags(r, t->id);
+    } else if (b) {
         for (size_t i = 0; i < tags->count; i++)
             template_set_tag(t, tags->names[i], b);
-        template_write(t);
+        write_down(r, t);
         sbx_json_writer_init(&w, text_sink(&out));
         sbx_json_begin_object(&w);
         json_str(&w, "buildID", b->id);
@@ -510,7 +531,7 @@ static void unassign(req *r, const char *name, const tag_list *tags)
     for (size_t i = 0; t && i < tags->count; i++)
         remove_tag(t, tags->names[i]);
     if (t)
-        template_write(t);
+        write_down(r, t);
     templates_unlock();
     if (t)
         reply_empty(r, 204);
@@ -587,7 +608,7 @@ void api_template_update(req *r)
         if (public >= 0)
             t->public = public == 1;
         t->updated_ms = unix_ms();
-        template_write(t);
+        write_down(r, t);
         sbx_json_writer_init(&w, text_sink(&out));
         sbx_json_begin_object(&w);
         write_names(&w, "names", t);

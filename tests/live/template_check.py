@@ -806,6 +806,72 @@ def what_is_missing_is_named():
     same((s, H.json.loads(m)["message"]), (404, f"template '{b.id}' not found"))
 
 
+@test
+def tags_have_a_limit():
+    b = Build(H.host)
+    b.ok()
+
+    def assign(*tags):
+        return H.host.json("POST", "/templates/tags", {"target": b.name, "tags": list(tags)})[:2]
+    for i in range(20):
+        same(assign(*(f"t{i * 50 + k}" for k in range(50 if i else 49)))[0], 201)
+    same(len(H.host.json("GET", f"/templates/{b.id}/tags")[1]), 1000)
+    s, m = assign("t0", "more")
+    check(s == 400 and m["code"] == 400 and "at most 1000 tags" in m["message"], (s, m))
+    same(assign("t1", "t999")[0], 201)
+    s, m, _ = H.host.json("POST", "/v3/templates", {"name": b.name, "tags": ["more"]})
+    check(s == 400 and "at most 1000 tags" in m["message"], (s, m))
+    same(H.host.call("DELETE", "/templates/tags", {"name": b.name, "tags": ["t1"]})[0], 204)
+    Build(H.host, b.name, tags=["more"])  # it will get it: the room is taken
+    same(assign("other")[0], 400)
+    same(b.delete(), 204)
+
+
+@test
+def uploads_have_a_limit():
+    state = tempfile.mkdtemp(prefix="tmplcheck-")
+    os.chmod(state, 0o711)
+    h = Host("--state", state + "/s")
+    try:
+        b = Build(h)
+        files = b.upload(tar([("a", b"A")]))
+        b.ok(step("COPY", "a", "a", filesHash=files))
+        for i in range(999):
+            same(b.files(f"{i:064x}")[0], 201)
+        s, m = b.files("f" * 64)
+        check(s == 429 and m["code"] == 429 and "1000 uploads" in m["message"], (s, m))
+        same(b.files(f"{7:064x}")[0], 201)
+        Build(h, b.name).fails("not known", "base", fromImage="nope")  # now they are on the disk
+        h.stop()
+        h = Host("--state", state + "/s")
+        b.host = h
+        same(b.files(files)[1]["present"], True)  # named just now, so others give way
+        for i in range(1000, 1999):
+            same(b.files(f"{i:064x}")[0], 201)
+        same(b.files("f" * 64)[0], 429)
+        same(b.files(files)[1]["present"], True)
+        same(b.delete(), 204)
+    finally:
+        h.stop()
+    shutil.rmtree(state)
+
+
+@test
+def what_cannot_be_written_down_is_an_error():
+    b = Build(H.host)
+    b.ok()
+    c = Build(H.host, b.name)
+    c.fails("cannot be written down", "finalize", step("ENV", "A", "x" * (5 << 20)))
+    same({t["tag"]: t["buildID"] for t in H.host.json("GET", f"/templates/{b.id}/tags")[1]}, {"default": b.build})
+    shutil.rmtree(os.path.join(H.host.state(), "templates", b.id))
+    for method, path, body in (("POST", "/templates/tags", {"target": b.name, "tags": ["a"]}),
+                               ("DELETE", "/templates/tags", {"name": b.name, "tags": ["a"]}),
+                               ("PATCH", "/v2/templates/" + b.id, {"public": True})):
+        s, m, _ = H.host.json(method, path, body)
+        check(s == 500 and "written down" in m["message"], (s, m))
+    same(b.delete(), 204)
+
+
 @walled
 def state_survives():
     state = tempfile.mkdtemp(prefix="tmplcheck-")
