@@ -27,6 +27,12 @@ int api_network_rules(req *r, const jnode *rules);
 /* Page tokens: text as base64url. */
 void api_token(char out[300], const char *plain);
 bool api_token_read(const char *token, char plain[256]);
+/* A page of a list that is in the order of time and id, the newest first: its place is
+   one in that order, so nothing is lost if who was there is gone. */
+typedef struct api_page { int64_t left; char place[256], last[80], next[300]; } api_page;
+bool api_page_read(req *r, api_page *p, size_t id_len); /* false after a reply */
+bool api_page_takes(api_page *p, int64_t ms, const char *id);
+void api_page_reply(req *r, const api_page *p, text *t);
 
 const image *api_image(const char *name); /* id, alias, team/alias; NULL: no image */
 void api_create_v2(req *r);

@@ -5,8 +5,6 @@
 
 #define DEFAULT_CONNECT_S 300
 #define DEFAULT_RESUME_S 15
-#define PAGE_MAX 100
-#define ID_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789"
 
 static const char *state_name(box_state s)
 {
@@ -283,60 +281,31 @@ static bool snapshot_wanted(const snapshot *s, const char *sandbox, const char *
     return !strcmp(name, s->name) || !strcmp(name, whole);
 }
 
-/* A place is the time and id of the last one shown. */
-static bool is_behind(const snapshot *s, const char *place)
-{
-    char at[80];
-
-    snprintf(at, sizeof at, "%020lld__%s", (long long)s->made_ms, s->id);
-    return !*place || strcmp(at, place) < 0;
-}
-
 void api_snapshots(req *r)
 {
     bool bad = false;
     const char *sandbox = req_query(r, "sandboxID", &bad), *name = req_query(r, "name", &bad);
-    const char *limit = req_query(r, "limit", &bad), *token = req_query(r, "nextToken", &bad);
-    char place[256] = "", next[300] = "", plain[80];
-    int64_t left = limit && *limit ? req_number(limit, 9) : PAGE_MAX;
-    snapshot *all, *last = NULL;
     sbx_json_writer w;
+    snapshot *all;
     text t = { 0 };
+    api_page p;
     size_t n;
 
-    if (left < 1) {
-        reply_error(r, 400, "validation error: 'limit' must be an integer of 1 or more");
-        return;
-    }
-    if (token && *token && (!api_token_read(token, place) || strlen(place) != 42 ||
-                            strspn(place, "0123456789") != 20 || strncmp(place + 20, "__", 2) ||
-                            strspn(place + 22, ID_LETTERS) != 20)) {
-        reply_error(r, 400, "Invalid next token");
-        return;
-    }
     if (bad) {
         reply_error(r, 400, "validation error: a NUL byte in the query");
         return;
     }
-    if (left > PAGE_MAX)
-        left = PAGE_MAX;
+    if (!api_page_read(r, &p, 20))
+        return;
     n = snapshot_list(&all);
     sbx_json_writer_init(&w, text_sink(&t));
     sbx_json_begin_array(&w);
-    for (size_t i = 0; i < n && !*next; i++) {
-        if (!snapshot_wanted(&all[i], sandbox, name) || !is_behind(&all[i], place))
-            continue;
-        if (left-- > 0) {
-            snapshot_json(&w, last = &all[i]);
-            continue;
-        }
-        snprintf(plain, sizeof plain, "%020lld__%s", (long long)last->made_ms, last->id);
-        api_token(next, plain);
-    }
+    for (size_t i = 0; i < n; i++)
+        if (snapshot_wanted(&all[i], sandbox, name) &&
+            api_page_takes(&p, all[i].made_ms, all[i].id))
+            snapshot_json(&w, &all[i]);
     sbx_json_end_array(&w);
-    reply_text(r, 200, JSON_TYPE, &t);
-    if (r->response && *next)
-        add_header(r->response, "X-Next-Token", next);
+    api_page_reply(r, &p, &t);
     free(all);
 }
 

@@ -259,6 +259,54 @@ static void list(req *r, query *q)
     free(all);
 }
 
+/* ---- pages of what is in the order of its time and id, the newest first ---- */
+bool api_page_read(req *r, api_page *p, size_t id_len)
+{
+    static const char id_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+    bool bad = false;
+    const char *limit = req_query(r, "limit", &bad), *token = req_query(r, "nextToken", &bad);
+
+    memset(p, 0, sizeof *p);
+    p->left = limit && *limit ? req_number(limit, 9) : PAGE_MAX;
+    if (p->left < 1 || bad) {
+        reply_error(r, 400, bad ? "validation error: a NUL byte in the query"
+                    : "validation error: 'limit' must be an integer of 1 or more");
+        return false;
+    }
+    if (p->left > PAGE_MAX)
+        p->left = PAGE_MAX;
+    if (!token || !*token ||
+        (api_token_read(token, p->place) && strspn(p->place, "0123456789") == 20 &&
+         !strncmp(p->place + 20, "__", 2) && strlen(p->place) == 22 + id_len &&
+         strspn(p->place + 22, id_letters) == id_len))
+        return true;
+    reply_error(r, 400, "Invalid next token");
+    return false;
+}
+
+bool api_page_takes(api_page *p, int64_t ms, const char *id)
+{
+    char at[80];
+
+    snprintf(at, sizeof at, "%020lld__%s", (long long)ms, id);
+    if (*p->place && strcmp(at, p->place) >= 0)
+        return false;
+    if (p->left-- > 0) {
+        strcpy(p->last, at);
+        return true;
+    }
+    if (!*p->next)
+        api_token(p->next, p->last);
+    return false;
+}
+
+void api_page_reply(req *r, const api_page *p, text *t)
+{
+    reply_text(r, 200, JSON_TYPE, t);
+    if (r->response && *p->next)
+        add_header(r->response, "X-Next-Token", p->next);
+}
+
 void api_list_v2(req *r)
 {
     query q = { 0 };

@@ -121,6 +121,36 @@ void template_started(const char *id)
 }
 
 /* ---- making and changing ---- */
+
+/* In the lists the newest is first, of the same moment the one of the greater id: pages
+   rely on it. */
+static bool comes_first(int64_t a_ms, const char *a, int64_t b_ms, const char *b)
+{
+    return a_ms > b_ms || (a_ms == b_ms && strcmp(a, b) > 0);
+}
+
+static void enter_template(template *t)
+{
+    template **at = &templates;
+
+    while (*at && comes_first((*at)->created_ms, (*at)->id, t->created_ms, t->id))
+        at = &(*at)->next;
+    t->next = *at;
+    *at = t;
+    template_count++;
+}
+
+static void enter_build(template *t, build *b)
+{
+    build **at = &t->builds;
+
+    while (*at && comes_first((*at)->created_ms, (*at)->id, b->created_ms, b->id))
+        at = &(*at)->next;
+    b->t = t;
+    b->next = *at;
+    *at = b;
+}
+
 static bool ended(const build *b)
 {
     return b->state >= BUILD_READY;
@@ -211,9 +241,7 @@ template *template_new(const char *name)
     random_id(t->id, 20);
     snprintf(t->name, sizeof t->name, "%s", name);
     t->created_ms = t->updated_ms = unix_ms();
-    t->next = templates;
-    templates = t;
-    template_count++;
+    enter_template(t);
     return t;
 }
 
@@ -243,9 +271,7 @@ build *build_new(template *t)
     snprintf(b->id, sizeof b->id, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
              hex + 20);
     b->created_ms = b->updated_ms = unix_ms();
-    b->t = t;
-    b->next = t->builds;
-    t->builds = b;
+    enter_build(t, b);
     return b;
 }
 
@@ -472,7 +498,7 @@ static void read_log(build *b, const jnode *list)
 
 static void load_build(template *t, const char *id)
 {
-    build *b = xalloc(sizeof *b), **at = &t->builds;
+    build *b = xalloc(sizeof *b);
     char path[400], what[160];
     const char *reason;
     jtree j;
@@ -500,9 +526,7 @@ static void load_build(template *t, const char *id)
             b->state = BUILD_ERROR;
             b->reason = xstrdup("its image is not offered by this host any more");
         }
-        while (*at)
-            at = &(*at)->next;
-        *at = b;
+        enter_build(t, b);
     } else {
         build_free(b);
     }
@@ -523,7 +547,7 @@ static void load_files(template *t, const jnode *list)
 
 static void load_template(const char *id)
 {
-    template *t = xalloc(sizeof *t), **at = &templates;
+    template *t = xalloc(sizeof *t);
     char path[400];
     jtree j;
 
@@ -551,11 +575,7 @@ static void load_template(const char *id)
             t->tags->at_ms = number(times, n->key);
         }
         load_files(t, jget(j.root, "files", NULL));
-        while (*at && (*at)->created_ms > t->created_ms)
-            at = &(*at)->next;
-        t->next = *at;
-        *at = t;
-        template_count++;
+        enter_template(t);
     } else {
         template_free(t);
     }

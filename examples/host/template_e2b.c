@@ -302,54 +302,23 @@ static void template_json(sbx_json_writer *w, template *t)
     sbx_json_end_object(w);
 }
 
-/* limit and nextToken, which is the id of the last one shown. False after a reply. */
-static bool read_page(req *r, int64_t *limit, char place[256])
-{
-    bool bad = false;
-    const char *given = req_query(r, "limit", &bad), *token = req_query(r, "nextToken", &bad);
-
-    place[0] = '\0';
-    *limit = given && *given ? req_number(given, 9) : 100;
-    if (*limit < 1 || bad) {
-        reply_error(r, 400, "validation error: 'limit' must be an integer of 1 or more");
-        return false;
-    }
-    if (*limit > 100)
-        *limit = 100;
-    if (!token || !*token || api_token_read(token, place))
-        return true;
-    reply_error(r, 400, "Invalid next token");
-    return false;
-}
-
 void api_templates(req *r)
 {
-    char place[256], next[300] = "";
-    const char *last = "";
     sbx_json_writer w;
-    int64_t limit;
     text out = { 0 };
-    bool behind;
+    api_page p;
 
-    if (!read_page(r, &limit, place))
+    if (!api_page_read(r, &p, 20))
         return;
-    behind = !*place;
     sbx_json_writer_init(&w, text_sink(&out));
     templates_lock();
     sbx_json_begin_array(&w);
-    for (template *t = template_first(); t && !*next; t = t->next) {
-        if (behind && limit-- > 0)
+    for (template *t = template_first(); t; t = t->next)
+        if (api_page_takes(&p, t->created_ms, t->id))
             template_json(&w, t);
-        else if (behind)
-            api_token(next, last);
-        last = t->id;
-        behind |= !strcmp(t->id, place);
-    }
     sbx_json_end_array(&w);
     templates_unlock();
-    reply_text(r, 200, JSON_TYPE, &out);
-    if (r->response && *next)
-        add_header(r->response, "X-Next-Token", next);
+    api_page_reply(r, &p, &out);
 }
 
 static void build_json(sbx_json_writer *w, const build *b)
@@ -368,17 +337,13 @@ static void build_json(sbx_json_writer *w, const build *b)
 
 void api_template(req *r)
 {
-    char place[256], next[300] = "";
-    const char *last = "";
     sbx_json_writer w;
     text out = { 0 };
-    int64_t limit;
-    bool behind;
     template *t;
+    api_page p;
 
-    if (!read_page(r, &limit, place))
+    if (!api_page_read(r, &p, 36))
         return;
-    behind = !*place;
     templates_lock();
     t = template_named(r->segments[1], NULL);
     if (t) {
@@ -386,26 +351,18 @@ void api_template(req *r)
         sbx_json_begin_object(&w);
         sbx_json_key(&w, "builds");
         sbx_json_begin_array(&w);
-        for (const build *b = t->builds; b && !*next; b = b->next) {
-            if (behind && limit-- > 0)
+        for (const build *b = t->builds; b; b = b->next)
+            if (api_page_takes(&p, b->created_ms, b->id))
                 build_json(&w, b);
-            else if (behind)
-                api_token(next, last);
-            last = b->id;
-            behind |= !strcmp(b->id, place);
-        }
         sbx_json_end_array(&w);
         write_spawns(&w, t);
         sbx_json_end_object(&w);
     }
     templates_unlock();
-    if (!t) {
+    if (t)
+        api_page_reply(r, &p, &out);
+    else
         api_template_missing(r, r->segments[1]);
-        return;
-    }
-    reply_text(r, 200, JSON_TYPE, &out);
-    if (r->response && *next)
-        add_header(r->response, "X-Next-Token", next);
 }
 
 void api_template_alias(req *r)

@@ -626,16 +626,68 @@ def tags_and_names():
     same((a.delete(), version(name)), (404, 404))
 
 
+def page(path, token=None, limit=2):
+    s, m, h = H.host.json("GET", f"{path}?limit={limit}" + (f"&nextToken={token}" if token else ""))
+    same(s, 200, m)
+    return m, h.get("X-Next-Token")
+
+
 @test
 def pages():
     made = [Build(H.host) for _ in range(3)]
-    s, m, h = H.host.json("GET", "/v2/templates?limit=2")
-    same([t["templateID"] for t in m], [made[2].id, made[1].id])
-    s, m, h = H.host.json("GET", "/v2/templates?limit=2&nextToken=" + h["X-Next-Token"])
-    same(m[0]["templateID"], made[0].id)
-    for b in made:
-        same(b.delete(), 204)
+    m, token = page("/v2/templates")
+    same(len(m), 2)
+    rest, end = page("/v2/templates", token)
+    check({t["templateID"] for t in m + rest} == {b.id for b in made} and end is None, (m, rest, end))
+    for t in m:  # the place is one in the order: who was there may go
+        same(H.host.call("DELETE", "/templates/" + t["templateID"])[0], 204)
+    same(page("/v2/templates", token), (rest, None))
+    same(H.host.call("DELETE", "/templates/" + rest[0]["templateID"])[0], 204)
+    same(page("/v2/templates", token), ([], None))
     same(H.host.call("GET", "/v2/templates?limit=0")[0], 400)
+    for bad in ("x", "!!", H.base64.urlsafe_b64encode(b"0" * 20 + b"__").decode(), H.base64.urlsafe_b64encode(b"abc").decode(), "A" * 300):
+        same(H.host.call("GET", "/v2/templates?nextToken=" + bad)[0], 400, bad)
+
+
+@test
+def pages_of_one_moment():
+    made = []
+    threads = [threading.Thread(target=lambda n: made.append(Build(H.host, n).id), args=(fresh(),)) for _ in range(30)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for path, what in (("/v2/templates", lambda m: [t["templateID"] for t in m]),
+                       ("/templates/" + made[0], lambda m: [x["buildID"] for x in m["builds"]])):
+        if path != "/v2/templates":
+            name = H.host.json("GET", path)[1]["names"][0]
+            made = [H.host.json("GET", path)[1]["builds"][0]["buildID"]] + [Build(H.host, name).build for _ in range(30)]
+        seen, token = [], None
+        while True:
+            m, token = page(path, token, 4)
+            seen += what(m)
+            if not token:
+                break
+        same(sorted(seen), sorted(made))
+        if path == "/v2/templates":
+            for id in made[1:]:
+                same(H.host.call("DELETE", "/templates/" + id)[0], 204)
+    same(H.host.call("DELETE", path)[0], 204)
+
+
+@test
+def a_page_goes_on_where_a_build_was():
+    b = Build(H.host)
+    for _ in range(5):
+        Build(H.host, b.name).fails("not known", "base", fromImage="nope")
+    last = Build(H.host, b.name)
+    m, token = page("/templates/" + b.id, limit=3)
+    for _ in range(5):  # what was shown last is trimmed
+        Build(H.host, b.name).fails("not known", "base", fromImage="nope")
+    left = [x["buildID"] for x in page("/templates/" + b.id, token, 100)[0]["builds"]]
+    same(left[-1], b.build)
+    same(last.build in left, False)
+    same(b.delete(), 204)
 
 
 @test
