@@ -148,17 +148,15 @@ bool api_upload_begin(req *r)
         reply_error(r, 411, "an upload needs a Content-Length");
         return false;
     }
-    if (templates_full(bytes)) {
-        reply_error(r, 507, "templates would need more than %d MiB (--templates-mib): delete some",
-                    conf.templates_mib);
-        return false;
-    }
     u = xalloc(sizeof *u);
     u->length = (uint64_t)bytes;
     r->state = u;
     r->state_free = upload_free;
-    result = upload_begin(&u->part);
-    if (result != 0)
+    result = upload_begin(&u->part, bytes);
+    if (result == -EDQUOT)
+        reply_error(r, 507, "templates would need more than %d MiB (--templates-mib): delete some",
+                    conf.templates_mib);
+    else if (result != 0)
         reply_error(r, 500, "no room for the upload: %s", strerror(-result));
     return result == 0;
 }

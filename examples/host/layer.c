@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#define PART ".part-"           /* an upload under way */
+
 typedef struct layer {
     char id[LAYER_ID + 1], key[65];
     int64_t bytes;              /* on the disk */
@@ -17,6 +19,8 @@ typedef struct layer {
 } layer;
 
 static layer *layers;           /* newest first; under templates_lock */
+static pthread_mutex_t room_lock = PTHREAD_MUTEX_INITIALIZER; /* before templates_lock */
+static int64_t promised;        /* bytes of the uploads under way; under room_lock */
 
 static void layer_path(const char *id, const char *file, char out[400])
 {
@@ -28,16 +32,20 @@ static void upload_path(const char *hash, const char *file, char out[400])
     snprintf(out, 400, "%s/uploads/%.64s%s", conf.state, hash, file);
 }
 
-static int64_t bytes_below(char *path)
+/* Without what has a name in it that begins with but (NULL: with all). */
+static int64_t bytes_below(char *path, const char *but)
 {
     char *roots[2] = { path, NULL };
     int64_t blocks = 0;
     FTSENT *e;
     FTS *f = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
 
-    while (f && (e = fts_read(f)))
-        if (e->fts_info != FTS_DP && e->fts_info != FTS_NS && e->fts_statp)
+    while (f && (e = fts_read(f))) {
+        if (but && e->fts_level == 1 && !strncmp(e->fts_name, but, strlen(but)))
+            fts_set(f, e, FTS_SKIP);
+        else if (e->fts_info != FTS_DP && e->fts_info != FTS_NS && e->fts_statp)
             blocks += e->fts_statp->st_blocks;
+    }
     if (f)
         fts_close(f);
     return blocks * 512;
@@ -94,7 +102,7 @@ int layer_make(box *b, const char *key, char list[LAYERS_TEXT], char id[LAYER_ID
     layer_path(l->id, "/f", path);
     if (result == 0)
         result = box_copy_files(b, path, &was);
-    l->bytes = result == 0 ? bytes_below(path) : 0;
+    l->bytes = result == 0 ? bytes_below(path, NULL) : 0;
     if (result == 0 && !write_down(l))
         result = -EIO;
     templates_lock();
@@ -259,20 +267,44 @@ void layers_free(void)
 }
 
 /* ---- room ---- */
-bool templates_full(int64_t more)
+/* Under room_lock. */
+static bool too_much(int64_t more)
 {
-    int64_t limit = (int64_t)conf.templates_mib << 20, sum = more;
+    int64_t limit = (int64_t)conf.templates_mib << 20, sum = more + promised;
     char path[400];
 
     if (limit == 0)
         return false;
     snprintf(path, sizeof path, "%s/uploads", conf.state);
-    sum += bytes_below(path);
+    sum += bytes_below(path, PART); /* all of those bytes are promised */
     templates_lock();
     for (const layer *l = layers; l; l = l->next)
         sum += l->bytes;
     templates_unlock();
     return sum > limit;
+}
+
+bool templates_full(int64_t more)
+{
+    bool full;
+
+    pthread_mutex_lock(&room_lock);
+    full = too_much(more);
+    pthread_mutex_unlock(&room_lock);
+    return full;
+}
+
+/* Looking and taking are one: others are about to write, too. */
+static bool promise(int64_t bytes)
+{
+    bool full;
+
+    pthread_mutex_lock(&room_lock);
+    full = too_much(bytes);
+    if (!full)
+        promised += bytes;
+    pthread_mutex_unlock(&room_lock);
+    return !full;
 }
 
 /* ---- uploads ---- */
@@ -292,15 +324,18 @@ int upload_open(const char *hash)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-int upload_begin(upload_part *u)
+int upload_begin(upload_part *u, int64_t bytes)
 {
     char path[500], id[24];
 
     u->fd = -1;
+    if (!promise(bytes))
+        return -EDQUOT;
+    u->promised = bytes;
     random_id(id, 20);
     snprintf(path, sizeof path, "%s/uploads", conf.state);
     mkdir(path, 0700);
-    snprintf(u->dir, sizeof u->dir, "%s/uploads/.part-%s", conf.state, id);
+    snprintf(u->dir, sizeof u->dir, "%s/uploads/" PART "%s", conf.state, id);
     if (mkdir(u->dir, 0700) != 0) {
         u->dir[0] = '\0';
         return -errno;
@@ -330,4 +365,8 @@ void upload_abort(upload_part *u)
     if (u->dir[0])
         fs_remove_path(u->dir);
     u->dir[0] = '\0';
+    pthread_mutex_lock(&room_lock);
+    promised -= u->promised;
+    pthread_mutex_unlock(&room_lock);
+    u->promised = 0;
 }

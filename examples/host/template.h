@@ -155,10 +155,10 @@ void layers_load(void);
 void layers_free(void);
 bool templates_full(int64_t more);      /* all layers and uploads, and that; no lock */
 
-typedef struct upload_part { char dir[400]; int fd; } upload_part;
+typedef struct upload_part { char dir[400]; int fd; int64_t promised; } upload_part;
 bool upload_there(const char *hash);
 int upload_open(const char *hash);      /* -1 */
-int upload_begin(upload_part *u);       /* 0 or -errno */
+int upload_begin(upload_part *u, int64_t bytes); /* 0 or -errno, -EDQUOT: templates_full */
 int upload_commit(upload_part *u, const char *hash);
 void upload_abort(upload_part *u);      /* also after commit */
 

@@ -767,6 +767,50 @@ def limits():
 
 
 @test
+def uploads_under_way_take_room():
+    h = Host("--templates-mib", "8")
+    try:
+        b = Build(h)
+
+        def begun(hash, length, sent):
+            c = h.connection()
+            url = b.files(hash * 64)[1]["url"]
+            c.putrequest("PUT", url[url.index("/", 8):])
+            c.putheader("Content-Length", str(length))
+            c.endheaders()
+            c.send(b"x" * sent)
+            return c
+
+        def parts():
+            up = os.path.join(h.state(), "uploads")
+            return [n for n in os.listdir(up) if n.startswith(".part")] if os.path.exists(up) else []
+
+        def wait_for_parts(n):
+            end = time.time() + 20
+            while len(parts()) != n and time.time() < end:
+                time.sleep(0.02)
+            same(len(parts()), n)
+        one = begun("1", 5 << 20, 100000)
+        wait_for_parts(1)
+        url = b.files("2" * 64)[1]["url"]
+        same(b.put(url, b"y" * (5 << 20))[0], 507)
+        same(b.put(url, b"y" * (2 << 20))[0], 200)
+        one.send(b"x" * ((5 << 20) - 100000))
+        same(one.getresponse().status, 200)
+        one.close()
+        same(b.put(b.files("3" * 64)[1]["url"], b"z" * (2 << 20))[0], 507)  # counted once, not twice: 7 of 8
+        for _ in range(3):  # what is cut gives its room back
+            cut = begun("4", 900 << 10, 100000)
+            wait_for_parts(1)
+            cut.close()
+            wait_for_parts(0)
+        same(b.put(b.files("3" * 64)[1]["url"], b"z" * (900 << 10))[0], 200)
+        same(b.delete(), 204)
+    finally:
+        same(h.stop(), [])
+
+
+@test
 def deleted_while_building():
     b = Build(H.host)
     before = layers(H.host)
