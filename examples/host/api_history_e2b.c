@@ -1,5 +1,6 @@
 /* sandboxd: E2B's control plane: what was measured and logged of a sandbox. */
 #include "api_e2b.h"
+#include "template.h"
 
 #define LOG_MAX 1000
 #define MANY_MAX 100
@@ -116,22 +117,12 @@ typedef struct log_query {
     const char *search;
 } log_query;
 
-static const char *const levels[] = { "debug", "info", "warn", "error" };
-
-static int level_of(const char *name)
-{
-    for (int i = 0; i < 4; i++)
-        if (!strcmp(name, levels[i]))
-            return i;
-    return -1;
-}
-
 /* A cursor is where to begin: at that moment, forward or back. */
 static bool log_wanted(const log_query *q, const box_log_line *l)
 {
     if (q->from_ms >= 0 && (q->backward ? l->at_ms > q->from_ms : l->at_ms < q->from_ms))
         return false;
-    return level_of(l->level) >= q->level && (!*q->search || strstr(l->text, q->search));
+    return log_level_of(l->level) >= q->level && (!*q->search || strstr(l->text, q->search));
 }
 
 static void entry_json(sbx_json_writer *w, const box *b, const box_log_line *l)
@@ -198,7 +189,7 @@ static bool read_log_query(req *r, log_query *q)
 
     if (!number_of(r, "limit", 9, &q->limit))
         return false;
-    if (level && *level && (q->level = level_of(level)) < 0) {
+    if (level && *level && (q->level = log_level_of(level)) < 0) {
         reply_error(r, 400, "validation error: 'level' is debug, info, warn or error");
         return false;
     }

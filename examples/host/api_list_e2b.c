@@ -260,9 +260,15 @@ static void list(req *r, query *q)
 }
 
 /* ---- pages of what is in the order of its time and id, the newest first ---- */
+static bool is_place(const char *s, size_t id_len)
+{
+    return strlen(s) == 22 + id_len && strspn(s, "0123456789") == 20 &&
+           !strncmp(s + 20, "__", 2) &&
+           strspn(s + 22, "abcdefghijklmnopqrstuvwxyz0123456789-") == id_len;
+}
+
 bool api_page_read(req *r, api_page *p, size_t id_len)
 {
-    static const char id_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
     bool bad = false;
     const char *limit = req_query(r, "limit", &bad), *token = req_query(r, "nextToken", &bad);
 
@@ -275,10 +281,7 @@ bool api_page_read(req *r, api_page *p, size_t id_len)
     }
     if (p->left > PAGE_MAX)
         p->left = PAGE_MAX;
-    if (!token || !*token ||
-        (api_token_read(token, p->place) && strspn(p->place, "0123456789") == 20 &&
-         !strncmp(p->place + 20, "__", 2) && strlen(p->place) == 22 + id_len &&
-         strspn(p->place + 22, id_letters) == id_len))
+    if (!token || !*token || (api_token_read(token, p->place) && is_place(p->place, id_len)))
         return true;
     reply_error(r, 400, "Invalid next token");
     return false;

@@ -190,27 +190,6 @@ void api_upload_end(req *r)
 }
 
 /* ---- start ---- */
-typedef struct orders {
-    char *from_image, *from_template, *start, *ready;
-    bool force;
-    build_step *steps;
-    size_t count;
-} orders;
-
-static void orders_free(orders *o)
-{
-    for (size_t i = 0; i < o->count; i++) {
-        for (size_t k = 0; k < o->steps[i].count; k++)
-            free(o->steps[i].args[k]);
-        free(o->steps[i].args);
-    }
-    free(o->steps);
-    free(o->from_image);
-    free(o->from_template);
-    free(o->start);
-    free(o->ready);
-}
-
 /* What is wrong with a step, or NULL. */
 static const char *check_step(const build_step *s)
 {
@@ -273,7 +252,7 @@ static const char *read_step(const jnode *n, build_step *s)
     return check_step(s);
 }
 
-static bool read_steps(req *r, const jnode *list, orders *o)
+static bool read_steps(req *r, const jnode *list, build *o)
 {
     const char *wrong;
     size_t count = 0;
@@ -286,9 +265,9 @@ static bool read_steps(req *r, const jnode *list, orders *o)
     }
     o->steps = xalloc(sizeof *o->steps * (count + 1));
     for (const jnode *n = list ? list->first : NULL; n; n = n->next) {
-        wrong = read_step(n, &o->steps[o->count++]);
+        wrong = read_step(n, &o->steps[o->step_count++]);
         if (wrong) {
-            reply_error(r, 400, "validation error: step %zu: %s", o->count, wrong);
+            reply_error(r, 400, "validation error: step %zu: %s", o->step_count, wrong);
             return false;
         }
     }
@@ -308,7 +287,7 @@ static bool read_text(req *r, const jnode *body, const char *key, char **out)
     return true;
 }
 
-static bool read_orders(req *r, const jnode *body, orders *o)
+static bool read_orders(req *r, const jnode *body, build *o)
 {
     int force = api_bool(r, body, "force");
 
@@ -348,7 +327,7 @@ static void build_missing(req *r, const char *id)
 }
 
 /* Takes over the orders if it starts. The status, 0: no such template. */
-static unsigned start(const char *id, const char *build_id, orders *o)
+static unsigned start(const char *id, const char *build_id, build *o)
 {
     unsigned status = 202;
     template *t;
@@ -370,7 +349,7 @@ static unsigned start(const char *id, const char *build_id, orders *o)
         b->ready = o->ready;
         b->force = o->force;
         b->steps = o->steps;
-        b->step_count = o->count;
+        b->step_count = o->step_count;
         memset(o, 0, sizeof *o);
         build_enter(b);
         if (!build_start(b)) {
@@ -385,7 +364,7 @@ static unsigned start(const char *id, const char *build_id, orders *o)
 void api_build_start(req *r)
 {
     const char *id = r->segments[2], *build_id = r->segments[4];
-    orders o = { .count = 0 };
+    build o = { .step_count = 0 }; /* only what one is told to do */
     unsigned status;
     jtree t;
 
@@ -447,14 +426,11 @@ static int read_level(req *r)
 {
     bool bad = false;
     const char *given = req_query(r, "level", &bad);
+    int level = given && *given ? log_level_of(given) : LOG_DEBUG;
 
-    if (!given || !*given)
-        return LOG_DEBUG;
-    for (int i = 0; i < 4; i++)
-        if (!strcmp(given, log_levels[i]))
-            return i;
-    reply_error(r, 400, "validation error: 'level' must be debug, info, warn or error");
-    return -1;
+    if (level < 0)
+        reply_error(r, 400, "validation error: 'level' must be debug, info, warn or error");
+    return level;
 }
 
 /* -1 after a reply. */

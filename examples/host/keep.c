@@ -73,14 +73,14 @@ static void read_pairs(const jnode *object, pair_list *l)
             pairs_add(l, n->key, jtext(n));
 }
 
-static void read_text(const jnode *object, const char *key, char *out, size_t cap)
+void keep_text(const jnode *object, const char *key, char *out, size_t cap)
 {
     const char *s = jtext(jget(object, key, NULL));
 
     snprintf(out, cap, "%s", s ? s : "");
 }
 
-static int64_t read_number(const jnode *object, const char *key)
+int64_t keep_number(const jnode *object, const char *key)
 {
     const jnode *n = jget(object, key, NULL);
 
@@ -91,9 +91,9 @@ const image *keep_image(const jnode *object, const char *what)
 {
     const char *name = jtext(jget(object, "image", NULL));
 
-    if (read_number(object, "rung") != conf.rung) {
+    if (keep_number(object, "rung") != conf.rung) {
         log_at(0, "%s was made on isolation rung %d: not offered here", what,
-               (int)read_number(object, "rung"));
+               (int)keep_number(object, "rung"));
         return NULL;
     }
     for (int i = 0; name && i < conf.image_count; i++)
@@ -130,11 +130,11 @@ origin *keep_origin_read(const jnode *object)
         return NULL;
     o = xalloc(sizeof *o);
     o->refs = 1;
-    read_text(from, "layers", o->layers, sizeof o->layers);
-    read_text(from, "user", o->user, sizeof o->user);
-    read_text(from, "workdir", o->workdir, sizeof o->workdir);
-    o->cpus = (int)read_number(from, "cpus");
-    o->memory_mib = (int)read_number(from, "memoryMib");
+    keep_text(from, "layers", o->layers, sizeof o->layers);
+    keep_text(from, "user", o->user, sizeof o->user);
+    keep_text(from, "workdir", o->workdir, sizeof o->workdir);
+    o->cpus = (int)keep_number(from, "cpus");
+    o->memory_mib = (int)keep_number(from, "memoryMib");
     o->start = xstrdup(start ? start : "");
     read_pairs(jget(from, "env", NULL), &o->env);
     return o;
@@ -216,19 +216,19 @@ static void load_box(const char *id)
     if (keep_read(path, &t)) {
         b = box_blank(id);
         b->im = keep_image(t.root, what);
-        read_text(t.root, "templateID", b->template_id, sizeof b->template_id);
-        read_text(t.root, "alias", b->alias, sizeof b->alias);
-        read_text(t.root, "token", b->token, sizeof b->token);
-        read_text(t.root, "trafficToken", b->traffic_token, sizeof b->traffic_token);
-        read_text(t.root, "maskHost", b->mask_host, sizeof b->mask_host);
-        b->internet = read_number(t.root, "internet") != 0;
-        b->internet_choice = (int)read_number(t.root, "internetChoice");
-        b->pause_at_end = read_number(t.root, "pauseAtEnd") != 0;
-        b->pause_memory = read_number(t.root, "pauseMemory") != 0;
-        b->auto_resume = read_number(t.root, "autoResume") != 0;
-        b->life_ms = read_number(t.root, "lifeMs");
-        b->started_ms = read_number(t.root, "startedMs");
-        b->end_ms = read_number(t.root, "endMs");
+        keep_text(t.root, "templateID", b->template_id, sizeof b->template_id);
+        keep_text(t.root, "alias", b->alias, sizeof b->alias);
+        keep_text(t.root, "token", b->token, sizeof b->token);
+        keep_text(t.root, "trafficToken", b->traffic_token, sizeof b->traffic_token);
+        keep_text(t.root, "maskHost", b->mask_host, sizeof b->mask_host);
+        b->internet = keep_number(t.root, "internet") != 0;
+        b->internet_choice = (int)keep_number(t.root, "internetChoice");
+        b->pause_at_end = keep_number(t.root, "pauseAtEnd") != 0;
+        b->pause_memory = keep_number(t.root, "pauseMemory") != 0;
+        b->auto_resume = keep_number(t.root, "autoResume") != 0;
+        b->life_ms = keep_number(t.root, "lifeMs");
+        b->started_ms = keep_number(t.root, "startedMs");
+        b->end_ms = keep_number(t.root, "endMs");
         read_pairs(jget(t.root, "metadata", NULL), &b->metadata);
         read_pairs(jget(t.root, "env", NULL), &b->env);
         from = keep_origin_read(t.root);
@@ -296,10 +296,10 @@ static void load_snapshot(const char *id)
     if (!keep_read(path, &t)) {
         free(s);
     } else if ((s->im = keep_image(t.root, what))) {
-        read_text(t.root, "name", s->name, sizeof s->name);
-        read_text(t.root, "tag", s->tag, sizeof s->tag);
-        read_text(t.root, "sandbox", s->sandbox, sizeof s->sandbox);
-        s->made_ms = read_number(t.root, "madeMs");
+        keep_text(t.root, "name", s->name, sizeof s->name);
+        keep_text(t.root, "tag", s->tag, sizeof s->tag);
+        keep_text(t.root, "sandbox", s->sandbox, sizeof s->sandbox);
+        s->made_ms = keep_number(t.root, "madeMs");
         s->from = keep_origin_read(t.root);
         insert(s);
     } else {
@@ -309,7 +309,8 @@ static void load_snapshot(const char *id)
     jtree_free(&t);
 }
 
-int snapshot_make(box *b, const char *name, const char *tag, snapshot *out, box_state *was)
+int snapshot_make(box *b, const char *name, const char *tag_name, snapshot *out,
+                  box_state *was)
 {
     snapshot *s = xalloc(sizeof *s);
     char path[400];
@@ -317,7 +318,7 @@ int snapshot_make(box *b, const char *name, const char *tag, snapshot *out, box_
 
     random_id(s->id, 20);
     snprintf(s->name, sizeof s->name, "%s", name);
-    snprintf(s->tag, sizeof s->tag, "%s", tag);
+    snprintf(s->tag, sizeof s->tag, "%s", tag_name);
     snprintf(s->sandbox, sizeof s->sandbox, "%s", b->id);
     s->im = b->im;
     s->from = origin_ref(b->from);
@@ -358,16 +359,16 @@ int snapshot_make(box *b, const char *name, const char *tag, snapshot *out, box_
 static snapshot **seek(const char *reference)
 {
     const char *slash = strrchr(reference, '/'), *colon;
-    char name[200], tag[64] = "default";
+    char name[200], tag_name[64] = "default";
     snapshot **at = &snapshots;
 
     snprintf(name, sizeof name, "%s", slash ? slash + 1 : reference);
     if ((colon = strchr(name, ':'))) {
-        snprintf(tag, sizeof tag, "%s", colon + 1);
+        snprintf(tag_name, sizeof tag_name, "%s", colon + 1);
         name[colon - name] = '\0';
     }
     while (*at && (!*name || (strcmp((*at)->id, name) && strcmp((*at)->name, name)) ||
-                   (strcmp((*at)->tag, tag) && (colon || strcmp((*at)->id, name)))))
+                   (strcmp((*at)->tag, tag_name) && (colon || strcmp((*at)->id, name)))))
         at = &(*at)->next;
     return at;
 }

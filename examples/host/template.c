@@ -10,6 +10,14 @@
 const char *const log_levels[4] = { "debug", "info", "warn", "error" };
 const char *const build_states[4] = { "waiting", "building", "ready", "error" };
 
+int log_level_of(const char *name)
+{
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(name, log_levels[i]))
+            return i;
+    return -1;
+}
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static template *templates;     /* newest first */
@@ -305,7 +313,7 @@ void build_log(build *b, log_level level, const char *step, const char *message)
 }
 
 /* ---- freeing ---- */
-static void forget_orders(build *b)
+void orders_free(build *b)
 {
     for (size_t i = 0; i < b->step_count; i++) {
         for (size_t k = 0; k < b->steps[i].count; k++)
@@ -324,7 +332,7 @@ static void forget_orders(build *b)
 
 static void build_free(build *b)
 {
-    forget_orders(b);
+    orders_free(b);
     for (size_t i = 0; i < b->log_count; i++)
         free(b->log[i].message);
     for (size_t i = 0; i < b->tag_count; i++)
@@ -468,20 +476,6 @@ bool template_write(template *t)
     return false;
 }
 
-static int64_t number(const jnode *o, const char *key)
-{
-    const jnode *n = jget(o, key, NULL);
-
-    return n && n->type == J_INT ? n->num : 0;
-}
-
-static void copy_text(const jnode *o, const char *key, char *out, size_t cap)
-{
-    const char *s = jtext(jget(o, key, NULL));
-
-    snprintf(out, cap, "%s", s ? s : "");
-}
-
 static void read_log(build *b, const jnode *list)
 {
     for (const jnode *e = list ? list->first : NULL; e; e = e->next) {
@@ -512,13 +506,13 @@ static void load_build(template *t, const char *id)
 
         reason = jtext(jget(j.root, "reason", NULL));
         b->state = state && !strcmp(state, "ready") ? BUILD_READY : BUILD_ERROR;
-        b->created_ms = number(j.root, "createdMs");
-        b->updated_ms = number(j.root, "updatedMs");
-        b->finished_ms = number(j.root, "finishedMs");
-        b->cpus = (int)number(j.root, "cpus");
-        b->memory_mib = (int)number(j.root, "memoryMib");
-        copy_text(j.root, "layers", b->layers, sizeof b->layers);
-        copy_text(j.root, "reasonStep", b->reason_step, sizeof b->reason_step);
+        b->created_ms = keep_number(j.root, "createdMs");
+        b->updated_ms = keep_number(j.root, "updatedMs");
+        b->finished_ms = keep_number(j.root, "finishedMs");
+        b->cpus = (int)keep_number(j.root, "cpus");
+        b->memory_mib = (int)keep_number(j.root, "memoryMib");
+        keep_text(j.root, "layers", b->layers, sizeof b->layers);
+        keep_text(j.root, "reasonStep", b->reason_step, sizeof b->reason_step);
         b->reason = reason ? xstrdup(reason) : NULL;
         read_log(b, jget(j.root, "log", NULL));
         b->from = keep_origin_read(j.root);
@@ -557,12 +551,12 @@ static void load_template(const char *id)
         const jnode *tags = jget(j.root, "tags", NULL), *times = jget(j.root, "tagTimes", NULL);
         const jnode *builds = jget(j.root, "builds", NULL);
 
-        copy_text(j.root, "name", t->name, sizeof t->name);
-        t->public = number(j.root, "public") != 0;
-        t->created_ms = number(j.root, "createdMs");
-        t->updated_ms = number(j.root, "updatedMs");
-        t->spawned_ms = number(j.root, "spawnedMs");
-        t->spawned = number(j.root, "spawned");
+        keep_text(j.root, "name", t->name, sizeof t->name);
+        t->public = keep_number(j.root, "public") != 0;
+        t->created_ms = keep_number(j.root, "createdMs");
+        t->updated_ms = keep_number(j.root, "updatedMs");
+        t->spawned_ms = keep_number(j.root, "spawnedMs");
+        t->spawned = keep_number(j.root, "spawned");
         for (const jnode *n = builds ? builds->first : NULL; n; n = n->next)
             if (jtext(n) && strlen(jtext(n)) < sizeof ((build *)0)->id)
                 load_build(t, jtext(n));
@@ -572,7 +566,7 @@ static void load_template(const char *id)
             if (!b)
                 continue;
             template_set_tag(t, n->key, b);
-            t->tags->at_ms = number(times, n->key);
+            t->tags->at_ms = keep_number(times, n->key);
         }
         load_files(t, jget(j.root, "files", NULL));
         enter_template(t);
@@ -661,7 +655,7 @@ void build_done(build *b, bool ok)
     template *t = b->t;
 
     templates_lock();
-    forget_orders(b);
+    orders_free(b);
     b->state = ok ? BUILD_READY : BUILD_ERROR;
     b->updated_ms = b->finished_ms = unix_ms();
     t->updated_ms = b->updated_ms;

@@ -31,6 +31,7 @@
 
 typedef enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR } log_level;
 extern const char *const log_levels[4];
+int log_level_of(const char *name);     /* -1: none */
 typedef struct log_entry {
     int64_t at_ms;
     log_level level;
@@ -119,9 +120,10 @@ void build_log(build *b, log_level level, const char *step, const char *message)
 bool template_write(template *t);       /* false: it is in the log */
 /* Builds nobody needs: but (may be NULL) and those that run or may yet be started stay. */
 void template_trim(template *t, const build *but);
-/* Takes the lock. False: sandboxes are made of it. */
-bool template_delete(template *t);      /* with the lock, released for a while */
-void build_done(build *b, bool ok);            /* no lock: it is written down, its thread ends */
+/* False: sandboxes are made of it. Lets go of the lock while its builds end. */
+bool template_delete(template *t);
+void orders_free(build *b);             /* what it was told to do; no lock */
+void build_done(build *b, bool ok);     /* no lock: it is written down, its thread ends */
 bool build_may_start(void);
 void build_enter(build *b);             /* it has a thread now */
 void build_leave(build *b);             /* it got none */
@@ -142,6 +144,8 @@ void keep_origin(sbx_json_writer *w, const origin *o);
 origin *keep_origin_read(const jnode *object); /* NULL: none in it */
 void keep_each(const char *dir, const char *file, void (*fn)(const char *));
 const image *keep_image(const jnode *object, const char *what);
+int64_t keep_number(const jnode *object, const char *key);     /* 0: none */
+void keep_text(const jnode *object, const char *key, char *out, size_t cap);
 
 /* ---- layer.c ---- */
 int layer_open(const char *id);         /* its files; -1 */
