@@ -852,6 +852,9 @@ def old_builds_go():
         b.ok(run("date +%N > ~/f"), force=True)
     ids = [x["buildID"] for x in H.host.json("GET", "/templates/" + b.id)[1]["builds"]]
     check(len(ids) == 6 and ids[0] == b.build and first not in ids, ids)
+    end = time.time() + 30
+    while len(layers(H.host)) != 6 and time.time() < end:  # they are swept once the build has ended
+        time.sleep(0.05)
     same(len(layers(H.host)), 6)
     same(b.delete(), 204)
 
