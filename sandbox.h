@@ -1620,7 +1620,9 @@ typedef struct sbx_tree {
     int (*stat)(void *ctx, const char *path, bool follow, sbx_tree_entry *out);
     /* The target of a link, NUL-terminated. NULL: there are no links. */
     int (*link)(void *ctx, const char *path, char *target, size_t cap);
-    /* The content of a file, links followed, from its beginning to *got 0. */
+    /* The content of a file, links followed, from its beginning to *got 0. Where an
+       archive is packed, read() may answer SBX_E_AGAIN and is asked again 10 ms later;
+       a Dockerfile or .dockerignore must be there at once, or it is SBX_E_SOURCE. */
     int (*open)(void *ctx, const char *path, void **file);
     int (*read)(void *ctx, void *file, void *buf, size_t cap, size_t *got);
     void (*close)(void *ctx, void *file);
@@ -7214,36 +7216,10 @@ static SBXI_MAYBE bool sbxi_ignore_enters(const sbxi_ignores *g, sbxi_span dir)
     return false;
 }
 
-/* Adds the lines of a file of the tree; none there: SBX_OK. */
-static SBXI_MAYBE int sbxi_ignore_read(sbxi_ignores *g, const sbx_tree *tree, const char *path,
-    sbx_error *e)
-{
-    char piece[128];
-    size_t got = 1;
-    void *file;
-    sbxi_span text;
-    sbxi_buf all;
-    int rc = tree->open(tree->ctx, path, &file);
-    if (rc == SBX_E_NOT_FOUND) return SBX_OK;
-    if (rc != SBX_OK) return sbxi_error_at(e, rc, sbxi_span_of(path), NULL);
-    sbxi_buf_init(&all, g->rules.alloc, SBXI_IGNORE_MAX);
-    while (rc == SBX_OK && got) {
-        rc = tree->read(tree->ctx, file, piece, sizeof piece, &got);
-        if (rc == SBX_OK) rc = sbxi_buf_add(&all, piece, got);
-    }
-    tree->close(tree->ctx, file);
-    text.ptr = all.data;
-    text.len = all.len;
-    if (rc == SBX_OK) rc = sbxi_ignore_add(g, text, e);
-    else sbxi_error_at(e, rc, sbxi_span_of(path), NULL);
-    sbxi_buf_free(&all);
-    return rc;
-}
-
 #endif
-/* tree - trees of files: the one in memory, and the walk that finds what of a tree a
-   COPY takes: what the pattern of its source matches and what lies below that, without
-   what is ignored. Used by pack/context and the builder.
+/* tree - trees of files: the one in memory, a file read as a whole, and the walk that
+   finds what of a tree a COPY takes: what the pattern of its source matches and what
+   lies below that, without what is ignored. Used by pack/context and the builder.
 
    The walk keeps the path it stands at and nothing else, whatever the size of the
    tree: the tree says what comes next behind a name. By whole paths "a.b" comes before
@@ -7452,6 +7428,44 @@ SBX_API sbx_tree sbx_tree_memory(sbx_memory_tree *state)
     t.close = sbxi_memory_close;
     t.ctx = state;
     return t;
+}
+
+/* ---- a whole file ---------------------------------------------------------- */
+
+/* The content of a file of up to `max` bytes, for sbxi_buf_free() whatever comes. A
+   tree that has to wait cannot be read so: SBX_E_SOURCE. SBX_E_NOT_FOUND: none there. */
+static SBXI_APART SBXI_MAYBE int sbxi_tree_file(const sbx_tree *tree, const char *path,
+    const sbx_alloc *alloc, size_t max, sbxi_buf *out)
+{
+    char piece[128];
+    size_t got = 1;
+    void *file;
+    int rc = tree->open(tree->ctx, path, &file);
+    sbxi_buf_init(out, alloc, max);
+    if (rc != SBX_OK) return rc;
+    while (rc == SBX_OK && got) {
+        rc = tree->read(tree->ctx, file, piece, sizeof piece, &got);
+        if (rc == SBX_OK && got > sizeof piece) rc = SBX_E_SOURCE;
+        if (rc == SBX_OK) rc = sbxi_buf_add(out, piece, got);
+    }
+    tree->close(tree->ctx, file);
+    return rc == SBX_E_AGAIN || rc == SBX_E_NOT_FOUND ? SBX_E_SOURCE : rc;
+}
+
+/* Adds the lines of a file of rules; none there: SBX_OK. */
+static SBXI_MAYBE int sbxi_tree_rules(const sbx_tree *tree, const char *path, sbxi_ignores *g,
+    sbx_error *e)
+{
+    sbxi_buf all;
+    sbxi_span text;
+    int rc = sbxi_tree_file(tree, path, g->rules.alloc, SBXI_IGNORE_MAX, &all);
+    text.ptr = all.data;
+    text.len = all.len;
+    if (rc == SBX_OK) rc = sbxi_ignore_add(g, text, e);
+    else if (rc == SBX_E_NOT_FOUND) rc = SBX_OK;
+    else sbxi_error_at(e, rc, sbxi_span_of(path), NULL);
+    sbxi_buf_free(&all);
+    return rc;
 }
 
 /* ---- the walk -------------------------------------------------------------- */
@@ -16563,7 +16577,7 @@ static int sbxi_e2b_ignores(sbxi_building *b, sbx_error *e)
 {
     const sbxi_step *s = sbxi_template_last(b->t, SBXI_DO_IGNORE);
     size_t i;
-    int rc = sbxi_ignore_read(&b->ignores, &b->t->tree, ".dockerignore", e);
+    int rc = sbxi_tree_rules(&b->t->tree, ".dockerignore", &b->ignores, e);
     for (i = 0; s && rc == SBX_OK && i < s->texts.count; i++)
         rc = sbxi_ignore_add(&b->ignores, sbxi_span_of(s->texts.items[i]), e);
     return rc;
@@ -20781,25 +20795,6 @@ SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size
     return rc;
 }
 
-/* The whole file of the context, for sbxi_buf_free(). */
-static SBXI_APART int sbxi_template_file(const sbx_template *t, const char *path, sbxi_buf *out)
-{
-    const sbx_tree *tree = &t->tree;
-    char piece[128];
-    size_t got = 1;
-    void *file;
-    int rc = tree->open(tree->ctx, path, &file);
-    sbxi_buf_init(out, &t->client->link.alloc, SBX_MAX_REQUEST);
-    if (rc != SBX_OK) return rc;
-    while (rc == SBX_OK && got) {
-        rc = tree->read(tree->ctx, file, piece, sizeof piece, &got);
-        if (rc == SBX_OK && got > sizeof piece) rc = SBX_E_SOURCE;
-        if (rc == SBX_OK) rc = sbxi_buf_add(out, piece, got);
-    }
-    tree->close(tree->ctx, file);
-    return rc == SBX_E_AGAIN ? SBX_E_SOURCE : rc;
-}
-
 SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
     void (*notice)(void *ctx, int line, const char *text), void *ctx)
 {
@@ -20812,7 +20807,7 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
         return sbxi_template_fail(t, SBX_E_ARG, "from_dockerfile_in",
             SBXI_TEXT("path is NULL or empty, or there is no context yet"));
     t->busy++; /* the tree is the user's, as notice() is */
-    rc = sbxi_template_file(t, path, &text);
+    rc = sbxi_tree_file(&t->tree, path, &t->client->link.alloc, SBX_MAX_REQUEST, &text);
     if (rc == SBX_OK)
         rc = sbxi_template_convert(t, text.data ? text.data : "", text.len, notice, ctx);
     else rc = sbxi_template_fail(t, rc, "from_dockerfile_in", path);

@@ -39,7 +39,9 @@ typedef struct sbx_tree {
     int (*stat)(void *ctx, const char *path, bool follow, sbx_tree_entry *out);
     /* The target of a link, NUL-terminated. NULL: there are no links. */
     int (*link)(void *ctx, const char *path, char *target, size_t cap);
-    /* The content of a file, links followed, from its beginning to *got 0. */
+    /* The content of a file, links followed, from its beginning to *got 0. Where an
+       archive is packed, read() may answer SBX_E_AGAIN and is asked again 10 ms later;
+       a Dockerfile or .dockerignore must be there at once, or it is SBX_E_SOURCE. */
     int (*open)(void *ctx, const char *path, void **file);
     int (*read)(void *ctx, void *file, void *buf, size_t cap, size_t *got);
     void (*close)(void *ctx, void *file);

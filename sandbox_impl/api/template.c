@@ -510,25 +510,6 @@ SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size
     return rc;
 }
 
-/* The whole file of the context, for sbxi_buf_free(). */
-static SBXI_APART int sbxi_template_file(const sbx_template *t, const char *path, sbxi_buf *out)
-{
-    const sbx_tree *tree = &t->tree;
-    char piece[128];
-    size_t got = 1;
-    void *file;
-    int rc = tree->open(tree->ctx, path, &file);
-    sbxi_buf_init(out, &t->client->link.alloc, SBX_MAX_REQUEST);
-    if (rc != SBX_OK) return rc;
-    while (rc == SBX_OK && got) {
-        rc = tree->read(tree->ctx, file, piece, sizeof piece, &got);
-        if (rc == SBX_OK && got > sizeof piece) rc = SBX_E_SOURCE;
-        if (rc == SBX_OK) rc = sbxi_buf_add(out, piece, got);
-    }
-    tree->close(tree->ctx, file);
-    return rc == SBX_E_AGAIN ? SBX_E_SOURCE : rc;
-}
-
 SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
     void (*notice)(void *ctx, int line, const char *text), void *ctx)
 {
@@ -541,7 +522,7 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
         return sbxi_template_fail(t, SBX_E_ARG, "from_dockerfile_in",
             SBXI_TEXT("path is NULL or empty, or there is no context yet"));
     t->busy++; /* the tree is the user's, as notice() is */
-    rc = sbxi_template_file(t, path, &text);
+    rc = sbxi_tree_file(&t->tree, path, &t->client->link.alloc, SBX_MAX_REQUEST, &text);
     if (rc == SBX_OK)
         rc = sbxi_template_convert(t, text.data ? text.data : "", text.len, notice, ctx);
     else rc = sbxi_template_fail(t, rc, "from_dockerfile_in", path);

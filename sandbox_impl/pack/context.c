@@ -243,6 +243,7 @@ static SBXI_APART int sbxi_context_file(sbxi_context *c)
     if (rc != SBX_OK) return sbxi_context_failed(c, rc);
     if ((want == 0) != (got == 0)) return sbxi_context_changed(c);
     if (want == 0) return sbxi_context_filled(c);
+    if (got > want) return sbxi_context_failed(c, SBX_E_SOURCE);
     if (sbxi_context_hashes(c)) sbx_sha256_add(&c->sha, to, got);
     c->have = (uint16_t)(c->pass == SBXI_PASS_HASH ? 0 : c->have + got);
     c->left -= (int64_t)got;

@@ -245,30 +245,4 @@ static SBXI_MAYBE bool sbxi_ignore_enters(const sbxi_ignores *g, sbxi_span dir)
     return false;
 }
 
-/* Adds the lines of a file of the tree; none there: SBX_OK. */
-static SBXI_MAYBE int sbxi_ignore_read(sbxi_ignores *g, const sbx_tree *tree, const char *path,
-    sbx_error *e)
-{
-    char piece[128];
-    size_t got = 1;
-    void *file;
-    sbxi_span text;
-    sbxi_buf all;
-    int rc = tree->open(tree->ctx, path, &file);
-    if (rc == SBX_E_NOT_FOUND) return SBX_OK;
-    if (rc != SBX_OK) return sbxi_error_at(e, rc, sbxi_span_of(path), NULL);
-    sbxi_buf_init(&all, g->rules.alloc, SBXI_IGNORE_MAX);
-    while (rc == SBX_OK && got) {
-        rc = tree->read(tree->ctx, file, piece, sizeof piece, &got);
-        if (rc == SBX_OK) rc = sbxi_buf_add(&all, piece, got);
-    }
-    tree->close(tree->ctx, file);
-    text.ptr = all.data;
-    text.len = all.len;
-    if (rc == SBX_OK) rc = sbxi_ignore_add(g, text, e);
-    else sbxi_error_at(e, rc, sbxi_span_of(path), NULL);
-    sbxi_buf_free(&all);
-    return rc;
-}
-
 #endif

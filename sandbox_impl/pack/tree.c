@@ -1,6 +1,6 @@
-/* tree - trees of files: the one in memory, and the walk that finds what of a tree a
-   COPY takes: what the pattern of its source matches and what lies below that, without
-   what is ignored. Used by pack/context and the builder.
+/* tree - trees of files: the one in memory, a file read as a whole, and the walk that
+   finds what of a tree a COPY takes: what the pattern of its source matches and what
+   lies below that, without what is ignored. Used by pack/context and the builder.
 
    The walk keeps the path it stands at and nothing else, whatever the size of the
    tree: the tree says what comes next behind a name. By whole paths "a.b" comes before
@@ -209,6 +209,44 @@ SBX_API sbx_tree sbx_tree_memory(sbx_memory_tree *state)
     t.close = sbxi_memory_close;
     t.ctx = state;
     return t;
+}
+
+/* ---- a whole file ---------------------------------------------------------- */
+
+/* The content of a file of up to `max` bytes, for sbxi_buf_free() whatever comes. A
+   tree that has to wait cannot be read so: SBX_E_SOURCE. SBX_E_NOT_FOUND: none there. */
+static SBXI_APART SBXI_MAYBE int sbxi_tree_file(const sbx_tree *tree, const char *path,
+    const sbx_alloc *alloc, size_t max, sbxi_buf *out)
+{
+    char piece[128];
+    size_t got = 1;
+    void *file;
+    int rc = tree->open(tree->ctx, path, &file);
+    sbxi_buf_init(out, alloc, max);
+    if (rc != SBX_OK) return rc;
+    while (rc == SBX_OK && got) {
+        rc = tree->read(tree->ctx, file, piece, sizeof piece, &got);
+        if (rc == SBX_OK && got > sizeof piece) rc = SBX_E_SOURCE;
+        if (rc == SBX_OK) rc = sbxi_buf_add(out, piece, got);
+    }
+    tree->close(tree->ctx, file);
+    return rc == SBX_E_AGAIN || rc == SBX_E_NOT_FOUND ? SBX_E_SOURCE : rc;
+}
+
+/* Adds the lines of a file of rules; none there: SBX_OK. */
+static SBXI_MAYBE int sbxi_tree_rules(const sbx_tree *tree, const char *path, sbxi_ignores *g,
+    sbx_error *e)
+{
+    sbxi_buf all;
+    sbxi_span text;
+    int rc = sbxi_tree_file(tree, path, g->rules.alloc, SBXI_IGNORE_MAX, &all);
+    text.ptr = all.data;
+    text.len = all.len;
+    if (rc == SBX_OK) rc = sbxi_ignore_add(g, text, e);
+    else if (rc == SBX_E_NOT_FOUND) rc = SBX_OK;
+    else sbxi_error_at(e, rc, sbxi_span_of(path), NULL);
+    sbxi_buf_free(&all);
+    return rc;
 }
 
 /* ---- the walk -------------------------------------------------------------- */

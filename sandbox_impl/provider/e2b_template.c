@@ -523,7 +523,7 @@ static int sbxi_e2b_ignores(sbxi_building *b, sbx_error *e)
 {
     const sbxi_step *s = sbxi_template_last(b->t, SBXI_DO_IGNORE);
     size_t i;
-    int rc = sbxi_ignore_read(&b->ignores, &b->t->tree, ".dockerignore", e);
+    int rc = sbxi_tree_rules(&b->t->tree, ".dockerignore", &b->ignores, e);
     for (i = 0; s && rc == SBX_OK && i < s->texts.count; i++)
         rc = sbxi_ignore_add(&b->ignores, sbxi_span_of(s->texts.items[i]), e);
     return rc;

@@ -43,7 +43,7 @@ int main(int argc, char **argv)
     dir.root = argv[1];
     tree = sbx_tree_dir(&dir);
     sbxi_ignore_init(&rules, SBXI_GLOB_DOCKER, &alloc);
-    rc = sbxi_ignore_read(&rules, &tree, ".dockerignore", &error);
+    rc = sbxi_tree_rules(&tree, ".dockerignore", &rules, &error);
     for (i = 6; rc == SBX_OK && i < argc; i++)
         rc = sbxi_ignore_add(&rules, sbxi_span_of(argv[i]), &error);
     plan.tree = &tree;
