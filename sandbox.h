@@ -2106,6 +2106,16 @@ static size_t sbxi_print_u64(char *out, uint64_t v)
 /* Hex digits; `| 0x20` makes them small. */
 static const char sbxi_hex[] = "0123456789ABCDEF";
 
+/* Two small digits a byte, no NUL. Returns behind them. */
+static SBXI_MAYBE char *sbxi_print_hex(char *out, const unsigned char *data, size_t len)
+{
+    for (; len; len--, data++) {
+        *out++ = (char)(sbxi_hex[*data >> 4] | 0x20);
+        *out++ = (char)(sbxi_hex[*data & 15] | 0x20);
+    }
+    return out;
+}
+
 /* Overwrites a secret in a way the compiler may not drop. */
 static void sbxi_wipe(void *p, size_t n)
 {
@@ -2472,6 +2482,18 @@ static void sbxi_error_clear(sbx_error *e)
 {
     memset(e, 0, sizeof *e);
     e->retry_after_ms = -1;
+}
+
+/* "what: text" as the message, of a long `what` the end. Returns the status. */
+static SBXI_MAYBE int sbxi_error_at(sbx_error *e, int status, sbxi_span what,
+    const char *text)
+{
+    size_t cut = what.len > 120 ? what.len - 120 : 0;
+    e->status = status;
+    sbxi_put_text(e->message, sizeof e->message, what.ptr + cut, what.len - cut);
+    sbxi_add_text(e->message, sizeof e->message, ": ");
+    sbxi_add_text(e->message, sizeof e->message, text ? text : sbx_strerror(status));
+    return status;
 }
 
 /* Sets the status and, if there is none yet, the message. Returns status. */
@@ -4481,6 +4503,15 @@ static bool sbxi_utf8_step(uint8_t u[3], unsigned char c)
     return true;
 }
 
+static SBXI_MAYBE bool sbxi_is_utf8(sbxi_span text)
+{
+    uint8_t u[3] = { 0, 0, 0 };
+    size_t i;
+    for (i = 0; i < text.len; i++)
+        if (!sbxi_utf8_step(u, (unsigned char)text.ptr[i])) return false;
+    return !u[0];
+}
+
 /* UTF-8 of a code point, which is no surrogate. Returns 1 to 4. */
 static size_t sbxi_utf8_put(char out[4], uint32_t code)
 {
@@ -6431,15 +6462,6 @@ static bool sbxi_tar_plain(sbxi_span text, size_t room)
     return text.len <= room;
 }
 
-static bool sbxi_tar_is_utf8(sbxi_span text)
-{
-    uint8_t u[3] = { 0, 0, 0 };
-    size_t i;
-    for (i = 0; i < text.len; i++)
-        if (!sbxi_utf8_step(u, (unsigned char)text.ptr[i])) return false;
-    return !u[0];
-}
-
 /* The texts and numbers of a header: place, length, pax keyword. */
 typedef struct sbxi_tar_field { uint16_t at, len; char key[10]; } sbxi_tar_field;
 static const sbxi_tar_field sbxi_tar_texts[4] = { { 0, 100, "path" }, { 157, 100, "linkpath" },
@@ -6484,7 +6506,7 @@ static void sbxi_tar_judge(sbxi_tar *t, const sbxi_span text[4])
     for (i = 0; i < 4; i++) {
         bool slash = i == 0 && sbxi_tar_slash(&t->entry);
         if (!sbxi_tar_plain(text[i], sbxi_tar_texts[i].len - slash)) t->needs |= (uint8_t)(1 << i);
-        if (!sbxi_tar_is_utf8(text[i])) t->binary = true;
+        if (!sbxi_is_utf8(text[i])) t->binary = true;
     }
 }
 
@@ -6670,7 +6692,8 @@ static SBXI_MAYBE bool sbxi_gzip_run(sbxi_gzip *g, sbxi_flow *io, bool finish)
 
    A pattern is read as it stands: all places in it where the text so far can lead are
    followed at once, as bits of a set. So nothing is compiled, nothing is tried twice,
-   and the time is bounded by the product of both lengths. Characters are UTF-8; a byte
+   and the time is bounded by the product of both lengths, of a class of characters
+   ([) once more by its own. Characters are UTF-8; a byte
    that is not is a character of its own. */
 
 #ifndef SBX_NO_TEMPLATE
@@ -7030,17 +7053,6 @@ static sbxi_span sbxi_trim(sbxi_span s)
     return s;
 }
 
-/* "what: text" as the message, of a long `what` the end. Returns the status. */
-static int sbxi_error_at(sbx_error *e, int status, sbxi_span what, const char *text)
-{
-    size_t cut = what.len > 120 ? what.len - 120 : 0;
-    e->status = status;
-    sbxi_put_text(e->message, sizeof e->message, what.ptr + cut, what.len - cut);
-    sbxi_add_text(e->message, sizeof e->message, ": ");
-    sbxi_add_text(e->message, sizeof e->message, text ? text : sbx_strerror(status));
-    return status;
-}
-
 /* Appends a rule; what it is made of is checked. */
 static int sbxi_ignore_put(sbxi_ignores *g, int flags, const char *head, sbxi_span s)
 {
@@ -7234,6 +7246,13 @@ static SBXI_MAYBE bool sbxi_ignore_enters(const sbxi_ignores *g, sbxi_span dir)
 
 #define SBXI_MEMORY_PATH sizeof(((sbx_memory_tree *)0)->path_)
 
+/* It is named as a directory, or the root. */
+static bool sbxi_memory_is_dir(const sbx_tree_file *f)
+{
+    size_t n = strlen(f->path);
+    return !n || f->path[n - 1] == '/';
+}
+
 static sbxi_span sbxi_memory_path(const sbx_tree_file *f)
 {
     sbxi_span s = sbxi_span_of(f->path);
@@ -7361,7 +7380,7 @@ static int sbxi_memory_stat(void *ctx, const char *path, bool follow, sbx_tree_e
     if (f && f->link) {
         out->type = SBX_FILE_SYMLINK;
         out->size = (int64_t)strlen(f->link);
-    } else if (f && f->path[strlen(f->path) - 1] != '/') {
+    } else if (f && !sbxi_memory_is_dir(f)) {
         out->type = SBX_FILE_REGULAR;
         out->size = f->from ? f->from->size : (int64_t)f->len;
     }
@@ -7392,7 +7411,7 @@ static int sbxi_memory_open(void *ctx, const char *path, void **file)
     int rc = sbxi_memory_find(m, &at, true, m->path_, &f);
     *file = ctx;
     if (rc != SBX_OK) return rc;
-    if (!f || f->path[strlen(f->path) - 1] == '/') return SBX_E_NOT_A_FILE;
+    if (!f || sbxi_memory_is_dir(f)) return SBX_E_NOT_A_FILE;
     m->open_ = (size_t)(f - m->files);
     m->at_ = 0;
     if (!f->from) return SBX_OK;
@@ -7442,14 +7461,14 @@ static SBXI_APART SBXI_MAYBE int sbxi_tree_file(const sbx_tree *tree, const char
     void *file;
     int rc = tree->open(tree->ctx, path, &file);
     sbxi_buf_init(out, alloc, max);
-    if (rc != SBX_OK) return rc;
+    if (rc != SBX_OK) return rc > 0 ? SBX_E_SOURCE : rc;
     while (rc == SBX_OK && got) {
         rc = tree->read(tree->ctx, file, piece, sizeof piece, &got);
         if (rc == SBX_OK && got > sizeof piece) rc = SBX_E_SOURCE;
         if (rc == SBX_OK) rc = sbxi_buf_add(out, piece, got);
     }
     tree->close(tree->ctx, file);
-    return rc == SBX_E_AGAIN || rc == SBX_E_NOT_FOUND ? SBX_E_SOURCE : rc;
+    return rc > 0 || rc == SBX_E_AGAIN || rc == SBX_E_NOT_FOUND ? SBX_E_SOURCE : rc;
 }
 
 /* Adds the lines of a file of rules; none there: SBX_OK. */
@@ -7521,9 +7540,11 @@ static SBXI_MAYBE int sbxi_walk_init(sbxi_walk *w, const char *src, char *clean)
 
 static sbxi_span sbxi_walk_path(const sbxi_walk *w) { return sbxi_span_of(w->path); }
 
+/* What a tree answered, or is wrong with what it did. */
 static int sbxi_walk_fail(const sbxi_walk *w, int status, const char *text)
 {
     sbxi_span at = sbxi_walk_path(w);
+    if (status > 0) status = SBX_E_SOURCE;
     return sbxi_error_at(w->error, status, at.len ? at : sbxi_span_of("."), text);
 }
 
@@ -7536,6 +7557,8 @@ static bool sbxi_walk_ignored(const sbxi_walk *w)
 static int sbxi_walk_stat(sbxi_walk *w)
 {
     int rc = w->tree->stat(w->tree->ctx, w->path, false, &w->entry);
+    if (rc == SBX_OK && (unsigned)w->entry.type > SBX_FILE_SYMLINK) rc = SBX_E_SOURCE;
+    w->entry.mode &= 07777;
     if (rc == SBX_OK) return rc;
     return sbxi_walk_fail(w, rc == SBX_E_NOT_FOUND ? SBX_E_CHANGED : rc, NULL);
 }
@@ -7648,6 +7671,13 @@ static int sbxi_walk_pop(sbxi_walk *w)
     return rc;
 }
 
+/* Whether it may be the name of a file, and comes behind the last one. */
+static bool sbxi_walk_is_name(const char *name, const char *after)
+{
+    return name[0] && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0
+        && strcmp(name, after) > 0;
+}
+
 /* The name that comes next in the directory at hand. */
 static int sbxi_walk_name(sbxi_walk *w, bool *have)
 {
@@ -7658,31 +7688,34 @@ static int sbxi_walk_name(sbxi_walk *w, bool *have)
     rc = w->tree->next(w->tree->ctx, w->dir ? w->path : "", w->path + w->dir, w->name,
         sizeof w->name);
     w->path[end] = cut;
+    w->name[sizeof w->name - 1] = 0;
     *have = rc == SBX_OK;
+    if (*have && !sbxi_walk_is_name(w->name, w->path + w->dir))
+        return sbxi_walk_fail(w, SBX_E_SOURCE,
+            SBXI_TEXT("next() of the tree gave no name, or one that is not behind the last"));
     return *have || rc == SBX_E_NOT_FOUND ? SBX_OK : sbxi_walk_fail(w, rc, NULL);
 }
 
-/* The next path there is, whether taken or not. SBX_E_NOT_FOUND: that was all. */
+/* The next path there is, whether taken or not. SBX_PENDING: into a directory, or out
+   of one; SBX_E_NOT_FOUND: that was all. */
 static int sbxi_walk_step(sbxi_walk *w)
 {
-    for (;;) {
-        size_t n;
-        bool have, in;
-        int rc = sbxi_walk_name(w, &have);
-        if (rc == SBX_OK) rc = sbxi_walk_inner(w, have, &in);
-        if (rc != SBX_OK) return rc;
-        if (in) continue;
-        if (have) {
-            n = strlen(w->name);
-            if (n >= sizeof w->path - w->dir) return sbxi_walk_fail(w, SBX_E_TOO_LARGE, NULL);
-            memcpy(w->path + w->dir, w->name, n + 1);
-            w->popped = false;
-            return SBX_OK;
-        }
+    size_t n;
+    bool have, in;
+    int rc = sbxi_walk_name(w, &have);
+    if (rc == SBX_OK) rc = sbxi_walk_inner(w, have, &in);
+    if (rc != SBX_OK) return rc;
+    if (in) return SBX_PENDING;
+    if (!have) {
         if (w->dir == 0) return SBX_E_NOT_FOUND;
         rc = sbxi_walk_pop(w);
-        if (rc != SBX_OK) return rc;
+        return rc == SBX_OK ? SBX_PENDING : rc;
     }
+    n = strlen(w->name);
+    if (n >= sizeof w->path - w->dir) return sbxi_walk_fail(w, SBX_E_TOO_LARGE, NULL);
+    memcpy(w->path + w->dir, w->name, n + 1);
+    w->popped = false;
+    return SBX_OK;
 }
 
 /* Whether the root itself is taken. */
@@ -7692,10 +7725,11 @@ static bool sbxi_walk_from_root(const sbxi_walk *w)
     return g->len && *g->p == '.' && (g->len == 1 || g->p[1] == '/');
 }
 
-/* The next entry that is taken: path, entry. SBX_E_NOT_FOUND: there is none left;
-   others with a message. */
+/* The next entry that is taken: path, entry. SBX_PENDING: one was passed over, call
+   again; SBX_E_NOT_FOUND: there is none left; others with a message. */
 static SBXI_MAYBE int sbxi_walk_next(sbxi_walk *w)
 {
+    unsigned found = 0;
     int rc;
     if (!w->started) {
         w->started = true;
@@ -7705,17 +7739,15 @@ static SBXI_MAYBE int sbxi_walk_next(sbxi_walk *w)
             return sbxi_walk_stat(w);
         }
     }
-    while ((rc = sbxi_walk_step(w)) == SBX_OK) {
-        unsigned found = 0;
-        memset(&w->entry, 0, sizeof w->entry);
-        if (w->cover == SBXI_WALK_NONE) {
-            found = sbxi_glob_run(&w->source, sbxi_walk_path(w), false);
-            if (!(found & ~SBXI_GLOB_INSIDE)) continue;
-        }
-        rc = sbxi_walk_stat(w);
-        if (rc != SBX_OK || sbxi_walk_takes(w, found)) return rc;
+    rc = sbxi_walk_step(w);
+    if (rc != SBX_OK) return rc;
+    memset(&w->entry, 0, sizeof w->entry);
+    if (w->cover == SBXI_WALK_NONE) {
+        found = sbxi_glob_run(&w->source, sbxi_walk_path(w), false);
+        if (!(found & ~SBXI_GLOB_INSIDE)) return SBX_PENDING;
     }
-    return rc;
+    rc = sbxi_walk_stat(w);
+    return rc != SBX_OK || sbxi_walk_takes(w, found) ? rc : SBX_PENDING;
 }
 
 #endif
@@ -7762,11 +7794,8 @@ static SBXI_MAYBE void sbxi_hash_entry(sbx_sha256 *h, const char *path, const sb
 static SBXI_MAYBE void sbxi_hash_end(sbx_sha256 *h, char out[65])
 {
     unsigned char sum[32];
-    unsigned i;
     sbx_sha256_end(h, sum);
-    for (i = 0; i < 64; i++)
-        out[i] = (char)(sbxi_hex[sum[i >> 1] >> (i & 1 ? 0 : 4) & 15] | 0x20);
-    out[64] = 0;
+    *sbxi_print_hex(out, sum, sizeof sum) = 0;
 }
 
 #endif
@@ -7910,6 +7939,8 @@ static SBXI_APART int sbxi_context_link(sbxi_context *c)
     int rc;
     if (c->plan.follow) {
         rc = t->stat(t->ctx, c->walk.path, true, &e);
+        if (rc != SBX_OK && rc != SBX_E_NOT_FOUND) return sbxi_context_failed(c, rc);
+        e.mode &= 07777;
         if (rc == SBX_OK && (e.type == SBX_FILE_REGULAR || e.type == SBX_FILE_DIR)) {
             c->entry = e;
             return SBX_OK;
@@ -7958,7 +7989,7 @@ static bool sbxi_context_hashes(const sbxi_context *c)
     return c->pass != SBXI_PASS_SEND && !c->plan.archive_hash;
 }
 
-/* The next entry that is selected. */
+/* The next entry that is selected; SBX_PENDING: one was passed over. */
 static SBXI_APART int sbxi_context_next(sbxi_context *c)
 {
     sbxi_walk *w = &c->walk;
@@ -8015,13 +8046,14 @@ static SBXI_APART int sbxi_context_file(sbxi_context *c)
     if (rc != SBX_OK) return sbxi_context_failed(c, rc);
     if ((want == 0) != (got == 0)) return sbxi_context_changed(c);
     if (want == 0) return sbxi_context_filled(c);
+    if (got > want) return sbxi_context_failed(c, SBX_E_SOURCE);
     if (sbxi_context_hashes(c)) sbx_sha256_add(&c->sha, to, got);
     c->have = (uint16_t)(c->pass == SBXI_PASS_HASH ? 0 : c->have + got);
     c->left -= (int64_t)got;
     return SBX_OK;
 }
 
-/* One step towards the next block of the tar. */
+/* One step towards the next block of the tar; SBX_PENDING: one without a file. */
 static int sbxi_context_block(sbxi_context *c)
 {
     switch (c->state) {
@@ -8082,7 +8114,7 @@ static SBXI_APART int sbxi_context_pack(sbxi_context *c, sbxi_flow *io, bool las
     return rc;
 }
 
-/* Up to cap bytes of the archive; *got 0: it is out. */
+/* Up to cap bytes of the archive; *got 0: it is out. SBX_PENDING: none yet. */
 static int sbxi_context_pull(sbxi_context *c, unsigned char *out, size_t cap, size_t *got)
 {
     sbxi_flow io;
@@ -8102,7 +8134,7 @@ static int sbxi_context_pull(sbxi_context *c, unsigned char *out, size_t cap, si
         if (c->at == c->have) c->at = c->have = 0;
     }
     *got = cap - io.out_len;
-    return rc == SBX_E_AGAIN && *got ? SBX_OK : rc;
+    return (rc == SBX_E_AGAIN || rc == SBX_PENDING) && *got ? SBX_OK : rc;
 }
 
 /* At the end of a pass that tells the hash. */
@@ -8128,27 +8160,31 @@ static SBXI_MAYBE int sbxi_context_step(sbxi_context *c, uint32_t most)
     while (rc == SBX_OK && used < most) {
         if (c->pass == SBXI_PASS_HASH ? c->state == SBXI_CONTEXT_DONE : c->done)
             return sbxi_context_told(c);
-        if (c->pass == SBXI_PASS_HASH) {
-            rc = sbxi_context_block(c);
-            used += SBXI_TAR_BLOCK;
-            continue;
-        }
-        rc = sbxi_context_pull(c, c->count, sizeof c->count, &got);
-        if (rc == SBX_OK && c->plan.archive_hash) sbx_sha256_add(&c->sha, c->count, got);
+        got = 0;
+        if (c->pass == SBXI_PASS_HASH) rc = sbxi_context_block(c);
+        else rc = sbxi_context_pull(c, c->count, sizeof c->count, &got);
+        if (got && c->plan.archive_hash) sbx_sha256_add(&c->sha, c->count, got);
         c->sent += (int64_t)got;
-        used += sizeof c->count;
+        used += SBXI_TAR_BLOCK;
+        if (rc == SBX_PENDING) rc = SBX_OK;
     }
     return rc == SBX_OK ? SBX_PENDING : rc;
 }
 
+/* Files that are passed over at once, before others have their turn. */
+#define SBXI_CONTEXT_PASSED 1024u
+
 static int sbxi_context_get(void *ctx, void *buf, size_t cap, size_t *got)
 {
     sbxi_context *c = (sbxi_context *)ctx;
-    size_t n = (size_t)SBXI_MIN((int64_t)SBXI_MIN(cap, (size_t)1 << 30), c->size - c->sent);
+    uint64_t left = (uint64_t)(c->size - c->sent);
+    size_t n = left < cap ? (size_t)left : cap;
+    unsigned passed = 0;
     int rc = SBX_OK;
     *got = 0;
-    if (n) rc = sbxi_context_pull(c, (unsigned char *)buf, n, got);
-    if (rc != SBX_OK) return rc;
+    if (n) do rc = sbxi_context_pull(c, (unsigned char *)buf, n, got);
+        while (rc == SBX_PENDING && ++passed < SBXI_CONTEXT_PASSED);
+    if (rc != SBX_OK) return rc == SBX_PENDING ? SBX_E_AGAIN : rc;
     if (c->done != (c->sent + (int64_t)*got == c->size)) {
         *got = 0;
         return sbxi_error_at(c->plan.error, SBX_E_CHANGED, sbxi_span_of(c->plan.src), NULL);
@@ -8748,7 +8784,7 @@ static SBXI_MAYBE int sbxi_net_posix_init(sbx_net *out, const sbxi_posix *contex
 
 static int sbxi_dir_failed(void)
 {
-    if (errno == ENOENT || errno == ENOTDIR) return SBX_E_NOT_FOUND;
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return SBX_E_NOT_FOUND;
     if (errno == EACCES || errno == EPERM) return SBX_E_DENIED;
     if (errno == ENOMEM) return SBX_E_NOMEM;
     return errno == ENAMETOOLONG ? SBX_E_TOO_LARGE : SBX_E_SOURCE;
@@ -8767,12 +8803,14 @@ static const char *sbxi_dir_path(sbx_dir_tree *d, const char *path)
 
 typedef struct sbxi_window { uint16_t *end; bool *whole; char *text, *names; } sbxi_window;
 
-/* Puts a name in its place; what is behind the last that fits is dropped. */
+/* Puts a name in its place; what is behind the last that fits is dropped. Once a name
+   was, none goes to the end: the one that was dropped may come before it. */
 static void sbxi_window_put(sbxi_window *w, const char *name)
 {
     size_t n = strlen(name) + 1, used = *w->end;
     char *end = w->text + used, *at = w->names;
     while (at < end && strcmp(at, name) < 0) at += strlen(at) + 1;
+    if (at == end && !*w->whole) return;
     while (n > SBX_TREE_WINDOW_ - used && end > at) {
         for (end--; end > at && end[-1]; end--) {}
         used = (size_t)(end - w->text);
@@ -8802,6 +8840,7 @@ static int sbxi_window_fill(sbxi_window *w, const char *path, const char *after)
         sbxi_window_put(w, name);
     }
     if (errno) rc = sbxi_dir_failed();
+    else if (!*w->whole && w->names == w->text + *w->end) rc = SBX_E_TOO_LARGE; /* one name */
     closedir(dir);
     return rc;
 }
@@ -11883,6 +11922,12 @@ static SBXI_MAYBE int sbxi_op_said(sbx_op *op, int rc)
     op->x.stop = rc != SBX_OK && !op->asleep;
     return rc;
 }
+
+static SBXI_MAYBE int sbxi_op_sink_put(sbx_op *op, const sbx_sink *s, const void *data, size_t len)
+{
+    int rc = s->put(s->ctx, data, len);
+    return sbxi_op_said(op, rc > 0 ? SBX_E_SINK : rc);
+}
 /* keep - deep copies of what a struct points to, by one table: arguments of calls
    that go on after they returned, configuration, credentials, infos handed to the
    user. All copies of a struct are one block for sbx_free(). Called by client.c,
@@ -12077,6 +12122,16 @@ static int sbxi_block_start(sbxi_buf *b)
     size_t at;
     sbxi_buf_clear(b);
     return sbxi_buf_room(b, sizeof(sbxi_owned), &at);
+}
+
+/* Keeps up to the limit, which leaves room for a NUL, and counts the rest. */
+static SBXI_MAYBE int sbxi_capture_put(sbxi_capture *c, const void *data, size_t len)
+{
+    size_t n;
+    if (!c->buf.data && sbxi_block_start(&c->buf) != SBX_OK) return c->buf.status;
+    n = SBXI_MIN(c->buf.max - 1 - c->buf.len, len);
+    c->cut += len - n;
+    return sbxi_buf_add(&c->buf, data, n);
 }
 
 /* Hands the block over: it is no longer the buffer's. */
@@ -12601,6 +12656,15 @@ struct sbx_template {
 
 static SBXI_MAYBE bool sbxi_is_wire_step(const sbxi_step *s) { return s->kind >= SBXI_DO_COPY; }
 
+/* The base that counts: the one named last. NULL: the service's own. */
+static SBXI_MAYBE const sbxi_step *sbxi_template_base(const sbx_template *t)
+{
+    const sbxi_step *s, *found = NULL;
+    for (s = t->first; s; s = s->next)
+        if (s->kind <= SBXI_FROM_TEMPLATE) found = s;
+    return found;
+}
+
 /* The last record of a kind, or NULL. */
 static SBXI_MAYBE const sbxi_step *sbxi_template_last(const sbx_template *t, unsigned kind)
 {
@@ -12634,10 +12698,10 @@ static SBXI_MAYBE void sbxi_template_let_go(sbx_template *t)
 static SBXI_MAYBE const char *sbxi_step_check(const sbxi_step *plan)
 {
     size_t i;
-    bool fine = (!plan->user || sbxi_tar_is_utf8(sbxi_span_of(plan->user)))
-        && (!plan->extra || sbxi_tar_is_utf8(sbxi_span_of(plan->extra)));
+    bool fine = (!plan->user || sbxi_is_utf8(sbxi_span_of(plan->user)))
+        && (!plan->extra || sbxi_is_utf8(sbxi_span_of(plan->extra)));
     for (i = 0; fine && i < plan->texts.count; i++)
-        fine = sbxi_tar_is_utf8(sbxi_span_of(plan->texts.items[i]));
+        fine = sbxi_is_utf8(sbxi_span_of(plan->texts.items[i]));
     return fine || plan->kind == SBXI_DO_IGNORE ? NULL : SBXI_TEXT("a text is not UTF-8");
 }
 
@@ -12663,26 +12727,28 @@ static void sbxi_step_lay(sbxi_cursor *c, const sbxi_step *plan)
     s->texts.items = list;
 }
 
-/* Adds a copy of the plan. False: no memory. */
-static SBXI_MAYBE bool sbxi_step_add(sbx_template *t, const sbxi_step *plan)
+/* Adds a copy of the plan. SBX_E_TOO_LARGE: there are SBX_MAX_STEPS; SBX_E_NOMEM. */
+static SBXI_MAYBE int sbxi_step_add(sbx_template *t, const sbxi_step *plan)
 {
     sbxi_cursor c = { NULL, 0 };
     sbxi_step *s;
+    if (t->count >= SBX_MAX_STEPS) return SBX_E_TOO_LARGE;
     sbxi_step_lay(&c, plan);
     s = c.at == SIZE_MAX ? NULL
         : (sbxi_step *)sbxi_alloc_get(&t->client->link.alloc, c.at);
-    if (!s) return false;
+    if (!s) return SBX_E_NOMEM;
     c.data = (char *)s;
     s->size = c.at;
     c.at = 0;
     sbxi_step_lay(&c, plan);
     s->size = c.at;
     s->next = NULL;
+    s->forced = t->forced;
     if (t->last) t->last->next = s;
     else t->first = s;
     t->last = s;
     t->count++;
-    return true;
+    return SBX_OK;
 }
 
 /* ---- commands of a shell ------------------------------------------------------ */
@@ -13008,11 +13074,17 @@ static void sbxi_docker_add_word(sbxi_docker *d, const char *p, const char *end)
     if (sbxi_buf_add(&d->words, "", 1) == SBX_OK) d->word_count++; /* whole ones only */
 }
 
+/* The word behind another. */
+static SBXI_MAYBE const char *sbxi_docker_after(const char *word)
+{
+    return word + strlen(word) + 1;
+}
+
 /* The i-th word. */
 static SBXI_MAYBE const char *sbxi_docker_word(const sbxi_docker *d, size_t i)
 {
     const char *p = d->words.data;
-    while (i--) p += strlen(p) + 1;
+    while (i--) p = sbxi_docker_after(p);
     return p;
 }
 
@@ -13557,7 +13629,6 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
    the digits being those of version 4 anyway. */
 static int sbxi_random_hex(sbx_op *op, char *out, bool dashes)
 {
-    static const char hex[] = "0123456789abcdef";
     const sbx_net *n = &op->client->link.net;
     unsigned char raw[16];
     unsigned i;
@@ -13566,8 +13637,7 @@ static int sbxi_random_hex(sbx_op *op, char *out, bool dashes)
     raw[8] = (unsigned char)((raw[8] & 0x3F) | 0x80);
     for (i = 0; i < 16; i++) {
         if (dashes && i >= 4 && i <= 10 && i % 2 == 0) *out++ = '-';
-        *out++ = hex[raw[i] >> 4];
-        *out++ = hex[raw[i] & 15];
+        out = sbxi_print_hex(out, &raw[i], 1);
     }
     *out = 0;
     return SBX_OK;
@@ -13857,23 +13927,11 @@ static uint8_t sbxi_code_find(const char *const *names, size_t n, const char *te
     return 0;
 }
 
-/* Keeps up to the limit, which leaves room for a NUL, and counts the rest. */
-static int sbxi_code_keep(sbxi_capture *c, const void *data, size_t len)
-{
-    size_t n;
-    if (!c->buf.data && sbxi_block_start(&c->buf) != SBX_OK) return c->buf.status;
-    n = SBXI_MIN(c->buf.max - 1 - c->buf.len, len);
-    c->cut += len - n;
-    return sbxi_buf_add(&c->buf, data, n);
-}
-
 static int sbxi_code_sink(sbx_op *op, const sbx_sink *s, sbxi_capture *c, const void *data,
     size_t len)
 {
-    int rc;
-    if (!s->put) return op->args.of.code.o.capture_limit ? sbxi_code_keep(c, data, len) : SBX_OK;
-    rc = s->put(s->ctx, data, len);
-    return sbxi_op_said(op, rc > 0 ? SBX_E_SINK : rc);
+    if (s->put) return sbxi_op_sink_put(op, s, data, len);
+    return op->args.of.code.o.capture_limit ? sbxi_capture_put(c, data, len) : SBX_OK;
 }
 
 static int sbxi_code_each(sbx_op *op, sbx_code_format format, const void *data, size_t len)
@@ -13914,7 +13972,7 @@ static int sbxi_code_put(sbx_op *op, const void *data, size_t len)
     default:
         if (!a->result) return SBX_OK;
         if (a->member == SBXI_CODE_TRACEBACK)
-            return a->o.capture_limit ? sbxi_code_keep(&a->traceback, data, len) : SBX_OK;
+            return a->o.capture_limit ? sbxi_capture_put(&a->traceback, data, len) : SBX_OK;
         if (a->member == SBXI_CODE_NAME)
             sbxi_code_text(a->result->error_name, sizeof a->result->error_name, data, len);
         else
@@ -14204,20 +14262,14 @@ static const sbx_sink *sbxi_op_sink(const sbx_op *op, unsigned id)
 /* Keeps output that has no sink, up to the limit, which leaves room for a NUL. */
 static int sbxi_op_capture(sbx_op *op, unsigned id, const void *data, size_t len)
 {
-    sbxi_capture *c = &op->captured[id == 2];
-    size_t n;
     if (!op->args.of.command.o.capture_limit) return SBX_OK;
-    if (!c->buf.data && sbxi_block_start(&c->buf) != SBX_OK) return c->buf.status;
-    n = SBXI_MIN(c->buf.max - 1 - c->buf.len, len);
-    c->cut += len - n;
-    return sbxi_buf_add(&c->buf, data, n);
+    return sbxi_capture_put(&op->captured[id == 2], data, len);
 }
 
 /* Gives bytes to the sink of a stream. SBX_E_AGAIN: it took nothing. */
 static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
 {
     const sbx_sink *s = sbxi_op_sink(op, id);
-    int rc;
     if (len == 0) return SBX_OK;
     op->mid_stream = true;
     if (sbxi_op_proc(op) && op->proc->pull)
@@ -14225,10 +14277,8 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     if (SBXI_HAS_EXTRAS && op->feature == SBX_FEATURE_FILES_READ_BYTES) /* room for a NUL stays */
         return len < op->block.max - op->block.len ? sbxi_buf_add(&op->block, data, len)
             : SBX_E_TOO_LARGE;
-    if (!s->put)
-        return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
-    rc = s->put(s->ctx, data, len);
-    return sbxi_op_said(op, rc > 0 ? SBX_E_SINK : rc);
+    if (s->put) return sbxi_op_sink_put(op, s, data, len);
+    return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
 }
 
 /* A daemon that knows links says so beside the type of their target. */
@@ -15422,13 +15472,18 @@ static bool sbxi_op_waits(const sbx_op *op)
     return op->phase == SBXI_PHASE_EXCHANGE && op->x.conn && op->x.want;
 }
 
-/* Input whose source is silent: so often it says that it is still there. */
+/* Input whose source is silent says so often that it is still there; files that are
+   packed are asked so often for more. Other sources wake their operation. */
 #define SBXI_PING_MS 50000
+#define SBXI_FILES_MS 10
 
 static uint32_t sbxi_op_ping_left(const sbx_op *op, uint32_t now)
 {
-    bool silent = SBXI_HAS_PROC && op->asleep && op->x.dry && op->route->send == SBXI_SEND_INPUT;
-    return sbxi_left(op->x.since, silent ? SBXI_PING_MS : SBX_NEVER, now);
+    bool dry = op->asleep && op->x.dry;
+    int32_t ms = SBX_NEVER;
+    if (SBXI_HAS_PROC && dry && op->route->send == SBXI_SEND_INPUT) ms = SBXI_PING_MS;
+    if (SBXI_HAS_TEMPLATE && dry && op->route->send == SBXI_SEND_UPLOAD) ms = SBXI_FILES_MS;
+    return sbxi_left(op->x.since, ms, now);
 }
 
 /* After how long this operation must run even if nothing happens on its connection. */
@@ -15468,8 +15523,12 @@ static SBXI_APART void sbxi_op_step(sbx_op *op)
     if (op->step == SBXI_STEP_START && in_sandbox && op->feature != SBXI_ROUTE_HEALTH
         && !op->sandbox->known)
         rc = sbxi_ask(op, SBXI_ROUTE_ACCESS, SBXI_STEP_ACCESS);
-    else
+    else {
+        op->client->callbacks++; /* trees and logs are the user's */
         rc = p->step(op);
+        op->client->callbacks--;
+        if (op->cancelled && !op->detached) rc = SBX_E_CANCELLED;
+    }
     if (rc != SBX_PENDING) sbxi_op_finish(op, rc);
 }
 
@@ -15506,7 +15565,10 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
     int rc = SBX_OK;
     op->client->callbacks++; /* sources and sinks are the user's */
     if (!op->x.conn) rc = sbxi_op_connect(op);
-    if (!sbxi_op_ping_left(op, now)) op->woken = op->args.of.process.ping = true;
+    if (!sbxi_op_ping_left(op, now)) {
+        op->woken = true;
+        if (op->route->send == SBXI_SEND_INPUT) op->args.of.process.ping = true;
+    }
     if (op->asleep && rc == SBX_OK) {
         if (!op->x.dry) rc = SBX_E_AGAIN;
         if (op->woken) {
@@ -16192,15 +16254,9 @@ static const char *const sbxi_e2b_registries[][4] = {
 /* The base: of image and template the one named last; a registry belongs to its image. */
 static void sbxi_e2b_put_base(sbx_json_writer *w, const sbx_template *t)
 {
-    const sbxi_step *s, *base = NULL, *registry = NULL;
+    const sbxi_step *base = sbxi_template_base(t), *registry = base ? base->next : NULL;
     size_t i;
-    for (s = t->first; s; s = s->next) {
-        if (s->kind <= SBXI_FROM_TEMPLATE) {
-            base = s;
-            registry = NULL;
-        }
-        if (s->kind == SBXI_FROM_REGISTRY) registry = s;
-    }
+    while (registry && registry->kind != SBXI_FROM_REGISTRY) registry = registry->next;
     sbx_json_key(w, base && base->kind == SBXI_FROM_TEMPLATE ? "fromTemplate" : "fromImage");
     sbx_json_text(w, base ? base->texts.items[0] : sbxi_e2b_images[0].name);
     if (!registry) return;
@@ -16276,10 +16332,10 @@ static void sbxi_e2b_file_step(sbx_json_writer *to, const sbx_template *t, const
 
 static int sbxi_e2b_template_file(const sbx_template *t, sbx_sink sink)
 {
-    const sbxi_step *s, *from = sbxi_template_last(t, SBXI_FROM_IMAGE);
+    const sbxi_step *s, *from = sbxi_template_base(t);
     const char *start;
     sbx_json_writer to; /* of it only sink and status are used */
-    if (sbxi_template_last(t, SBXI_FROM_TEMPLATE)) return SBX_E_UNSUPPORTED;
+    if (from && from->kind == SBXI_FROM_TEMPLATE) return SBX_E_UNSUPPORTED;
     sbx_json_writer_init(&to, sink);
     sbxi_e2b_file_text(&to, "FROM ");
     sbxi_e2b_file_text(&to, from ? from->texts.items[0] : sbxi_e2b_images[0].name);
@@ -16315,8 +16371,8 @@ static const char *sbxi_e2b_check_source(const char *path)
 
 static bool sbxi_e2b_is_from(const sbx_template *t, const char *name)
 {
-    const sbxi_step *s = sbxi_template_last(t, SBXI_FROM_TEMPLATE);
-    return s && strcmp(s->texts.items[0], name) == 0;
+    const sbxi_step *s = sbxi_template_base(t);
+    return s && s->kind == SBXI_FROM_TEMPLATE && strcmp(s->texts.items[0], name) == 0;
 }
 
 /* NULL: the record is fine. */
@@ -16534,9 +16590,7 @@ static int sbxi_e2b_say(sbx_op *op, const char *level, const char *a, const char
     memset(&log, 0, sizeof log);
     log.level = level;
     log.message = text->data;
-    op->client->callbacks++;
     rc = sbxi_each_said(args->o.log(args->o.ctx, &log));
-    op->client->callbacks--;
     return op->cancelled ? SBX_E_CANCELLED : rc;
 }
 
@@ -16556,9 +16610,7 @@ static int sbxi_e2b_advance(sbx_op *op, int32_t files, int32_t steps)
     all += all_files;
     if (done <= a->b->done) return SBX_OK;
     a->b->done = done;
-    op->client->callbacks++;
     a->o.progress(a->o.ctx, done, all);
-    op->client->callbacks--;
     return op->cancelled ? SBX_E_CANCELLED : SBX_OK;
 }
 
@@ -16605,7 +16657,7 @@ static int sbxi_e2b_open(sbxi_building *b, int32_t level, sbx_error *e)
 
 static int sbxi_e2b_later(sbx_op *op, int rc)
 {
-    return rc == SBX_E_AGAIN ? sbxi_step_later(op, 10) : rc;
+    return rc == SBX_E_AGAIN ? sbxi_step_later(op, SBXI_FILES_MS) : rc;
 }
 
 /* Goes on with a pass over them. SBX_PENDING: there is more to read. */
@@ -16900,6 +16952,16 @@ typedef struct sbxi_e2b_docker {
     int status;                     /* else why it ended */
 } sbxi_e2b_docker;
 
+/* What went wrong with the memory of any of its texts. */
+static int sbxi_e2b_df_status(const sbxi_e2b_docker *e)
+{
+    const sbxi_buf *const all[] = { &e->entry, &e->cmd, &e->known, &e->text, &e->body, &e->mark };
+    int status = sbxi_docker_status(&e->d);
+    size_t i;
+    for (i = 0; !status && i < SBXI_LEN(all); i++) status = all[i]->status;
+    return status;
+}
+
 static void sbxi_e2b_df_wrong(sbxi_e2b_docker *e, const char *wrong)
 {
     if (!e->wrong && !e->status) e->wrong = wrong;
@@ -16928,9 +16990,7 @@ static void sbxi_e2b_df_put(sbxi_e2b_docker *e, const sbxi_step *plan)
     if (e->wrong || e->status) return;
     sbxi_e2b_df_wrong(e, sbxi_step_check(plan));
     sbxi_e2b_df_wrong(e, sbxi_e2b_template_check(e->t, plan));
-    if (e->wrong) return;
-    if (e->t->count >= SBX_MAX_STEPS) e->status = SBX_E_TOO_LARGE;
-    else if (!sbxi_step_add(e->t, plan)) e->status = SBX_E_NOMEM;
+    if (!e->wrong) e->status = sbxi_step_add(e->t, plan);
 }
 
 static void sbxi_e2b_df_put_texts(sbxi_e2b_docker *e, unsigned kind, const char *const *texts,
@@ -16942,7 +17002,6 @@ static void sbxi_e2b_df_put_texts(sbxi_e2b_docker *e, unsigned kind, const char 
     plan.texts.items = texts;
     plan.texts.count = n;
     plan.user = user;
-    plan.forced = e->t->forced;
     sbxi_e2b_df_put(e, &plan);
 }
 
@@ -16962,9 +17021,10 @@ static void sbxi_e2b_df_put_made(sbxi_e2b_docker *e, unsigned kind, const char *
 /* All words from the i-th on, quoted for a shell. */
 static void sbxi_e2b_df_join(const sbxi_docker *d, sbxi_buf *to, size_t i)
 {
-    for (; i < d->word_count; i++) {
+    const char *word = sbxi_docker_word(d, i);
+    for (; i < d->word_count; i++, word = sbxi_docker_after(word)) {
         if (to->len) sbxi_buf_text(to, " ");
-        sbxi_quote(to, sbxi_docker_word(d, i));
+        sbxi_quote(to, word);
     }
 }
 
@@ -16983,7 +17043,8 @@ static void sbxi_e2b_df_put_env(sbxi_e2b_docker *e)
         e->status = SBX_E_NOMEM;
         return;
     }
-    for (i = 0; i < n; i++) texts[i] = sbxi_docker_word(&e->d, i);
+    for (i = 0; i < n; i++)
+        texts[i] = i ? sbxi_docker_after(texts[i - 1]) : sbxi_docker_word(&e->d, 0);
     sbxi_buf_add(&e->known, e->d.words.data, e->d.words.len);
     sbxi_e2b_df_put_texts(e, SBXI_DO_ENV, texts, n, NULL);
     sbxi_alloc_free(a, texts, n * sizeof *texts);
@@ -17221,7 +17282,7 @@ static bool sbxi_e2b_df_one_of(const char *name, const char *list)
 {
     size_t n = strlen(name);
     const char *at = strstr(list, name);
-    return n && at && at[-1] == '|' && at[n] == '|';
+    return n && at && at > list && at[-1] == '|' && at[n] == '|';
 }
 
 static void sbxi_e2b_df_copy_flag(sbxi_e2b_docker *e, sbxi_e2b_df_copy *c, const char *name,
@@ -17369,7 +17430,6 @@ static SBXI_APART void sbxi_e2b_df_copy_word(sbxi_e2b_docker *e, const sbxi_e2b_
     }
     memset(&plan, 0, sizeof plan);
     plan.kind = SBXI_DO_COPY;
-    plan.forced = e->t->forced;
     plan.user = c->user.len ? c->user.data : NULL;
     if (c->mode >= 0) {
         plan.number = c->mode;
@@ -17387,19 +17447,21 @@ static void sbxi_e2b_df_copy_all(sbxi_e2b_docker *e, const sbxi_e2b_df_copy *c)
 {
     sbxi_docker *d = &e->d;
     bool json = sbxi_docker_json(d), chomp;
-    const char *p = d->rest, *end = p, *name, *dest;
+    const char *p = d->rest, *end = p, *name, *dest, *src;
     size_t i, doc = 0;
     if (!json) sbxi_docker_words(d);
     if (d->words.status) return;
     if (d->word_count < 2) sbxi_e2b_df_wrong(e, SBXI_TEXT("at least two arguments are needed"));
     if (e->wrong) return;
+    src = sbxi_docker_word(d, 0);
     dest = sbxi_docker_word(d, d->word_count - 1);
-    for (i = 0; i + 1 < d->word_count; i++, p = sbxi_skip_blanks(end)) {
+    for (i = 0; i + 1 < d->word_count;
+         i++, p = sbxi_skip_blanks(end), src = sbxi_docker_after(src)) {
         end = json ? p : sbxi_docker_word_end(d, p);
         if (doc < d->doc_count && sbxi_is_heredoc(p, end, &name, &chomp))
             sbxi_e2b_df_copy_doc(e, c, &d->doc[doc++], dest);
         else
-            sbxi_e2b_df_copy_word(e, c, sbxi_docker_word(d, i), dest);
+            sbxi_e2b_df_copy_word(e, c, src, dest);
     }
 }
 
@@ -17502,6 +17564,7 @@ static void sbxi_e2b_docker_end(sbxi_e2b_docker *e)
             sbxi_buf_add(b, e->cmd.data, e->cmd.len);
         }
     }
+    e->status = sbxi_e2b_df_status(e);
     if (b->len) {
         sbxi_e2b_df_put_made(e, SBXI_DO_START, NULL);
         memset(&ready, 0, sizeof ready);
@@ -17542,10 +17605,10 @@ static void sbxi_e2b_df_all(sbxi_e2b_docker *e)
     sbxi_e2b_df_put_one(e, SBXI_DO_WORKDIR, "/", NULL);
     while (!e->wrong && !e->status && sbxi_docker_next(&e->d)) {
         sbxi_e2b_df_instruction(e);
-        if (!e->status) e->status = sbxi_docker_status(&e->d);
+        if (!e->status) e->status = sbxi_e2b_df_status(e);
     }
     sbxi_e2b_df_wrong(e, e->d.wrong);
-    if (!e->status) e->status = sbxi_docker_status(&e->d);
+    if (!e->status) e->status = sbxi_e2b_df_status(e);
     if (e->wrong || e->status || e->from) return;
     e->d.start = 0;
     sbxi_buf_clear(&e->d.name);
@@ -19266,17 +19329,15 @@ static bool sbxi_pairs_ok(const sbx_pairs *p)
     return true;
 }
 
-#ifndef SBX_NO_EXTRAS
-static bool sbxi_strings_ok(const sbx_strings *s)
+/* Whether all texts are there; `empty`: they may be "". */
+static SBXI_MAYBE bool sbxi_strings_ok(const sbx_strings *s, bool empty)
 {
     size_t i;
-    if (s->count && !s->items) return false;
-    for (i = 0; i < s->count; i++)
-        if (!s->items[i]) return false;
-    return true;
+    bool fine = !s->count || s->items;
+    for (i = 0; fine && i < s->count; i++)
+        fine = s->items[i] && (empty || s->items[i][0]);
+    return fine;
 }
-
-#endif
 
 /* JSON that goes out as it is must be one value. */
 static int sbxi_ignore(void *ctx, const sbx_json_event *event)
@@ -19298,8 +19359,8 @@ static bool sbxi_json_ok(const char *text)
 #ifndef SBX_NO_EXTRAS
 static void sbxi_need_network(sbxi_call *k, sbx_network *n)
 {
-    sbxi_need(k, sbxi_strings_ok(&n->allow_out) && sbxi_strings_ok(&n->deny_out)
-        && sbxi_strings_ok(&n->dns_servers), SBXI_TEXT("network: a text of a list is NULL"));
+    sbxi_need(k, sbxi_strings_ok(&n->allow_out, true) && sbxi_strings_ok(&n->deny_out, true)
+        && sbxi_strings_ok(&n->dns_servers, true), SBXI_TEXT("network: a text of a list is NULL"));
     sbxi_need(k, !n->https_ports.count || n->https_ports.items,
         SBXI_TEXT("network.https_ports: items is NULL"));
     sbxi_need(k, sbxi_json_ok(n->rules_json), SBXI_TEXT("network.rules_json is not valid JSON"));
@@ -20318,6 +20379,27 @@ SBX_API const sbx_error *sbx_template_error(const sbx_template *t)
     return t ? &t->error : &sbxi_no_template;
 }
 
+/* What speaks against touching it now: SBX_E_REENTRANT does not stick, an error does. */
+static int sbxi_template_refused(const sbx_template *t)
+{
+    if (!t) return SBX_E_NOMEM;
+    return t->busy ? SBX_E_REENTRANT : t->error.status;
+}
+
+/* Its tree, sink or notice() is called, which is the user's: nobody else may touch it
+   then, and no call may block. */
+static void sbxi_template_enter(sbx_template *t)
+{
+    t->busy++;
+    t->client->callbacks++;
+}
+
+static void sbxi_template_leave(sbx_template *t)
+{
+    t->client->callbacks--;
+    sbxi_template_let_go(t);
+}
+
 /* ---- what all steps share ------------------------------------------------------ */
 
 /* A step on its way into the template, with what is wrong with it so far. */
@@ -20357,11 +20439,9 @@ static void sbxi_adding_texts(sbxi_adding *a, const char *first, const char *sec
 
 static void sbxi_adding_list(sbxi_adding *a, const sbx_strings *list)
 {
-    size_t i;
-    bool fine = !list->count || list->items;
-    for (i = 0; fine && i < list->count; i++) fine = list->items[i] && list->items[i][0];
     a->plan.texts = *list;
-    sbxi_adding_needs(a, fine, SBXI_TEXT("a text of the list is NULL or empty"));
+    sbxi_adding_needs(a, sbxi_strings_ok(list, false),
+        SBXI_TEXT("a text of the list is NULL or empty"));
 }
 
 static void sbxi_adding_flag(sbxi_adding *a, char letter, sbx_choice choice)
@@ -20405,28 +20485,20 @@ static int sbxi_template_fail(sbx_template *t, int status, const char *where, co
 static int sbxi_adding_end(sbxi_adding *a)
 {
     sbx_template *t = a->t;
-    int rc = SBX_OK;
-    if (!t) return SBX_E_NOMEM;
-    if (t->busy) return SBX_E_REENTRANT;
-    if (t->error.status) return t->error.status;
+    int rc = sbxi_template_refused(t);
+    if (rc != SBX_OK) return rc;
     if (!t->client->provider->templates) {
         rc = SBX_E_UNSUPPORTED;
         a->wrong = SBXI_TEXT("this provider builds no templates");
     } else if (a->wrong) {
         rc = a->status ? a->status : SBX_E_ARG;
-    } else if (t->count >= SBX_MAX_STEPS) {
-        rc = SBX_E_TOO_LARGE;
-        a->wrong = SBXI_TEXT("more than SBX_MAX_STEPS steps");
     } else {
         a->wrong = sbxi_step_check(&a->plan);
         if (!a->wrong) a->wrong = t->client->provider->templates->check(t, &a->plan);
-        if (a->wrong) rc = SBX_E_ARG;
-    }
-    if (rc == SBX_OK) {
-        a->plan.forced = t->forced;
-        if (sbxi_step_add(t, &a->plan)) return SBX_OK;
-        rc = SBX_E_NOMEM;
-        a->wrong = sbx_strerror(rc);
+        rc = a->wrong ? SBX_E_ARG : sbxi_step_add(t, &a->plan);
+        if (rc == SBX_OK) return rc;
+        if (!a->wrong) a->wrong = rc == SBX_E_TOO_LARGE
+            ? SBXI_TEXT("more than SBX_MAX_STEPS steps") : sbx_strerror(rc);
     }
     return sbxi_template_fail(t, rc, a->name, a->wrong);
 }
@@ -20454,6 +20526,7 @@ SBX_API int sbx_template_from(sbx_template *t, sbx_image image, const char *vers
     }
     row = &t->client->provider->templates->images[image];
     sbxi_adding_needs(&a, row->version || !version, SBXI_TEXT("this image has no versions"));
+    sbxi_adding_needs(&a, !version || version[0], SBXI_TEXT("version is empty"));
     if (!version) version = row->version;
     sbxi_buf_init(&text, &t->client->link.alloc, SBX_MAX_LINE);
     sbxi_buf_texts(&text, row->name, version ? ":" : "", version);
@@ -20513,19 +20586,17 @@ SBX_API int sbx_template_from_template(sbx_template *t, const char *name)
 
 SBX_API int sbx_template_skip_cache(sbx_template *t)
 {
-    if (!t) return SBX_E_NOMEM;
-    if (t->busy) return SBX_E_REENTRANT;
-    t->forced = true;
-    return t->error.status;
+    int rc = sbxi_template_refused(t);
+    if (rc == SBX_OK) t->forced = true;
+    return rc;
 }
 
 SBX_API int sbx_template_context(sbx_template *t, const sbx_tree *tree,
                                  const sbx_strings *ignore)
 {
     sbxi_adding a;
-    if (!t) return SBX_E_NOMEM;
-    if (t->busy) return SBX_E_REENTRANT;
-    if (t->error.status) return t->error.status;
+    int rc = sbxi_template_refused(t);
+    if (rc != SBX_OK) return rc;
     sbxi_adding_begin(&a, t, SBXI_DO_IGNORE, "context", NULL);
     sbxi_adding_needs(&a, tree && tree->next && tree->stat && tree->open && tree->read
         && tree->close, SBXI_TEXT("tree is NULL, or lacks a function"));
@@ -20555,7 +20626,7 @@ SBX_API int sbx_template_copy_all(sbx_template *t, sbx_strings sources, const ch
                                   const sbx_step_options *options)
 {
     size_t i;
-    int rc = t ? SBX_OK : SBX_E_NOMEM;
+    int rc = sbxi_template_refused(t);
     if (!sources.items) sources.count = sources.count > 0; /* fails there */
     for (i = 0; rc == SBX_OK && i < sources.count; i++)
         rc = sbx_template_copy(t, sources.items ? sources.items[i] : NULL, dest, options);
@@ -20668,11 +20739,19 @@ SBX_API int sbx_template_envs(sbx_template *t, sbx_pairs envs)
     for (i = 0; fine && i < envs.count; i++)
         fine = envs.items[i].key[0] && !strchr(envs.items[i].key, '=');
     sbxi_adding_needs(&a, fine, SBXI_TEXT("a name is empty or has a = in it"));
-    if (!a.wrong && envs.count == 0) return t ? t->error.status : SBX_E_NOMEM;
+    if (!a.wrong && envs.count == 0) return sbxi_template_refused(t);
     /* a pair is two texts behind each other */
     a.plan.texts.items = (const char *const *)(const void *)envs.items;
     a.plan.texts.count = envs.count * 2;
     return sbxi_adding_end(&a);
+}
+
+/* Whether a package goes to the shell as it is, or is one text in single quotes. */
+static bool sbxi_is_package(const char *name)
+{
+    size_t n = strlen(name);
+    if (name[0] == '\'') return n > 2 && strcspn(name + 1, "'") == n - 2;
+    return !name[strcspn(name, " \t\n;&|<>()$`\\\"'")];
 }
 
 SBX_API int sbx_template_install(sbx_template *t, sbx_installer with, sbx_strings packages,
@@ -20685,9 +20764,8 @@ SBX_API int sbx_template_install(sbx_template *t, sbx_installer with, sbx_string
     sbxi_adding_begin(&a, t, SBXI_DO_APT + (unsigned)with, "install", o);
     sbxi_adding_needs(&a, (unsigned)with <= SBX_INSTALL_BUN, SBXI_TEXT("no such installer"));
     sbxi_adding_list(&a, &packages);
-    for (i = 0; !a.wrong && i < packages.count; i++) /* goes to the shell as it is */
-        sbxi_adding_needs(&a, packages.items[i][0] == '\''
-            || !packages.items[i][strcspn(packages.items[i], " \t\n;&|<>()$`\\\"'")],
+    for (i = 0; !a.wrong && i < packages.count; i++)
+        sbxi_adding_needs(&a, sbxi_is_package(packages.items[i]),
             SBXI_TEXT("a package has a character that means something to the shell: quote it"));
     sbxi_adding_needs(&a, packages.count || with != SBX_INSTALL_APT,
         SBXI_TEXT("the list is empty"));
@@ -20748,11 +20826,8 @@ SBX_API int sbx_template_ready(sbx_template *t, const sbx_readiness *ready)
         sbxi_adding_needs(&a, false, SBXI_TEXT("ready is NULL, or of no kind"));
         return sbxi_adding_end(&a);
     }
-    sbxi_adding_texts(&a, ready->text, NULL);
-    if (ready->kind == SBX_READY_PORT || ready->kind == SBX_READY_TIMEOUT) {
-        a.plan.texts.count = 0;
-        a.wrong = NULL;
-    }
+    if (ready->kind != SBX_READY_PORT && ready->kind != SBX_READY_TIMEOUT)
+        sbxi_adding_texts(&a, ready->text, NULL);
     a.plan.flags = (uint32_t)ready->kind;
     a.plan.number = ready->kind == SBX_READY_PORT ? ready->port
         : ready->kind == SBX_READY_TIMEOUT ? SBXI_MAX(ready->timeout_ms / 1000, 1)
@@ -20782,16 +20857,14 @@ SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size
     void (*notice)(void *ctx, int line, const char *text), void *ctx)
 {
     sbxi_adding a;
-    int rc;
-    if (!t) return SBX_E_NOMEM;
-    if (t->busy) return SBX_E_REENTRANT;
-    if (t->error.status) return t->error.status;
+    int rc = sbxi_template_refused(t);
+    if (rc != SBX_OK) return rc;
     sbxi_adding_begin(&a, t, SBXI_FROM_IMAGE, "from_dockerfile", NULL);
     sbxi_adding_needs(&a, text || !len, SBXI_TEXT("text is NULL"));
     if (!t->client->provider->templates || a.wrong) return sbxi_adding_end(&a);
-    t->busy++; /* notice() is the user's */
+    sbxi_template_enter(t);
     rc = sbxi_template_convert(t, text ? text : "", len, notice, ctx);
-    sbxi_template_let_go(t);
+    sbxi_template_leave(t);
     return rc;
 }
 
@@ -20799,20 +20872,18 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
     void (*notice)(void *ctx, int line, const char *text), void *ctx)
 {
     sbxi_buf text;
-    int rc;
-    if (!t) return SBX_E_NOMEM;
-    if (t->busy) return SBX_E_REENTRANT;
-    if (t->error.status) return t->error.status;
+    int rc = sbxi_template_refused(t);
+    if (rc != SBX_OK) return rc;
     if (!path || !path[0] || !t->tree.open)
         return sbxi_template_fail(t, SBX_E_ARG, "from_dockerfile_in",
             SBXI_TEXT("path is NULL or empty, or there is no context yet"));
-    t->busy++; /* the tree is the user's, as notice() is */
+    sbxi_template_enter(t);
     rc = sbxi_tree_file(&t->tree, path, &t->client->link.alloc, SBX_MAX_REQUEST, &text);
     if (rc == SBX_OK)
         rc = sbxi_template_convert(t, text.data ? text.data : "", text.len, notice, ctx);
     else rc = sbxi_template_fail(t, rc, "from_dockerfile_in", path);
     sbxi_buf_free(&text);
-    sbxi_template_let_go(t);
+    sbxi_template_leave(t);
     return rc;
 }
 
@@ -20821,27 +20892,26 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
 SBX_API int sbx_template_to_json(sbx_template *t, sbx_sink to)
 {
     sbx_json_writer w;
-    int rc = SBX_OK;
-    if (!t) return SBX_E_NOMEM;
-    if (t->error.status) return t->error.status;
-    if (!t->client->provider->templates) return SBX_E_UNSUPPORTED;
-    t->busy++; /* the tree and the sink are the user's */
+    int rc = sbxi_template_refused(t);
+    if (rc == SBX_OK && !t->client->provider->templates) rc = SBX_E_UNSUPPORTED;
+    if (rc != SBX_OK) return rc;
+    sbxi_error_clear(&t->client->error);
+    sbxi_template_enter(t);
     if (t->tree.next) rc = t->client->provider->templates->hash(t, &t->client->error);
     sbx_json_writer_init(&w, to);
     if (rc == SBX_OK) t->client->provider->templates->json(&w, t);
-    sbxi_template_let_go(t);
+    sbxi_template_leave(t);
     return rc == SBX_OK ? w.status : rc;
 }
 
 SBX_API int sbx_template_to_dockerfile(sbx_template *t, sbx_sink to)
 {
-    int rc;
-    if (!t) return SBX_E_NOMEM;
-    if (t->error.status) return t->error.status;
-    if (!t->client->provider->templates) return SBX_E_UNSUPPORTED;
-    t->busy++;
+    int rc = sbxi_template_refused(t);
+    if (rc == SBX_OK && !t->client->provider->templates) rc = SBX_E_UNSUPPORTED;
+    if (rc != SBX_OK) return rc;
+    sbxi_template_enter(t);
     rc = t->client->provider->templates->dockerfile(t, to);
-    sbxi_template_let_go(t);
+    sbxi_template_leave(t);
     return rc;
 }
 
@@ -20858,10 +20928,7 @@ static void sbxi_build_clean(sbxi_args *args) { sbxi_building_free(args->of.buil
 
 static void sbxi_need_tags(sbxi_call *k, const sbx_strings *tags)
 {
-    size_t i;
-    bool fine = !tags->count || tags->items;
-    for (i = 0; fine && i < tags->count; i++) fine = tags->items[i] && tags->items[i][0];
-    sbxi_need(k, fine, SBXI_TEXT("a tag is NULL or empty"));
+    sbxi_need(k, sbxi_strings_ok(tags, false), SBXI_TEXT("a tag is NULL or empty"));
 }
 
 /* The operation of a checked call with what a build needs; the template is busy from
@@ -20921,12 +20988,16 @@ static SBXI_APART int sbxi_build_new(sbx_template *t, unsigned feature,
     if (t->error.status) {
         k.status = t->error.status;
         k.message = t->error.message;
+    } else if (t->busy) { /* two would share the tree, and the hashes */
+        k.status = SBX_E_REENTRANT;
+        k.message = SBXI_TEXT("a build of this template runs, or a function of it");
     }
     sbxi_need(&k, a->o.name && a->o.name[0], SBXI_TEXT("options.name is NULL or empty"));
     sbxi_need_tags(&k, &a->o.tags);
     sbxi_need(&k, a->o.cpu_count >= 0 && a->o.memory_mib >= 0 && a->o.disk_mib >= 0,
         SBXI_TEXT("cpu_count, memory_mib or disk_mib is negative"));
-    sbxi_need(&k, a->o.level >= SBX_NEVER && a->o.level <= 9, SBXI_TEXT("level is not 0 to 9"));
+    sbxi_need(&k, a->o.level >= SBX_NEVER && a->o.level <= 9,
+        SBXI_TEXT("level is neither 0 to 9 nor SBX_NEVER"));
     return sbxi_build_op(&k, op);
 }
 
@@ -21014,8 +21085,11 @@ SBX_API int sbx_build_print(void *printer, const sbx_build_log *log)
     if (level < sbxi_level_of(p->least)) return SBX_OK;
     if (p->plain == SBX_YES) level = 1; /* which has no colour */
     parts[0] = colours[level];
-    parts[1] = log->step ? log->step : "";
-    parts[2] = &": "[2 * !log->step];
+    parts[1] = parts[2] = "";
+    if (log->step) {
+        parts[1] = log->step;
+        parts[2] = ": ";
+    }
     parts[3] = log->message;
     parts[4] = *parts[0] ? "\x1B[0m\n" : "\n";
     for (i = 0; i < 5 && rc == SBX_OK; i++)

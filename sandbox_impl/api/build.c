@@ -10,10 +10,7 @@ static void sbxi_build_clean(sbxi_args *args) { sbxi_building_free(args->of.buil
 
 static void sbxi_need_tags(sbxi_call *k, const sbx_strings *tags)
 {
-    size_t i;
-    bool fine = !tags->count || tags->items;
-    for (i = 0; fine && i < tags->count; i++) fine = tags->items[i] && tags->items[i][0];
-    sbxi_need(k, fine, SBXI_TEXT("a tag is NULL or empty"));
+    sbxi_need(k, sbxi_strings_ok(tags, false), SBXI_TEXT("a tag is NULL or empty"));
 }
 
 /* The operation of a checked call with what a build needs; the template is busy from
@@ -73,12 +70,16 @@ static SBXI_APART int sbxi_build_new(sbx_template *t, unsigned feature,
     if (t->error.status) {
         k.status = t->error.status;
         k.message = t->error.message;
+    } else if (t->busy) { /* two would share the tree, and the hashes */
+        k.status = SBX_E_REENTRANT;
+        k.message = SBXI_TEXT("a build of this template runs, or a function of it");
     }
     sbxi_need(&k, a->o.name && a->o.name[0], SBXI_TEXT("options.name is NULL or empty"));
     sbxi_need_tags(&k, &a->o.tags);
     sbxi_need(&k, a->o.cpu_count >= 0 && a->o.memory_mib >= 0 && a->o.disk_mib >= 0,
         SBXI_TEXT("cpu_count, memory_mib or disk_mib is negative"));
-    sbxi_need(&k, a->o.level >= SBX_NEVER && a->o.level <= 9, SBXI_TEXT("level is not 0 to 9"));
+    sbxi_need(&k, a->o.level >= SBX_NEVER && a->o.level <= 9,
+        SBXI_TEXT("level is neither 0 to 9 nor SBX_NEVER"));
     return sbxi_build_op(&k, op);
 }
 
@@ -166,8 +167,11 @@ SBX_API int sbx_build_print(void *printer, const sbx_build_log *log)
     if (level < sbxi_level_of(p->least)) return SBX_OK;
     if (p->plain == SBX_YES) level = 1; /* which has no colour */
     parts[0] = colours[level];
-    parts[1] = log->step ? log->step : "";
-    parts[2] = &": "[2 * !log->step];
+    parts[1] = parts[2] = "";
+    if (log->step) {
+        parts[1] = log->step;
+        parts[2] = ": ";
+    }
     parts[3] = log->message;
     parts[4] = *parts[0] ? "\x1B[0m\n" : "\n";
     for (i = 0; i < 5 && rc == SBX_OK; i++)

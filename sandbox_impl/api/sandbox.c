@@ -10,17 +10,15 @@ static bool sbxi_pairs_ok(const sbx_pairs *p)
     return true;
 }
 
-#ifndef SBX_NO_EXTRAS
-static bool sbxi_strings_ok(const sbx_strings *s)
+/* Whether all texts are there; `empty`: they may be "". */
+static SBXI_MAYBE bool sbxi_strings_ok(const sbx_strings *s, bool empty)
 {
     size_t i;
-    if (s->count && !s->items) return false;
-    for (i = 0; i < s->count; i++)
-        if (!s->items[i]) return false;
-    return true;
+    bool fine = !s->count || s->items;
+    for (i = 0; fine && i < s->count; i++)
+        fine = s->items[i] && (empty || s->items[i][0]);
+    return fine;
 }
-
-#endif
 
 /* JSON that goes out as it is must be one value. */
 static int sbxi_ignore(void *ctx, const sbx_json_event *event)
@@ -42,8 +40,8 @@ static bool sbxi_json_ok(const char *text)
 #ifndef SBX_NO_EXTRAS
 static void sbxi_need_network(sbxi_call *k, sbx_network *n)
 {
-    sbxi_need(k, sbxi_strings_ok(&n->allow_out) && sbxi_strings_ok(&n->deny_out)
-        && sbxi_strings_ok(&n->dns_servers), SBXI_TEXT("network: a text of a list is NULL"));
+    sbxi_need(k, sbxi_strings_ok(&n->allow_out, true) && sbxi_strings_ok(&n->deny_out, true)
+        && sbxi_strings_ok(&n->dns_servers, true), SBXI_TEXT("network: a text of a list is NULL"));
     sbxi_need(k, !n->https_ports.count || n->https_ports.items,
         SBXI_TEXT("network.https_ports: items is NULL"));
     sbxi_need(k, sbxi_json_ok(n->rules_json), SBXI_TEXT("network.rules_json is not valid JSON"));

@@ -33,6 +33,27 @@ SBX_API const sbx_error *sbx_template_error(const sbx_template *t)
     return t ? &t->error : &sbxi_no_template;
 }
 
+/* What speaks against touching it now: SBX_E_REENTRANT does not stick, an error does. */
+static int sbxi_template_refused(const sbx_template *t)
+{
+    if (!t) return SBX_E_NOMEM;
+    return t->busy ? SBX_E_REENTRANT : t->error.status;
+}
+
+/* Its tree, sink or notice() is called, which is the user's: nobody else may touch it
+   then, and no call may block. */
+static void sbxi_template_enter(sbx_template *t)
+{
+    t->busy++;
+    t->client->callbacks++;
+}
+
+static void sbxi_template_leave(sbx_template *t)
+{
+    t->client->callbacks--;
+    sbxi_template_let_go(t);
+}
+
 /* ---- what all steps share ------------------------------------------------------ */
 
 /* A step on its way into the template, with what is wrong with it so far. */
@@ -72,11 +93,9 @@ static void sbxi_adding_texts(sbxi_adding *a, const char *first, const char *sec
 
 static void sbxi_adding_list(sbxi_adding *a, const sbx_strings *list)
 {
-    size_t i;
-    bool fine = !list->count || list->items;
-    for (i = 0; fine && i < list->count; i++) fine = list->items[i] && list->items[i][0];
     a->plan.texts = *list;
-    sbxi_adding_needs(a, fine, SBXI_TEXT("a text of the list is NULL or empty"));
+    sbxi_adding_needs(a, sbxi_strings_ok(list, false),
+        SBXI_TEXT("a text of the list is NULL or empty"));
 }
 
 static void sbxi_adding_flag(sbxi_adding *a, char letter, sbx_choice choice)
@@ -120,28 +139,20 @@ static int sbxi_template_fail(sbx_template *t, int status, const char *where, co
 static int sbxi_adding_end(sbxi_adding *a)
 {
     sbx_template *t = a->t;
-    int rc = SBX_OK;
-    if (!t) return SBX_E_NOMEM;
-    if (t->busy) return SBX_E_REENTRANT;
-    if (t->error.status) return t->error.status;
+    int rc = sbxi_template_refused(t);
+    if (rc != SBX_OK) return rc;
     if (!t->client->provider->templates) {
         rc = SBX_E_UNSUPPORTED;
         a->wrong = SBXI_TEXT("this provider builds no templates");
     } else if (a->wrong) {
         rc = a->status ? a->status : SBX_E_ARG;
-    } else if (t->count >= SBX_MAX_STEPS) {
-        rc = SBX_E_TOO_LARGE;
-        a->wrong = SBXI_TEXT("more than SBX_MAX_STEPS steps");
     } else {
         a->wrong = sbxi_step_check(&a->plan);
         if (!a->wrong) a->wrong = t->client->provider->templates->check(t, &a->plan);
-        if (a->wrong) rc = SBX_E_ARG;
-    }
-    if (rc == SBX_OK) {
-        a->plan.forced = t->forced;
-        if (sbxi_step_add(t, &a->plan)) return SBX_OK;
-        rc = SBX_E_NOMEM;
-        a->wrong = sbx_strerror(rc);
+        rc = a->wrong ? SBX_E_ARG : sbxi_step_add(t, &a->plan);
+        if (rc == SBX_OK) return rc;
+        if (!a->wrong) a->wrong = rc == SBX_E_TOO_LARGE
+            ? SBXI_TEXT("more than SBX_MAX_STEPS steps") : sbx_strerror(rc);
     }
     return sbxi_template_fail(t, rc, a->name, a->wrong);
 }
@@ -169,6 +180,7 @@ SBX_API int sbx_template_from(sbx_template *t, sbx_image image, const char *vers
     }
     row = &t->client->provider->templates->images[image];
     sbxi_adding_needs(&a, row->version || !version, SBXI_TEXT("this image has no versions"));
+    sbxi_adding_needs(&a, !version || version[0], SBXI_TEXT("version is empty"));
     if (!version) version = row->version;
     sbxi_buf_init(&text, &t->client->link.alloc, SBX_MAX_LINE);
     sbxi_buf_texts(&text, row->name, version ? ":" : "", version);
@@ -228,19 +240,17 @@ SBX_API int sbx_template_from_template(sbx_template *t, const char *name)
 
 SBX_API int sbx_template_skip_cache(sbx_template *t)
 {
-    if (!t) return SBX_E_NOMEM;
-    if (t->busy) return SBX_E_REENTRANT;
-    t->forced = true;
-    return t->error.status;
+    int rc = sbxi_template_refused(t);
+    if (rc == SBX_OK) t->forced = true;
+    return rc;
 }
 
 SBX_API int sbx_template_context(sbx_template *t, const sbx_tree *tree,
                                  const sbx_strings *ignore)
 {
     sbxi_adding a;
-    if (!t) return SBX_E_NOMEM;
-    if (t->busy) return SBX_E_REENTRANT;
-    if (t->error.status) return t->error.status;
+    int rc = sbxi_template_refused(t);
+    if (rc != SBX_OK) return rc;
     sbxi_adding_begin(&a, t, SBXI_DO_IGNORE, "context", NULL);
     sbxi_adding_needs(&a, tree && tree->next && tree->stat && tree->open && tree->read
         && tree->close, SBXI_TEXT("tree is NULL, or lacks a function"));
@@ -270,7 +280,7 @@ SBX_API int sbx_template_copy_all(sbx_template *t, sbx_strings sources, const ch
                                   const sbx_step_options *options)
 {
     size_t i;
-    int rc = t ? SBX_OK : SBX_E_NOMEM;
+    int rc = sbxi_template_refused(t);
     if (!sources.items) sources.count = sources.count > 0; /* fails there */
     for (i = 0; rc == SBX_OK && i < sources.count; i++)
         rc = sbx_template_copy(t, sources.items ? sources.items[i] : NULL, dest, options);
@@ -383,11 +393,19 @@ SBX_API int sbx_template_envs(sbx_template *t, sbx_pairs envs)
     for (i = 0; fine && i < envs.count; i++)
         fine = envs.items[i].key[0] && !strchr(envs.items[i].key, '=');
     sbxi_adding_needs(&a, fine, SBXI_TEXT("a name is empty or has a = in it"));
-    if (!a.wrong && envs.count == 0) return t ? t->error.status : SBX_E_NOMEM;
+    if (!a.wrong && envs.count == 0) return sbxi_template_refused(t);
     /* a pair is two texts behind each other */
     a.plan.texts.items = (const char *const *)(const void *)envs.items;
     a.plan.texts.count = envs.count * 2;
     return sbxi_adding_end(&a);
+}
+
+/* Whether a package goes to the shell as it is, or is one text in single quotes. */
+static bool sbxi_is_package(const char *name)
+{
+    size_t n = strlen(name);
+    if (name[0] == '\'') return n > 2 && strcspn(name + 1, "'") == n - 2;
+    return !name[strcspn(name, " \t\n;&|<>()$`\\\"'")];
 }
 
 SBX_API int sbx_template_install(sbx_template *t, sbx_installer with, sbx_strings packages,
@@ -400,9 +418,8 @@ SBX_API int sbx_template_install(sbx_template *t, sbx_installer with, sbx_string
     sbxi_adding_begin(&a, t, SBXI_DO_APT + (unsigned)with, "install", o);
     sbxi_adding_needs(&a, (unsigned)with <= SBX_INSTALL_BUN, SBXI_TEXT("no such installer"));
     sbxi_adding_list(&a, &packages);
-    for (i = 0; !a.wrong && i < packages.count; i++) /* goes to the shell as it is */
-        sbxi_adding_needs(&a, packages.items[i][0] == '\''
-            || !packages.items[i][strcspn(packages.items[i], " \t\n;&|<>()$`\\\"'")],
+    for (i = 0; !a.wrong && i < packages.count; i++)
+        sbxi_adding_needs(&a, sbxi_is_package(packages.items[i]),
             SBXI_TEXT("a package has a character that means something to the shell: quote it"));
     sbxi_adding_needs(&a, packages.count || with != SBX_INSTALL_APT,
         SBXI_TEXT("the list is empty"));
@@ -463,11 +480,8 @@ SBX_API int sbx_template_ready(sbx_template *t, const sbx_readiness *ready)
         sbxi_adding_needs(&a, false, SBXI_TEXT("ready is NULL, or of no kind"));
         return sbxi_adding_end(&a);
     }
-    sbxi_adding_texts(&a, ready->text, NULL);
-    if (ready->kind == SBX_READY_PORT || ready->kind == SBX_READY_TIMEOUT) {
-        a.plan.texts.count = 0;
-        a.wrong = NULL;
-    }
+    if (ready->kind != SBX_READY_PORT && ready->kind != SBX_READY_TIMEOUT)
+        sbxi_adding_texts(&a, ready->text, NULL);
     a.plan.flags = (uint32_t)ready->kind;
     a.plan.number = ready->kind == SBX_READY_PORT ? ready->port
         : ready->kind == SBX_READY_TIMEOUT ? SBXI_MAX(ready->timeout_ms / 1000, 1)
@@ -497,16 +511,14 @@ SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size
     void (*notice)(void *ctx, int line, const char *text), void *ctx)
 {
     sbxi_adding a;
-    int rc;
-    if (!t) return SBX_E_NOMEM;
-    if (t->busy) return SBX_E_REENTRANT;
-    if (t->error.status) return t->error.status;
+    int rc = sbxi_template_refused(t);
+    if (rc != SBX_OK) return rc;
     sbxi_adding_begin(&a, t, SBXI_FROM_IMAGE, "from_dockerfile", NULL);
     sbxi_adding_needs(&a, text || !len, SBXI_TEXT("text is NULL"));
     if (!t->client->provider->templates || a.wrong) return sbxi_adding_end(&a);
-    t->busy++; /* notice() is the user's */
+    sbxi_template_enter(t);
     rc = sbxi_template_convert(t, text ? text : "", len, notice, ctx);
-    sbxi_template_let_go(t);
+    sbxi_template_leave(t);
     return rc;
 }
 
@@ -514,20 +526,18 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
     void (*notice)(void *ctx, int line, const char *text), void *ctx)
 {
     sbxi_buf text;
-    int rc;
-    if (!t) return SBX_E_NOMEM;
-    if (t->busy) return SBX_E_REENTRANT;
-    if (t->error.status) return t->error.status;
+    int rc = sbxi_template_refused(t);
+    if (rc != SBX_OK) return rc;
     if (!path || !path[0] || !t->tree.open)
         return sbxi_template_fail(t, SBX_E_ARG, "from_dockerfile_in",
             SBXI_TEXT("path is NULL or empty, or there is no context yet"));
-    t->busy++; /* the tree is the user's, as notice() is */
+    sbxi_template_enter(t);
     rc = sbxi_tree_file(&t->tree, path, &t->client->link.alloc, SBX_MAX_REQUEST, &text);
     if (rc == SBX_OK)
         rc = sbxi_template_convert(t, text.data ? text.data : "", text.len, notice, ctx);
     else rc = sbxi_template_fail(t, rc, "from_dockerfile_in", path);
     sbxi_buf_free(&text);
-    sbxi_template_let_go(t);
+    sbxi_template_leave(t);
     return rc;
 }
 
@@ -536,27 +546,26 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
 SBX_API int sbx_template_to_json(sbx_template *t, sbx_sink to)
 {
     sbx_json_writer w;
-    int rc = SBX_OK;
-    if (!t) return SBX_E_NOMEM;
-    if (t->error.status) return t->error.status;
-    if (!t->client->provider->templates) return SBX_E_UNSUPPORTED;
-    t->busy++; /* the tree and the sink are the user's */
+    int rc = sbxi_template_refused(t);
+    if (rc == SBX_OK && !t->client->provider->templates) rc = SBX_E_UNSUPPORTED;
+    if (rc != SBX_OK) return rc;
+    sbxi_error_clear(&t->client->error);
+    sbxi_template_enter(t);
     if (t->tree.next) rc = t->client->provider->templates->hash(t, &t->client->error);
     sbx_json_writer_init(&w, to);
     if (rc == SBX_OK) t->client->provider->templates->json(&w, t);
-    sbxi_template_let_go(t);
+    sbxi_template_leave(t);
     return rc == SBX_OK ? w.status : rc;
 }
 
 SBX_API int sbx_template_to_dockerfile(sbx_template *t, sbx_sink to)
 {
-    int rc;
-    if (!t) return SBX_E_NOMEM;
-    if (t->error.status) return t->error.status;
-    if (!t->client->provider->templates) return SBX_E_UNSUPPORTED;
-    t->busy++;
+    int rc = sbxi_template_refused(t);
+    if (rc == SBX_OK && !t->client->provider->templates) rc = SBX_E_UNSUPPORTED;
+    if (rc != SBX_OK) return rc;
+    sbxi_template_enter(t);
     rc = t->client->provider->templates->dockerfile(t, to);
-    sbxi_template_let_go(t);
+    sbxi_template_leave(t);
     return rc;
 }
 

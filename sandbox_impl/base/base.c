@@ -119,6 +119,16 @@ static size_t sbxi_print_u64(char *out, uint64_t v)
 /* Hex digits; `| 0x20` makes them small. */
 static const char sbxi_hex[] = "0123456789ABCDEF";
 
+/* Two small digits a byte, no NUL. Returns behind them. */
+static SBXI_MAYBE char *sbxi_print_hex(char *out, const unsigned char *data, size_t len)
+{
+    for (; len; len--, data++) {
+        *out++ = (char)(sbxi_hex[*data >> 4] | 0x20);
+        *out++ = (char)(sbxi_hex[*data & 15] | 0x20);
+    }
+    return out;
+}
+
 /* Overwrites a secret in a way the compiler may not drop. */
 static void sbxi_wipe(void *p, size_t n)
 {

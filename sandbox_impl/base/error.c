@@ -38,6 +38,18 @@ static void sbxi_error_clear(sbx_error *e)
     e->retry_after_ms = -1;
 }
 
+/* "what: text" as the message, of a long `what` the end. Returns the status. */
+static SBXI_MAYBE int sbxi_error_at(sbx_error *e, int status, sbxi_span what,
+    const char *text)
+{
+    size_t cut = what.len > 120 ? what.len - 120 : 0;
+    e->status = status;
+    sbxi_put_text(e->message, sizeof e->message, what.ptr + cut, what.len - cut);
+    sbxi_add_text(e->message, sizeof e->message, ": ");
+    sbxi_add_text(e->message, sizeof e->message, text ? text : sbx_strerror(status));
+    return status;
+}
+
 /* Sets the status and, if there is none yet, the message. Returns status. */
 static int sbxi_error_set(sbx_error *e, int status, const char *message)
 {

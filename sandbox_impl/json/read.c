@@ -34,6 +34,15 @@ static bool sbxi_utf8_step(uint8_t u[3], unsigned char c)
     return true;
 }
 
+static SBXI_MAYBE bool sbxi_is_utf8(sbxi_span text)
+{
+    uint8_t u[3] = { 0, 0, 0 };
+    size_t i;
+    for (i = 0; i < text.len; i++)
+        if (!sbxi_utf8_step(u, (unsigned char)text.ptr[i])) return false;
+    return !u[0];
+}
+
 /* UTF-8 of a code point, which is no surrogate. Returns 1 to 4. */
 static size_t sbxi_utf8_put(char out[4], uint32_t code)
 {

@@ -9,7 +9,7 @@
 
 static int sbxi_dir_failed(void)
 {
-    if (errno == ENOENT || errno == ENOTDIR) return SBX_E_NOT_FOUND;
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return SBX_E_NOT_FOUND;
     if (errno == EACCES || errno == EPERM) return SBX_E_DENIED;
     if (errno == ENOMEM) return SBX_E_NOMEM;
     return errno == ENAMETOOLONG ? SBX_E_TOO_LARGE : SBX_E_SOURCE;
@@ -28,12 +28,14 @@ static const char *sbxi_dir_path(sbx_dir_tree *d, const char *path)
 
 typedef struct sbxi_window { uint16_t *end; bool *whole; char *text, *names; } sbxi_window;
 
-/* Puts a name in its place; what is behind the last that fits is dropped. */
+/* Puts a name in its place; what is behind the last that fits is dropped. Once a name
+   was, none goes to the end: the one that was dropped may come before it. */
 static void sbxi_window_put(sbxi_window *w, const char *name)
 {
     size_t n = strlen(name) + 1, used = *w->end;
     char *end = w->text + used, *at = w->names;
     while (at < end && strcmp(at, name) < 0) at += strlen(at) + 1;
+    if (at == end && !*w->whole) return;
     while (n > SBX_TREE_WINDOW_ - used && end > at) {
         for (end--; end > at && end[-1]; end--) {}
         used = (size_t)(end - w->text);
@@ -63,6 +65,7 @@ static int sbxi_window_fill(sbxi_window *w, const char *path, const char *after)
         sbxi_window_put(w, name);
     }
     if (errno) rc = sbxi_dir_failed();
+    else if (!*w->whole && w->names == w->text + *w->end) rc = SBX_E_TOO_LARGE; /* one name */
     closedir(dir);
     return rc;
 }

@@ -33,23 +33,11 @@ static uint8_t sbxi_code_find(const char *const *names, size_t n, const char *te
     return 0;
 }
 
-/* Keeps up to the limit, which leaves room for a NUL, and counts the rest. */
-static int sbxi_code_keep(sbxi_capture *c, const void *data, size_t len)
-{
-    size_t n;
-    if (!c->buf.data && sbxi_block_start(&c->buf) != SBX_OK) return c->buf.status;
-    n = SBXI_MIN(c->buf.max - 1 - c->buf.len, len);
-    c->cut += len - n;
-    return sbxi_buf_add(&c->buf, data, n);
-}
-
 static int sbxi_code_sink(sbx_op *op, const sbx_sink *s, sbxi_capture *c, const void *data,
     size_t len)
 {
-    int rc;
-    if (!s->put) return op->args.of.code.o.capture_limit ? sbxi_code_keep(c, data, len) : SBX_OK;
-    rc = s->put(s->ctx, data, len);
-    return sbxi_op_said(op, rc > 0 ? SBX_E_SINK : rc);
+    if (s->put) return sbxi_op_sink_put(op, s, data, len);
+    return op->args.of.code.o.capture_limit ? sbxi_capture_put(c, data, len) : SBX_OK;
 }
 
 static int sbxi_code_each(sbx_op *op, sbx_code_format format, const void *data, size_t len)
@@ -90,7 +78,7 @@ static int sbxi_code_put(sbx_op *op, const void *data, size_t len)
     default:
         if (!a->result) return SBX_OK;
         if (a->member == SBXI_CODE_TRACEBACK)
-            return a->o.capture_limit ? sbxi_code_keep(&a->traceback, data, len) : SBX_OK;
+            return a->o.capture_limit ? sbxi_capture_put(&a->traceback, data, len) : SBX_OK;
         if (a->member == SBXI_CODE_NAME)
             sbxi_code_text(a->result->error_name, sizeof a->result->error_name, data, len);
         else

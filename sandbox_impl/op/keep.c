@@ -194,6 +194,16 @@ static int sbxi_block_start(sbxi_buf *b)
     return sbxi_buf_room(b, sizeof(sbxi_owned), &at);
 }
 
+/* Keeps up to the limit, which leaves room for a NUL, and counts the rest. */
+static SBXI_MAYBE int sbxi_capture_put(sbxi_capture *c, const void *data, size_t len)
+{
+    size_t n;
+    if (!c->buf.data && sbxi_block_start(&c->buf) != SBX_OK) return c->buf.status;
+    n = SBXI_MIN(c->buf.max - 1 - c->buf.len, len);
+    c->cut += len - n;
+    return sbxi_buf_add(&c->buf, data, n);
+}
+
 /* Hands the block over: it is no longer the buffer's. */
 static void sbxi_block_take(sbxi_buf *b)
 {

@@ -455,13 +455,18 @@ static bool sbxi_op_waits(const sbx_op *op)
     return op->phase == SBXI_PHASE_EXCHANGE && op->x.conn && op->x.want;
 }
 
-/* Input whose source is silent: so often it says that it is still there. */
+/* Input whose source is silent says so often that it is still there; files that are
+   packed are asked so often for more. Other sources wake their operation. */
 #define SBXI_PING_MS 50000
+#define SBXI_FILES_MS 10
 
 static uint32_t sbxi_op_ping_left(const sbx_op *op, uint32_t now)
 {
-    bool silent = SBXI_HAS_PROC && op->asleep && op->x.dry && op->route->send == SBXI_SEND_INPUT;
-    return sbxi_left(op->x.since, silent ? SBXI_PING_MS : SBX_NEVER, now);
+    bool dry = op->asleep && op->x.dry;
+    int32_t ms = SBX_NEVER;
+    if (SBXI_HAS_PROC && dry && op->route->send == SBXI_SEND_INPUT) ms = SBXI_PING_MS;
+    if (SBXI_HAS_TEMPLATE && dry && op->route->send == SBXI_SEND_UPLOAD) ms = SBXI_FILES_MS;
+    return sbxi_left(op->x.since, ms, now);
 }
 
 /* After how long this operation must run even if nothing happens on its connection. */
@@ -501,8 +506,12 @@ static SBXI_APART void sbxi_op_step(sbx_op *op)
     if (op->step == SBXI_STEP_START && in_sandbox && op->feature != SBXI_ROUTE_HEALTH
         && !op->sandbox->known)
         rc = sbxi_ask(op, SBXI_ROUTE_ACCESS, SBXI_STEP_ACCESS);
-    else
+    else {
+        op->client->callbacks++; /* trees and logs are the user's */
         rc = p->step(op);
+        op->client->callbacks--;
+        if (op->cancelled && !op->detached) rc = SBX_E_CANCELLED;
+    }
     if (rc != SBX_PENDING) sbxi_op_finish(op, rc);
 }
 
@@ -539,7 +548,10 @@ static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
     int rc = SBX_OK;
     op->client->callbacks++; /* sources and sinks are the user's */
     if (!op->x.conn) rc = sbxi_op_connect(op);
-    if (!sbxi_op_ping_left(op, now)) op->woken = op->args.of.process.ping = true;
+    if (!sbxi_op_ping_left(op, now)) {
+        op->woken = true;
+        if (op->route->send == SBXI_SEND_INPUT) op->args.of.process.ping = true;
+    }
     if (op->asleep && rc == SBX_OK) {
         if (!op->x.dry) rc = SBX_E_AGAIN;
         if (op->woken) {

@@ -218,3 +218,9 @@ static SBXI_MAYBE int sbxi_op_said(sbx_op *op, int rc)
     op->x.stop = rc != SBX_OK && !op->asleep;
     return rc;
 }
+
+static SBXI_MAYBE int sbxi_op_sink_put(sbx_op *op, const sbx_sink *s, const void *data, size_t len)
+{
+    int rc = s->put(s->ctx, data, len);
+    return sbxi_op_said(op, rc > 0 ? SBX_E_SINK : rc);
+}

@@ -62,20 +62,14 @@ static const sbx_sink *sbxi_op_sink(const sbx_op *op, unsigned id)
 /* Keeps output that has no sink, up to the limit, which leaves room for a NUL. */
 static int sbxi_op_capture(sbx_op *op, unsigned id, const void *data, size_t len)
 {
-    sbxi_capture *c = &op->captured[id == 2];
-    size_t n;
     if (!op->args.of.command.o.capture_limit) return SBX_OK;
-    if (!c->buf.data && sbxi_block_start(&c->buf) != SBX_OK) return c->buf.status;
-    n = SBXI_MIN(c->buf.max - 1 - c->buf.len, len);
-    c->cut += len - n;
-    return sbxi_buf_add(&c->buf, data, n);
+    return sbxi_capture_put(&op->captured[id == 2], data, len);
 }
 
 /* Gives bytes to the sink of a stream. SBX_E_AGAIN: it took nothing. */
 static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
 {
     const sbx_sink *s = sbxi_op_sink(op, id);
-    int rc;
     if (len == 0) return SBX_OK;
     op->mid_stream = true;
     if (sbxi_op_proc(op) && op->proc->pull)
@@ -83,10 +77,8 @@ static int sbxi_op_put(sbx_op *op, unsigned id, const void *data, size_t len)
     if (SBXI_HAS_EXTRAS && op->feature == SBX_FEATURE_FILES_READ_BYTES) /* room for a NUL stays */
         return len < op->block.max - op->block.len ? sbxi_buf_add(&op->block, data, len)
             : SBX_E_TOO_LARGE;
-    if (!s->put)
-        return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
-    rc = s->put(s->ctx, data, len);
-    return sbxi_op_said(op, rc > 0 ? SBX_E_SINK : rc);
+    if (s->put) return sbxi_op_sink_put(op, s, data, len);
+    return op->route->recv == SBXI_RECV_SINK ? SBX_OK : sbxi_op_capture(op, id, data, len);
 }
 
 /* A daemon that knows links says so beside the type of their target. */

@@ -175,7 +175,6 @@ static void sbxi_op_head(sbx_op *op, const sbxi_url *url)
    the digits being those of version 4 anyway. */
 static int sbxi_random_hex(sbx_op *op, char *out, bool dashes)
 {
-    static const char hex[] = "0123456789abcdef";
     const sbx_net *n = &op->client->link.net;
     unsigned char raw[16];
     unsigned i;
@@ -184,8 +183,7 @@ static int sbxi_random_hex(sbx_op *op, char *out, bool dashes)
     raw[8] = (unsigned char)((raw[8] & 0x3F) | 0x80);
     for (i = 0; i < 16; i++) {
         if (dashes && i >= 4 && i <= 10 && i % 2 == 0) *out++ = '-';
-        *out++ = hex[raw[i] >> 4];
-        *out++ = hex[raw[i] & 15];
+        out = sbxi_print_hex(out, &raw[i], 1);
     }
     *out = 0;
     return SBX_OK;

@@ -138,6 +138,8 @@ static SBXI_APART int sbxi_context_link(sbxi_context *c)
     int rc;
     if (c->plan.follow) {
         rc = t->stat(t->ctx, c->walk.path, true, &e);
+        if (rc != SBX_OK && rc != SBX_E_NOT_FOUND) return sbxi_context_failed(c, rc);
+        e.mode &= 07777;
         if (rc == SBX_OK && (e.type == SBX_FILE_REGULAR || e.type == SBX_FILE_DIR)) {
             c->entry = e;
             return SBX_OK;
@@ -186,7 +188,7 @@ static bool sbxi_context_hashes(const sbxi_context *c)
     return c->pass != SBXI_PASS_SEND && !c->plan.archive_hash;
 }
 
-/* The next entry that is selected. */
+/* The next entry that is selected; SBX_PENDING: one was passed over. */
 static SBXI_APART int sbxi_context_next(sbxi_context *c)
 {
     sbxi_walk *w = &c->walk;
@@ -250,7 +252,7 @@ static SBXI_APART int sbxi_context_file(sbxi_context *c)
     return SBX_OK;
 }
 
-/* One step towards the next block of the tar. */
+/* One step towards the next block of the tar; SBX_PENDING: one without a file. */
 static int sbxi_context_block(sbxi_context *c)
 {
     switch (c->state) {
@@ -311,7 +313,7 @@ static SBXI_APART int sbxi_context_pack(sbxi_context *c, sbxi_flow *io, bool las
     return rc;
 }
 
-/* Up to cap bytes of the archive; *got 0: it is out. */
+/* Up to cap bytes of the archive; *got 0: it is out. SBX_PENDING: none yet. */
 static int sbxi_context_pull(sbxi_context *c, unsigned char *out, size_t cap, size_t *got)
 {
     sbxi_flow io;
@@ -331,7 +333,7 @@ static int sbxi_context_pull(sbxi_context *c, unsigned char *out, size_t cap, si
         if (c->at == c->have) c->at = c->have = 0;
     }
     *got = cap - io.out_len;
-    return rc == SBX_E_AGAIN && *got ? SBX_OK : rc;
+    return (rc == SBX_E_AGAIN || rc == SBX_PENDING) && *got ? SBX_OK : rc;
 }
 
 /* At the end of a pass that tells the hash. */
@@ -357,27 +359,31 @@ static SBXI_MAYBE int sbxi_context_step(sbxi_context *c, uint32_t most)
     while (rc == SBX_OK && used < most) {
         if (c->pass == SBXI_PASS_HASH ? c->state == SBXI_CONTEXT_DONE : c->done)
             return sbxi_context_told(c);
-        if (c->pass == SBXI_PASS_HASH) {
-            rc = sbxi_context_block(c);
-            used += SBXI_TAR_BLOCK;
-            continue;
-        }
-        rc = sbxi_context_pull(c, c->count, sizeof c->count, &got);
-        if (rc == SBX_OK && c->plan.archive_hash) sbx_sha256_add(&c->sha, c->count, got);
+        got = 0;
+        if (c->pass == SBXI_PASS_HASH) rc = sbxi_context_block(c);
+        else rc = sbxi_context_pull(c, c->count, sizeof c->count, &got);
+        if (got && c->plan.archive_hash) sbx_sha256_add(&c->sha, c->count, got);
         c->sent += (int64_t)got;
-        used += sizeof c->count;
+        used += SBXI_TAR_BLOCK;
+        if (rc == SBX_PENDING) rc = SBX_OK;
     }
     return rc == SBX_OK ? SBX_PENDING : rc;
 }
 
+/* Files that are passed over at once, before others have their turn. */
+#define SBXI_CONTEXT_PASSED 1024u
+
 static int sbxi_context_get(void *ctx, void *buf, size_t cap, size_t *got)
 {
     sbxi_context *c = (sbxi_context *)ctx;
-    size_t n = (size_t)SBXI_MIN((int64_t)SBXI_MIN(cap, (size_t)1 << 30), c->size - c->sent);
+    uint64_t left = (uint64_t)(c->size - c->sent);
+    size_t n = left < cap ? (size_t)left : cap;
+    unsigned passed = 0;
     int rc = SBX_OK;
     *got = 0;
-    if (n) rc = sbxi_context_pull(c, (unsigned char *)buf, n, got);
-    if (rc != SBX_OK) return rc;
+    if (n) do rc = sbxi_context_pull(c, (unsigned char *)buf, n, got);
+        while (rc == SBX_PENDING && ++passed < SBXI_CONTEXT_PASSED);
+    if (rc != SBX_OK) return rc == SBX_PENDING ? SBX_E_AGAIN : rc;
     if (c->done != (c->sent + (int64_t)*got == c->size)) {
         *got = 0;
         return sbxi_error_at(c->plan.error, SBX_E_CHANGED, sbxi_span_of(c->plan.src), NULL);

@@ -217,11 +217,17 @@ static void sbxi_docker_add_word(sbxi_docker *d, const char *p, const char *end)
     if (sbxi_buf_add(&d->words, "", 1) == SBX_OK) d->word_count++; /* whole ones only */
 }
 
+/* The word behind another. */
+static SBXI_MAYBE const char *sbxi_docker_after(const char *word)
+{
+    return word + strlen(word) + 1;
+}
+
 /* The i-th word. */
 static SBXI_MAYBE const char *sbxi_docker_word(const sbxi_docker *d, size_t i)
 {
     const char *p = d->words.data;
-    while (i--) p += strlen(p) + 1;
+    while (i--) p = sbxi_docker_after(p);
     return p;
 }
 

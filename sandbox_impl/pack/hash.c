@@ -41,11 +41,8 @@ static SBXI_MAYBE void sbxi_hash_entry(sbx_sha256 *h, const char *path, const sb
 static SBXI_MAYBE void sbxi_hash_end(sbx_sha256 *h, char out[65])
 {
     unsigned char sum[32];
-    unsigned i;
     sbx_sha256_end(h, sum);
-    for (i = 0; i < 64; i++)
-        out[i] = (char)(sbxi_hex[sum[i >> 1] >> (i & 1 ? 0 : 4) & 15] | 0x20);
-    out[64] = 0;
+    *sbxi_print_hex(out, sum, sizeof sum) = 0;
 }
 
 #endif

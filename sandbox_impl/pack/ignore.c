@@ -59,17 +59,6 @@ static sbxi_span sbxi_trim(sbxi_span s)
     return s;
 }
 
-/* "what: text" as the message, of a long `what` the end. Returns the status. */
-static int sbxi_error_at(sbx_error *e, int status, sbxi_span what, const char *text)
-{
-    size_t cut = what.len > 120 ? what.len - 120 : 0;
-    e->status = status;
-    sbxi_put_text(e->message, sizeof e->message, what.ptr + cut, what.len - cut);
-    sbxi_add_text(e->message, sizeof e->message, ": ");
-    sbxi_add_text(e->message, sizeof e->message, text ? text : sbx_strerror(status));
-    return status;
-}
-
 /* Appends a rule; what it is made of is checked. */
 static int sbxi_ignore_put(sbxi_ignores *g, int flags, const char *head, sbxi_span s)
 {

@@ -50,6 +50,15 @@ struct sbx_template {
 
 static SBXI_MAYBE bool sbxi_is_wire_step(const sbxi_step *s) { return s->kind >= SBXI_DO_COPY; }
 
+/* The base that counts: the one named last. NULL: the service's own. */
+static SBXI_MAYBE const sbxi_step *sbxi_template_base(const sbx_template *t)
+{
+    const sbxi_step *s, *found = NULL;
+    for (s = t->first; s; s = s->next)
+        if (s->kind <= SBXI_FROM_TEMPLATE) found = s;
+    return found;
+}
+
 /* The last record of a kind, or NULL. */
 static SBXI_MAYBE const sbxi_step *sbxi_template_last(const sbx_template *t, unsigned kind)
 {
@@ -83,10 +92,10 @@ static SBXI_MAYBE void sbxi_template_let_go(sbx_template *t)
 static SBXI_MAYBE const char *sbxi_step_check(const sbxi_step *plan)
 {
     size_t i;
-    bool fine = (!plan->user || sbxi_tar_is_utf8(sbxi_span_of(plan->user)))
-        && (!plan->extra || sbxi_tar_is_utf8(sbxi_span_of(plan->extra)));
+    bool fine = (!plan->user || sbxi_is_utf8(sbxi_span_of(plan->user)))
+        && (!plan->extra || sbxi_is_utf8(sbxi_span_of(plan->extra)));
     for (i = 0; fine && i < plan->texts.count; i++)
-        fine = sbxi_tar_is_utf8(sbxi_span_of(plan->texts.items[i]));
+        fine = sbxi_is_utf8(sbxi_span_of(plan->texts.items[i]));
     return fine || plan->kind == SBXI_DO_IGNORE ? NULL : SBXI_TEXT("a text is not UTF-8");
 }
 
@@ -112,26 +121,28 @@ static void sbxi_step_lay(sbxi_cursor *c, const sbxi_step *plan)
     s->texts.items = list;
 }
 
-/* Adds a copy of the plan. False: no memory. */
-static SBXI_MAYBE bool sbxi_step_add(sbx_template *t, const sbxi_step *plan)
+/* Adds a copy of the plan. SBX_E_TOO_LARGE: there are SBX_MAX_STEPS; SBX_E_NOMEM. */
+static SBXI_MAYBE int sbxi_step_add(sbx_template *t, const sbxi_step *plan)
 {
     sbxi_cursor c = { NULL, 0 };
     sbxi_step *s;
+    if (t->count >= SBX_MAX_STEPS) return SBX_E_TOO_LARGE;
     sbxi_step_lay(&c, plan);
     s = c.at == SIZE_MAX ? NULL
         : (sbxi_step *)sbxi_alloc_get(&t->client->link.alloc, c.at);
-    if (!s) return false;
+    if (!s) return SBX_E_NOMEM;
     c.data = (char *)s;
     s->size = c.at;
     c.at = 0;
     sbxi_step_lay(&c, plan);
     s->size = c.at;
     s->next = NULL;
+    s->forced = t->forced;
     if (t->last) t->last->next = s;
     else t->first = s;
     t->last = s;
     t->count++;
-    return true;
+    return SBX_OK;
 }
 
 /* ---- commands of a shell ------------------------------------------------------ */

@@ -77,15 +77,6 @@ static bool sbxi_tar_plain(sbxi_span text, size_t room)
     return text.len <= room;
 }
 
-static bool sbxi_tar_is_utf8(sbxi_span text)
-{
-    uint8_t u[3] = { 0, 0, 0 };
-    size_t i;
-    for (i = 0; i < text.len; i++)
-        if (!sbxi_utf8_step(u, (unsigned char)text.ptr[i])) return false;
-    return !u[0];
-}
-
 /* The texts and numbers of a header: place, length, pax keyword. */
 typedef struct sbxi_tar_field { uint16_t at, len; char key[10]; } sbxi_tar_field;
 static const sbxi_tar_field sbxi_tar_texts[4] = { { 0, 100, "path" }, { 157, 100, "linkpath" },
@@ -130,7 +121,7 @@ static void sbxi_tar_judge(sbxi_tar *t, const sbxi_span text[4])
     for (i = 0; i < 4; i++) {
         bool slash = i == 0 && sbxi_tar_slash(&t->entry);
         if (!sbxi_tar_plain(text[i], sbxi_tar_texts[i].len - slash)) t->needs |= (uint8_t)(1 << i);
-        if (!sbxi_tar_is_utf8(text[i])) t->binary = true;
+        if (!sbxi_is_utf8(text[i])) t->binary = true;
     }
 }
 

@@ -15,6 +15,13 @@
 
 #define SBXI_MEMORY_PATH sizeof(((sbx_memory_tree *)0)->path_)
 
+/* It is named as a directory, or the root. */
+static bool sbxi_memory_is_dir(const sbx_tree_file *f)
+{
+    size_t n = strlen(f->path);
+    return !n || f->path[n - 1] == '/';
+}
+
 static sbxi_span sbxi_memory_path(const sbx_tree_file *f)
 {
     sbxi_span s = sbxi_span_of(f->path);
@@ -142,7 +149,7 @@ static int sbxi_memory_stat(void *ctx, const char *path, bool follow, sbx_tree_e
     if (f && f->link) {
         out->type = SBX_FILE_SYMLINK;
         out->size = (int64_t)strlen(f->link);
-    } else if (f && f->path[strlen(f->path) - 1] != '/') {
+    } else if (f && !sbxi_memory_is_dir(f)) {
         out->type = SBX_FILE_REGULAR;
         out->size = f->from ? f->from->size : (int64_t)f->len;
     }
@@ -173,7 +180,7 @@ static int sbxi_memory_open(void *ctx, const char *path, void **file)
     int rc = sbxi_memory_find(m, &at, true, m->path_, &f);
     *file = ctx;
     if (rc != SBX_OK) return rc;
-    if (!f || f->path[strlen(f->path) - 1] == '/') return SBX_E_NOT_A_FILE;
+    if (!f || sbxi_memory_is_dir(f)) return SBX_E_NOT_A_FILE;
     m->open_ = (size_t)(f - m->files);
     m->at_ = 0;
     if (!f->from) return SBX_OK;
@@ -223,14 +230,14 @@ static SBXI_APART SBXI_MAYBE int sbxi_tree_file(const sbx_tree *tree, const char
     void *file;
     int rc = tree->open(tree->ctx, path, &file);
     sbxi_buf_init(out, alloc, max);
-    if (rc != SBX_OK) return rc;
+    if (rc != SBX_OK) return rc > 0 ? SBX_E_SOURCE : rc;
     while (rc == SBX_OK && got) {
         rc = tree->read(tree->ctx, file, piece, sizeof piece, &got);
         if (rc == SBX_OK && got > sizeof piece) rc = SBX_E_SOURCE;
         if (rc == SBX_OK) rc = sbxi_buf_add(out, piece, got);
     }
     tree->close(tree->ctx, file);
-    return rc == SBX_E_AGAIN || rc == SBX_E_NOT_FOUND ? SBX_E_SOURCE : rc;
+    return rc > 0 || rc == SBX_E_AGAIN || rc == SBX_E_NOT_FOUND ? SBX_E_SOURCE : rc;
 }
 
 /* Adds the lines of a file of rules; none there: SBX_OK. */
@@ -302,9 +309,11 @@ static SBXI_MAYBE int sbxi_walk_init(sbxi_walk *w, const char *src, char *clean)
 
 static sbxi_span sbxi_walk_path(const sbxi_walk *w) { return sbxi_span_of(w->path); }
 
+/* What a tree answered, or is wrong with what it did. */
 static int sbxi_walk_fail(const sbxi_walk *w, int status, const char *text)
 {
     sbxi_span at = sbxi_walk_path(w);
+    if (status > 0) status = SBX_E_SOURCE;
     return sbxi_error_at(w->error, status, at.len ? at : sbxi_span_of("."), text);
 }
 
@@ -317,6 +326,8 @@ static bool sbxi_walk_ignored(const sbxi_walk *w)
 static int sbxi_walk_stat(sbxi_walk *w)
 {
     int rc = w->tree->stat(w->tree->ctx, w->path, false, &w->entry);
+    if (rc == SBX_OK && (unsigned)w->entry.type > SBX_FILE_SYMLINK) rc = SBX_E_SOURCE;
+    w->entry.mode &= 07777;
     if (rc == SBX_OK) return rc;
     return sbxi_walk_fail(w, rc == SBX_E_NOT_FOUND ? SBX_E_CHANGED : rc, NULL);
 }
@@ -429,6 +440,13 @@ static int sbxi_walk_pop(sbxi_walk *w)
     return rc;
 }
 
+/* Whether it may be the name of a file, and comes behind the last one. */
+static bool sbxi_walk_is_name(const char *name, const char *after)
+{
+    return name[0] && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0
+        && strcmp(name, after) > 0;
+}
+
 /* The name that comes next in the directory at hand. */
 static int sbxi_walk_name(sbxi_walk *w, bool *have)
 {
@@ -439,31 +457,34 @@ static int sbxi_walk_name(sbxi_walk *w, bool *have)
     rc = w->tree->next(w->tree->ctx, w->dir ? w->path : "", w->path + w->dir, w->name,
         sizeof w->name);
     w->path[end] = cut;
+    w->name[sizeof w->name - 1] = 0;
     *have = rc == SBX_OK;
+    if (*have && !sbxi_walk_is_name(w->name, w->path + w->dir))
+        return sbxi_walk_fail(w, SBX_E_SOURCE,
+            SBXI_TEXT("next() of the tree gave no name, or one that is not behind the last"));
     return *have || rc == SBX_E_NOT_FOUND ? SBX_OK : sbxi_walk_fail(w, rc, NULL);
 }
 
-/* The next path there is, whether taken or not. SBX_E_NOT_FOUND: that was all. */
+/* The next path there is, whether taken or not. SBX_PENDING: into a directory, or out
+   of one; SBX_E_NOT_FOUND: that was all. */
 static int sbxi_walk_step(sbxi_walk *w)
 {
-    for (;;) {
-        size_t n;
-        bool have, in;
-        int rc = sbxi_walk_name(w, &have);
-        if (rc == SBX_OK) rc = sbxi_walk_inner(w, have, &in);
-        if (rc != SBX_OK) return rc;
-        if (in) continue;
-        if (have) {
-            n = strlen(w->name);
-            if (n >= sizeof w->path - w->dir) return sbxi_walk_fail(w, SBX_E_TOO_LARGE, NULL);
-            memcpy(w->path + w->dir, w->name, n + 1);
-            w->popped = false;
-            return SBX_OK;
-        }
+    size_t n;
+    bool have, in;
+    int rc = sbxi_walk_name(w, &have);
+    if (rc == SBX_OK) rc = sbxi_walk_inner(w, have, &in);
+    if (rc != SBX_OK) return rc;
+    if (in) return SBX_PENDING;
+    if (!have) {
         if (w->dir == 0) return SBX_E_NOT_FOUND;
         rc = sbxi_walk_pop(w);
-        if (rc != SBX_OK) return rc;
+        return rc == SBX_OK ? SBX_PENDING : rc;
     }
+    n = strlen(w->name);
+    if (n >= sizeof w->path - w->dir) return sbxi_walk_fail(w, SBX_E_TOO_LARGE, NULL);
+    memcpy(w->path + w->dir, w->name, n + 1);
+    w->popped = false;
+    return SBX_OK;
 }
 
 /* Whether the root itself is taken. */
@@ -473,10 +494,11 @@ static bool sbxi_walk_from_root(const sbxi_walk *w)
     return g->len && *g->p == '.' && (g->len == 1 || g->p[1] == '/');
 }
 
-/* The next entry that is taken: path, entry. SBX_E_NOT_FOUND: there is none left;
-   others with a message. */
+/* The next entry that is taken: path, entry. SBX_PENDING: one was passed over, call
+   again; SBX_E_NOT_FOUND: there is none left; others with a message. */
 static SBXI_MAYBE int sbxi_walk_next(sbxi_walk *w)
 {
+    unsigned found = 0;
     int rc;
     if (!w->started) {
         w->started = true;
@@ -486,17 +508,15 @@ static SBXI_MAYBE int sbxi_walk_next(sbxi_walk *w)
             return sbxi_walk_stat(w);
         }
     }
-    while ((rc = sbxi_walk_step(w)) == SBX_OK) {
-        unsigned found = 0;
-        memset(&w->entry, 0, sizeof w->entry);
-        if (w->cover == SBXI_WALK_NONE) {
-            found = sbxi_glob_run(&w->source, sbxi_walk_path(w), false);
-            if (!(found & ~SBXI_GLOB_INSIDE)) continue;
-        }
-        rc = sbxi_walk_stat(w);
-        if (rc != SBX_OK || sbxi_walk_takes(w, found)) return rc;
+    rc = sbxi_walk_step(w);
+    if (rc != SBX_OK) return rc;
+    memset(&w->entry, 0, sizeof w->entry);
+    if (w->cover == SBXI_WALK_NONE) {
+        found = sbxi_glob_run(&w->source, sbxi_walk_path(w), false);
+        if (!(found & ~SBXI_GLOB_INSIDE)) return SBX_PENDING;
     }
-    return rc;
+    rc = sbxi_walk_stat(w);
+    return rc != SBX_OK || sbxi_walk_takes(w, found) ? rc : SBX_PENDING;
 }
 
 #endif

@@ -23,6 +23,16 @@ typedef struct sbxi_e2b_docker {
     int status;                     /* else why it ended */
 } sbxi_e2b_docker;
 
+/* What went wrong with the memory of any of its texts. */
+static int sbxi_e2b_df_status(const sbxi_e2b_docker *e)
+{
+    const sbxi_buf *const all[] = { &e->entry, &e->cmd, &e->known, &e->text, &e->body, &e->mark };
+    int status = sbxi_docker_status(&e->d);
+    size_t i;
+    for (i = 0; !status && i < SBXI_LEN(all); i++) status = all[i]->status;
+    return status;
+}
+
 static void sbxi_e2b_df_wrong(sbxi_e2b_docker *e, const char *wrong)
 {
     if (!e->wrong && !e->status) e->wrong = wrong;
@@ -51,9 +61,7 @@ static void sbxi_e2b_df_put(sbxi_e2b_docker *e, const sbxi_step *plan)
     if (e->wrong || e->status) return;
     sbxi_e2b_df_wrong(e, sbxi_step_check(plan));
     sbxi_e2b_df_wrong(e, sbxi_e2b_template_check(e->t, plan));
-    if (e->wrong) return;
-    if (e->t->count >= SBX_MAX_STEPS) e->status = SBX_E_TOO_LARGE;
-    else if (!sbxi_step_add(e->t, plan)) e->status = SBX_E_NOMEM;
+    if (!e->wrong) e->status = sbxi_step_add(e->t, plan);
 }
 
 static void sbxi_e2b_df_put_texts(sbxi_e2b_docker *e, unsigned kind, const char *const *texts,
@@ -65,7 +73,6 @@ static void sbxi_e2b_df_put_texts(sbxi_e2b_docker *e, unsigned kind, const char 
     plan.texts.items = texts;
     plan.texts.count = n;
     plan.user = user;
-    plan.forced = e->t->forced;
     sbxi_e2b_df_put(e, &plan);
 }
 
@@ -85,9 +92,10 @@ static void sbxi_e2b_df_put_made(sbxi_e2b_docker *e, unsigned kind, const char *
 /* All words from the i-th on, quoted for a shell. */
 static void sbxi_e2b_df_join(const sbxi_docker *d, sbxi_buf *to, size_t i)
 {
-    for (; i < d->word_count; i++) {
+    const char *word = sbxi_docker_word(d, i);
+    for (; i < d->word_count; i++, word = sbxi_docker_after(word)) {
         if (to->len) sbxi_buf_text(to, " ");
-        sbxi_quote(to, sbxi_docker_word(d, i));
+        sbxi_quote(to, word);
     }
 }
 
@@ -106,7 +114,8 @@ static void sbxi_e2b_df_put_env(sbxi_e2b_docker *e)
         e->status = SBX_E_NOMEM;
         return;
     }
-    for (i = 0; i < n; i++) texts[i] = sbxi_docker_word(&e->d, i);
+    for (i = 0; i < n; i++)
+        texts[i] = i ? sbxi_docker_after(texts[i - 1]) : sbxi_docker_word(&e->d, 0);
     sbxi_buf_add(&e->known, e->d.words.data, e->d.words.len);
     sbxi_e2b_df_put_texts(e, SBXI_DO_ENV, texts, n, NULL);
     sbxi_alloc_free(a, texts, n * sizeof *texts);
@@ -344,7 +353,7 @@ static bool sbxi_e2b_df_one_of(const char *name, const char *list)
 {
     size_t n = strlen(name);
     const char *at = strstr(list, name);
-    return n && at && at[-1] == '|' && at[n] == '|';
+    return n && at && at > list && at[-1] == '|' && at[n] == '|';
 }
 
 static void sbxi_e2b_df_copy_flag(sbxi_e2b_docker *e, sbxi_e2b_df_copy *c, const char *name,
@@ -492,7 +501,6 @@ static SBXI_APART void sbxi_e2b_df_copy_word(sbxi_e2b_docker *e, const sbxi_e2b_
     }
     memset(&plan, 0, sizeof plan);
     plan.kind = SBXI_DO_COPY;
-    plan.forced = e->t->forced;
     plan.user = c->user.len ? c->user.data : NULL;
     if (c->mode >= 0) {
         plan.number = c->mode;
@@ -510,19 +518,21 @@ static void sbxi_e2b_df_copy_all(sbxi_e2b_docker *e, const sbxi_e2b_df_copy *c)
 {
     sbxi_docker *d = &e->d;
     bool json = sbxi_docker_json(d), chomp;
-    const char *p = d->rest, *end = p, *name, *dest;
+    const char *p = d->rest, *end = p, *name, *dest, *src;
     size_t i, doc = 0;
     if (!json) sbxi_docker_words(d);
     if (d->words.status) return;
     if (d->word_count < 2) sbxi_e2b_df_wrong(e, SBXI_TEXT("at least two arguments are needed"));
     if (e->wrong) return;
+    src = sbxi_docker_word(d, 0);
     dest = sbxi_docker_word(d, d->word_count - 1);
-    for (i = 0; i + 1 < d->word_count; i++, p = sbxi_skip_blanks(end)) {
+    for (i = 0; i + 1 < d->word_count;
+         i++, p = sbxi_skip_blanks(end), src = sbxi_docker_after(src)) {
         end = json ? p : sbxi_docker_word_end(d, p);
         if (doc < d->doc_count && sbxi_is_heredoc(p, end, &name, &chomp))
             sbxi_e2b_df_copy_doc(e, c, &d->doc[doc++], dest);
         else
-            sbxi_e2b_df_copy_word(e, c, sbxi_docker_word(d, i), dest);
+            sbxi_e2b_df_copy_word(e, c, src, dest);
     }
 }
 
@@ -625,6 +635,7 @@ static void sbxi_e2b_docker_end(sbxi_e2b_docker *e)
             sbxi_buf_add(b, e->cmd.data, e->cmd.len);
         }
     }
+    e->status = sbxi_e2b_df_status(e);
     if (b->len) {
         sbxi_e2b_df_put_made(e, SBXI_DO_START, NULL);
         memset(&ready, 0, sizeof ready);
@@ -665,10 +676,10 @@ static void sbxi_e2b_df_all(sbxi_e2b_docker *e)
     sbxi_e2b_df_put_one(e, SBXI_DO_WORKDIR, "/", NULL);
     while (!e->wrong && !e->status && sbxi_docker_next(&e->d)) {
         sbxi_e2b_df_instruction(e);
-        if (!e->status) e->status = sbxi_docker_status(&e->d);
+        if (!e->status) e->status = sbxi_e2b_df_status(e);
     }
     sbxi_e2b_df_wrong(e, e->d.wrong);
-    if (!e->status) e->status = sbxi_docker_status(&e->d);
+    if (!e->status) e->status = sbxi_e2b_df_status(e);
     if (e->wrong || e->status || e->from) return;
     e->d.start = 0;
     sbxi_buf_clear(&e->d.name);

@@ -138,15 +138,9 @@ static const char *const sbxi_e2b_registries[][4] = {
 /* The base: of image and template the one named last; a registry belongs to its image. */
 static void sbxi_e2b_put_base(sbx_json_writer *w, const sbx_template *t)
 {
-    const sbxi_step *s, *base = NULL, *registry = NULL;
+    const sbxi_step *base = sbxi_template_base(t), *registry = base ? base->next : NULL;
     size_t i;
-    for (s = t->first; s; s = s->next) {
-        if (s->kind <= SBXI_FROM_TEMPLATE) {
-            base = s;
-            registry = NULL;
-        }
-        if (s->kind == SBXI_FROM_REGISTRY) registry = s;
-    }
+    while (registry && registry->kind != SBXI_FROM_REGISTRY) registry = registry->next;
     sbx_json_key(w, base && base->kind == SBXI_FROM_TEMPLATE ? "fromTemplate" : "fromImage");
     sbx_json_text(w, base ? base->texts.items[0] : sbxi_e2b_images[0].name);
     if (!registry) return;
@@ -222,10 +216,10 @@ static void sbxi_e2b_file_step(sbx_json_writer *to, const sbx_template *t, const
 
 static int sbxi_e2b_template_file(const sbx_template *t, sbx_sink sink)
 {
-    const sbxi_step *s, *from = sbxi_template_last(t, SBXI_FROM_IMAGE);
+    const sbxi_step *s, *from = sbxi_template_base(t);
     const char *start;
     sbx_json_writer to; /* of it only sink and status are used */
-    if (sbxi_template_last(t, SBXI_FROM_TEMPLATE)) return SBX_E_UNSUPPORTED;
+    if (from && from->kind == SBXI_FROM_TEMPLATE) return SBX_E_UNSUPPORTED;
     sbx_json_writer_init(&to, sink);
     sbxi_e2b_file_text(&to, "FROM ");
     sbxi_e2b_file_text(&to, from ? from->texts.items[0] : sbxi_e2b_images[0].name);
@@ -261,8 +255,8 @@ static const char *sbxi_e2b_check_source(const char *path)
 
 static bool sbxi_e2b_is_from(const sbx_template *t, const char *name)
 {
-    const sbxi_step *s = sbxi_template_last(t, SBXI_FROM_TEMPLATE);
-    return s && strcmp(s->texts.items[0], name) == 0;
+    const sbxi_step *s = sbxi_template_base(t);
+    return s && s->kind == SBXI_FROM_TEMPLATE && strcmp(s->texts.items[0], name) == 0;
 }
 
 /* NULL: the record is fine. */
@@ -480,9 +474,7 @@ static int sbxi_e2b_say(sbx_op *op, const char *level, const char *a, const char
     memset(&log, 0, sizeof log);
     log.level = level;
     log.message = text->data;
-    op->client->callbacks++;
     rc = sbxi_each_said(args->o.log(args->o.ctx, &log));
-    op->client->callbacks--;
     return op->cancelled ? SBX_E_CANCELLED : rc;
 }
 
@@ -502,9 +494,7 @@ static int sbxi_e2b_advance(sbx_op *op, int32_t files, int32_t steps)
     all += all_files;
     if (done <= a->b->done) return SBX_OK;
     a->b->done = done;
-    op->client->callbacks++;
     a->o.progress(a->o.ctx, done, all);
-    op->client->callbacks--;
     return op->cancelled ? SBX_E_CANCELLED : SBX_OK;
 }
 
@@ -551,7 +541,7 @@ static int sbxi_e2b_open(sbxi_building *b, int32_t level, sbx_error *e)
 
 static int sbxi_e2b_later(sbx_op *op, int rc)
 {
-    return rc == SBX_E_AGAIN ? sbxi_step_later(op, 10) : rc;
+    return rc == SBX_E_AGAIN ? sbxi_step_later(op, SBXI_FILES_MS) : rc;
 }
 
 /* Goes on with a pass over them. SBX_PENDING: there is more to read. */

@@ -187,8 +187,9 @@ static void selected(fixture *f, const char *src, const char *rules, bool by_nam
         test_row = src;
         text_put(&got, "");
         CHECK_INT(sbxi_walk_init(w, src, clean), SBX_OK);
-        while ((rc = sbxi_walk_next(w)) == SBX_OK)
-            text_format(&got, "%s%s", got.len ? " " : "", w->path[0] ? w->path : ".");
+        while ((rc = sbxi_walk_next(w)) == SBX_OK || rc == SBX_PENDING)
+            if (rc == SBX_OK)
+                text_format(&got, "%s%s", got.len ? " " : "", w->path[0] ? w->path : ".");
         CHECK_INT(rc, SBX_E_NOT_FOUND);
         CHECK_STR(got.p, want);
         sbxi_ignore_free(&g);
@@ -465,13 +466,15 @@ TEST(changed_between_passes)
 }
 
 /* A tree whose files are not what they are said to be. */
-typedef struct odd { sbx_tree tree; int stat, open, read, link, next; int64_t more; sbx_file_type type; } odd;
+typedef struct odd { int stat, open, read, next; int64_t more; sbx_file_type type;
+    const char *second; } odd;
 enum { READS_ON = 1, READS_LESS, READS_LIE };
 
 static int odd_next(void *ctx, const char *dir, const char *after, char *name, size_t cap)
 {
     odd *o = ctx;
     if (o->next) return o->next;
+    if (o->second && *after) return strcpy(name, o->second), SBX_OK;
     if (*dir || *after) return SBX_E_NOT_FOUND;
     return CHECK(cap >= 256) ? (strcpy(name, "file"), SBX_OK) : SBX_E_SOURCE;
 }
@@ -483,6 +486,7 @@ static int odd_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *ou
     memset(out, 0, sizeof *out);
     out->type = *path ? o->type : SBX_FILE_DIR;
     out->size = 1000;
+    out->mode = 0xFFFFFFFF;
     return *path ? o->stat : SBX_OK;
 }
 
@@ -499,7 +503,7 @@ static int odd_read(void *ctx, void *file, void *buf, size_t cap, size_t *got)
 {
     odd *o = ctx;
     (void)file;
-    if (o->read < 0) return o->read;
+    if (o->read < 0 || o->read > READS_LIE) return o->read;
     *got = (size_t)SBXI_MIN((int64_t)SBXI_MIN(cap, (size_t)77), o->more);
     memset(buf, 'x', *got);
     o->more -= (int64_t)*got;
@@ -508,6 +512,34 @@ static int odd_read(void *ctx, void *file, void *buf, size_t cap, size_t *got)
 }
 
 static void odd_close(void *ctx, void *file) { (void)ctx; (void)file; }
+
+static int denied_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *out)
+{
+    int rc = odd_stat(ctx, path, follow, out);
+    return follow ? SBX_E_DENIED : rc;
+}
+
+static int wide_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *out)
+{
+    (void)ctx; (void)follow;
+    memset(out, 0, sizeof *out);
+    out->type = *path ? SBX_FILE_REGULAR : SBX_FILE_DIR;
+    return SBX_OK;
+}
+
+static int wide_open(void *ctx, const char *path, void **file)
+{
+    (void)path;
+    *file = ctx;
+    return SBX_OK;
+}
+
+static int wide_read(void *ctx, void *file, void *buf, size_t cap, size_t *got)
+{
+    (void)ctx; (void)file; (void)buf; (void)cap;
+    *got = 0;
+    return SBX_OK;
+}
 
 TEST(odd_trees)
 {
@@ -524,7 +556,19 @@ TEST(odd_trees)
         { { .type = SBX_FILE_REGULAR, .stat = SBX_E_NOMEM }, SBX_E_NOMEM, "file: " },
         { { .type = SBX_FILE_UNKNOWN }, SBX_E_NOT_A_FILE, "file: neither a file" },
         { { .type = SBX_FILE_SYMLINK }, SBX_E_CHANGED, "file: " }, /* no link() */
-        { { .type = SBX_FILE_REGULAR, .next = SBX_E_SOURCE }, SBX_E_SOURCE, ".: " } };
+        { { .type = SBX_FILE_REGULAR, .next = SBX_E_SOURCE }, SBX_E_SOURCE, ".: " },
+        { { .type = (sbx_file_type)4 }, SBX_E_SOURCE, "file: " },
+        /* no status of a tree is positive, SBX_PENDING included */
+        { { .type = SBX_FILE_REGULAR, .next = SBX_PENDING }, SBX_E_SOURCE, ".: " },
+        { { .type = SBX_FILE_REGULAR, .stat = SBX_PENDING }, SBX_E_SOURCE, "file: " },
+        { { .type = SBX_FILE_REGULAR, .open = SBX_PENDING }, SBX_E_SOURCE, "file: " },
+        { { .type = SBX_FILE_REGULAR, .read = 99 }, SBX_E_SOURCE, "file: " },
+        /* names that are none, or would never come to an end */
+        { { .type = SBX_FILE_REGULAR, .second = "" }, SBX_E_SOURCE, "file: next()" },
+        { { .type = SBX_FILE_REGULAR, .second = "file" }, SBX_E_SOURCE, "file: next()" },
+        { { .type = SBX_FILE_REGULAR, .second = "a" }, SBX_E_SOURCE, "file: next()" },
+        { { .type = SBX_FILE_REGULAR, .second = "g/h" }, SBX_E_SOURCE, "file: next()" },
+        { { .type = SBX_FILE_REGULAR, .second = ".." }, SBX_E_SOURCE, "file: next()" } };
     size_t i;
     for (i = 0; i < sizeof rows / sizeof *rows; i++) {
         odd o = rows[i].o;
@@ -539,6 +583,107 @@ TEST(odd_trees)
         sbxi_context_close(c);
     }
     test_row = NULL;
+}
+
+/* A name that its tree did not end is cut, not read beyond; "." and ".." never come. */
+static int endless_next(void *ctx, const char *dir, const char *after, char *name, size_t cap)
+{
+    (void)ctx; (void)dir;
+    if (*after) return SBX_E_NOT_FOUND;
+    memset(name, 'n', cap);
+    return SBX_OK;
+}
+
+static int dots_next(void *ctx, const char *dir, const char *after, char *name, size_t cap)
+{
+    (void)dir; (void)after; (void)cap;
+    strcpy(name, ctx);
+    return SBX_OK;
+}
+
+TEST(names_of_odd_trees)
+{
+    odd o = { .type = SBX_FILE_REGULAR };
+    sbx_tree t = { endless_next, odd_stat, NULL, odd_open, odd_read, odd_close, &o };
+    sbx_tree dots = { dots_next, odd_stat, NULL, odd_open, odd_read, odd_close, "." };
+    sbxi_plan p = plan_of(&t, ".", "/");
+    sbxi_context *c;
+    REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
+    CHECK_INT(finish(c), SBX_OK);
+    CHECK_INT(strlen(c->walk.path), SBXI_NAME_MAX - 1);
+    CHECK_INT(c->entry.mode, 07777);
+    sbxi_context_close(c);
+    p = plan_of(&dots, ".", "/");
+    REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
+    dots.ctx = "..";
+    CHECK_INT(finish(c), SBX_E_SOURCE);
+    sbxi_context_close(c);
+    REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
+    dots.ctx = ".";
+    CHECK_INT(finish(c), SBX_E_SOURCE);
+    sbxi_context_close(c);
+}
+
+/* A link that cannot be looked through is no broken link, in no pass. */
+TEST(links_that_are_denied)
+{
+    odd o = { .type = SBX_FILE_SYMLINK };
+    sbx_tree t = { odd_next, denied_stat, NULL, odd_open, odd_read, odd_close, &o };
+    sbxi_plan p = plan_of(&t, ".", "/");
+    sbxi_context *c;
+    p.follow = true;
+    REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
+    CHECK_INT(finish(c), SBX_E_DENIED);
+    CHECK_INT(sbxi_context_begin(c, SBXI_PASS_COUNT), SBX_OK);
+    CHECK_INT(finish(c), SBX_E_DENIED);
+    sbxi_context_close(c);
+}
+
+/* Names that nothing takes are passed over a few at a time. */
+static int wide_next(void *ctx, const char *dir, const char *after, char *name, size_t cap)
+{
+    unsigned *asked = ctx, n = *after ? (unsigned)strtoul(after, NULL, 10) + 1 : 100000;
+    (void)dir;
+    ++*asked;
+    if (*after == 'f') return SBX_E_NOT_FOUND;
+    if (n >= 105000) return strcpy(name, "file.txt"), SBX_OK;
+    snprintf(name, cap, "%06u", n);
+    return SBX_OK;
+}
+
+TEST(a_step_is_short)
+{
+    unsigned asked = 0, most = 0, before, agains = 0;
+    sbx_tree t = { wide_next, wide_stat, NULL, wide_open, wide_read, odd_close, &asked };
+    sbxi_plan p = plan_of(&t, "*.txt", "/");
+    sbxi_context *c;
+    sbx_source from;
+    char block[4096];
+    size_t got;
+    int rc, pass;
+    p.tar = true;
+    REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
+    for (pass = 0; pass < 2; pass++) {
+        if (pass) CHECK_INT(sbxi_context_begin(c, SBXI_PASS_COUNT), SBX_OK);
+        do {
+            before = asked;
+            rc = sbxi_context_step(c, 700);
+            most = SBXI_MAX(most, asked - before);
+        } while (rc == SBX_PENDING);
+        CHECK_INT(rc, SBX_OK);
+    }
+    CHECK(most <= 2);
+    from = sbxi_context_source(c);
+    CHECK_INT(from.rewind(from.ctx), SBX_OK);
+    do {
+        before = asked;
+        rc = from.get(from.ctx, block, sizeof block, &got);
+        CHECK(asked - before <= SBXI_CONTEXT_PASSED + 1);
+        agains += rc == SBX_E_AGAIN;
+    } while (rc == SBX_E_AGAIN || (rc == SBX_OK && got));
+    CHECK_INT(rc, SBX_OK);
+    CHECK(agains >= 4);
+    sbxi_context_close(c);
 }
 
 TEST(pipes_are_named)
@@ -651,6 +796,49 @@ TEST(a_wide_directory)
     CHECK_INT(f.trees[1].next(f.trees[1].ctx, "none", "", name, 256), SBX_E_NOT_FOUND);
     CHECK_INT(f.trees[1].next(f.trees[1].ctx, "none", "x", name, 256), SBX_E_NOT_FOUND);
     tear_down(&f);
+}
+
+/* Long and short names, made in any order: what does not fit a window comes in the next. */
+TEST(names_of_all_lengths)
+{
+    static char names[997][252];
+    fixture f;
+    uint32_t seed = 1;
+    unsigned i, n = 0;
+    char name[256], last[256] = "";
+    REQUIRE(lay_out(&f, many, 0));
+    for (i = 0; i < 997; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        snprintf(names[i], sizeof names[i], "%04u%0*u", i * 7919u % 997u,
+            1 + (int)(seed >> 16) % 246, i);
+        fclose(fopen(under(&f, names[i]), "w"));
+    }
+    while (f.trees[1].next(f.trees[1].ctx, "", last, name, sizeof name) == SBX_OK) {
+        CHECK(strcmp(last, name) < 0);
+        strcpy(last, name);
+        n++;
+    }
+    CHECK_INT(n, 997);
+    tear_down(&f);
+}
+
+/* What no window holds, alone or before others, is not passed over. */
+TEST(a_name_that_fits_no_window)
+{
+    static sbx_dir_tree d;
+    static char name[SBX_TREE_WINDOW_ + 8];
+    sbxi_window w = { &d.window_[0].end_, &d.window_[0].whole_, d.window_[0].text_,
+        d.window_[0].text_ };
+    memset(name, 'b', sizeof name - 1);
+    *w.whole = true;
+    sbxi_window_put(&w, "c");
+    sbxi_window_put(&w, name);
+    CHECK_INT(*w.end, 0);
+    CHECK(!*w.whole);
+    sbxi_window_put(&w, "d");
+    CHECK_INT(*w.end, 0);
+    sbxi_window_put(&w, "a");
+    CHECK_INT(*w.end, 0);
 }
 
 TEST(paths_of_the_host)

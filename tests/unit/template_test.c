@@ -252,6 +252,32 @@ TEST(what_is_said)
     test_row = NULL;
 }
 
+/* The base named last counts, for all that is made of it. */
+TEST(the_last_base_counts)
+{
+    rig r;
+    ptext got = { 0 };
+    sbx_template *t;
+    rig_start(&r);
+    rig_open(&r);
+    t = sbx_template_new(r.c);
+    sbx_template_from_template(t, "mcp-gateway");
+    CHECK_INT(sbx_template_to_dockerfile(t, text_sink(&got)), SBX_E_UNSUPPORTED);
+    sbx_template_from_image(t, "x", NULL);
+    CHECK_INT(sbx_template_to_dockerfile(t, text_sink(&got)), SBX_OK);
+    CHECK_STR(got.p, "FROM x\n");
+    CHECK_INT(sbx_template_mcp_servers(t, LIST("exa")), SBX_E_ARG);
+    sbx_template_release(t);
+    t = sbx_template_new(r.c);
+    sbx_template_from_image(t, "x", NULL);
+    sbx_template_from_template(t, "mcp-gateway");
+    CHECK_INT(sbx_template_to_dockerfile(t, text_sink(&got)), SBX_E_UNSUPPORTED);
+    CHECK_INT(sbx_template_mcp_servers(t, LIST("exa")), SBX_OK);
+    sbx_template_release(t);
+    pt_free(&got);
+    rig_end(&r);
+}
+
 TEST(known_images)
 {
     static const char *const names[] = { "e2bdev/base", "python:3", "node:lts",
@@ -329,6 +355,22 @@ static int no_installer(sbx_template *t)
 {
     return sbx_template_install(t, (sbx_installer)7, LIST("a"), NULL);
 }
+static int ends_a_quote(sbx_template *t)
+{
+    return sbx_template_install(t, SBX_INSTALL_PIP, LIST("'a>=1'; id"), NULL);
+}
+static int opens_a_quote(sbx_template *t)
+{
+    return sbx_template_install(t, SBX_INSTALL_APT, LIST("'a"), NULL);
+}
+static int half_a_quote(sbx_template *t)
+{
+    return sbx_template_install(t, SBX_INSTALL_APT, LIST("'"), NULL);
+}
+static int empty_version(sbx_template *t)
+{
+    return sbx_template_from(t, SBX_IMAGE_PYTHON, "");
+}
 static int bad_depth(sbx_template *t)
 {
     return sbx_template_git_clone(t, "u", NULL, OPT(.depth = -1));
@@ -369,6 +411,10 @@ wrongs[] = {
     { "null_env", null_env, "step 1 (envs): a name or value is NULL" },
     { "no_apt", no_apt, "step 1 (install): the list is empty" },
     { "shell_package", shell_package, "step 1 (install): a package has a character" },
+    { "ends_a_quote", ends_a_quote, "step 1 (install): a package has a character" },
+    { "opens_a_quote", opens_a_quote, "step 1 (install): a package has a character" },
+    { "half_a_quote", half_a_quote, "step 1 (install): a package has a character" },
+    { "empty_version", empty_version, "step 1 (from): version is empty" },
     { "no_installer", no_installer, "step 1 (install): no such installer" },
     { "bad_depth", bad_depth, "step 1 (git_clone): depth is negative" },
     { "no_gateway", no_gateway, "step 1 (mcp_servers): only a template from" },
@@ -397,6 +443,9 @@ TEST(what_is_wrong)
                            strlen(wrongs[i].message)) == 0))
             puts(sbx_template_error(t)->message);
         CHECK_INT(sbx_template_run(t, "fine", NULL), SBX_E_ARG);
+        CHECK_INT(sbx_template_copy_all(t, (sbx_strings){ 0 }, "/", NULL), SBX_E_ARG);
+        CHECK_INT(sbx_template_envs(t, (sbx_pairs){ 0 }), SBX_E_ARG);
+        CHECK_INT(sbx_template_skip_cache(t), SBX_E_ARG);
         CHECK(strncmp(sbx_template_error(t)->message, wrongs[i].message,
                       strlen(wrongs[i].message)) == 0);
         CHECK_INT(sbx_template_to_json(t, text_sink(&got)), SBX_E_ARG);
@@ -834,6 +883,7 @@ typedef struct store {      /* a context of one file, and what happens to it */
     unsigned agains;        /* read() has nothing so often; UINT_MAX: never anything */
     unsigned slow_ms;       /* how long each takes */
     const char *change_at, *act_at; /* a line of the log: the file changes, something is done */
+    unsigned reads, act_read; /* calls of read(); in this one it is done too */
     void (*act)(struct store *s);
     sbx_op *op;
     sbx_template *t;
@@ -858,6 +908,7 @@ static int store_open(void *ctx, const char *path, void **file)
 static int store_read(void *ctx, void *file, void *buf, size_t cap, size_t *got)
 {
     store *s = ctx;
+    if (++s->reads == s->act_read) s->act(s);
     if (s->agains) {
         s->agains -= s->agains != UINT_MAX;
         return SBX_E_AGAIN;
@@ -1038,6 +1089,24 @@ TEST(files_that_take_too_long)
     }
 }
 
+static void act_cancel(store *s) { sbx_op_cancel(s->op); }
+static void act_release(store *s)
+{
+    sbx_op_release(s->op);
+    s->op = NULL;
+}
+static void act_let_go(store *s)
+{
+    sbx_template_release(s->t);
+    s->t = NULL;
+}
+static void act_all(store *s)
+{
+    act_release(s);
+    act_let_go(s);
+}
+static void act_nothing_for_a_while(store *s) { s->agains = 3; }
+
 /* A file that has nothing for a while is asked again. */
 TEST(files_that_come_late)
 {
@@ -1060,21 +1129,121 @@ TEST(files_that_come_late)
     rig_end(&r);
 }
 
-static void act_cancel(store *s) { sbx_op_cancel(s->op); }
-static void act_release(store *s)
+/* So it is while the archive goes out: nobody has to wake the build. */
+TEST(files_that_come_late_when_sent)
 {
-    sbx_op_release(s->op);
-    s->op = NULL;
+    unsigned way;
+    for (way = 0; way < 2; way++) {
+        turn turns[] = { { ASKED, 202, 0, MADE }, { ASK_FILES, 201, 0, GOES_TO(SIGNED) },
+            { "PUT /up", 200, 0, "" }, { START, 202, 0, "" } };
+        rig r;
+        store s = { 0 };
+        sbx_build_options o;
+        sbx_call call;
+        unsigned polls = 0;
+        BEGIN(&r, turns);
+        call = polled(&r, &s.op);
+        o = store_begin(&s, &r);
+        s.act = act_nothing_for_a_while;
+        s.act_read = 5; /* two reads each: the hash, the count */
+        if (way) {
+            CHECK_INT(sbx_template_build_start(s.t, &o, NULL, &call), SBX_PENDING);
+            while (sbx_op_status(s.op) == SBX_PENDING && polls < 100) {
+                (void)sbx_poll(r.c, 60000, NULL);
+                polls++;
+            }
+            CHECK_INT(sbx_op_status(s.op), SBX_OK);
+            CHECK(polls < 20);
+            sbx_op_release(s.op);
+        } else {
+            CHECK_INT(sbx_template_build_start(s.t, &o, NULL, NULL), SBX_OK);
+        }
+        CHECK_INT(r.p->slept, 20); /* the first of three had a block before it */
+        CHECK_INT(s.reads, 6 + 3);
+        sbx_template_release(s.t);
+        rig_end(&r);
+    }
 }
-static void act_let_go(store *s)
+
+static void act_twice(store *s)
 {
-    sbx_template_release(s->t);
-    s->t = NULL;
+    sbx_build_options o = { .name = "t" };
+    sbx_op *op;
+    sbx_call call = polled(s->r, &op);
+    ptext got = { 0 };
+    bool yes;
+    CHECK_INT(sbx_poll(s->r->c, 0, NULL), SBX_E_REENTRANT);
+    CHECK_INT(sbx_close(s->r->c), SBX_E_REENTRANT);
+    CHECK_INT(sbx_template_exists(s->r->c, "x", &yes, NULL), SBX_E_REENTRANT);
+    CHECK_INT(sbx_template_run(s->t, "x", NULL), SBX_E_REENTRANT);
+    CHECK_INT(sbx_template_to_json(s->t, text_sink(&got)), SBX_E_REENTRANT);
+    CHECK_INT(sbx_template_to_dockerfile(s->t, text_sink(&got)), SBX_E_REENTRANT);
+    CHECK_INT(sbx_template_from_dockerfile_in(s->t, "a", NULL, NULL), SBX_E_REENTRANT);
+    CHECK_INT(sbx_template_build(s->t, &o, NULL, &call), SBX_E_REENTRANT);
+    pt_free(&got);
 }
-static void act_all(store *s)
+
+/* The tree is the user's: whatever its functions do, when they are called. */
+TEST(trees_that_act)
 {
-    act_release(s);
-    act_let_go(s);
+    static void (*const acts[])(store *s) = { act_twice, act_cancel, act_release, act_let_go,
+        act_all };
+    size_t i, n, k;
+    for (i = 0; i < 5; i++) for (n = 1; n <= 6; n++) {
+        turn turns[] = { { ASKED, 202, 0, MADE, .always = true },
+            { ASK_FILES, 201, 0, GOES_TO(SIGNED), .always = true },
+            { "PUT /up", 200, 0, "", .always = true }, { START, 202, 0, "", .always = true } };
+        rig r;
+        store s = { 0 };
+        sbx_build_options o;
+        sbx_call call;
+        BEGIN(&r, turns);
+        for (k = 0; k < 4; k++) turns[k].used = 1;
+        call = polled(&r, &s.op);
+        o = store_begin(&s, &r);
+        s.act = acts[i];
+        s.act_read = (unsigned)n;
+        s.progressed = -1;
+        CHECK_INT(sbx_template_build_start(s.t, &o, NULL, &call), SBX_PENDING);
+        for (k = 0; k < 100; k++) (void)sbx_poll(r.c, 60000, NULL);
+        CHECK(s.reads >= n);
+        if (s.op) CHECK_INT(sbx_op_status(s.op), i == 1 ? SBX_E_CANCELLED : SBX_OK);
+        sbx_op_release(s.op);
+        sbx_template_release(s.t);
+        rig_end(&r);
+    }
+}
+
+/* So it is while a template tells what it is. */
+TEST(what_is_said_is_not_interrupted)
+{
+    rig r;
+    store s = { 0 };
+    ptext got = { 0 };
+    rig_start(&r);
+    rig_open(&r);
+    (void)store_begin(&s, &r);
+    s.act = act_twice;
+    s.act_read = 1;
+    CHECK_INT(sbx_template_to_json(s.t, text_sink(&got)), SBX_OK);
+    CHECK_INT(s.reads, 2);
+    s.act_read = 3;
+    CHECK_INT(sbx_template_from_dockerfile_in(s.t, "a", NULL, NULL), SBX_E_ARG);
+    CHECK(s.reads >= 3);
+    sbx_template_release(s.t);
+    s.act_read = 0;
+    (void)store_begin(&s, &r); /* what is wrong now is told, not what was */
+    sbx_template_copy(s.t, "first", "/", NULL);
+    CHECK_INT(sbx_template_to_json(s.t, text_sink(&got)), SBX_E_NOT_FOUND);
+    CHECK(strncmp(sbx_client_error(r.c)->message, "first: ", 7) == 0);
+    sbx_template_release(s.t);
+    (void)store_begin(&s, &r);
+    sbx_template_copy(s.t, "second", "/", NULL);
+    CHECK_INT(sbx_template_to_json(s.t, text_sink(&got)), SBX_E_NOT_FOUND);
+    CHECK(strncmp(sbx_client_error(r.c)->message, "second: ", 8) == 0);
+    sbx_template_release(s.t);
+    pt_free(&got);
+    rig_end(&r);
 }
 
 /* A callback cancels the build, releases its handle, its template, or both. */
@@ -1456,6 +1625,8 @@ static const struct { const char *text; size_t len; int rc; const char *has; } l
     FILE_("FROM x\nRUN <<-A\n\t\n\tA\n", SBX_OK, "RUN"),
     FILE_("FROM x\nRUN a b <<A c\n", SBX_E_ARG, "unterminated heredoc"),
     FILE_("FROM x\nru{n y\n", SBX_E_ARG, "RU{N: unknown instruction"),
+    FILE_("FROM x\nCOPY --| a b\n", SBX_E_ARG, "COPY: unknown flag: |"),
+    FILE_("FROM x\nCOPY --link| a b\n", SBX_E_ARG, "COPY: unknown flag: link|"),
     FILE_("FROM x\nCOPY --chmod=0644 <<\"E\" /f\nb\nE\n", SBX_OK, "chmod 644")
 #undef FILE_
 };
@@ -1498,7 +1669,7 @@ TEST(dockerfiles_without_memory)
     for (i = 0; i < 300; i++) pt_put(&file, " and more of it \\\n");
     pt_put(&file, "end\nENV LONG=");
     for (i = 0; i < 3000; i++) pt_put(&file, "xy");
-    pt_put(&file, "\nCMD x\nENTRYPOINT [\"y\"]\n");
+    pt_put(&file, "\nARG MODE=0640\nCOPY --chmod=$MODE d /e\nCMD x\nENTRYPOINT [\"y\"]\n");
     for (on = 0; on < 2; on++) for (n = 1, last = 1; last; n++) {
         rig r;
         ptext got = { 0 };
@@ -1520,6 +1691,7 @@ TEST(dockerfiles_without_memory)
         if (rc == SBX_OK) { /* less was enough, for all of it */
             CHECK_INT(sbx_template_to_json(t, text_sink(&got)), SBX_OK);
             CHECK(strstr(got.p, "\"startCmd\":\"y /bin/sh -c x\"") != NULL);
+            CHECK(strstr(got.p, "[\"d\",\"/e\",\"\",\"0640\"]") != NULL);
         }
         pt_free(&got);
         sbx_template_release(t);
@@ -1529,10 +1701,10 @@ TEST(dockerfiles_without_memory)
     pt_free(&file);
 }
 
-/* Two builds of one template at once; it is free when both are over. */
+/* Two builds of one template would share its files: one after the other. */
 TEST(two_builds_at_once)
 {
-    turn turns[] = { { ASKED, 202, 0, MADE }, { ASKED, 202, 0, MADE }, { START, 202, 0, "" },
+    turn turns[] = { { ASKED, 202, 0, MADE }, { START, 202, 0, "" }, { ASKED, 202, 0, MADE },
         { START, 202, 0, "" } };
     rig r;
     sbx_op *one, *two;
@@ -1542,15 +1714,17 @@ TEST(two_builds_at_once)
     t = sbx_template_new(r.c);
     call = polled(&r, &one);
     CHECK_INT(sbx_template_build_start(t, &named, NULL, &call), SBX_PENDING);
+    CHECK_INT(sbx_template_build_start(t, &named, NULL, NULL), SBX_E_REENTRANT);
+    CHECK(strstr(sbx_client_error(r.c)->message, "a build of this template runs") != NULL);
+    CHECK_INT(sbx_template_user(t, "x"), SBX_E_REENTRANT);
+    until_end(&r, one);
+    CHECK_INT(sbx_op_status(one), SBX_OK);
+    sbx_op_release(one);
     call = polled(&r, &two);
     CHECK_INT(sbx_template_build_start(t, &named, NULL, &call), SBX_PENDING);
-    CHECK_INT(sbx_template_user(t, "x"), SBX_E_REENTRANT);
     sbx_template_release(t);
-    until_end(&r, one);
     until_end(&r, two);
-    CHECK_INT(sbx_op_status(one), SBX_OK);
     CHECK_INT(sbx_op_status(two), SBX_OK);
-    sbx_op_release(one);
     sbx_op_release(two);
     rig_end(&r);
 }
