@@ -28,13 +28,12 @@
 
    CONTENTS (search for the number with its dot)
 
-      1. Configuration      6. Network           11. Commands
-      2. Status and errors  7. Client            12. Files
-      3. Memory             8. Calls and         13. JSON
-      4. Plain data            operations        14. HTTP responses
-      5. Streams            9. Providers         15. Small codecs
-                           10. Sandboxes        16. Any other route
-                                                17. Running code
+      1. Configuration      7. Client             13. JSON             19. Templates
+      2. Status and errors  8. Calls, operations  14. HTTP responses   20. Builds
+      3. Memory             9. Providers          15. Small codecs     21. Templates of
+      4. Plain data        10. Sandboxes          16. Any other route      the service
+      5. Streams           11. Commands           17. Running code
+      6. Network           12. Files              18. Files of a build
 
    RULES
 
@@ -1595,11 +1594,11 @@ extern "C" {
 #define SBX_MAX_PATH        SBX_LIMIT_(4096, 512)
 #endif
 
-/* ---- 17. Where a build's files come from -----------------------------------
+/* ---- 18. Files of a build ---------------------------------------------------
 
-   A read-only tree of files: a directory of the host system, an array in memory, or
-   functions of your own, so that a device without files can build too. Paths are
-   relative to the root, bytes with / between, without . or ..; "" is the root.
+   Where they come from: a read-only tree of files, be it a directory of the host system,
+   an array in memory, or functions of your own, so that a device without files can
+   build too. Paths are relative to the root, bytes with / between, without . or ..; "" is the root.
    Nothing is kept of a tree but where one stands in it. */
 typedef struct sbx_tree_entry {
     sbx_file_type type;     /* SBX_FILE_UNKNOWN: neither file, directory nor link */
@@ -1610,7 +1609,9 @@ typedef struct sbx_tree_entry {
 
 /* Every function gets `ctx` and returns SBX_OK or an SBX_E_*; SBX_E_NOT_FOUND where
    there is no such thing. One file is open at a time. A file that is not what it was
-   said to be, or differs between two passes, ends a build with SBX_E_CHANGED. */
+   said to be, or differs between two passes, ends a build with SBX_E_CHANGED; answers
+   that make no sense (a name that is none or out of order, more bytes than there was
+   room for) are SBX_E_SOURCE. They may cancel the build, not use its template. */
 typedef struct sbx_tree {
     /* The name in directory `dir` that comes next behind `after` by its bytes ("":
        the first one), NUL-terminated; `after` need not be there itself.
@@ -1621,7 +1622,7 @@ typedef struct sbx_tree {
     /* The target of a link, NUL-terminated. NULL: there are no links. */
     int (*link)(void *ctx, const char *path, char *target, size_t cap);
     /* The content of a file, links followed, from its beginning to *got 0. Where an
-       archive is packed, read() may answer SBX_E_AGAIN and is asked again 10 ms later;
+       files are hashed or packed, read() may answer SBX_E_AGAIN and is asked again 10 ms later;
        a Dockerfile or .dockerignore must be there at once, or it is SBX_E_SOURCE. */
     int (*open)(void *ctx, const char *path, void **file);
     int (*read)(void *ctx, void *file, void *buf, size_t cap, size_t *got);
@@ -1679,14 +1680,14 @@ SBX_API sbx_tree sbx_tree_dir(sbx_dir_tree *state);
 extern "C" {
 #endif
 
-/* ---- 18. Templates -----------------------------------------------------------
+/* ---- 19. Templates -----------------------------------------------------------
 
    What a sandbox is made from: a base, steps that were run on it, and maybe a server
    that is started with each sandbox. A builder gathers the steps; nothing is sent
    before it is built.
 
      sbx_template *t = sbx_template_new(client);
-     sbx_template_from(t, SBX_IMAGE_PYTHON, "3.12", NULL);
+     sbx_template_from(t, SBX_IMAGE_PYTHON, "3.12");
      sbx_template_copy(t, "app", "/srv/app", NULL);
      sbx_template_run(t, "pip install -r /srv/app/requirements.txt", NULL);
      sbx_template_start(t, "python /srv/app/main.py", &ready);
@@ -1696,8 +1697,8 @@ extern "C" {
    The first error sticks: what follows it changes nothing, and building returns it.
    So only the last call needs a look. All take a NULL template, which is
    SBX_E_NOMEM. Texts are UTF-8, which is checked, and copied. While a build of it
-   runs, or one of its functions calls back, a template cannot be changed:
-   SBX_E_REENTRANT, which does not stick. */
+   runs, or one of its functions calls back, a template can be neither changed nor
+   asked nor built once more: SBX_E_REENTRANT, which does not stick. */
 typedef struct sbx_template sbx_template;
 
 #ifndef SBX_MAX_STEPS       /* steps of one template; "all" */
@@ -1755,13 +1756,14 @@ typedef struct sbx_step_options {
 
 /* Where relative sources of copy come from, and what of it is left out: patterns in
    the provider's own form (E2B: .dockerignore), behind those of the tree's own
-   ignore file. The tree is copied, what it points at must outlive the template. Without
-   one a template that copies cannot be built. */
+   ignore file; of 511 bytes each, 64 KiB (SBX_SMALL: 8) in all. The tree is copied,
+   what it points at must outlive the template. Without one a template that copies
+   cannot be built. */
 SBX_API int sbx_template_context(sbx_template *t, const sbx_tree *tree,
     const sbx_strings *ignore);
 
-/* Files of the context: src is a path in it, or a pattern (* ? [] **); a directory
-   comes with all below it. Heeds user, mode, resolve_symlinks, force_upload. */
+/* Files of the context: src is a path in it, or a pattern (* ? [] **), of at most 511
+   bytes; a directory comes with all below it. Heeds user, mode, resolve_symlinks, force_upload. */
 SBX_API int sbx_template_copy(sbx_template *t, const char *src, const char *dest,
     const sbx_step_options *options);
 /* The same for some sources, a step each. */
@@ -1819,11 +1821,11 @@ typedef struct sbx_readiness {
                                file name */
     uint16_t port;
     int32_t http_status;    /* URL: what it must answer, 0: 200 */
-    int32_t timeout_ms;     /* TIMEOUT: this long, at least 1,000 */
+    int32_t timeout_ms;     /* TIMEOUT: this long, whole seconds, at least 1,000 */
 } sbx_readiness;
 
-/* What each sandbox starts with, and when it is ready (NULL: as the provider thinks
-   best). sbx_template_ready() alone is for what the base starts. */
+/* What each sandbox starts with, and when it is ready (NULL: as was said before, else as
+   the provider thinks best). sbx_template_ready() alone is for what the base starts. */
 SBX_API int sbx_template_start(sbx_template *t, const char *command, const sbx_readiness *ready);
 SBX_API int sbx_template_ready(sbx_template *t, const sbx_readiness *ready);
 
@@ -1833,7 +1835,9 @@ SBX_API int sbx_template_skip_cache(sbx_template *t);
 /* A Dockerfile instead of steps; its COPY sources are the context's. Converted
    (E2B) line by line: what cannot be is refused with line, instruction and reason;
    what a sandbox has no use for is passed over (EXPOSE, VOLUME, LABEL, MAINTAINER),
-   and notice, which may be NULL, hears of what is not heeded. */
+   and notice, which may be NULL, hears of what is not heeded. An instruction, and all
+   of ENV and ARG, is at most SBX_MAX_REQUEST bytes, --chown SBX_MAX_LINE; a RUN or COPY
+   has up to 8 heredocs. */
 SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size_t len,
     void (*notice)(void *ctx, int line, const char *text), void *ctx);
 
@@ -1849,7 +1853,7 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
 SBX_API int sbx_template_to_json(sbx_template *t, sbx_sink to);
 SBX_API int sbx_template_to_dockerfile(sbx_template *t, sbx_sink to);
 
-/* ---- 19. Builds --------------------------------------------------------------- */
+/* ---- 20. Builds --------------------------------------------------------------- */
 
 typedef enum sbx_build_status { SBX_BUILD_UNKNOWN, SBX_BUILD_WAITING, SBX_BUILD_RUNNING,
     SBX_BUILD_READY, SBX_BUILD_FAILED, SBX_BUILD_CANCELLED } sbx_build_status;
@@ -1918,7 +1922,7 @@ SBX_API int sbx_build_wait(sbx_client *client, const char *template_id,
     const char *build_id, const sbx_build_options *options, sbx_build_info **out,
     const sbx_call *call);
 
-/* ---- 20. Templates of the service ---------------------------------------------- */
+/* ---- 21. Templates of the service ---------------------------------------------- */
 
 /* Whether a template of that name exists, also one of somebody else. */
 SBX_API int sbx_template_exists(sbx_client *client, const char *name, bool *exists,
@@ -2854,13 +2858,10 @@ static SBXI_MAYBE bool sbxi_url_split(sbxi_span text, sbxi_url *out)
 /* shell - quoting of a word for a POSIX shell. Pure. Used by what becomes a command
    there: steps of templates, and the options of a gateway. */
 
-/* Appends the word: as it is when nothing in it needs quotes. */
-static SBXI_MAYBE int sbxi_quote(sbxi_buf *out, const char *word)
+/* Appends the word in quotes. */
+static SBXI_MAYBE int sbxi_quoted(sbxi_buf *out, const char *word)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-        "0123456789_@%+=:,./-";
     const char *quote;
-    if (word[0] && !word[strspn(word, plain)]) return sbxi_buf_text(out, word);
     sbxi_buf_text(out, "'");
     while ((quote = strchr(word, '\'')) != NULL) {
         sbxi_buf_add(out, word, (size_t)(quote - word));
@@ -2869,6 +2870,15 @@ static SBXI_MAYBE int sbxi_quote(sbxi_buf *out, const char *word)
     }
     sbxi_buf_text(out, word);
     return sbxi_buf_text(out, "'");
+}
+
+/* Appends the word: as it is when nothing in it needs quotes. */
+static SBXI_MAYBE int sbxi_quote(sbxi_buf *out, const char *word)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+        "0123456789_@%+=:,./-";
+    if (word[0] && !word[strspn(word, plain)]) return sbxi_buf_text(out, word);
+    return sbxi_quoted(out, word);
 }
 /* codec/sha256 - SHA-256 (FIPS 180-4; public: section 15). Small rather than
    fast: it sees file hashes and signatures, not streams of gigabytes. */
@@ -7135,7 +7145,9 @@ static SBXI_MAYBE int sbxi_ignore_add(sbxi_ignores *g, sbxi_span text, sbx_error
         if (end) line.len = (size_t)(end - text.ptr);
         rc = g->dialect == SBXI_GLOB_GIT ? sbxi_ignore_git(g, line) : sbxi_ignore_docker(g, line);
         if (rc != SBX_OK)
-            return sbxi_error_at(e, rc, line, SBXI_TEXT("is no rule to ignore files by"));
+            return sbxi_error_at(e, rc, line, rc == SBX_E_TOO_LARGE
+                ? SBXI_TEXT("a rule is at most 511 bytes, all are 64 KiB (SBX_SMALL: 8)")
+                : rc == SBX_E_NOMEM ? NULL : SBXI_TEXT("is no rule to ignore files by"));
         text = sbxi_behind(text, line.len + (end != NULL));
     }
     return rc;
@@ -7534,8 +7546,9 @@ static SBXI_MAYBE int sbxi_walk_init(sbxi_walk *w, const char *src, char *clean)
         else if (dir) clean[g->len++] = '/'; /* where it was already */
     }
     if (rc == SBX_OK) rc = sbxi_glob_check(g);
-    return rc == SBX_OK ? rc : sbxi_error_at(w->error, rc, s,
-        SBXI_TEXT("a source is a path or pattern below the root of the context"));
+    return rc == SBX_OK ? rc : sbxi_error_at(w->error, rc, s, rc == SBX_E_TOO_LARGE
+        ? SBXI_TEXT("a source is at most 511 bytes")
+        : SBXI_TEXT("a source is a path or pattern below the root of the context"));
 }
 
 static sbxi_span sbxi_walk_path(const sbxi_walk *w) { return sbxi_span_of(w->path); }
@@ -9322,7 +9335,7 @@ static int sbxi_tls_fail_code(sbx_error *e, sbx_tls_check check, const char *tex
     unsigned v = 0u - (unsigned)code;
     size_t i;
     for (i = 0; i < 4; i++) {
-        detail[sizeof detail - 3 - i] = "0123456789ABCDEF"[v & 15];
+        detail[sizeof detail - 3 - i] = sbxi_hex[v & 15];
         v >>= 4;
     }
     return sbxi_tls_fail(e, check, text, detail);
@@ -10981,7 +10994,7 @@ static void sbxi_exchange_chunk(sbxi_exchange *x, char *data, size_t len)
     size_t i;
     for (i = 0; i < 8; i++)
         data[(ptrdiff_t)i - SBXI_CHUNK_HEAD] =
-            "0123456789abcdef"[((uint32_t)len >> (28 - 4 * i)) & 15];
+            sbxi_hex[((uint32_t)len >> (28 - 4 * i)) & 15];
     memcpy(data - 2, "\r\n", 2);
     memcpy(data + len, "\r\n", 2);
     x->stable = data - SBXI_CHUNK_HEAD;
@@ -11187,14 +11200,17 @@ static int sbxi_exchange_recv(sbxi_exchange *x)
 static uint32_t sbxi_exchange_left(const sbxi_exchange *x, uint32_t now, sbx_clock *clock)
 {
     const sbx_clocks *c = &x->link->clocks;
-    int32_t ms = x->quiet_ms ? x->quiet_ms : c->idle_ms;
+    int32_t ms = c->idle_ms;
     *clock = SBX_CLOCK_IDLE;
     if (x->state <= SBXI_X_TLS) {
         *clock = SBX_CLOCK_CONNECT;
         ms = c->connect_ms;
-    } else if (x->state == SBXI_X_RECV && !x->answered) {
-        *clock = SBX_CLOCK_FIRST_BYTE;
-        ms = x->quiet_ms ? x->quiet_ms : c->first_byte_ms;
+    } else if (x->state == SBXI_X_RECV) {
+        if (!x->answered) {
+            *clock = SBX_CLOCK_FIRST_BYTE;
+            ms = c->first_byte_ms;
+        }
+        if (x->quiet_ms) ms = x->quiet_ms;
     }
     return sbxi_left(x->since, x->want && !x->dry ? ms : SBX_NEVER, now);
 }
@@ -15524,10 +15540,10 @@ static SBXI_APART void sbxi_op_step(sbx_op *op)
         && !op->sandbox->known)
         rc = sbxi_ask(op, SBXI_ROUTE_ACCESS, SBXI_STEP_ACCESS);
     else {
-        op->client->callbacks++; /* trees and logs are the user's */
+        op->client->callbacks += SBXI_HAS_TEMPLATE; /* trees and logs are the user's */
         rc = p->step(op);
-        op->client->callbacks--;
-        if (op->cancelled && !op->detached) rc = SBX_E_CANCELLED;
+        op->client->callbacks -= SBXI_HAS_TEMPLATE;
+        if (SBXI_HAS_TEMPLATE && op->cancelled && !op->detached) rc = SBX_E_CANCELLED;
     }
     if (rc != SBX_PENDING) sbxi_op_finish(op, rc);
 }
@@ -15559,16 +15575,21 @@ static void sbxi_op_answered(sbx_op *op, int rc)
         sbxi_op_finish(op, rc);
 }
 
+/* A source that has nothing is asked again; input says that it is still there. */
+static void sbxi_op_ping(sbx_op *op)
+{
+    op->woken = true;
+    if (!SBXI_HAS_TEMPLATE || op->route->send == SBXI_SEND_INPUT)
+        op->args.of.process.ping = true;
+}
+
 /* False: blocked for now. */
 static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
 {
     int rc = SBX_OK;
     op->client->callbacks++; /* sources and sinks are the user's */
     if (!op->x.conn) rc = sbxi_op_connect(op);
-    if (!sbxi_op_ping_left(op, now)) {
-        op->woken = true;
-        if (op->route->send == SBXI_SEND_INPUT) op->args.of.process.ping = true;
-    }
+    if (!sbxi_op_ping_left(op, now)) sbxi_op_ping(op);
     if (op->asleep && rc == SBX_OK) {
         if (!op->x.dry) rc = SBX_E_AGAIN;
         if (op->woken) {
@@ -19002,7 +19023,7 @@ static int sbxi_e2b_gateway_begin(sbx_op *op)
     sbxi_block_start(b);
     if (sbxi_buf_room(b, sizeof *g, &at) != SBX_OK) return b->status;
     sbxi_buf_text(b, "mcp-gateway --config ");
-    sbxi_quote(b, sbxi_e2b_mcp(op));
+    sbxi_quoted(b, sbxi_e2b_mcp(op));
     if (sbxi_buf_add(b, "", 1) != SBX_OK) return b->status;
     sbxi_e2b_keep_block(op);
     g = (sbxi_e2b_gateway *)op->result;

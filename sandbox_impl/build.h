@@ -5,14 +5,14 @@
 extern "C" {
 #endif
 
-/* ---- 18. Templates -----------------------------------------------------------
+/* ---- 19. Templates -----------------------------------------------------------
 
    What a sandbox is made from: a base, steps that were run on it, and maybe a server
    that is started with each sandbox. A builder gathers the steps; nothing is sent
    before it is built.
 
      sbx_template *t = sbx_template_new(client);
-     sbx_template_from(t, SBX_IMAGE_PYTHON, "3.12", NULL);
+     sbx_template_from(t, SBX_IMAGE_PYTHON, "3.12");
      sbx_template_copy(t, "app", "/srv/app", NULL);
      sbx_template_run(t, "pip install -r /srv/app/requirements.txt", NULL);
      sbx_template_start(t, "python /srv/app/main.py", &ready);
@@ -22,8 +22,8 @@ extern "C" {
    The first error sticks: what follows it changes nothing, and building returns it.
    So only the last call needs a look. All take a NULL template, which is
    SBX_E_NOMEM. Texts are UTF-8, which is checked, and copied. While a build of it
-   runs, or one of its functions calls back, a template cannot be changed:
-   SBX_E_REENTRANT, which does not stick. */
+   runs, or one of its functions calls back, a template can be neither changed nor
+   asked nor built once more: SBX_E_REENTRANT, which does not stick. */
 typedef struct sbx_template sbx_template;
 
 #ifndef SBX_MAX_STEPS       /* steps of one template; "all" */
@@ -81,13 +81,14 @@ typedef struct sbx_step_options {
 
 /* Where relative sources of copy come from, and what of it is left out: patterns in
    the provider's own form (E2B: .dockerignore), behind those of the tree's own
-   ignore file. The tree is copied, what it points at must outlive the template. Without
-   one a template that copies cannot be built. */
+   ignore file; of 511 bytes each, 64 KiB (SBX_SMALL: 8) in all. The tree is copied,
+   what it points at must outlive the template. Without one a template that copies
+   cannot be built. */
 SBX_API int sbx_template_context(sbx_template *t, const sbx_tree *tree,
     const sbx_strings *ignore);
 
-/* Files of the context: src is a path in it, or a pattern (* ? [] **); a directory
-   comes with all below it. Heeds user, mode, resolve_symlinks, force_upload. */
+/* Files of the context: src is a path in it, or a pattern (* ? [] **), of at most 511
+   bytes; a directory comes with all below it. Heeds user, mode, resolve_symlinks, force_upload. */
 SBX_API int sbx_template_copy(sbx_template *t, const char *src, const char *dest,
     const sbx_step_options *options);
 /* The same for some sources, a step each. */
@@ -145,11 +146,11 @@ typedef struct sbx_readiness {
                                file name */
     uint16_t port;
     int32_t http_status;    /* URL: what it must answer, 0: 200 */
-    int32_t timeout_ms;     /* TIMEOUT: this long, at least 1,000 */
+    int32_t timeout_ms;     /* TIMEOUT: this long, whole seconds, at least 1,000 */
 } sbx_readiness;
 
-/* What each sandbox starts with, and when it is ready (NULL: as the provider thinks
-   best). sbx_template_ready() alone is for what the base starts. */
+/* What each sandbox starts with, and when it is ready (NULL: as was said before, else as
+   the provider thinks best). sbx_template_ready() alone is for what the base starts. */
 SBX_API int sbx_template_start(sbx_template *t, const char *command, const sbx_readiness *ready);
 SBX_API int sbx_template_ready(sbx_template *t, const sbx_readiness *ready);
 
@@ -159,7 +160,9 @@ SBX_API int sbx_template_skip_cache(sbx_template *t);
 /* A Dockerfile instead of steps; its COPY sources are the context's. Converted
    (E2B) line by line: what cannot be is refused with line, instruction and reason;
    what a sandbox has no use for is passed over (EXPOSE, VOLUME, LABEL, MAINTAINER),
-   and notice, which may be NULL, hears of what is not heeded. */
+   and notice, which may be NULL, hears of what is not heeded. An instruction, and all
+   of ENV and ARG, is at most SBX_MAX_REQUEST bytes, --chown SBX_MAX_LINE; a RUN or COPY
+   has up to 8 heredocs. */
 SBX_API int sbx_template_from_dockerfile(sbx_template *t, const char *text, size_t len,
     void (*notice)(void *ctx, int line, const char *text), void *ctx);
 
@@ -175,7 +178,7 @@ SBX_API int sbx_template_from_dockerfile_in(sbx_template *t, const char *path,
 SBX_API int sbx_template_to_json(sbx_template *t, sbx_sink to);
 SBX_API int sbx_template_to_dockerfile(sbx_template *t, sbx_sink to);
 
-/* ---- 19. Builds --------------------------------------------------------------- */
+/* ---- 20. Builds --------------------------------------------------------------- */
 
 typedef enum sbx_build_status { SBX_BUILD_UNKNOWN, SBX_BUILD_WAITING, SBX_BUILD_RUNNING,
     SBX_BUILD_READY, SBX_BUILD_FAILED, SBX_BUILD_CANCELLED } sbx_build_status;
@@ -244,7 +247,7 @@ SBX_API int sbx_build_wait(sbx_client *client, const char *template_id,
     const char *build_id, const sbx_build_options *options, sbx_build_info **out,
     const sbx_call *call);
 
-/* ---- 20. Templates of the service ---------------------------------------------- */
+/* ---- 21. Templates of the service ---------------------------------------------- */
 
 /* Whether a template of that name exists, also one of somebody else. */
 SBX_API int sbx_template_exists(sbx_client *client, const char *name, bool *exists,

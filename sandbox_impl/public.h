@@ -28,13 +28,12 @@
 
    CONTENTS (search for the number with its dot)
 
-      1. Configuration      6. Network           11. Commands
-      2. Status and errors  7. Client            12. Files
-      3. Memory             8. Calls and         13. JSON
-      4. Plain data            operations        14. HTTP responses
-      5. Streams            9. Providers         15. Small codecs
-                           10. Sandboxes        16. Any other route
-                                                17. Running code
+      1. Configuration      7. Client             13. JSON             19. Templates
+      2. Status and errors  8. Calls, operations  14. HTTP responses   20. Builds
+      3. Memory             9. Providers          15. Small codecs     21. Templates of
+      4. Plain data        10. Sandboxes          16. Any other route      the service
+      5. Streams           11. Commands           17. Running code
+      6. Network           12. Files              18. Files of a build
 
    RULES
 

@@ -14,11 +14,11 @@ extern "C" {
 #define SBX_MAX_PATH        SBX_LIMIT_(4096, 512)
 #endif
 
-/* ---- 17. Where a build's files come from -----------------------------------
+/* ---- 18. Files of a build ---------------------------------------------------
 
-   A read-only tree of files: a directory of the host system, an array in memory, or
-   functions of your own, so that a device without files can build too. Paths are
-   relative to the root, bytes with / between, without . or ..; "" is the root.
+   Where they come from: a read-only tree of files, be it a directory of the host system,
+   an array in memory, or functions of your own, so that a device without files can
+   build too. Paths are relative to the root, bytes with / between, without . or ..; "" is the root.
    Nothing is kept of a tree but where one stands in it. */
 typedef struct sbx_tree_entry {
     sbx_file_type type;     /* SBX_FILE_UNKNOWN: neither file, directory nor link */
@@ -29,7 +29,9 @@ typedef struct sbx_tree_entry {
 
 /* Every function gets `ctx` and returns SBX_OK or an SBX_E_*; SBX_E_NOT_FOUND where
    there is no such thing. One file is open at a time. A file that is not what it was
-   said to be, or differs between two passes, ends a build with SBX_E_CHANGED. */
+   said to be, or differs between two passes, ends a build with SBX_E_CHANGED; answers
+   that make no sense (a name that is none or out of order, more bytes than there was
+   room for) are SBX_E_SOURCE. They may cancel the build, not use its template. */
 typedef struct sbx_tree {
     /* The name in directory `dir` that comes next behind `after` by its bytes ("":
        the first one), NUL-terminated; `after` need not be there itself.
@@ -40,7 +42,7 @@ typedef struct sbx_tree {
     /* The target of a link, NUL-terminated. NULL: there are no links. */
     int (*link)(void *ctx, const char *path, char *target, size_t cap);
     /* The content of a file, links followed, from its beginning to *got 0. Where an
-       archive is packed, read() may answer SBX_E_AGAIN and is asked again 10 ms later;
+       files are hashed or packed, read() may answer SBX_E_AGAIN and is asked again 10 ms later;
        a Dockerfile or .dockerignore must be there at once, or it is SBX_E_SOURCE. */
     int (*open)(void *ctx, const char *path, void **file);
     int (*read)(void *ctx, void *file, void *buf, size_t cap, size_t *got);

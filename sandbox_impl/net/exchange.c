@@ -430,7 +430,7 @@ static void sbxi_exchange_chunk(sbxi_exchange *x, char *data, size_t len)
     size_t i;
     for (i = 0; i < 8; i++)
         data[(ptrdiff_t)i - SBXI_CHUNK_HEAD] =
-            "0123456789abcdef"[((uint32_t)len >> (28 - 4 * i)) & 15];
+            sbxi_hex[((uint32_t)len >> (28 - 4 * i)) & 15];
     memcpy(data - 2, "\r\n", 2);
     memcpy(data + len, "\r\n", 2);
     x->stable = data - SBXI_CHUNK_HEAD;
@@ -636,14 +636,17 @@ static int sbxi_exchange_recv(sbxi_exchange *x)
 static uint32_t sbxi_exchange_left(const sbxi_exchange *x, uint32_t now, sbx_clock *clock)
 {
     const sbx_clocks *c = &x->link->clocks;
-    int32_t ms = x->quiet_ms ? x->quiet_ms : c->idle_ms;
+    int32_t ms = c->idle_ms;
     *clock = SBX_CLOCK_IDLE;
     if (x->state <= SBXI_X_TLS) {
         *clock = SBX_CLOCK_CONNECT;
         ms = c->connect_ms;
-    } else if (x->state == SBXI_X_RECV && !x->answered) {
-        *clock = SBX_CLOCK_FIRST_BYTE;
-        ms = x->quiet_ms ? x->quiet_ms : c->first_byte_ms;
+    } else if (x->state == SBXI_X_RECV) {
+        if (!x->answered) {
+            *clock = SBX_CLOCK_FIRST_BYTE;
+            ms = c->first_byte_ms;
+        }
+        if (x->quiet_ms) ms = x->quiet_ms;
     }
     return sbxi_left(x->since, x->want && !x->dry ? ms : SBX_NEVER, now);
 }

@@ -213,7 +213,7 @@ static int sbxi_tls_fail_code(sbx_error *e, sbx_tls_check check, const char *tex
     unsigned v = 0u - (unsigned)code;
     size_t i;
     for (i = 0; i < 4; i++) {
-        detail[sizeof detail - 3 - i] = "0123456789ABCDEF"[v & 15];
+        detail[sizeof detail - 3 - i] = sbxi_hex[v & 15];
         v >>= 4;
     }
     return sbxi_tls_fail(e, check, text, detail);

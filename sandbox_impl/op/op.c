@@ -507,10 +507,10 @@ static SBXI_APART void sbxi_op_step(sbx_op *op)
         && !op->sandbox->known)
         rc = sbxi_ask(op, SBXI_ROUTE_ACCESS, SBXI_STEP_ACCESS);
     else {
-        op->client->callbacks++; /* trees and logs are the user's */
+        op->client->callbacks += SBXI_HAS_TEMPLATE; /* trees and logs are the user's */
         rc = p->step(op);
-        op->client->callbacks--;
-        if (op->cancelled && !op->detached) rc = SBX_E_CANCELLED;
+        op->client->callbacks -= SBXI_HAS_TEMPLATE;
+        if (SBXI_HAS_TEMPLATE && op->cancelled && !op->detached) rc = SBX_E_CANCELLED;
     }
     if (rc != SBX_PENDING) sbxi_op_finish(op, rc);
 }
@@ -542,16 +542,21 @@ static void sbxi_op_answered(sbx_op *op, int rc)
         sbxi_op_finish(op, rc);
 }
 
+/* A source that has nothing is asked again; input says that it is still there. */
+static void sbxi_op_ping(sbx_op *op)
+{
+    op->woken = true;
+    if (!SBXI_HAS_TEMPLATE || op->route->send == SBXI_SEND_INPUT)
+        op->args.of.process.ping = true;
+}
+
 /* False: blocked for now. */
 static bool sbxi_op_exchange(sbx_op *op, uint32_t now)
 {
     int rc = SBX_OK;
     op->client->callbacks++; /* sources and sinks are the user's */
     if (!op->x.conn) rc = sbxi_op_connect(op);
-    if (!sbxi_op_ping_left(op, now)) {
-        op->woken = true;
-        if (op->route->send == SBXI_SEND_INPUT) op->args.of.process.ping = true;
-    }
+    if (!sbxi_op_ping_left(op, now)) sbxi_op_ping(op);
     if (op->asleep && rc == SBX_OK) {
         if (!op->x.dry) rc = SBX_E_AGAIN;
         if (op->woken) {

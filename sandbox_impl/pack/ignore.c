@@ -141,7 +141,9 @@ static SBXI_MAYBE int sbxi_ignore_add(sbxi_ignores *g, sbxi_span text, sbx_error
         if (end) line.len = (size_t)(end - text.ptr);
         rc = g->dialect == SBXI_GLOB_GIT ? sbxi_ignore_git(g, line) : sbxi_ignore_docker(g, line);
         if (rc != SBX_OK)
-            return sbxi_error_at(e, rc, line, SBXI_TEXT("is no rule to ignore files by"));
+            return sbxi_error_at(e, rc, line, rc == SBX_E_TOO_LARGE
+                ? SBXI_TEXT("a rule is at most 511 bytes, all are 64 KiB (SBX_SMALL: 8)")
+                : rc == SBX_E_NOMEM ? NULL : SBXI_TEXT("is no rule to ignore files by"));
         text = sbxi_behind(text, line.len + (end != NULL));
     }
     return rc;

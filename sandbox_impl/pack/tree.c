@@ -303,8 +303,9 @@ static SBXI_MAYBE int sbxi_walk_init(sbxi_walk *w, const char *src, char *clean)
         else if (dir) clean[g->len++] = '/'; /* where it was already */
     }
     if (rc == SBX_OK) rc = sbxi_glob_check(g);
-    return rc == SBX_OK ? rc : sbxi_error_at(w->error, rc, s,
-        SBXI_TEXT("a source is a path or pattern below the root of the context"));
+    return rc == SBX_OK ? rc : sbxi_error_at(w->error, rc, s, rc == SBX_E_TOO_LARGE
+        ? SBXI_TEXT("a source is at most 511 bytes")
+        : SBXI_TEXT("a source is a path or pattern below the root of the context"));
 }
 
 static sbxi_span sbxi_walk_path(const sbxi_walk *w) { return sbxi_span_of(w->path); }

@@ -1335,7 +1335,7 @@ static int sbxi_e2b_gateway_begin(sbx_op *op)
     sbxi_block_start(b);
     if (sbxi_buf_room(b, sizeof *g, &at) != SBX_OK) return b->status;
     sbxi_buf_text(b, "mcp-gateway --config ");
-    sbxi_quote(b, sbxi_e2b_mcp(op));
+    sbxi_quoted(b, sbxi_e2b_mcp(op));
     if (sbxi_buf_add(b, "", 1) != SBX_OK) return b->status;
     sbxi_e2b_keep_block(op);
     g = (sbxi_e2b_gateway *)op->result;
