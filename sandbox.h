@@ -8437,7 +8437,11 @@ SBX_API sbx_source sbx_source_fd(int fd)
    open() looks the name up with getaddrinfo, which blocks, then tries the
    addresses one after another in the resolver's order (IPv6 and IPv4 as they
    come) without blocking. A silent address loses its turn when its share of the
-   connect clock is over, if there is another. */
+   connect clock is over, if there is another.
+
+   Where there is one thing to wait for, bytes that come in, and time enough, wait()
+   leaves it to the recv() that follows, which blocks then, for up to SBXI_EAGER_MS:
+   poll() would cost a small reply as much as reading it. */
 #ifndef SBX_NO_POSIX
 
 #include <fcntl.h>
@@ -8464,6 +8468,13 @@ SBX_API sbx_source sbx_source_fd(int fd)
 #define SBXI_NO_SIGNAL 0 /* SO_NOSIGPIPE does it there */
 #endif
 
+#if defined(MSG_DONTWAIT) && defined(SO_RCVTIMEO)
+#define SBXI_DONT_WAIT MSG_DONTWAIT
+#else
+#define SBXI_DONT_WAIT 0 /* no socket ever blocks there */
+#endif
+
+#define SBXI_EAGER_MS 1000u
 #define SBXI_TURN_MS 3000u /* for one address while there are others, at most */
 #define SBXI_POLL_STACK 64
 
@@ -8471,6 +8482,7 @@ SBX_API sbx_source sbx_source_fd(int fd)
 typedef struct sbxi_posix {
     const sbx_alloc *alloc;
     int32_t connect_ms;     /* of the clocks */
+    const void *eager;      /* the connection whose next recv() waits, NULL: none */
 } sbxi_posix;
 
 typedef struct sbxi_socket {
@@ -8479,6 +8491,7 @@ typedef struct sbxi_socket {
     struct addrinfo *next;  /* to try when fd fails */
     uint64_t since;         /* the try at fd began */
     uint32_t turn_ms;       /* of each try but the last */
+    bool blocks;            /* unless told not to, for SBXI_EAGER_MS */
 } sbxi_socket;
 
 static uint64_t sbxi_posix_clock(clockid_t id)
@@ -8575,7 +8588,7 @@ static int sbxi_socket_lookup(sbxi_socket *s, const char *host, uint16_t port)
     return SBX_OK;
 }
 
-/* A socket that never blocks, never signals and is not inherited, or -1. */
+/* A socket that does not block, never signals and is not inherited, or -1. */
 static int sbxi_socket_make(const struct addrinfo *a)
 {
     int on = 1, flags, fd;
@@ -8654,6 +8667,20 @@ static uint32_t sbxi_socket_turn(const sbxi_socket *s, int32_t connect_ms)
     return SBXI_MIN(ms, SBXI_TURN_MS);
 }
 
+/* It is connected. */
+static void sbxi_socket_settle(sbxi_socket *s)
+{
+#if defined(MSG_DONTWAIT) && defined(SO_RCVTIMEO)
+    struct timeval most;
+    int flags = fcntl(s->fd, F_GETFL);
+    memset(&most, 0, sizeof most);
+    most.tv_sec = SBXI_EAGER_MS / 1000;
+    s->blocks = flags >= 0 && setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most) == 0
+        && fcntl(s->fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
+#endif
+    sbxi_socket_forget(s);
+}
+
 static int sbxi_posix_open(void *ctx, void **conn, const char *host, uint16_t port, bool tls)
 {
     const sbxi_posix *p = (const sbxi_posix *)ctx;
@@ -8669,7 +8696,7 @@ static int sbxi_posix_open(void *ctx, void **conn, const char *host, uint16_t po
         s->turn_ms = sbxi_socket_turn(s, p->connect_ms);
     }
     if (rc == SBX_OK) rc = sbxi_socket_go_on(s);
-    if (rc == SBX_OK) sbxi_socket_forget(s);
+    if (rc == SBX_OK) sbxi_socket_settle(s);
     if (rc != SBX_OK && rc != SBX_E_AGAIN) {
         sbxi_posix_close(ctx, s);
         *conn = NULL;
@@ -8688,11 +8715,11 @@ static int sbxi_posix_failed(void)
 
 static int sbxi_posix_send(void *ctx, void *conn, const void *buf, size_t len, size_t *sent)
 {
-    (void)ctx;
+    ((sbxi_posix *)ctx)->eager = NULL;
     *sent = 0;
     for (;;) {
         ssize_t n = send(((sbxi_socket *)conn)->fd, buf, SBXI_MIN(len, SBXI_FD_MOST),
-                         SBXI_NO_SIGNAL);
+                         SBXI_NO_SIGNAL | SBXI_DONT_WAIT);
         int rc = n < 0 ? sbxi_posix_failed() : SBX_OK;
         if (n >= 0) *sent = (size_t)n;
         if (n >= 0 || rc != SBX_OK) return rc;
@@ -8701,11 +8728,14 @@ static int sbxi_posix_send(void *ctx, void *conn, const void *buf, size_t len, s
 
 static int sbxi_posix_recv(void *ctx, void *conn, void *buf, size_t cap, size_t *got)
 {
-    (void)ctx;
+    sbxi_posix *p = (sbxi_posix *)ctx;
+    int flags = p->eager == conn ? 0 : SBXI_DONT_WAIT;
     *got = 0;
+    p->eager = NULL;
     for (;;) {
-        ssize_t n = recv(((sbxi_socket *)conn)->fd, buf, SBXI_MIN(cap, SBXI_FD_MOST), 0);
+        ssize_t n = recv(((sbxi_socket *)conn)->fd, buf, SBXI_MIN(cap, SBXI_FD_MOST), flags);
         int rc = n < 0 ? sbxi_posix_failed() : SBX_OK;
+        flags = SBXI_DONT_WAIT; /* after a signal: the clocks come first */
         if (n >= 0) *got = (size_t)n;
         if (n >= 0 || rc != SBX_OK) return rc;
     }
@@ -8745,12 +8775,24 @@ static int sbxi_posix_poll(struct pollfd *p, size_t n, uint32_t ms)
     }
 }
 
+/* Whether the next recv() can wait instead. */
+static bool sbxi_posix_is_eager(const sbx_wait *waits, size_t n, uint32_t timeout_ms)
+{
+    return n == 1 && waits->want == SBX_WANT_READ && timeout_ms >= SBXI_EAGER_MS
+        && ((const sbxi_socket *)waits->conn)->blocks;
+}
+
 static int sbxi_posix_wait(void *ctx, sbx_wait *waits, size_t n, uint32_t timeout_ms)
 {
     const sbx_alloc *alloc = ((const sbxi_posix *)ctx)->alloc;
     struct pollfd few[SBXI_POLL_STACK], *p = few;
     size_t size = 0, i;
     int rc;
+    if (sbxi_posix_is_eager(waits, n, timeout_ms)) {
+        ((sbxi_posix *)ctx)->eager = waits->conn;
+        waits->ready = SBX_WANT_READ;
+        return SBX_OK;
+    }
     if (n > SBXI_POLL_STACK) {
         if (n > SIZE_MAX / sizeof *p) return SBX_E_NOMEM;
         size = n * sizeof *p;
@@ -8770,7 +8812,7 @@ SBX_API int sbx_wait_fd(const sbx_wait *wait)
 }
 
 /* Fills *out. The context must live as long as the transport. */
-static SBXI_MAYBE int sbxi_net_posix_init(sbx_net *out, const sbxi_posix *context)
+static SBXI_MAYBE int sbxi_net_posix_init(sbx_net *out, sbxi_posix *context)
 {
     memset(out, 0, sizeof *out);
     out->open = sbxi_posix_open;
@@ -8782,7 +8824,7 @@ static SBXI_MAYBE int sbxi_net_posix_init(sbx_net *out, const sbxi_posix *contex
     out->unix_ms = sbxi_posix_unix;
     out->entropy = sbxi_posix_entropy;
     out->flags = SBX_NET_READY;
-    out->ctx = (void *)(uintptr_t)context; /* only read */
+    out->ctx = context;
     return SBX_OK;
 }
 #endif

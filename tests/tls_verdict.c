@@ -96,7 +96,7 @@ static int verdict(const sbx_tls *options, const char *name, const char *host, u
     sbxi_tls_trust *trust;
     void *raw = NULL;
     uint64_t until;
-    const sbxi_posix context = { &alloc, 15000 };
+    sbxi_posix context = { &alloc, 15000, NULL };
     int rc = sbxi_net_posix_init(&net, &context);
     unsigned char ip[16];
     if (rc != SBX_OK) return rc;

@@ -36,7 +36,7 @@ static void test_freeaddrinfo(struct addrinfo *list)
 #include <sys/wait.h>
 
 static const sbx_alloc heap = { sbxi_std_resize, NULL };
-static const sbxi_posix home = { &heap, 15000 };
+static sbxi_posix home = { &heap, 15000, NULL };
 
 /* An open file without a name, holding text, its offset at 0. */
 static int temp_fd(const char *text)
@@ -396,7 +396,11 @@ TEST(socket_options)
     socklen_t len = sizeof on;
     void *conn = connected(&net, &peer);
     int fd = fd_of(conn);
-    CHECK(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    struct timeval most = { 0, 0 };
+    socklen_t most_len = sizeof most;
+    CHECK(!(fcntl(fd, F_GETFL) & O_NONBLOCK));
+    CHECK_INT(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, &most_len), 0);
+    CHECK_INT(most.tv_sec * 1000 + most.tv_usec / 1000, SBXI_EAGER_MS);
     CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     CHECK_INT(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
     CHECK(on != 0);
@@ -559,7 +563,7 @@ static void *no_memory(void *ctx, void *ptr, size_t old_size, size_t new_size)
 TEST(no_memory_left)
 {
     static const sbx_alloc empty = { no_memory, NULL };
-    static const sbxi_posix none = { &empty, 15000 };
+    static sbxi_posix none = { &empty, 15000, NULL };
     sbx_wait many[SBXI_POLL_STACK + 1];
     sbx_net net;
     void *conn = NULL;
@@ -731,6 +735,61 @@ TEST(silent_address_within_a_short_clock)
     two_addresses = NULL;
     silence_end(&q);
     close(fd);
+}
+
+static void on_signal(int sig) { (void)sig; }
+
+/* A single wait for bytes is left to recv(), once, and not past a signal. */
+TEST(a_wait_that_is_left_to_recv)
+{
+    static const struct { uint16_t want; uint32_t ms; size_t n; bool eager; } rows[] = {
+        { SBX_WANT_READ, SBXI_EAGER_MS, 1, true }, { SBX_WANT_READ, SBXI_EAGER_MS - 1, 1, false },
+        { SBX_WANT_READ, 5000, 2, false }, { SBX_WANT_READ | SBX_WANT_WRITE, 5000, 1, false } };
+    struct itimerval soon = { { 0, 0 }, { 0, 50000 } };
+    struct sigaction act, old;
+    sbx_net net;
+    int peer;
+    void *conn = connected(&net, &peer);
+    sbx_wait w[2];
+    char in[8];
+    size_t got, i;
+    uint64_t start;
+    for (i = 0; i < SBXI_LEN(rows); i++) {
+        if (!rows[i].eager) CHECK_INT(write(peer, "x", 1), 1); /* so that no wait is long */
+        memset(w, 0, sizeof w);
+        w[0].conn = w[1].conn = conn;
+        w[0].want = rows[i].want;
+        w[1].want = SBX_WANT_READ;
+        CHECK_INT(net.wait(net.ctx, w, rows[i].n, rows[i].ms), SBX_OK);
+        CHECK(w[0].ready != 0);
+        CHECK((home.eager == conn) == rows[i].eager);
+        if (rows[i].eager) CHECK_INT(write(peer, "x", 1), 1);
+        CHECK_INT(net.recv(net.ctx, conn, in, sizeof in, &got), SBX_OK);
+        CHECK_INT(got, 1);
+        CHECK(home.eager == NULL);
+        CHECK_INT(net.recv(net.ctx, conn, in, sizeof in, &got), SBX_E_AGAIN);
+    }
+    start = sbxi_posix_now(NULL); /* silence */
+    CHECK_INT(net.wait(net.ctx, w, 1, 1), SBX_OK);
+    w[0].want = SBX_WANT_READ;
+    CHECK_INT(net.wait(net.ctx, w, 1, 60000), SBX_OK);
+    CHECK_INT(net.recv(net.ctx, conn, in, sizeof in, &got), SBX_E_AGAIN);
+    CHECK(sbxi_posix_now(NULL) - start >= SBXI_EAGER_MS - 100);
+    start = sbxi_posix_now(NULL);
+    CHECK_INT(net.recv(net.ctx, conn, in, sizeof in, &got), SBX_E_AGAIN);
+    CHECK_INT(net.wait(net.ctx, w, 1, 60000), SBX_OK); /* something else is sent first */
+    CHECK_INT(net.send(net.ctx, conn, "y", 1, &got), SBX_OK);
+    CHECK_INT(net.recv(net.ctx, conn, in, sizeof in, &got), SBX_E_AGAIN);
+    memset(&act, 0, sizeof act);
+    act.sa_handler = on_signal;
+    sigaction(SIGALRM, &act, &old);
+    CHECK_INT(net.wait(net.ctx, w, 1, 60000), SBX_OK);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    CHECK_INT(net.recv(net.ctx, conn, in, sizeof in, &got), SBX_E_AGAIN);
+    CHECK(sbxi_posix_now(NULL) - start < SBXI_EAGER_MS);
+    sigaction(SIGALRM, &old, NULL);
+    net.close(net.ctx, conn);
+    close(peer);
 }
 
 /* The clock of the connection is shared out, and nobody gets more than some seconds. */

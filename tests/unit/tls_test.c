@@ -53,7 +53,7 @@ static int hook_write(mbedtls_ssl_context *ssl, const unsigned char *buf, size_t
 #include <sys/wait.h>
 
 static const sbx_alloc heap = { sbxi_std_resize, NULL };
-static const sbxi_posix home = { &heap, 15000 };
+static sbxi_posix home = { &heap, 15000, NULL };
 static char certs[32] = "/tmp/sbx-tls-XXXXXX";
 static const char *no_openssl; /* why all that needs the peer is skipped */
 static pid_t owner;
