@@ -1,8 +1,10 @@
-/* 1 GiB of output and a 1 GiB file through a client that owns 16 KiB in all.
+/* 1 GiB of output and a 1 GiB file through a client that owns 16 KiB in all; a build
+   context of 100 MiB through one of 64 KiB.
    SBX_TEST_MIB makes it smaller (sanitizer builds are slow). */
 #include "live.h"
 
 #define HEAP 16384
+#define CONTEXT_HEAP (65536 - HEAP)
 
 /* mbedTLS's own structs come from the client's heap too; they are no part of the
    limit. */
@@ -22,7 +24,7 @@ static uint64_t big_bytes(void)
 }
 
 /* Content that shows misplaced bytes: a counter in every 8 bytes. */
-typedef struct flow { uint64_t at, wrong; } flow;
+typedef struct flow { uint64_t at, wrong, size; } flow;
 
 static unsigned char flow_byte(uint64_t at)
 {
@@ -43,7 +45,7 @@ static int flow_get(void *ctx, void *buf, size_t cap, size_t *got)
 {
     flow *f = (flow *)ctx;
     unsigned char *p = (unsigned char *)buf;
-    uint64_t left = big_bytes() - f->at;
+    uint64_t left = f->size - f->at;
     size_t i;
     *got = left < cap ? (size_t)left : cap;
     for (i = 0; i < *got; i++) p[i] = flow_byte(f->at + i);
@@ -61,13 +63,13 @@ static int zero_put(void *ctx, const void *data, size_t len)
     return SBX_OK;
 }
 
-static sbx_client *small_client(sbx_fixed *heap)
+static sbx_client *small_client(sbx_fixed *heap, size_t more)
 {
-    static unsigned char memory[HEAP + HEAP_TLS];
+    static unsigned char memory[HEAP + CONTEXT_HEAP + HEAP_TLS];
     sbx_config cfg;
     sbx_client *c = NULL;
     memset(&cfg, 0, sizeof cfg);
-    cfg.alloc = sbx_alloc_fixed(heap, memory, heap_limit());
+    cfg.alloc = sbx_alloc_fixed(heap, memory, heap_limit() + more);
     cfg.tls.ca_file = getenv("SBX_TEST_CA");
     if (sbx_open(&c, &cfg) != SBX_OK) return NULL;
     return c;
@@ -76,11 +78,11 @@ static sbx_client *small_client(sbx_fixed *heap)
 TEST(stdout_of_1_gib)
 {
     sbx_fixed heap;
-    sbx_client *c = small_client(&heap);
+    sbx_client *c = small_client(&heap, 0);
     sbx_sandbox *s;
     sbx_command_options o;
     sbx_command_result r;
-    flow f = { 0, 0 };
+    flow f = { 0, 0, 0 };
     char cmd[64] = "yes | head -c ";
     REQUIRE(c);
     memset(&o, 0, sizeof o);
@@ -105,11 +107,11 @@ TEST(stdout_of_1_gib)
 TEST(file_of_1_gib)
 {
     sbx_fixed heap;
-    sbx_client *c = small_client(&heap);
+    sbx_client *c = small_client(&heap, 0);
     sbx_sandbox *s;
     sbx_source from;
     sbx_sink to;
-    flow up = { 0, 0 }, down = { 0, 0 };
+    flow up = { 0, 0, big_bytes() }, down = { 0, 0, 0 };
     REQUIRE(c);
     memset(&from, 0, sizeof from);
     s = live_sandbox(c);
@@ -128,5 +130,73 @@ TEST(file_of_1_gib)
     sbx_close(c);
     CHECK_INT(heap.used, 0);
     CHECK(heap.peak <= heap_limit());
+    printf("peak heap of the client: %u bytes\n", (unsigned)heap.peak);
+}
+
+/* Files that are made while they are read. */
+#define PARTS 10
+static int part_rewind(void *ctx)
+{
+    ((flow *)ctx)->at = 0;
+    return SBX_OK;
+}
+
+typedef struct counted { char want[16]; bool seen; } counted;
+
+static int said(void *ctx, const sbx_build_log *log)
+{
+    counted *c = (counted *)ctx;
+    if (log->step && strcmp(log->message, c->want) == 0) c->seen = true;
+    return SBX_OK;
+}
+
+/* With TLS a tenth of it, packed: what differs there is not its length. */
+TEST(context_of_100_mib)
+{
+    static sbx_tree_file files[PARTS];
+    static char names[PARTS][8];
+    sbx_fixed heap;
+    sbx_client *c = small_client(&heap, CONTEXT_HEAP);
+    uint64_t size = (uint64_t)(getenv("SBX_TEST_CA") ? 10 : 100) << 20;
+    flow f = { 0, 0, size / PARTS };
+    sbx_source from = { flow_get, part_rewind, NULL, (int64_t)(size / PARTS) };
+    sbx_memory_tree memory;
+    sbx_tree tree;
+    sbx_build_options o;
+    sbx_build_info *info = NULL;
+    sbx_template *t;
+    counted sum = { "", false };
+    size_t i;
+    REQUIRE(c);
+    from.ctx = &f;
+    for (i = 0; i < PARTS; i++) {
+        memcpy(names[i], "part-0", 7);
+        names[i][5] = (char)('0' + i);
+        files[i].path = names[i];
+        files[i].from = &from;
+    }
+    sum.want[sbxi_print_u64(sum.want, size)] = 0;
+    memset(&memory, 0, sizeof memory);
+    memset(&o, 0, sizeof o);
+    memory.files = files;
+    memory.count = PARTS;
+    tree = sbx_tree_memory(&memory);
+    t = sbx_template_new(c);
+    sbx_template_context(t, &tree, NULL);
+    sbx_template_copy(t, "part-*", "/opt/big/", NULL);
+    sbx_template_run(t, "cat /opt/big/part-* | wc -c", NULL);
+    o.name = "big-context";
+    o.level = getenv("SBX_TEST_CA") ? 1 : SBX_NEVER;
+    o.log = said;
+    o.ctx = &sum;
+    if (!CHECK_INT(sbx_template_build(t, &o, &info, NULL), SBX_OK))
+        puts(sbx_client_error(c)->message);
+    CHECK(sum.seen);
+    if (info) CHECK_INT(sbx_template_delete(c, info->template_id, NULL, NULL), SBX_OK);
+    sbx_free(info);
+    sbx_template_release(t);
+    sbx_close(c);
+    CHECK_INT(heap.used, 0);
+    CHECK(heap.peak <= heap_limit() + CONTEXT_HEAP);
     printf("peak heap of the client: %u bytes\n", (unsigned)heap.peak);
 }
