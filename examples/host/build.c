@@ -126,56 +126,72 @@ static void end_box(box *b)
 }
 
 /* ---- commands ---- */
-typedef struct lines { work *w; text line[2]; text *into; } lines;
 
-static void end_line(lines *l, int which)
+/* A command that runs, or without one a while to wait. */
+typedef struct running {
+    work *w;
+    text *into;                 /* gets what it prints, NULL: the log does */
+    struct running *beside;     /* the start command: it must not fail meanwhile */
+    int64_t until;              /* mono, 0: as long as it takes */
+    proc *p;
+    sub *s;
+    text line[2];
+} running;
+
+static void end_line(running *r, int which)
 {
-    text *t = &l->line[which];
+    text *t = &r->line[which];
 
     if (t->len == 0)
         return;
     text_add(t, "", 1);
-    say(l->w, LOG_INFO, "%s[%s]: %s", l->w->label, which ? "stderr" : "stdout", t->p);
+    say(r->w, LOG_INFO, "%s[%s]: %s", r->w->label, which ? "stderr" : "stdout", t->p);
     t->len = 0;
 }
 
-static void take_output(lines *l, const sub_piece *piece)
+static void take_output(running *r, const sub_piece *piece)
 {
     int which = piece->kind == PIECE_ERR;
 
-    if (l->into && !which) {
-        text_add(l->into, piece->data, piece->len);
+    if (r->into && !which) {
+        text_add(r->into, piece->data, piece->len);
         return;
     }
     for (size_t i = 0; i < piece->len; i++) {
         char c = (char)piece->data[i];
 
-        if (c == '\n' || l->line[which].len >= LINE_MAX_BYTES)
-            end_line(l, which);
+        if (c == '\n' || r->line[which].len >= LINE_MAX_BYTES)
+            end_line(r, which);
         if (c != '\n' && c != '\r' && c != '\0')
-            text_add(&l->line[which], &c, 1);
+            text_add(&r->line[which], &c, 1);
     }
 }
 
-/* All there is now. */
-static sub_state drain(lines *l, sub *s)
+/* What there is now. SUB_DATA: and more, of one that prints as fast as it is read. */
+static sub_state drain(running *r)
 {
+    sub_state state = SUB_WAIT;
+    size_t taken = 0;
     sub_piece piece;
-    sub_state state;
 
-    while ((state = sub_peek(s, &piece)) == SUB_DATA) {
-        take_output(l, &piece);
-        sub_take(s, piece.len);
+    while (r->s && taken < RING_BYTES && (state = sub_peek(r->s, &piece)) == SUB_DATA) {
+        take_output(r, &piece);
+        taken += piece.len;
+        sub_take(r->s, piece.len);
     }
     return state;
 }
 
-static void lines_free(lines *l)
+static void running_free(running *r)
 {
-    end_line(l, 0);
-    end_line(l, 1);
-    text_free(&l->line[0]);
-    text_free(&l->line[1]);
+    end_line(r, 0);
+    end_line(r, 1);
+    text_free(&r->line[0]);
+    text_free(&r->line[1]);
+    if (r->s)
+        sub_detach(r->s);
+    if (r->p)
+        proc_unref(r->p);
 }
 
 static const char *shell_of(box *b)
@@ -188,55 +204,24 @@ static const char *shell_of(box *b)
 }
 
 /* Starts command in a login shell. False after fail(). */
-static bool start_shell(work *w, box *b, const char *command, const char *user, const char *cwd,
-                        proc **p, sub **s)
+static bool start_shell(running *r, box *b, const char *command, const char *user,
+                        const char *cwd)
 {
     char *args[] = { (char[]){ "-l" }, (char[]){ "-c" }, xstrdup(command) };
     proc_options o = { .cmd = shell_of(b), .cwd = cwd, .args = args, .argc = 3, .user = user };
     char where[FS_PATH];
-    int stage, result = proc_start(b, &o, p, s, &stage, where, sizeof where);
+    int stage, result = proc_start(b, &o, &r->p, &r->s, &stage, where, sizeof where);
 
     free(args[2]);
     if (result == 0)
         return true;
     if (stage == SPAWN_AT_USER && result == -ENOTSUP)
-        return fail(w, "user '%s': on this isolation rung there are only root and user", user);
+        return fail(r->w, "user '%s': on this isolation rung there are only root and user", user);
     if (stage == SPAWN_AT_USER)
-        return fail(w, "there is no user '%s'", user);
+        return fail(r->w, "there is no user '%s'", user);
     if (stage == SPAWN_AT_CWD)
-        return fail(w, "there is no directory '%s'", where);
-    return fail(w, "%s does not start: %s", o.cmd, strerror(-result));
-}
-
-static void wait_event(sub *s, int ms)
-{
-    struct pollfd p = { s->event, POLLIN, 0 };
-    uint64_t count;
-
-    if (poll(&p, 1, ms) > 0 && read(s->event, &count, sizeof count) < 0)
-        return;
-}
-
-/* Runs it to its end; *status as of wait(). False after fail(). */
-static bool run_shell(work *w, box *b, const char *command, const char *user, const char *cwd,
-                      text *into, int *status)
-{
-    lines l = { .w = w, .into = into };
-    sub_state state = SUB_WAIT;
-    proc *p;
-    sub *s;
-
-    if (!start_shell(w, b, command, user, cwd, &p, &s))
-        return false;
-    while (may_go_on(w) && (state = drain(&l, s)) == SUB_WAIT)
-        wait_event(s, LOOK_MS);
-    lines_free(&l);
-    *status = p->status;
-    sub_detach(s);
-    proc_unref(p);
-    if (state == SUB_LOST)
-        fail(w, "the sandbox of this step died: is its memory large enough?");
-    return state == SUB_END;
+        return fail(r->w, "there is no directory '%s'", where);
+    return fail(r->w, "%s does not start: %s", o.cmd, strerror(-result));
 }
 
 static void describe(int status, char out[60])
@@ -247,12 +232,60 @@ static void describe(int status, char out[60])
         snprintf(out, 60, "signal: %s", strsignal(WTERMSIG(status)));
 }
 
+static void wait_event(const running *r)
+{
+    struct pollfd p[2] = { { r->s ? r->s->event : -1, POLLIN, 0 },
+                           { r->beside ? r->beside->s->event : -1, POLLIN, 0 } };
+    uint64_t count;
+
+    poll(p, 2, LOOK_MS);
+    for (int i = 0; i < 2; i++)
+        if ((p[i].revents & POLLIN) && read(p[i].fd, &count, sizeof count) < 0)
+            return;
+}
+
+/* True: it ended. False after fail(), or if its time was over. Meanwhile what both of
+   them print is taken: who is not read from stands still in the end. */
+static bool attend(running *r)
+{
+    sub_state own, other;
+    char end[60];
+
+    do {
+        own = drain(r);
+        other = r->beside ? drain(r->beside) : SUB_WAIT;
+        if (own == SUB_END)
+            return true;
+        if (own == SUB_LOST || other == SUB_LOST)
+            return fail(r->w, "the sandbox of this step died: is its memory large enough?");
+        if (other == SUB_END && r->beside->p->status != 0) {
+            describe(r->beside->p->status, end);
+            return fail(r->w, "the start command ended before it was ready: %s", end);
+        }
+        if (own != SUB_DATA && other != SUB_DATA)
+            wait_event(r);
+    } while (may_go_on(r->w) && (r->until == 0 || mono_ms() < r->until));
+    return false;
+}
+
+/* Runs it to its end; *status as of wait(). False as attend(). */
+static bool run_shell(running *r, box *b, const char *command, const char *user, const char *cwd,
+                      int *status)
+{
+    bool ok = start_shell(r, b, command, user, cwd) && attend(r);
+
+    *status = ok ? r->p->status : 0;
+    running_free(r);
+    return ok;
+}
+
 static bool run_checked(work *w, box *b, const char *command, const char *user, const char *cwd)
 {
+    running r = { .w = w };
     char end[60];
     int status;
 
-    if (!run_shell(w, b, command, user, cwd, NULL, &status))
+    if (!run_shell(&r, b, command, user, cwd, &status))
         return false;
     describe(status, end);
     return status == 0 || fail(w, "failed to run command '%.2000s': %s", command, end);
@@ -331,6 +364,7 @@ static bool step_run(work *w, box *b, const build_step *s)
 /* Unpacks in a sandbox of this system's programs, whatever the image has. */
 static bool unpack(work *w, box *b, int archive)
 {
+    running r = { .w = w };
     unsigned char magic[2] = { 0, 0 };
     char command[600], buf[65536], end[60];
     int out, status;
@@ -355,7 +389,7 @@ static bool unpack(work *w, box *b, int archive)
              "(set -o pipefail) 2>/dev/null && set -o pipefail; %s < upload | head -c %lld | "
              "tar -x -p --no-same-owner -f - -C unpacked",
              magic[0] == 0x1f && magic[1] == 0x8b ? "gzip -dc" : "cat", (long long)most);
-    if (!run_shell(w, b, command, "root", "/", NULL, &status))
+    if (!run_shell(&r, b, command, "root", "/", &status))
         return false;
     describe(status, end);
     return status == 0 || fail(w, "the upload cannot be unpacked: no tar or tar.gz, cut, or more "
@@ -391,6 +425,7 @@ static bool step_copy(work *w, box *b, const build_step *s)
 /* As a shell would in double quotes, but $VAR only. */
 static bool expand(work *w, box *b, const char *value, text *out)
 {
+    running r = { .w = w, .into = out };
     text command = { 0 };
     int status;
     bool ok;
@@ -403,7 +438,7 @@ static bool expand(work *w, box *b, const char *value, text *out)
     }
     text_add(&command, "\"", 2);
     out->limit = 128 << 10;
-    ok = run_shell(w, b, command.p, "root", "/", out, &status) &&
+    ok = run_shell(&r, b, command.p, "root", "/", &status) &&
          (status == 0 || fail(w, "the value '%.500s' cannot be evaluated", value));
     text_free(&command);
     text_add(out, "", 1);
@@ -626,50 +661,36 @@ static bool begin(work *w)
 
 /* ---- start and ready ---- */
 
-/* Its own words until the ready command is content with it. */
-static bool await_ready(work *w, box *b, proc *p, sub *s)
+/* start: NULL if there is none. */
+static bool await_ready(work *w, box *b, running *start)
 {
     char rest[40];
     const char *ready = w->b->ready && *w->b->ready ? w->b->ready : NULL;
     int64_t until = mono_ms() + READY_WAIT_MS;
-    lines l = { .w = w };
-    bool ok = false;
     int status;
 
     if (!ready) {
-        snprintf(rest, sizeof rest, "sleep %d", s ? START_WAIT_S : 0);
+        snprintf(rest, sizeof rest, "sleep %d", start ? START_WAIT_S : 0);
         ready = rest;
     }
-    for (;;) {
-        if (s && drain(&l, s) == SUB_END && p->status != 0) {
-            char end[60];
+    while (!w->b->reason && mono_ms() < until) {
+        running trial = { .w = w, .beside = start, .until = until };
+        running pause = { .w = w, .beside = start };
 
-            describe(p->status, end);
-            fail(w, "the start command ended before it was ready: %s", end);
+        if (!run_shell(&trial, b, ready, user_of(w), w->from->workdir, &status))
             break;
-        }
-        if (!run_shell(w, b, ready, user_of(w), w->from->workdir, NULL, &status))
-            break;
-        if ((ok = status == 0))
-            break;
-        if (mono_ms() >= until) {
-            fail(w, "the ready command did not succeed within %d seconds", READY_WAIT_MS / 1000);
-            break;
-        }
-        for (int64_t next = mono_ms() + READY_EVERY_MS; mono_ms() < next && may_go_on(w);)
-            usleep(LOOK_MS * 1000);
+        if (status == 0)
+            return true;
+        pause.until = mono_ms() + READY_EVERY_MS;
+        attend(&pause);
     }
-    if (s)
-        drain(&l, s);
-    lines_free(&l);
-    return ok;
+    return fail(w, "the ready command did not succeed within %d seconds", READY_WAIT_MS / 1000);
 }
 
 static bool finalize(work *w)
 {
-    const char *start = w->from->start;
-    proc *p = NULL;
-    sub *s = NULL;
+    const char *command = w->from->start;
+    running start = { .w = w };
     bool ok = true;
     box *b;
 
@@ -680,18 +701,15 @@ static bool finalize(work *w)
     b = make_box(w, w->im, w->from);
     if (!b)
         return false;
-    if (*start) {
-        say(w, LOG_INFO, "%sStart command: %.2000s", w->label, start);
-        ok = start_shell(w, b, start, user_of(w), w->from->workdir, &p, &s);
+    if (*command) {
+        say(w, LOG_INFO, "%sStart command: %.2000s", w->label, command);
+        ok = start_shell(&start, b, command, user_of(w), w->from->workdir);
     }
-    if (ok)
-        ok = await_ready(w, b, p, s);
+    ok = ok && await_ready(w, b, *command ? &start : NULL);
+    drain(&start);
+    running_free(&start);
     if (ok)
         say(w, LOG_INFO, "%sTemplate is ready", w->label);
-    if (s)
-        sub_detach(s);
-    if (p)
-        proc_unref(p);
     end_box(b);
     return ok;
 }

@@ -484,6 +484,22 @@ def start_command():
     same(b.delete(), 204)
 
 
+@test
+def a_start_command_that_says_much():
+    """What it prints is taken while the ready command runs, which may wait for it."""
+    much = "head -c 3000000 /dev/zero | tr '\\0' x; "
+    b = Build(H.host)
+    began = time.time()
+    b.ok(step("WORKDIR", "/tmp"), startCmd=much + "touch up; exec sleep 1000", readyCmd="until test -e up; do sleep .1; done")
+    check(time.time() - began < 30, time.time() - began)
+    same(b.delete(), 204)
+    b = Build(H.host)  # it ends: the ready command is not waited for
+    began = time.time()
+    b.fails("ended before it was ready: exit status 3", "finalize", startCmd=much + "exit 3", readyCmd="sleep 1000")
+    check(time.time() - began < 30, time.time() - began)
+    same(b.delete(), 204)
+
+
 # ---- bases ----
 @walled
 def from_a_template():
@@ -710,6 +726,30 @@ def limits():
 
 
 @test
+def output_without_end():
+    """It holds up neither the clock of a build nor who deletes it."""
+    h = Host("--build-seconds", "3")
+    try:
+        for more in ({}, {"startCmd": "yes", "readyCmd": "yes >&2"}, {"startCmd": "yes", "readyCmd": "false"}):
+            b = Build(h)
+            began = time.time()
+            b.fails("did not end within 3 seconds", "finalize" if more else "1", *([] if more else [run("yes")]), **more)
+            check(time.time() - began < 15, time.time() - began)
+            same(b.delete(), 204)
+    finally:
+        same(h.stop(), [])
+    b = Build(H.host)
+    same(b.begin(run("yes"))[0], 202)
+    end = time.time() + 30
+    while "[stdout]: y" not in words(b.status()) and time.time() < end:
+        time.sleep(0.05)
+    same(b.delete(), 204)
+    while H.host.json("GET", "/status")[1]["sandboxes"] != 1 and time.time() < end:
+        time.sleep(0.05)
+    same(H.host.json("GET", "/status")[1]["sandboxes"], 1)
+
+
+@test
 def deleted_while_building():
     b = Build(H.host)
     before = layers(H.host)
@@ -750,6 +790,9 @@ def old_builds_go():
         b.ok(run("date +%N > ~/f"), force=True)
     ids = [x["buildID"] for x in H.host.json("GET", "/templates/" + b.id)[1]["builds"]]
     check(len(ids) == 6 and ids[0] == b.build and first not in ids, ids)
+    end = time.time() + 30  # their layers go a moment after the build was told to be ready
+    while len(layers(H.host)) != 6 and time.time() < end:
+        time.sleep(0.05)
     same(len(layers(H.host)), 6)
     same(b.delete(), 204)
 
