@@ -630,6 +630,19 @@ static bool from_template(work *w)
     return true;
 }
 
+/* A base's files do not tell what else its steps find. */
+static void chain_context(work *w, const origin *o)
+{
+    const char *where[] = { o->user, o->workdir };
+
+    chain(w, where, 2);
+    for (size_t i = 0; i < o->env.count; i++) {
+        const char *pair[] = { o->env.keys[i], o->env.values[i] };
+
+        chain(w, pair, 2);
+    }
+}
+
 static bool begin(work *w)
 {
     build *b = w->b;
@@ -656,6 +669,7 @@ static bool begin(work *w)
     first[2] = o->layers;
     first[3] = conf.rung == 1 ? "1" : conf.rung == 2 ? "2" : "3"; /* trees differ by rung */
     chain(w, first, 4);
+    chain_context(w, o);
     return true;
 }
 

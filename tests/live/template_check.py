@@ -318,6 +318,26 @@ def cache():
     same(b.delete(), 204)
 
 
+@walled
+def bases_of_another_context():
+    """The same files below, but not the same environment, user or directory: no step is shared."""
+    made = []
+    for context, seen in (([step("ENV", "E", "1")], "1|user|/home/user"), ([step("ENV", "E", "2")], "2|user|/home/user"),
+                          ([step("ENV", "E", "2", "F", "x")], "2x|user|/home/user"), ([step("WORKDIR", "/tmp")], "|user|/tmp"),
+                          ([step("USER", "root")], "|root|/root")):
+        a, b = Build(H.host), Build(H.host)
+        a.ok(run("echo same > ~/base"), *context)
+        log = words(b.ok(run("echo \"$E$F|$(id -un)|$(pwd)\" > /tmp/seen"), fromTemplate=a.name))
+        x = b.box()
+        same(x.out("cat /tmp/seen"), seen + "\n", log)
+        x.kill()
+        made += [b, a]
+    c = Build(H.host)  # and with the same ones it is
+    check("CACHED RUN" in words(c.ok(run("echo \"$E$F|$(id -un)|$(pwd)\" > /tmp/seen"), fromTemplate=made[1].name)))
+    for b in [c] + made:
+        same(b.delete(), 204)
+
+
 # ---- failures ----
 @test
 def failing_steps():
