@@ -16,6 +16,7 @@
 #define START_WAIT_S 20         /* for a start command without a ready command */
 #define LINE_MAX_BYTES 4000
 #define UNPACKED_MAX (4ll << 30)
+#define WORD_MAX (128u << 10)   /* of an argument or a variable, MAX_ARG_STRLEN of Linux */
 
 typedef struct work {
     build *b;
@@ -221,6 +222,9 @@ static bool start_shell(running *r, box *b, const char *command, const char *use
         return fail(r->w, "there is no user '%s'", user);
     if (stage == SPAWN_AT_CWD)
         return fail(r->w, "there is no directory '%s'", where);
+    if (result == -E2BIG)
+        return fail(r->w, "%s does not start: the command or a variable has more than %u KiB, or "
+                    "all variables together are too long", o.cmd, WORD_MAX >> 10);
     return fail(r->w, "%s does not start: %s", o.cmd, strerror(-result));
 }
 
@@ -437,12 +441,21 @@ static bool expand(work *w, box *b, const char *value, text *out)
         text_add(&command, c, 1);
     }
     text_add(&command, "\"", 2);
-    out->limit = 128 << 10;
+    out->limit = WORD_MAX;
     ok = run_shell(&r, b, command.p, "root", "/", &status) &&
          (status == 0 || fail(w, "the value '%.500s' cannot be evaluated", value));
     text_free(&command);
     text_add(out, "", 1);
-    return ok && !out->cut;
+    return ok;
+}
+
+static bool set_variable(work *w, const char *name, const text *value)
+{
+    if (value->cut || strlen(name) + 1 + value->len > WORD_MAX)
+        return fail(w, "the variable '%.200s' is longer than %u KiB, the most a program can be "
+                    "given: put it into a file", name, WORD_MAX >> 10);
+    pairs_add(&change(w)->env, name, value->p);
+    return true;
 }
 
 static bool step_env(work *w, const build_step *s)
@@ -460,8 +473,7 @@ static bool step_env(work *w, const build_step *s)
         } else {
             text_add(&value, s->args[i + 1], strlen(s->args[i + 1]) + 1);
         }
-        if (ok)
-            pairs_add(&change(w)->env, s->args[i], value.p);
+        ok = ok && set_variable(w, s->args[i], &value);
         text_free(&value);
     }
     return ok;

@@ -363,6 +363,24 @@ def failing_steps():
 
 
 @test
+def values_that_are_too_long():
+    for value in ("x" * (128 << 10), "$HOME" + "x" * (128 << 10), '"' * 70000 + "$HOME"):
+        b = Build(H.host)
+        b.fails("128 KiB", "1", step("ENV", "LONG", value))
+        same(b.delete(), 204)
+    b = Build(H.host)
+    b.fails("LONG", "2", step("ENV", "A", "x" * 100000), step("ENV", "LONG", "$A$A"))
+    same(b.delete(), 204)
+    b = Build(H.host)
+    b.fails("128 KiB", "1", run("true " + "x" * (128 << 10)))
+    same(b.delete(), 204)
+    b = Build(H.host)
+    b.ok(step("ENV", "A", "x" * 60000, "B", "$A$A", "C", "x" * (128 * 1024 - 3)), run("echo ${#B} ${#C}"))
+    check("[stdout]: 120000 131069" in words(b.status()), words(b.status())[-300:])
+    same(b.delete(), 204)
+
+
+@test
 def refusals():
     def refused(body, status, text, path="/v3/templates", method="POST"):
         s, m, _ = H.host.json(method, path, body)
