@@ -75,6 +75,11 @@ static bool may_go_on(work *w)
     return fail(w, "the build did not end within %d seconds", conf.build_seconds);
 }
 
+static bool may_still(void *w)
+{
+    return may_go_on(w);
+}
+
 /* ---- sandboxes of the build ---- */
 static origin *copy_origin(const origin *from)
 {
@@ -368,26 +373,25 @@ static bool step_run(work *w, box *b, const build_step *s)
 /* Unpacks in a sandbox of this system's programs, whatever the image has. */
 static bool unpack(work *w, box *b, int archive)
 {
+    fs_going going = { may_still, w };
     running r = { .w = w };
     unsigned char magic[2] = { 0, 0 };
-    char command[600], buf[65536], end[60];
-    int out, status;
+    char command[600], end[60], *buf;
     int64_t most = conf.templates_mib > 0 && conf.templates_mib < UNPACKED_MAX >> 20
                    ? (int64_t)conf.templates_mib << 20 : UNPACKED_MAX;
-    ssize_t n;
+    int out, status, result;
+    struct stat st;
 
-    if (pread(archive, magic, 2, 0) < 0)
+    if (fstat(archive, &st) != 0 || pread(archive, magic, 2, 0) < 0)
         return fail(w, "the upload cannot be read: %s", strerror(errno));
     out = fs_open(&b->root, "/tmp/upload", O_WRONLY | O_CREAT | O_EXCL, 0644);
-    while (out >= 0 && (n = read(archive, buf, sizeof buf)) > 0)
-        if (write_all(out, buf, (size_t)n) != 0)
-            break;
-    if (out < 0 || n != 0) {
-        if (out >= 0)
-            close(out);
-        return fail(w, "no room to unpack the upload");
-    }
-    close(out);
+    buf = xalloc(FS_BUF);
+    result = out < 0 ? out : fs_copy_bytes(archive, out, st.st_size, buf, &going);
+    free(buf);
+    if (out >= 0)
+        close(out);
+    if (result != 0)
+        return fail(w, "no room to unpack the upload: %s", strerror(-result));
     snprintf(command, sizeof command,
              "cd \"${TMPDIR:-/tmp}\" && mkdir unpacked && umask 0 || exit; "
              "(set -o pipefail) 2>/dev/null && set -o pipefail; %s < upload | head -c %lld | "
@@ -403,7 +407,8 @@ static bool unpack(work *w, box *b, int archive)
 static bool step_copy(work *w, box *b, const build_step *s)
 {
     copy_order o = { s->args[0], s->args[1], s->count > 2 ? s->args[2] : "",
-                     s->count > 3 ? s->args[3] : "", user_of(w), w->from->workdir };
+                     s->count > 3 ? s->args[3] : "", user_of(w), w->from->workdir,
+                     { may_still, w } };
     int archive = upload_open(s->hash), tree = -1;
     char why[400] = "";
     box *helper;

@@ -241,6 +241,29 @@ def archives_cannot_lead_out():
     os.rmdir(outside)
 
 
+@walled
+def holes_stay_holes():
+    if not shutil.which("tar") or "GNU" not in subprocess.run(["tar", "--version"], capture_output=True, text=True).stdout:
+        raise Skip("no tar here that packs holes")
+    d = tempfile.mkdtemp(prefix="tmplcheck-")
+    with open(d + "/f", "wb") as f:
+        f.seek(100 << 20)
+        f.write(b"middle")
+        f.truncate(600 << 20)
+    data = subprocess.run(["tar", "-C", d, "-cSf", "-", "f"], capture_output=True, check=True).stdout
+    check(len(data) < 1 << 20, len(data))
+    shutil.rmtree(d)
+    b = Build(H.host)
+    b.ok(b.copy(data, "f", "/opt/f"))
+    x = b.box()
+    size, blocks = x.out("stat -c '%s %b' /opt/f").split()
+    same(int(size), 600 << 20)
+    check(int(blocks) * 512 < 4 << 20, blocks)
+    same(x.out(f"tail -c +{(100 << 20) + 1} /opt/f | head -c 6"), "middle")
+    x.kill()
+    same(b.delete(), 204)
+
+
 @test
 def bad_archives():
     for data in (b"no archive at all", b"\x1f\x8b\x08\0trash", tar([("a", b"x" * 100000)])[:-40]):
