@@ -25,6 +25,7 @@ typedef struct work {
     char key[65];
     bool force;
     int64_t until;              /* mono */
+    int tree;                   /* what the upload of a COPY was unpacked to */
     char step[12], label[40];
 } work;
 
@@ -395,7 +396,7 @@ static bool unpack(work *w, box *b, int archive)
     snprintf(command, sizeof command,
              "cd \"${TMPDIR:-/tmp}\" && mkdir unpacked && umask 0 || exit; "
              "(set -o pipefail) 2>/dev/null && set -o pipefail; %s < upload | head -c %lld | "
-             "tar -x -p --no-same-owner -f - -C unpacked",
+             "tar -x -p --no-same-owner -f - -C unpacked && rm upload",
              magic[0] == 0x1f && magic[1] == 0x8b ? "gzip -dc" : "cat", (long long)most);
     if (!run_shell(&r, b, command, "root", "/", &status))
         return false;
@@ -404,31 +405,38 @@ static bool unpack(work *w, box *b, int archive)
                                "than %d MiB (%s)", (int)(most >> 20), end);
 }
 
+/* Before the sandbox of the step is made: a build that held one and waited for another
+   might wait for ever. What is left of this one takes no place. False after fail(). */
+static bool unpack_first(work *w, const build_step *s, box **helper)
+{
+    int archive = upload_open(s->hash);
+    fs_root files = { .real = "" };
+    bool ok;
+
+    if (archive < 0)
+        return fail(w, "failed to copy '%.200s': its files were not uploaded", s->args[0]);
+    *helper = make_box(w, &conf.images[0], NULL);
+    ok = *helper && unpack(w, *helper, archive);
+    close(archive);
+    if (!ok)
+        return false;
+    files.fd = box_leave_files(*helper);
+    w->tree = files.fd < 0 ? files.fd
+              : fs_open(&files, "/tmp/unpacked", O_RDONLY | O_DIRECTORY, 0);
+    if (files.fd >= 0)
+        close(files.fd);
+    return w->tree >= 0 || fail(w, "the unpacked upload cannot be kept: %s", strerror(-w->tree));
+}
+
 static bool step_copy(work *w, box *b, const build_step *s)
 {
     copy_order o = { s->args[0], s->args[1], s->count > 2 ? s->args[2] : "",
                      s->count > 3 ? s->args[3] : "", user_of(w), w->from->workdir,
                      { may_still, w } };
-    int archive = upload_open(s->hash), tree = -1;
     char why[400] = "";
-    box *helper;
-    bool ok;
 
-    if (archive < 0)
-        return fail(w, "failed to copy '%.200s': its files were not uploaded", o.src);
-    helper = make_box(w, &conf.images[0], NULL);
-    ok = helper && unpack(w, helper, archive);
-    close(archive);
-    if (ok) {
-        tree = fs_open(&helper->root, "/tmp/unpacked", O_RDONLY | O_DIRECTORY, 0);
-        ok = tree >= 0 && build_copy(tree, b, &o, why, sizeof why);
-        if (!ok)
-            fail(w, "failed to copy '%.200s' to '%.200s': %s", o.src, o.dest, why);
-    }
-    if (tree >= 0)
-        close(tree);
-    end_box(helper);
-    return ok;
+    return build_copy(w->tree, b, &o, why, sizeof why) ||
+           fail(w, "failed to copy '%.200s' to '%.200s': %s", o.src, o.dest, why);
 }
 
 /* As a shell would in double quotes, but $VAR only. */
@@ -504,11 +512,12 @@ static bool set_workdir(work *w, const char *path)
     return true;
 }
 
-static bool step_workdir(work *w, box *b)
+static bool step_workdir(work *w, box *b, const build_step *s)
 {
     fs_user u;
     int result = fs_find_user(&b->root, user_of(w), &u);
 
+    (void)s; /* set_context() has resolved it */
     if (result == 0)
         result = fs_make_dirs(&b->root, &u, w->from->workdir);
     return result == 0 || fail(w, "failed to make the directory '%s': %s", w->from->workdir,
@@ -545,12 +554,39 @@ static bool set_context(work *w, const build_step *s)
     return s->type != STEP_WORKDIR || set_workdir(w, s->args[0]);
 }
 
+static const struct step_kind {
+    const char *name;
+    size_t shown;               /* of its arguments, in the log */
+    bool (*run)(work *w, box *b, const build_step *s);
+} kinds[] = {
+    [STEP_COPY] = { "COPY", 2, step_copy },
+    [STEP_RUN] = { "RUN", 1, step_run },
+    [STEP_ENV] = { "ENV", SIZE_MAX, NULL }, /* changes no file */
+    [STEP_WORKDIR] = { "WORKDIR", 1, step_workdir },
+    [STEP_USER] = { "USER", 1, step_user },
+};
+
+/* In a sandbox of its own, which becomes a layer. */
+static bool step_that_changes(work *w, const build_step *s)
+{
+    box *helper = NULL, *b = NULL;
+    bool ok;
+
+    w->tree = -1;
+    ok = s->type != STEP_COPY || unpack_first(w, s, &helper);
+    if (ok)
+        b = make_box(w, w->im, w->from);
+    ok = b && kinds[s->type].run(w, b, s) && keep_layer(w, b);
+    if (w->tree >= 0)
+        close(w->tree);
+    end_box(helper);
+    end_box(b);
+    return ok;
+}
+
 static bool do_step(work *w, const build_step *s, const char *words)
 {
-    static const char *const names[] = { "COPY", "RUN", "ENV", "WORKDIR", "USER" };
-    const char *head[] = { names[s->type], s->hash };
-    box *b;
-    bool ok;
+    const char *head[] = { kinds[s->type].name, s->hash };
 
     w->force |= s->force;
     chain(w, head, 2);
@@ -561,25 +597,15 @@ static bool do_step(work *w, const build_step *s, const char *words)
     }
     if (!set_context(w, s))
         return false;
-    if (from_cache(w, words))
-        return true;
-    b = w->b->reason ? NULL : make_box(w, w->im, w->from);
-    if (!b)
-        return false;
-    ok = s->type == STEP_RUN ? step_run(w, b, s) : s->type == STEP_COPY ? step_copy(w, b, s)
-         : s->type == STEP_WORKDIR ? step_workdir(w, b) : step_user(w, b, s);
-    ok = ok && keep_layer(w, b);
-    end_box(b);
-    return ok;
+    return from_cache(w, words) || step_that_changes(w, s);
 }
 
 static void words_of(const build_step *s, char *out, size_t cap)
 {
-    static const char *const names[] = { "COPY", "RUN", "ENV", "WORKDIR", "USER" };
-    size_t n = (size_t)snprintf(out, cap, "%s", names[s->type]);
-    size_t shown = s->type == STEP_COPY ? 2 : s->type == STEP_RUN ? 1 : s->count;
+    const struct step_kind *kind = &kinds[s->type];
+    size_t n = (size_t)snprintf(out, cap, "%s", kind->name);
 
-    for (size_t i = 0; i < shown && i < s->count && n < cap; i++)
+    for (size_t i = 0; i < kind->shown && i < s->count && n < cap; i++)
         n += (size_t)snprintf(out + n, cap - n, s->type == STEP_ENV && i % 2 ? "=%s" : " %s",
                               s->args[i]);
 }

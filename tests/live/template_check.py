@@ -810,6 +810,30 @@ def output_without_end():
     same(H.host.json("GET", "/status")[1]["sandboxes"], 1)
 
 
+@walled
+def one_sandbox_is_enough():
+    state = tempfile.mkdtemp(prefix="tmplcheck-")
+    os.chmod(state, 0o711)
+    for options in ([], ["--disk-mib", "64"], ["--state", state + "/s"]):
+        h = Host("--max-sandboxes", "1", "--build-seconds", "20", *options)
+        try:
+            builds = [Build(h) for _ in range(3)]
+            for i, b in enumerate(builds):
+                files = b.copy(tar([("d", DIR), ("d/f", str(i).encode() * 9)]), "d", "/opt/d")
+                same(b.begin(run(f"echo {i} > ~/n"), files, step("ENV", "E", f"{i}$HOME"), run("cat /opt/d/f ~/n"))[0], 202)
+            for done in [b.wait() for b in builds]:
+                same(done["status"], "ready", done.get("reason"))
+            for i, b in enumerate(builds):
+                x = b.box()
+                same(x.out("cat /opt/d/f ~/n; ls /tmp"), str(i) * 9 + f"{i}\n")
+                x.kill()
+                same(b.delete(), 204)
+        finally:
+            same(h.stop(), [])
+    same(os.listdir(state + "/s"), [])
+    shutil.rmtree(state)
+
+
 @test
 def deleted_while_building():
     b = Build(H.host)
