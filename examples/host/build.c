@@ -312,8 +312,7 @@ static void chain(work *w, const char *const *parts, size_t count)
     for (size_t i = 0; i < count; i++)
         sbx_sha256_add(&s, parts[i], strlen(parts[i]) + 1);
     sbx_sha256_end(&s, hash);
-    for (int i = 0; i < 32; i++)
-        snprintf(w->key + 2 * i, 3, "%02x", hash[i]);
+    hex_text(w->key, hash, sizeof hash);
 }
 
 /* It is in the list of the build already, so that a sweep leaves it. */
@@ -494,21 +493,19 @@ static bool step_env(work *w, const build_step *s)
 
 static bool set_workdir(work *w, const char *path)
 {
-    char full[40000];
+    char full[sizeof w->from->workdir], home[80];
     const char *user = user_of(w), *at = w->from->workdir;
-    origin *o;
+    int n;
 
+    snprintf(home, sizeof home, "%s%s", strcmp(user, "root") ? "/home/" : "/", user);
     if (path[0] == '/')
-        snprintf(full, sizeof full, "%s", path);
-    else if (*at)
-        snprintf(full, sizeof full, "%s/%s", at, path);
+        n = snprintf(full, sizeof full, "%s", path);
     else
-        snprintf(full, sizeof full, "%s%s/%s", strcmp(user, "root") ? "/home/" : "/", user, path);
-    if (strlen(full) >= sizeof o->workdir)
+        n = snprintf(full, sizeof full, "%s/%s", *at ? at : home, path);
+    if (n < 0 || n >= (int)sizeof full)
         return fail(w, "the working directory has a name of more than %zu bytes",
-                    sizeof o->workdir - 1);
-    o = change(w);
-    strcpy(o->workdir, full);
+                    sizeof full - 1);
+    strcpy(change(w)->workdir, full);
     return true;
 }
 
@@ -669,7 +666,6 @@ static bool from_template(work *w)
                     what);
     origin_unref(w->from);
     w->from = from;
-    change(w);
     return true;
 }
 
