@@ -233,7 +233,7 @@ void boxes_layers(void (*fn)(const char *layers))
     pthread_mutex_lock(&table_lock);
     for (int i = 0; i < BUCKETS; i++)
         for (box *b = table[i]; b; b = b->next)
-            if (b->from)
+            if (b->from && box_state_of(b) != BOX_GONE) /* who waited for that sweeps next */
                 fn(b->from->layers);
     pthread_mutex_unlock(&table_lock);
 }
@@ -561,8 +561,11 @@ static bool room_for_one(void)
     if (count < conf.max_sandboxes)
         return true;
     for (int i = 0; i < BUCKETS; i++)
-        for (box *b = table[i]; b; b = b->next)
-            running += box_state_of(b) != BOX_PAUSED;
+        for (box *b = table[i]; b; b = b->next) {
+            box_state s = box_state_of(b);
+
+            running += s != BOX_PAUSED && s != BOX_GONE; /* whose end may be told already */
+        }
     return running < conf.max_sandboxes;
 }
 

@@ -157,6 +157,7 @@ int box_ask_fd(box *b, const void *m, size_t n);
 /* Its files, as they are at one moment, into a new directory. */
 int box_copy_files(box *b, const char *path, box_state *was);
 bool box_has_processes(box *b);
+int box_leave_files(box *b);    /* ends all but its files: a descriptor of those, or -errno */
 
 /* ---- keep.c ---- */
 bool keep_box(box *b);          /* writes down a paused one; needs no lock */

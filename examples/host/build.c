@@ -16,6 +16,7 @@
 #define START_WAIT_S 20         /* for a start command without a ready command */
 #define LINE_MAX_BYTES 4000
 #define UNPACKED_MAX (4ll << 30)
+#define WORD_MAX (128u << 10)   /* of an argument or a variable, MAX_ARG_STRLEN of Linux */
 
 typedef struct work {
     build *b;
@@ -24,6 +25,7 @@ typedef struct work {
     char key[65];
     bool force;
     int64_t until;              /* mono */
+    int tree;                   /* what the upload of a COPY was unpacked to */
     char step[12], label[40];
 } work;
 
@@ -72,6 +74,11 @@ static bool may_go_on(work *w)
     if (mono_ms() < w->until)
         return true;
     return fail(w, "the build did not end within %d seconds", conf.build_seconds);
+}
+
+static bool may_still(void *w)
+{
+    return may_go_on(w);
 }
 
 /* ---- sandboxes of the build ---- */
@@ -126,56 +133,72 @@ static void end_box(box *b)
 }
 
 /* ---- commands ---- */
-typedef struct lines { work *w; text line[2]; text *into; } lines;
 
-static void end_line(lines *l, int which)
+/* A command that runs, or without one a while to wait. */
+typedef struct running {
+    work *w;
+    text *into;                 /* gets what it prints, NULL: the log does */
+    struct running *beside;     /* the start command: it must not fail meanwhile */
+    int64_t until;              /* mono, 0: as long as it takes */
+    proc *p;
+    sub *s;
+    text line[2];
+} running;
+
+static void end_line(running *r, int which)
 {
-    text *t = &l->line[which];
+    text *t = &r->line[which];
 
     if (t->len == 0)
         return;
     text_add(t, "", 1);
-    say(l->w, LOG_INFO, "%s[%s]: %s", l->w->label, which ? "stderr" : "stdout", t->p);
+    say(r->w, LOG_INFO, "%s[%s]: %s", r->w->label, which ? "stderr" : "stdout", t->p);
     t->len = 0;
 }
 
-static void take_output(lines *l, const sub_piece *piece)
+static void take_output(running *r, const sub_piece *piece)
 {
     int which = piece->kind == PIECE_ERR;
 
-    if (l->into && !which) {
-        text_add(l->into, piece->data, piece->len);
+    if (r->into && !which) {
+        text_add(r->into, piece->data, piece->len);
         return;
     }
     for (size_t i = 0; i < piece->len; i++) {
         char c = (char)piece->data[i];
 
-        if (c == '\n' || l->line[which].len >= LINE_MAX_BYTES)
-            end_line(l, which);
+        if (c == '\n' || r->line[which].len >= LINE_MAX_BYTES)
+            end_line(r, which);
         if (c != '\n' && c != '\r' && c != '\0')
-            text_add(&l->line[which], &c, 1);
+            text_add(&r->line[which], &c, 1);
     }
 }
 
-/* All there is now. */
-static sub_state drain(lines *l, sub *s)
+/* What there is now. SUB_DATA: and more, of one that prints as fast as it is read. */
+static sub_state drain(running *r)
 {
+    sub_state state = SUB_WAIT;
+    size_t taken = 0;
     sub_piece piece;
-    sub_state state;
 
-    while ((state = sub_peek(s, &piece)) == SUB_DATA) {
-        take_output(l, &piece);
-        sub_take(s, piece.len);
+    while (r->s && taken < RING_BYTES && (state = sub_peek(r->s, &piece)) == SUB_DATA) {
+        take_output(r, &piece);
+        taken += piece.len;
+        sub_take(r->s, piece.len);
     }
     return state;
 }
 
-static void lines_free(lines *l)
+static void running_free(running *r)
 {
-    end_line(l, 0);
-    end_line(l, 1);
-    text_free(&l->line[0]);
-    text_free(&l->line[1]);
+    end_line(r, 0);
+    end_line(r, 1);
+    text_free(&r->line[0]);
+    text_free(&r->line[1]);
+    if (r->s)
+        sub_detach(r->s);
+    if (r->p)
+        proc_unref(r->p);
 }
 
 static const char *shell_of(box *b)
@@ -188,55 +211,27 @@ static const char *shell_of(box *b)
 }
 
 /* Starts command in a login shell. False after fail(). */
-static bool start_shell(work *w, box *b, const char *command, const char *user, const char *cwd,
-                        proc **p, sub **s)
+static bool start_shell(running *r, box *b, const char *command, const char *user,
+                        const char *cwd)
 {
     char *args[] = { (char[]){ "-l" }, (char[]){ "-c" }, xstrdup(command) };
     proc_options o = { .cmd = shell_of(b), .cwd = cwd, .args = args, .argc = 3, .user = user };
     char where[FS_PATH];
-    int stage, result = proc_start(b, &o, p, s, &stage, where, sizeof where);
+    int stage, result = proc_start(b, &o, &r->p, &r->s, &stage, where, sizeof where);
 
     free(args[2]);
     if (result == 0)
         return true;
     if (stage == SPAWN_AT_USER && result == -ENOTSUP)
-        return fail(w, "user '%s': on this isolation rung there are only root and user", user);
+        return fail(r->w, "user '%s': on this isolation rung there are only root and user", user);
     if (stage == SPAWN_AT_USER)
-        return fail(w, "there is no user '%s'", user);
+        return fail(r->w, "there is no user '%s'", user);
     if (stage == SPAWN_AT_CWD)
-        return fail(w, "there is no directory '%s'", where);
-    return fail(w, "%s does not start: %s", o.cmd, strerror(-result));
-}
-
-static void wait_event(sub *s, int ms)
-{
-    struct pollfd p = { s->event, POLLIN, 0 };
-    uint64_t count;
-
-    if (poll(&p, 1, ms) > 0 && read(s->event, &count, sizeof count) < 0)
-        return;
-}
-
-/* Runs it to its end; *status as of wait(). False after fail(). */
-static bool run_shell(work *w, box *b, const char *command, const char *user, const char *cwd,
-                      text *into, int *status)
-{
-    lines l = { .w = w, .into = into };
-    sub_state state = SUB_WAIT;
-    proc *p;
-    sub *s;
-
-    if (!start_shell(w, b, command, user, cwd, &p, &s))
-        return false;
-    while (may_go_on(w) && (state = drain(&l, s)) == SUB_WAIT)
-        wait_event(s, LOOK_MS);
-    lines_free(&l);
-    *status = p->status;
-    sub_detach(s);
-    proc_unref(p);
-    if (state == SUB_LOST)
-        fail(w, "the sandbox of this step died: is its memory large enough?");
-    return state == SUB_END;
+        return fail(r->w, "there is no directory '%s'", where);
+    if (result == -E2BIG)
+        return fail(r->w, "%s does not start: the command or a variable has more than %u KiB, or "
+                    "all variables together are too long", o.cmd, WORD_MAX >> 10);
+    return fail(r->w, "%s does not start: %s", o.cmd, strerror(-result));
 }
 
 static void describe(int status, char out[60])
@@ -247,12 +242,60 @@ static void describe(int status, char out[60])
         snprintf(out, 60, "signal: %s", strsignal(WTERMSIG(status)));
 }
 
+static void wait_event(const running *r)
+{
+    struct pollfd p[2] = { { r->s ? r->s->event : -1, POLLIN, 0 },
+                           { r->beside ? r->beside->s->event : -1, POLLIN, 0 } };
+    uint64_t count;
+
+    poll(p, 2, LOOK_MS);
+    for (int i = 0; i < 2; i++)
+        if ((p[i].revents & POLLIN) && read(p[i].fd, &count, sizeof count) < 0)
+            return;
+}
+
+/* True: it ended. False after fail(), or if its time was over. Meanwhile what both of
+   them print is taken: who is not read from stands still in the end. */
+static bool attend(running *r)
+{
+    sub_state own, other;
+    char end[60];
+
+    do {
+        own = drain(r);
+        other = r->beside ? drain(r->beside) : SUB_WAIT;
+        if (own == SUB_END)
+            return true;
+        if (own == SUB_LOST || other == SUB_LOST)
+            return fail(r->w, "the sandbox of this step died: is its memory large enough?");
+        if (other == SUB_END && r->beside->p->status != 0) {
+            describe(r->beside->p->status, end);
+            return fail(r->w, "the start command ended before it was ready: %s", end);
+        }
+        if (own != SUB_DATA && other != SUB_DATA)
+            wait_event(r);
+    } while (may_go_on(r->w) && (r->until == 0 || mono_ms() < r->until));
+    return false;
+}
+
+/* Runs it to its end; *status as of wait(). False as attend(). */
+static bool run_shell(running *r, box *b, const char *command, const char *user, const char *cwd,
+                      int *status)
+{
+    bool ok = start_shell(r, b, command, user, cwd) && attend(r);
+
+    *status = ok ? r->p->status : 0;
+    running_free(r);
+    return ok;
+}
+
 static bool run_checked(work *w, box *b, const char *command, const char *user, const char *cwd)
 {
+    running r = { .w = w };
     char end[60];
     int status;
 
-    if (!run_shell(w, b, command, user, cwd, NULL, &status))
+    if (!run_shell(&r, b, command, user, cwd, &status))
         return false;
     describe(status, end);
     return status == 0 || fail(w, "failed to run command '%.2000s': %s", command, end);
@@ -269,8 +312,7 @@ static void chain(work *w, const char *const *parts, size_t count)
     for (size_t i = 0; i < count; i++)
         sbx_sha256_add(&s, parts[i], strlen(parts[i]) + 1);
     sbx_sha256_end(&s, hash);
-    for (int i = 0; i < 32; i++)
-        snprintf(w->key + 2 * i, 3, "%02x", hash[i]);
+    hex_text(w->key, hash, sizeof hash);
 }
 
 /* It is in the list of the build already, so that a sweep leaves it. */
@@ -331,66 +373,75 @@ static bool step_run(work *w, box *b, const build_step *s)
 /* Unpacks in a sandbox of this system's programs, whatever the image has. */
 static bool unpack(work *w, box *b, int archive)
 {
+    fs_going going = { may_still, w };
+    running r = { .w = w };
     unsigned char magic[2] = { 0, 0 };
-    char command[600], buf[65536], end[60];
-    int out, status;
+    char command[600], end[60], *buf;
     int64_t most = conf.templates_mib > 0 && conf.templates_mib < UNPACKED_MAX >> 20
                    ? (int64_t)conf.templates_mib << 20 : UNPACKED_MAX;
-    ssize_t n;
+    int out, status, result;
+    struct stat st;
 
-    if (pread(archive, magic, 2, 0) < 0)
+    if (fstat(archive, &st) != 0 || pread(archive, magic, 2, 0) < 0)
         return fail(w, "the upload cannot be read: %s", strerror(errno));
     out = fs_open(&b->root, "/tmp/upload", O_WRONLY | O_CREAT | O_EXCL, 0644);
-    while (out >= 0 && (n = read(archive, buf, sizeof buf)) > 0)
-        if (write_all(out, buf, (size_t)n) != 0)
-            break;
-    if (out < 0 || n != 0) {
-        if (out >= 0)
-            close(out);
-        return fail(w, "no room to unpack the upload");
-    }
-    close(out);
+    buf = xalloc(FS_BUF);
+    result = out < 0 ? out : fs_copy_bytes(archive, out, st.st_size, buf, &going);
+    free(buf);
+    if (out >= 0)
+        close(out);
+    if (result != 0)
+        return fail(w, "no room to unpack the upload: %s", strerror(-result));
     snprintf(command, sizeof command,
              "cd \"${TMPDIR:-/tmp}\" && mkdir unpacked && umask 0 || exit; "
              "(set -o pipefail) 2>/dev/null && set -o pipefail; %s < upload | head -c %lld | "
-             "tar -x -p --no-same-owner -f - -C unpacked",
+             "tar -x -p --no-same-owner -f - -C unpacked && rm upload",
              magic[0] == 0x1f && magic[1] == 0x8b ? "gzip -dc" : "cat", (long long)most);
-    if (!run_shell(w, b, command, "root", "/", NULL, &status))
+    if (!run_shell(&r, b, command, "root", "/", &status))
         return false;
     describe(status, end);
     return status == 0 || fail(w, "the upload cannot be unpacked: no tar or tar.gz, cut, or more "
                                "than %d MiB (%s)", (int)(most >> 20), end);
 }
 
-static bool step_copy(work *w, box *b, const build_step *s)
+/* Before the sandbox of the step is made: a build that held one and waited for another
+   might wait for ever. What is left of this one takes no place. False after fail(). */
+static bool unpack_first(work *w, const build_step *s, box **helper)
 {
-    copy_order o = { s->args[0], s->args[1], s->count > 2 ? s->args[2] : "",
-                     s->count > 3 ? s->args[3] : "", user_of(w), w->from->workdir };
-    int archive = upload_open(s->hash), tree = -1;
-    char why[400] = "";
-    box *helper;
+    int archive = upload_open(s->hash);
+    fs_root files = { .real = "" };
     bool ok;
 
     if (archive < 0)
-        return fail(w, "failed to copy '%.200s': its files were not uploaded", o.src);
-    helper = make_box(w, &conf.images[0], NULL);
-    ok = helper && unpack(w, helper, archive);
+        return fail(w, "failed to copy '%.200s': its files were not uploaded", s->args[0]);
+    *helper = make_box(w, &conf.images[0], NULL);
+    ok = *helper && unpack(w, *helper, archive);
     close(archive);
-    if (ok) {
-        tree = fs_open(&helper->root, "/tmp/unpacked", O_RDONLY | O_DIRECTORY, 0);
-        ok = tree >= 0 && build_copy(tree, b, &o, why, sizeof why);
-        if (!ok)
-            fail(w, "failed to copy '%.200s' to '%.200s': %s", o.src, o.dest, why);
-    }
-    if (tree >= 0)
-        close(tree);
-    end_box(helper);
-    return ok;
+    if (!ok)
+        return false;
+    files.fd = box_leave_files(*helper);
+    w->tree = files.fd < 0 ? files.fd
+              : fs_open(&files, "/tmp/unpacked", O_RDONLY | O_DIRECTORY, 0);
+    if (files.fd >= 0)
+        close(files.fd);
+    return w->tree >= 0 || fail(w, "the unpacked upload cannot be kept: %s", strerror(-w->tree));
+}
+
+static bool step_copy(work *w, box *b, const build_step *s)
+{
+    copy_order o = { s->args[0], s->args[1], s->count > 2 ? s->args[2] : "",
+                     s->count > 3 ? s->args[3] : "", user_of(w), w->from->workdir,
+                     { may_still, w } };
+    char why[400] = "";
+
+    return build_copy(w->tree, b, &o, why, sizeof why) ||
+           fail(w, "failed to copy '%.200s' to '%.200s': %s", o.src, o.dest, why);
 }
 
 /* As a shell would in double quotes, but $VAR only. */
 static bool expand(work *w, box *b, const char *value, text *out)
 {
+    running r = { .w = w, .into = out };
     text command = { 0 };
     int status;
     bool ok;
@@ -402,12 +453,21 @@ static bool expand(work *w, box *b, const char *value, text *out)
         text_add(&command, c, 1);
     }
     text_add(&command, "\"", 2);
-    out->limit = 128 << 10;
-    ok = run_shell(w, b, command.p, "root", "/", out, &status) &&
+    out->limit = WORD_MAX;
+    ok = run_shell(&r, b, command.p, "root", "/", &status) &&
          (status == 0 || fail(w, "the value '%.500s' cannot be evaluated", value));
     text_free(&command);
     text_add(out, "", 1);
-    return ok && !out->cut;
+    return ok;
+}
+
+static bool set_variable(work *w, const char *name, const text *value)
+{
+    if (value->cut || strlen(name) + 1 + value->len > WORD_MAX)
+        return fail(w, "the variable '%.200s' is longer than %u KiB, the most a program can be "
+                    "given: put it into a file", name, WORD_MAX >> 10);
+    pairs_add(&change(w)->env, name, value->p);
+    return true;
 }
 
 static bool step_env(work *w, const build_step *s)
@@ -425,8 +485,7 @@ static bool step_env(work *w, const build_step *s)
         } else {
             text_add(&value, s->args[i + 1], strlen(s->args[i + 1]) + 1);
         }
-        if (ok)
-            pairs_add(&change(w)->env, s->args[i], value.p);
+        ok = ok && set_variable(w, s->args[i], &value);
         text_free(&value);
     }
     return ok;
@@ -434,29 +493,28 @@ static bool step_env(work *w, const build_step *s)
 
 static bool set_workdir(work *w, const char *path)
 {
-    char full[40000];
+    char full[sizeof w->from->workdir], home[80];
     const char *user = user_of(w), *at = w->from->workdir;
-    origin *o;
+    int n;
 
+    snprintf(home, sizeof home, "%s%s", strcmp(user, "root") ? "/home/" : "/", user);
     if (path[0] == '/')
-        snprintf(full, sizeof full, "%s", path);
-    else if (*at)
-        snprintf(full, sizeof full, "%s/%s", at, path);
+        n = snprintf(full, sizeof full, "%s", path);
     else
-        snprintf(full, sizeof full, "%s%s/%s", strcmp(user, "root") ? "/home/" : "/", user, path);
-    if (strlen(full) >= sizeof o->workdir)
+        n = snprintf(full, sizeof full, "%s/%s", *at ? at : home, path);
+    if (n < 0 || n >= (int)sizeof full)
         return fail(w, "the working directory has a name of more than %zu bytes",
-                    sizeof o->workdir - 1);
-    o = change(w);
-    strcpy(o->workdir, full);
+                    sizeof full - 1);
+    strcpy(change(w)->workdir, full);
     return true;
 }
 
-static bool step_workdir(work *w, box *b)
+static bool step_workdir(work *w, box *b, const build_step *s)
 {
     fs_user u;
     int result = fs_find_user(&b->root, user_of(w), &u);
 
+    (void)s; /* set_context() has resolved it */
     if (result == 0)
         result = fs_make_dirs(&b->root, &u, w->from->workdir);
     return result == 0 || fail(w, "failed to make the directory '%s': %s", w->from->workdir,
@@ -493,12 +551,39 @@ static bool set_context(work *w, const build_step *s)
     return s->type != STEP_WORKDIR || set_workdir(w, s->args[0]);
 }
 
+static const struct step_kind {
+    const char *name;
+    size_t shown;               /* of its arguments, in the log */
+    bool (*run)(work *w, box *b, const build_step *s);
+} kinds[] = {
+    [STEP_COPY] = { "COPY", 2, step_copy },
+    [STEP_RUN] = { "RUN", 1, step_run },
+    [STEP_ENV] = { "ENV", SIZE_MAX, NULL }, /* changes no file */
+    [STEP_WORKDIR] = { "WORKDIR", 1, step_workdir },
+    [STEP_USER] = { "USER", 1, step_user },
+};
+
+/* In a sandbox of its own, which becomes a layer. */
+static bool step_that_changes(work *w, const build_step *s)
+{
+    box *helper = NULL, *b = NULL;
+    bool ok;
+
+    w->tree = -1;
+    ok = s->type != STEP_COPY || unpack_first(w, s, &helper);
+    if (ok)
+        b = make_box(w, w->im, w->from);
+    ok = b && kinds[s->type].run(w, b, s) && keep_layer(w, b);
+    if (w->tree >= 0)
+        close(w->tree);
+    end_box(helper);
+    end_box(b);
+    return ok;
+}
+
 static bool do_step(work *w, const build_step *s, const char *words)
 {
-    static const char *const names[] = { "COPY", "RUN", "ENV", "WORKDIR", "USER" };
-    const char *head[] = { names[s->type], s->hash };
-    box *b;
-    bool ok;
+    const char *head[] = { kinds[s->type].name, s->hash };
 
     w->force |= s->force;
     chain(w, head, 2);
@@ -509,25 +594,15 @@ static bool do_step(work *w, const build_step *s, const char *words)
     }
     if (!set_context(w, s))
         return false;
-    if (from_cache(w, words))
-        return true;
-    b = w->b->reason ? NULL : make_box(w, w->im, w->from);
-    if (!b)
-        return false;
-    ok = s->type == STEP_RUN ? step_run(w, b, s) : s->type == STEP_COPY ? step_copy(w, b, s)
-         : s->type == STEP_WORKDIR ? step_workdir(w, b) : step_user(w, b, s);
-    ok = ok && keep_layer(w, b);
-    end_box(b);
-    return ok;
+    return from_cache(w, words) || step_that_changes(w, s);
 }
 
 static void words_of(const build_step *s, char *out, size_t cap)
 {
-    static const char *const names[] = { "COPY", "RUN", "ENV", "WORKDIR", "USER" };
-    size_t n = (size_t)snprintf(out, cap, "%s", names[s->type]);
-    size_t shown = s->type == STEP_COPY ? 2 : s->type == STEP_RUN ? 1 : s->count;
+    const struct step_kind *kind = &kinds[s->type];
+    size_t n = (size_t)snprintf(out, cap, "%s", kind->name);
 
-    for (size_t i = 0; i < shown && i < s->count && n < cap; i++)
+    for (size_t i = 0; i < kind->shown && i < s->count && n < cap; i++)
         n += (size_t)snprintf(out + n, cap - n, s->type == STEP_ENV && i % 2 ? "=%s" : " %s",
                               s->args[i]);
 }
@@ -591,8 +666,20 @@ static bool from_template(work *w)
                     what);
     origin_unref(w->from);
     w->from = from;
-    change(w);
     return true;
+}
+
+/* A base's files do not tell what else its steps find. */
+static void chain_context(work *w, const origin *o)
+{
+    const char *where[] = { o->user, o->workdir };
+
+    chain(w, where, 2);
+    for (size_t i = 0; i < o->env.count; i++) {
+        const char *pair[] = { o->env.keys[i], o->env.values[i] };
+
+        chain(w, pair, 2);
+    }
 }
 
 static bool begin(work *w)
@@ -621,55 +708,42 @@ static bool begin(work *w)
     first[2] = o->layers;
     first[3] = conf.rung == 1 ? "1" : conf.rung == 2 ? "2" : "3"; /* trees differ by rung */
     chain(w, first, 4);
+    chain_context(w, o);
     return true;
 }
 
 /* ---- start and ready ---- */
 
-/* Its own words until the ready command is content with it. */
-static bool await_ready(work *w, box *b, proc *p, sub *s)
+/* start: NULL if there is none. */
+static bool await_ready(work *w, box *b, running *start)
 {
     char rest[40];
     const char *ready = w->b->ready && *w->b->ready ? w->b->ready : NULL;
     int64_t until = mono_ms() + READY_WAIT_MS;
-    lines l = { .w = w };
-    bool ok = false;
     int status;
 
     if (!ready) {
-        snprintf(rest, sizeof rest, "sleep %d", s ? START_WAIT_S : 0);
+        snprintf(rest, sizeof rest, "sleep %d", start ? START_WAIT_S : 0);
         ready = rest;
     }
-    for (;;) {
-        if (s && drain(&l, s) == SUB_END && p->status != 0) {
-            char end[60];
+    while (!w->b->reason && mono_ms() < until) {
+        running trial = { .w = w, .beside = start, .until = until };
+        running pause = { .w = w, .beside = start };
 
-            describe(p->status, end);
-            fail(w, "the start command ended before it was ready: %s", end);
+        if (!run_shell(&trial, b, ready, user_of(w), w->from->workdir, &status))
             break;
-        }
-        if (!run_shell(w, b, ready, user_of(w), w->from->workdir, NULL, &status))
-            break;
-        if ((ok = status == 0))
-            break;
-        if (mono_ms() >= until) {
-            fail(w, "the ready command did not succeed within %d seconds", READY_WAIT_MS / 1000);
-            break;
-        }
-        for (int64_t next = mono_ms() + READY_EVERY_MS; mono_ms() < next && may_go_on(w);)
-            usleep(LOOK_MS * 1000);
+        if (status == 0)
+            return true;
+        pause.until = mono_ms() + READY_EVERY_MS;
+        attend(&pause);
     }
-    if (s)
-        drain(&l, s);
-    lines_free(&l);
-    return ok;
+    return fail(w, "the ready command did not succeed within %d seconds", READY_WAIT_MS / 1000);
 }
 
 static bool finalize(work *w)
 {
-    const char *start = w->from->start;
-    proc *p = NULL;
-    sub *s = NULL;
+    const char *command = w->from->start;
+    running start = { .w = w };
     bool ok = true;
     box *b;
 
@@ -680,18 +754,15 @@ static bool finalize(work *w)
     b = make_box(w, w->im, w->from);
     if (!b)
         return false;
-    if (*start) {
-        say(w, LOG_INFO, "%sStart command: %.2000s", w->label, start);
-        ok = start_shell(w, b, start, user_of(w), w->from->workdir, &p, &s);
+    if (*command) {
+        say(w, LOG_INFO, "%sStart command: %.2000s", w->label, command);
+        ok = start_shell(&start, b, command, user_of(w), w->from->workdir);
     }
-    if (ok)
-        ok = await_ready(w, b, p, s);
+    ok = ok && await_ready(w, b, *command ? &start : NULL);
+    drain(&start);
+    running_free(&start);
     if (ok)
         say(w, LOG_INFO, "%sTemplate is ready", w->label);
-    if (s)
-        sub_detach(s);
-    if (p)
-        proc_unref(p);
     end_box(b);
     return ok;
 }

@@ -18,21 +18,11 @@ typedef struct merger {
     int depth;
     const fs_root *root;        /* of where it goes */
     char path[FS_PATH];         /* there: the directory at work on */
-    char buf[65536];
+    char buf[FS_BUF];
     char bad[256];              /* where it failed */
 } merger;
 
 static int merge(merger *m, int from, const char *name, int to, const char *as);
-
-static int put_bytes(merger *m, int in, int out)
-{
-    ssize_t n;
-
-    while ((n = read(in, m->buf, sizeof m->buf)) > 0)
-        if (write_all(out, m->buf, (size_t)n) != 0)
-            return -errno;
-    return n < 0 ? -errno : 0;
-}
 
 /* Owner, mode, time of a thing that is there; a directory's come after its content. */
 static int finish(merger *m, int to, const char *as, const struct stat *st)
@@ -87,14 +77,14 @@ static int merge_dir(merger *m, int from, const char *name, int to, const char *
     return result;
 }
 
-static int merge_file(merger *m, int from, const char *name, int to, const char *as)
+static int merge_file(merger *m, int from, const char *name, int to, const char *as, off_t size)
 {
     int in = openat(from, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC), out, result;
 
     if (in < 0)
         return -errno;
     out = openat(to, as, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    result = out < 0 ? -errno : put_bytes(m, in, out);
+    result = out < 0 ? -errno : fs_copy_bytes(in, out, size, m->buf, &m->o->going);
     if (out >= 0 && close(out) != 0 && result == 0)
         result = -errno;
     close(in);
@@ -142,7 +132,7 @@ static int merge_at(merger *m, int from, const char *name, int to, const char *a
     if (S_ISDIR(st.st_mode))
         result = merge_dir(m, from, name, to, as);
     else if (S_ISREG(st.st_mode))
-        result = merge_file(m, from, name, to, as);
+        result = merge_file(m, from, name, to, as, st.st_size);
     else if (S_ISLNK(st.st_mode))
         result = merge_link(m, from, name, to, as);
     else
@@ -155,7 +145,9 @@ static int merge(merger *m, int from, const char *name, int to, const char *as)
     size_t n = strlen(m->path);
     int result = -ENAMETOOLONG;
 
-    if (n + strlen(as) + 2 < sizeof m->path) {
+    if (!m->o->going.may(m->o->going.ctx)) {
+        result = -ECANCELED;
+    } else if (n + strlen(as) + 2 < sizeof m->path) {
         snprintf(m->path + n, sizeof m->path - n, "/%s", as);
         result = merge_at(m, from, name, to, as);
         m->path[n] = '\0';

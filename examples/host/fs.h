@@ -69,5 +69,9 @@ bool fs_remove_path(const char *path);                  /* of the host system */
 /* ---- fs_copy.c: what is in one directory into another; 0 or -errno ---- */
 int fs_copy(int from, int to);
 int fs_copy_path(int from, const char *path);   /* a new directory */
+/* A file into an empty one; holes stay holes. going may be NULL; it says no: -ECANCELED. */
+#define FS_BUF 65536
+typedef struct fs_going { bool (*may)(void *ctx); void *ctx; } fs_going;
+int fs_copy_bytes(int in, int out, off_t size, char *buf, const fs_going *going);
 
 #endif

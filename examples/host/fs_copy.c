@@ -11,6 +11,7 @@
 #include <sys/xattr.h>
 
 #define COPY_LEVELS 1000
+#define PIECE (16 << 20)
 
 typedef struct linked { dev_t dev; ino_t ino; char *path; } linked;
 
@@ -20,7 +21,7 @@ typedef struct copier {
     linked *links;
     size_t link_count, link_room;
     int depth;
-    char *buf;                  /* 64 KiB */
+    char *buf;                  /* FS_BUF */
 } copier;
 
 /* What names the file itself, or a file of the lower layer by its handle, is not
@@ -38,12 +39,23 @@ static void copy_attributes(copier *c, int in, int out)
     ssize_t len = flistxattr(in, names, sizeof names), n;
 
     for (char *at = names; len > 0 && at < names + len; at += strlen(at) + 1)
-        if (keeps(at) && (n = fgetxattr(in, at, c->buf, 65536)) >= 0 &&
+        if (keeps(at) && (n = fgetxattr(in, at, c->buf, FS_BUF)) >= 0 &&
             fsetxattr(out, at, c->buf, (size_t)n, 0) != 0)
             log_at(2, "copy: attribute %s: %s", at, strerror(errno));
 }
 
-static int copy_bytes(copier *c, int in, int out, off_t size)
+/* One piece, by the kernel where it can. Bytes, 0 at the end, -errno. */
+static ssize_t copy_piece(int in, int out, off_t bytes, char *buf)
+{
+    ssize_t n = copy_file_range(in, NULL, out, NULL, bytes < PIECE ? (size_t)bytes : PIECE, 0);
+
+    if (n > 0)
+        return n;
+    n = read(in, buf, bytes < FS_BUF ? (size_t)bytes : FS_BUF); /* not between these two */
+    return n < 0 || (n > 0 && write_all(out, buf, (size_t)n) != 0) ? -errno : n;
+}
+
+int fs_copy_bytes(int in, int out, off_t size, char *buf, const fs_going *going)
 {
     off_t at = 0, end;
 
@@ -56,15 +68,11 @@ static int copy_bytes(copier *c, int in, int out, off_t size)
         if (lseek(in, at, SEEK_SET) < 0 || lseek(out, at, SEEK_SET) < 0)
             return -errno;
         while (at < end) {
-            ssize_t n = copy_file_range(in, NULL, out, NULL, (size_t)(end - at), 0);
+            ssize_t n = going && !going->may(going->ctx) ? -ECANCELED
+                        : copy_piece(in, out, end - at, buf);
 
-            if (n <= 0) { /* not between these two file systems */
-                n = read(in, c->buf, end - at < 65536 ? (size_t)(end - at) : 65536);
-                if (n > 0 && write_all(out, c->buf, (size_t)n) != 0)
-                    return -errno;
-            }
             if (n <= 0)
-                return n < 0 ? -errno : 0; /* it became shorter */
+                return (int)n; /* 0: it became shorter */
             at += n;
         }
     }
@@ -122,7 +130,7 @@ static int copy_file(copier *c, int from, int to, const char *name, const struct
     if (in < 0)
         return -errno;
     out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    result = out < 0 ? -errno : copy_bytes(c, in, out, st->st_size);
+    result = out < 0 ? -errno : fs_copy_bytes(in, out, st->st_size, c->buf, NULL);
     if (result == 0)
         copy_attributes(c, in, out);
     if (out >= 0 && close(out) != 0 && result == 0)
@@ -133,7 +141,7 @@ static int copy_file(copier *c, int from, int to, const char *name, const struct
 
 static int copy_link(copier *c, int from, int to, const char *name)
 {
-    ssize_t n = readlinkat(from, name, c->buf, 65535);
+    ssize_t n = readlinkat(from, name, c->buf, FS_BUF - 1);
 
     if (n < 0)
         return -errno;
@@ -205,7 +213,7 @@ static int copy_dir(copier *c, int in, int to)
 
 int fs_copy(int from, int to)
 {
-    copier c = { .top = to, .buf = xalloc(65536) };
+    copier c = { .top = to, .buf = xalloc(FS_BUF) };
     struct stat st;
     int result = copy_dir(&c, from, to);
 

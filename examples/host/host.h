@@ -82,6 +82,7 @@ char *xstrdup(const char *s);
 int64_t mono_ms(void);
 int64_t unix_ms(void);
 void random_bytes(void *p, size_t n);
+void hex_text(char *out, const unsigned char *bytes, size_t n); /* 2 * n + NUL */
 void random_hex(char *out, size_t bytes);      /* 2 * bytes + NUL */
 void random_id(char *out, size_t n);           /* n of [a-z0-9] + NUL */
 bool same_secret(const char *a, const char *b); /* constant time */

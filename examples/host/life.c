@@ -172,7 +172,7 @@ static int pause_busy(box *b, bool memory)
     if (!memory)
         hollow_out(b);
     b->paused_mono = mono_ms();
-    if (!conf.state_is_temp && !keep_box(b))
+    if (!conf.state_is_temp && !b->hidden && !keep_box(b))
         log_at(0, "sandbox %s: not written down, it ends with this host", b->id);
     box_log(b, "info", memory ? "sandbox paused" : "sandbox paused, files only");
     box_settle(b, BOX_PAUSED);
@@ -182,6 +182,23 @@ static int pause_busy(box *b, bool memory)
 int box_pause(box *b, bool memory, box_state *was)
 {
     return enter_busy(b, BOX_RUNNING, was) ? pause_busy(b, memory) : -EBUSY;
+}
+
+int box_leave_files(box *b)
+{
+    box_state was;
+    char path[400];
+    int result = box_pause(b, false, &was), fd;
+
+    if (result != 0)
+        return result;
+    box_path(b, "saved", path, sizeof path);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        box_path(b, box_files(), path, sizeof path);
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    return fd >= 0 ? fd : -errno;
 }
 
 void box_pause_queued(box *b)

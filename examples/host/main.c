@@ -398,15 +398,16 @@ int main(int argc, char **argv)
     umask(022);
     signal(SIGPIPE, SIG_IGN);
     raise_limits();
-    if (conf.tls_cert) {
-        cert = load_pem(conf.tls_cert);
-        key = load_pem(conf.tls_key);
-    }
     open_state();
     cgroup_probe();
     sock = zygote_start(&zygote);
     check_way_to_state();
-    listen_fd = open_port(); /* after the fork: the zygote must not hold it */
+    /* After the fork: the zygote must hold neither the key nor the port. */
+    if (conf.tls_cert) {
+        cert = load_pem(conf.tls_cert);
+        key = load_pem(conf.tls_key);
+    }
+    listen_fd = open_port();
     /* From here on the zygote cleans up if we die. Signals go to this thread only. */
     sigemptyset(&end);
     sigaddset(&end, SIGINT);

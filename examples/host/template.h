@@ -175,6 +175,7 @@ bool valid_user(const char *name);
 typedef struct copy_order {
     const char *src, *dest, *owner, *mode;  /* owner, mode "": none */
     const char *user, *workdir;             /* of the step */
+    fs_going going;                         /* asked again and again */
 } copy_order;
 /* The tree that an upload was unpacked to into a sandbox. false with why. */
 bool build_copy(int unpacked, box *to, const copy_order *o, char *why, size_t cap);

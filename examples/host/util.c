@@ -90,16 +90,21 @@ void random_bytes(void *p, size_t n)
     }
 }
 
+void hex_text(char *out, const unsigned char *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        *out++ = "0123456789abcdef"[bytes[i] >> 4];
+        *out++ = "0123456789abcdef"[bytes[i] & 15];
+    }
+    *out = '\0';
+}
+
 void random_hex(char *out, size_t bytes)
 {
     unsigned char b[64];
 
     random_bytes(b, bytes);
-    for (size_t i = 0; i < bytes; i++) {
-        *out++ = "0123456789abcdef"[b[i] >> 4];
-        *out++ = "0123456789abcdef"[b[i] & 15];
-    }
-    *out = '\0';
+    hex_text(out, b, bytes);
 }
 
 void random_id(char *out, size_t n)

@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+extern char **environ;
+
 typedef struct made { pid_t pid, uplink; char id[ID_LEN + 3]; bool ending; } made;
 
 typedef struct probe_result { uint32_t rung, own_net; char notes[500]; } probe_result;
@@ -296,6 +298,29 @@ static void serve(void)
         close(fd);
 }
 
+/* Whatever is forked from here on is seen by sandboxes: what ps shows, and files like
+   /proc/1/cmdline and /proc/self/environ, must not tell what this host was given. */
+static void forget_start(void)
+{
+    static const char *const kept[] = { "PATH", "TZ" };
+    char *values[sizeof kept / sizeof *kept] = { NULL };
+
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (getenv(kept[i]))
+            values[i] = xstrdup(getenv(kept[i]));
+    for (char **entry = environ; entry && *entry; entry++)
+        explicit_bzero(*entry, strlen(*entry));
+    clearenv();
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        if (values[i] && setenv(kept[i], values[i], 1) != 0)
+            die("out of memory");
+        free(values[i]);
+    }
+    memset(conf.title, 0, conf.title_len);
+    snprintf(conf.title, conf.title_len, "sandboxd");
+    explicit_bzero(conf.api_key, sizeof conf.api_key);
+}
+
 static void __attribute__((noreturn)) zygote_main(int sock)
 {
     probe_result r;
@@ -305,9 +330,7 @@ static void __attribute__((noreturn)) zygote_main(int sock)
     host_sock = sock;
     setsid(); /* a Ctrl-C is for the host, which tells us */
     prctl(PR_SET_NAME, "sandbox-zygote");
-    memset(conf.title, 0, conf.title_len); /* what ps shows, and /proc/1/cmdline inside */
-    snprintf(conf.title, conf.title_len, "sandboxd");
-    explicit_bzero(conf.api_key, sizeof conf.api_key);
+    forget_start();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigfillset(&mask);
     sigdelset(&mask, SIGSEGV);

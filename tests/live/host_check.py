@@ -2911,6 +2911,27 @@ def options():
 
 
 @test
+def environment_of_the_host():
+    """Nothing of it is in any process that a sandbox can look at."""
+    if host.rung == 3:
+        raise Skip("rung 3 sees this machine's processes")
+    h = Host(env={"HOST_SECRET": "geheim-0815"})
+    try:
+        b = h.create()
+        for user in ("user", "root"):
+            same(b.run("grep -l geheim-0815 /proc/*/environ /proc/*/task/*/environ", user=user)[0], "")
+            for who in ("self", "thread-self", "1"):
+                check(b"geheim" not in b.get(f"/proc/{who}/environ", username=user)[1], (user, who))
+        same(b.kill(), 204)
+        with open(f"/proc/{h.p.pid}/task/{h.p.pid}/children") as f:
+            zygote = f.read().split()[0]
+        with open(f"/proc/{zygote}/environ", "rb") as f:
+            same(f.read().strip(b"\0"), b"")
+    finally:
+        same(h.stop(), [])
+
+
+@test
 def images():
     if host.rung == 3:
         raise Skip("rung 3 has no images")

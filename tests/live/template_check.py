@@ -241,6 +241,29 @@ def archives_cannot_lead_out():
     os.rmdir(outside)
 
 
+@walled
+def holes_stay_holes():
+    if not shutil.which("tar") or "GNU" not in subprocess.run(["tar", "--version"], capture_output=True, text=True).stdout:
+        raise Skip("no tar here that packs holes")
+    d = tempfile.mkdtemp(prefix="tmplcheck-")
+    with open(d + "/f", "wb") as f:
+        f.seek(100 << 20)
+        f.write(b"middle")
+        f.truncate(600 << 20)
+    data = subprocess.run(["tar", "-C", d, "-cSf", "-", "f"], capture_output=True, check=True).stdout
+    check(len(data) < 1 << 20, len(data))
+    shutil.rmtree(d)
+    b = Build(H.host)
+    b.ok(b.copy(data, "f", "/opt/f"))
+    x = b.box()
+    size, blocks = x.out("stat -c '%s %b' /opt/f").split()
+    same(int(size), 600 << 20)
+    check(int(blocks) * 512 < 4 << 20, blocks)
+    same(x.out(f"tail -c +{(100 << 20) + 1} /opt/f | head -c 6"), "middle")
+    x.kill()
+    same(b.delete(), 204)
+
+
 @test
 def bad_archives():
     for data in (b"no archive at all", b"\x1f\x8b\x08\0trash", tar([("a", b"x" * 100000)])[:-40]):
@@ -318,6 +341,26 @@ def cache():
     same(b.delete(), 204)
 
 
+@walled
+def bases_of_another_context():
+    """The same files below, but not the same environment, user or directory: no step is shared."""
+    made = []
+    for context, seen in (([step("ENV", "E", "1")], "1|user|/home/user"), ([step("ENV", "E", "2")], "2|user|/home/user"),
+                          ([step("ENV", "E", "2", "F", "x")], "2x|user|/home/user"), ([step("WORKDIR", "/tmp")], "|user|/tmp"),
+                          ([step("USER", "root")], "|root|/root")):
+        a, b = Build(H.host), Build(H.host)
+        a.ok(run("echo same > ~/base"), *context)
+        log = words(b.ok(run("echo \"$E$F|$(id -un)|$(pwd)\" > /tmp/seen"), fromTemplate=a.name))
+        x = b.box()
+        same(x.out("cat /tmp/seen"), seen + "\n", log)
+        x.kill()
+        made += [b, a]
+    c = Build(H.host)  # and with the same ones it is
+    check("CACHED RUN" in words(c.ok(run("echo \"$E$F|$(id -un)|$(pwd)\" > /tmp/seen"), fromTemplate=made[1].name)))
+    for b in [c] + made:
+        same(b.delete(), 204)
+
+
 # ---- failures ----
 @test
 def failing_steps():
@@ -339,6 +382,24 @@ def failing_steps():
     same(b.delete(), 204)
     b = Build(H.host)
     b.fails("'nope' is not known", "base", fromTemplate="nope")
+    same(b.delete(), 204)
+
+
+@test
+def values_that_are_too_long():
+    for value in ("x" * (128 << 10), "$HOME" + "x" * (128 << 10), '"' * 70000 + "$HOME"):
+        b = Build(H.host)
+        b.fails("128 KiB", "1", step("ENV", "LONG", value))
+        same(b.delete(), 204)
+    b = Build(H.host)
+    b.fails("LONG", "2", step("ENV", "A", "x" * 100000), step("ENV", "LONG", "$A$A"))
+    same(b.delete(), 204)
+    b = Build(H.host)
+    b.fails("128 KiB", "1", run("true " + "x" * (128 << 10)))
+    same(b.delete(), 204)
+    b = Build(H.host)
+    b.ok(step("ENV", "A", "x" * 60000, "B", "$A$A", "C", "x" * (128 * 1024 - 3)), run("echo ${#B} ${#C}"))
+    check("[stdout]: 120000 131069" in words(b.status()), words(b.status())[-300:])
     same(b.delete(), 204)
 
 
@@ -481,6 +542,22 @@ def start_command():
     same(b.delete(), 204)
     b = Build(H.host)
     b.ok(readyCmd="test -d /tmp")
+    same(b.delete(), 204)
+
+
+@test
+def a_start_command_that_says_much():
+    """What it prints is taken while the ready command runs, which may wait for it."""
+    much = "head -c 3000000 /dev/zero | tr '\\0' x; "
+    b = Build(H.host)
+    began = time.time()
+    b.ok(step("WORKDIR", "/tmp"), startCmd=much + "touch up; exec sleep 1000", readyCmd="until test -e up; do sleep .1; done")
+    check(time.time() - began < 30, time.time() - began)
+    same(b.delete(), 204)
+    b = Build(H.host)  # it ends: the ready command is not waited for
+    began = time.time()
+    b.fails("ended before it was ready: exit status 3", "finalize", startCmd=much + "exit 3", readyCmd="sleep 1000")
+    check(time.time() - began < 30, time.time() - began)
     same(b.delete(), 204)
 
 
@@ -811,6 +888,54 @@ def uploads_under_way_take_room():
 
 
 @test
+def output_without_end():
+    """It holds up neither the clock of a build nor who deletes it."""
+    h = Host("--build-seconds", "3")
+    try:
+        for more in ({}, {"startCmd": "yes", "readyCmd": "yes >&2"}, {"startCmd": "yes", "readyCmd": "false"}):
+            b = Build(h)
+            began = time.time()
+            b.fails("did not end within 3 seconds", "finalize" if more else "1", *([] if more else [run("yes")]), **more)
+            check(time.time() - began < 15, time.time() - began)
+            same(b.delete(), 204)
+    finally:
+        same(h.stop(), [])
+    b = Build(H.host)
+    same(b.begin(run("yes"))[0], 202)
+    end = time.time() + 30
+    while "[stdout]: y" not in words(b.status()) and time.time() < end:
+        time.sleep(0.05)
+    same(b.delete(), 204)
+    while H.host.json("GET", "/status")[1]["sandboxes"] != 1 and time.time() < end:
+        time.sleep(0.05)
+    same(H.host.json("GET", "/status")[1]["sandboxes"], 1)
+
+
+@walled
+def one_sandbox_is_enough():
+    state = tempfile.mkdtemp(prefix="tmplcheck-")
+    os.chmod(state, 0o711)
+    for options in ([], ["--disk-mib", "64"], ["--state", state + "/s"]):
+        h = Host("--max-sandboxes", "1", "--build-seconds", "20", *options)
+        try:
+            builds = [Build(h) for _ in range(3)]
+            for i, b in enumerate(builds):
+                files = b.copy(tar([("d", DIR), ("d/f", str(i).encode() * 9)]), "d", "/opt/d")
+                same(b.begin(run(f"echo {i} > ~/n"), files, step("ENV", "E", f"{i}$HOME"), run("cat /opt/d/f ~/n"))[0], 202)
+            for done in [b.wait() for b in builds]:
+                same(done["status"], "ready", done.get("reason"))
+            for i, b in enumerate(builds):
+                x = b.box()
+                same(x.out("cat /opt/d/f ~/n; ls /tmp"), str(i) * 9 + f"{i}\n")
+                x.kill()
+                same(b.delete(), 204)
+        finally:
+            same(h.stop(), [])
+    same(os.listdir(state + "/s"), [])
+    shutil.rmtree(state)
+
+
+@test
 def deleted_while_building():
     b = Build(H.host)
     before = layers(H.host)
@@ -852,8 +977,8 @@ def old_builds_go():
         b.ok(run("date +%N > ~/f"), force=True)
     ids = [x["buildID"] for x in H.host.json("GET", "/templates/" + b.id)[1]["builds"]]
     check(len(ids) == 6 and ids[0] == b.build and first not in ids, ids)
-    end = time.time() + 30
-    while len(layers(H.host)) != 6 and time.time() < end:  # they are swept once the build has ended
+    end = time.time() + 30  # their layers go a moment after the build was told to be ready
+    while len(layers(H.host)) != 6 and time.time() < end:
         time.sleep(0.05)
     same(len(layers(H.host)), 6)
     same(b.delete(), 204)
