@@ -162,10 +162,12 @@ $(BUILD)/tls_server: tests/peer/tls_server.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu99 -O2 -Wall -Wextra -Werror -o $@ $< $(TLS_LIBS)
 
+# GnuTLS comes with libmicrohttpd; without its header sandboxd does without.
+HOST_TLS = $$(echo '\#include <gnutls/gnutls.h>' | $(CC) -E - >/dev/null 2>&1 && echo -lgnutls)
 HOST_FLAGS = -std=gnu11 -O2 -Wall -Wextra -Werror -I.
 $(BUILD)/sandboxd: $(wildcard examples/host/*.[ch]) sandbox.h
 	@mkdir -p $(@D)
-	$(CC) $(HOST_FLAGS) $(wildcard examples/host/*.c) -lmicrohttpd -lz -lpthread -o $@
+	$(CC) $(HOST_FLAGS) $(wildcard examples/host/*.c) -lmicrohttpd $(HOST_TLS) -lz -lpthread -o $@
 
 sandboxd: need-host $(BUILD)/sandboxd ## build/sandboxd, the local host (Linux)
 examples: need-tls $(EXAMPLES) ## build/examples/*
