@@ -37,6 +37,7 @@ static void tick(void)
 
 /* A driver that is not linked has no handler; nor is its line ever enabled. */
 static void stray(void) { fault(); }
+void board_nmi_irq(void) __attribute__((weak, alias("stray")));
 void board_uart0_rx_irq(void) __attribute__((weak, alias("stray")));
 void board_ethernet_irq(void) __attribute__((weak, alias("stray")));
 
@@ -44,7 +45,7 @@ typedef void (*handler)(void);
 extern const handler __interrupt_vector[]; /* where the linker script looks for it */
 __attribute__((section(".data.init.enter"), aligned(128), used))
 const handler __interrupt_vector[32] = {
-    (handler)(uintptr_t)__stack, _start, fault, fault, fault, fault, fault, 0, 0, 0, 0,
+    (handler)(uintptr_t)__stack, _start, board_nmi_irq, fault, fault, fault, fault, 0, 0, 0, 0,
     fault, fault, 0, fault, tick,
     [16 + BOARD_UART0_RX] = board_uart0_rx_irq,
     [16 + BOARD_ETHERNET] = board_ethernet_irq

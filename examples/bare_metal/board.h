@@ -18,6 +18,7 @@ int board_entropy(void *ctx, void *buf, size_t len);
 enum { BOARD_UART0_RX = 0, BOARD_ETHERNET = 13 };
 void board_enable(unsigned irq);
 void board_disable(unsigned irq);
+void board_nmi_irq(void);       /* is always on: the watchdog's */
 void board_uart0_rx_irq(void);
 void board_ethernet_irq(void);
 

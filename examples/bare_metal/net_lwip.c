@@ -1,7 +1,8 @@
 /* net_lwip - sandbox.h over lwIP's raw API: no threads, no sockets, nothing blocks. lwIP
    calls back (the functions that end in _cb) while pump() runs; that leaves what came in the
-   connection, where net_recv() finds it. pump() runs in wait(), that is, whenever
-   sandbox.h has nothing to do, and before anything is looked at.
+   connection, where net_recv() finds it. pump() runs in wait(), that is, in every blocking
+   call and every sbx_poll() that may wait; nowhere else, so that what one of them can find
+   to do is bounded by the window.
 
    Flow control is TCP's: what net_recv() has not taken keeps the window shut. */
 #include "net.h"
@@ -152,7 +153,6 @@ static int net_open(void *ctx, void **conn, const char *host, uint16_t port, boo
         if (conns[i].phase == FREE) c = &conns[i];
     if (!c) return SBX_E_NOMEM;
     *conn = c;
-    pump();
     if (c->phase == FREE) rc = look_up(c, host);
     if (rc == SBX_OK && c->phase == FOUND) rc = connect_to(c, port);
     if (rc == SBX_OK && c->phase == UP) return SBX_OK;
@@ -170,7 +170,6 @@ static int net_send(void *ctx, void *conn, const void *buf, size_t len, size_t *
     err_t err;
     (void)ctx;
     *sent = 0;
-    pump();
     if (c->phase != UP) return SBX_E_NETWORK;
     room = tcp_sndbuf(c->pcb);
     if (len > room) len = room;
@@ -192,7 +191,6 @@ static int net_recv(void *ctx, void *conn, void *buf, size_t cap, size_t *got)
     u16_t n;
     (void)ctx;
     *got = 0;
-    if (!c->received) pump();
     if (!c->received) {
         if (c->ended) return SBX_OK;
         return c->phase == UP ? SBX_E_AGAIN : SBX_E_NETWORK;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# bare_metal.sh [lwip|web|uart|refuses]... - builds examples/bare_metal for a Cortex-M3 and
+# bare_metal.sh [lwip|web|uart|refuses|loop]... - builds examples/bare_metal for a Cortex-M3 and
 # runs it in an emulator (qemu's mps2-an385) on sandboxd, over TLS: over lwIP, the same with
 # what the public web needs of TLS, over a UART; and sees that it refuses hosts it must not
 # trust. All of them if none is named. Shows flash and RAM by part. Closing line:
@@ -143,11 +143,11 @@ table() { # MAP
 
 # NAME TLS FLASH RAM "DRIVER..." FLAG...: links it with that library of TLS, within limits.
 link_it() {
-    elf=$build/$1.elf tls=$2 flash=$3 ram=$4 units="sandbox main board $5" objects=
+    elf=$build/$1.elf tls=$2 flash=$3 ram=$4 units="sandbox board $5" objects=
     shift 5
     for unit in $units; do
         compile "$here/$unit.c" "$@" || return 1
-        objects="$objects $build/$unit.o"
+        objects="$objects $build/$(basename "$unit").o"
     done
     # The script is named, so that it comes behind the symbols it looks for.
     $arm $cpu --oslib=semihost --crt0=hosted -Wl,--gc-sections,-Map="$elf.map" \
@@ -174,21 +174,21 @@ over_lwip="-serial none -nic user,model=lan9118" # the host's loopback is 10.0.2
 heaps="-DHEAP_MBEDTLS=10240 -DHEAP_SANDBOX=10240"
 
 run_lwip() {
-    target ca "$(date +%s)" && link_it lwip mbedtls 144K 64K "net_lwip lan9118" $heaps &&
+    target ca "$(date +%s)" && link_it lwip mbedtls 144K 64K "main net_lwip lan9118" $heaps &&
         built lwip 144K 64K && run_it lwip $over_lwip
 }
 
 # Records of 16 KiB, RSA, P-384: what a server that knows nothing of small devices sends.
 run_web() {
     tls_library mbedtls_web -DTLS_PUBLIC_WEB && host rsa && target ca "$(date +%s)" &&
-        link_it web mbedtls_web 144K 64K "net_lwip lan9118" -DTLS_PUBLIC_WEB \
+        link_it web mbedtls_web 144K 64K "main net_lwip lan9118" -DTLS_PUBLIC_WEB \
             -DHEAP_MBEDTLS=28672 -DHEAP_SANDBOX=10240 &&
         built web 144K 64K && run_it web $over_lwip
 }
 
 # 22 kB/s in the emulator: less of everything. qemu connects the UART to the host.
 run_uart() {
-    target ca "$(date +%s)" && link_it uart mbedtls 144K 40K net_uart $heaps \
+    target ca "$(date +%s)" && link_it uart mbedtls 144K 40K "main net_uart" $heaps \
             -DLINES=5000 -DFILE_BYTES=65536 &&
         built uart 144K 40K &&
         run_it uart -nic user,model=lan9118,restrict=on -serial "tcp:127.0.0.1:$port"
@@ -196,7 +196,7 @@ run_uart() {
 
 # CA UNIX WHY: it must end with an error, for that reason.
 refused() {
-    target "$1" "$2" && link_it refuses mbedtls 144K 64K "net_lwip lan9118" $heaps || return 1
+    target "$1" "$2" && link_it refuses mbedtls 144K 64K "main net_lwip lan9118" $heaps || return 1
     run_it refuses $over_lwip >"$build/refuses.out" && { echo "it accepted: $3"; return 1; }
     grep "^bare-metal: create: SBX_E_TLS .*$3" "$build/refuses.out" ||
         { cat "$build/refuses.out"; echo "that is not the reason: $3"; return 1; }
@@ -206,6 +206,21 @@ run_refuses() {
     echo "refuses, as it should:"
     refused otherca "$(date +%s)" "not signed by a trusted authority" &&
         refused ca 7000000000 "has expired"
+}
+
+# examples/super_loop: a watchdog of 50 ms, by instructions that are counted; and, with a
+# callback that takes too long, that it bites.
+loop() { # FLAG...
+    link_it loop mbedtls_loop 144K 64K "../super_loop/main net_lwip lan9118" \
+        -DMBEDTLS_ECP_RESTARTABLE -DHEAP_MBEDTLS=20480 -DHEAP_SANDBOX=16384 "$@" || return 1
+    [ $# -gt 0 ] || built loop 144K 64K
+    run_it loop $over_lwip -icount shift=5
+}
+
+run_loop() {
+    tls_library mbedtls_loop -DMBEDTLS_ECP_RESTARTABLE && target ca "$(date +%s)" && loop || return 1
+    loop -DSTALL_MS=60 >"$build/loop.out" && { echo "the watchdog sleeps"; return 1; }
+    grep "watchdog has bitten" "$build/loop.out" || { cat "$build/loop.out"; return 1; }
 }
 
 sh tests/tools/need.sh 'arm?' 'picolibc?' 'qemu-arm?' openssl || exit 1
@@ -220,9 +235,9 @@ done
 libraries || fail "a library does not compile"
 ${MAKE:-make} -s sandboxd && sh tests/live/certs.sh "$work/certs" || fail "no host"
 key=e2b_$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')
-[ $# -gt 0 ] || set -- lwip web uart refuses
-for name in "$@"; do
-    case $name in lwip|web|uart|refuses) ;; *) fail "no such variant: $name" ;; esac
-    host localhost && "run_$name" || fail "$name"
+[ $# -gt 0 ] || set -- lwip web uart refuses loop
+for which in "$@"; do
+    case $which in lwip|web|uart|refuses|loop) ;; *) fail "no such variant: $which" ;; esac
+    host localhost && "run_$which" || fail "$which"
 done
 echo "bare-metal: ok"
