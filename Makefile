@@ -162,10 +162,12 @@ $(BUILD)/tls_server: tests/peer/tls_server.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu99 -O2 -Wall -Wextra -Werror -o $@ $< $(TLS_LIBS)
 
+# GnuTLS comes with libmicrohttpd; without its header sandboxd does without.
+HOST_TLS = $$(echo '\#include <gnutls/gnutls.h>' | $(CC) -E - >/dev/null 2>&1 && echo -lgnutls)
 HOST_FLAGS = -std=gnu11 -O2 -Wall -Wextra -Werror -I.
 $(BUILD)/sandboxd: $(wildcard examples/host/*.[ch]) sandbox.h
 	@mkdir -p $(@D)
-	$(CC) $(HOST_FLAGS) $(wildcard examples/host/*.c) -lmicrohttpd -lz -lpthread -o $@
+	$(CC) $(HOST_FLAGS) $(wildcard examples/host/*.c) -lmicrohttpd $(HOST_TLS) -lz -lpthread -o $@
 
 sandboxd: need-host $(BUILD)/sandboxd ## build/sandboxd, the local host (Linux)
 examples: need-tls $(EXAMPLES) ## build/examples/*
@@ -284,10 +286,13 @@ budget: sandbox.h need-tls ## sizes, stack, memory and compile time against thei
 	@sh tests/budget/budget.sh
 
 CI_TARGET ?= mips
-ci-targets: sandbox.h ## what CI runs beside the suite: other machines, mbedTLS 3.6
+ci-targets: sandbox.h ## what CI runs beside the suite: other machines, no machine's system, mbedTLS 3.6
 	@$(NEED) 'arm?'
 	@$(TALLY) "sh tests/compile/ci_targets.sh" "sh tests/tools/cross.sh --quick $(CI_TARGET)" \
-	    "$(MAKE) -s tls-3.6"
+	    "$(MAKE) -s tls-3.6" "$(MAKE) -s bare-metal VARIANTS='lwip uart refuses'"
+
+bare-metal: sandbox.h ## a whole client on an emulated Cortex-M3: lwIP or a UART, TLS, no heap
+	@sh tests/tools/bare_metal.sh $(VARIANTS)
 
 TARGETS ?= mips s390x armhf arm64 riscv64 i386 powerpc musl
 cross: sandbox.h ## unit tests, recordings and a live run on emulated TARGETS; installs their tools
@@ -301,4 +306,4 @@ asan: need-test ## the whole suite with everything under ASan and UBSan
 .PHONY: all help check-header install clean layers exports public lint sandboxd examples \
     tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
     golden-ops coverage fuzz test-sdk soak bench budget ci-targets cross test-tls tls-3.6 asan \
-    tsan fault-all
+    tsan fault-all bare-metal

@@ -7,6 +7,10 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <sys/socket.h>
+#if __has_include(<gnutls/gnutls.h>) /* then it is linked, too: Makefile */
+#include <gnutls/gnutls.h>
+#define HOST_GNUTLS
+#endif
 
 #define CONNECTION_MEMORY (160u << 10)
 #define CONNECTION_IDLE_S 640
@@ -382,6 +386,22 @@ static bool answer_at_once(req *r)
            (length && strtoull(length, NULL, 10) > KEEP_READING);
 }
 
+/* A client with little memory asks for short records (max_fragment_length); GnuTLS agrees
+   and, in 3.7 at least, forgets that for what it sends when the handshake is over. */
+static void keep_records_short(struct MHD_Connection *c)
+{
+#ifdef HOST_GNUTLS
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    size_t size = info ? gnutls_record_get_max_size(info->tls_session) : 0;
+
+    if (size > 0 && size < 16384)
+        gnutls_record_set_max_size(info->tls_session, size);
+#else
+    (void)c;
+#endif
+}
+
 static enum MHD_Result on_access(void *unused, struct MHD_Connection *c, const char *url,
                                  const char *method, const char *version, const char *data,
                                  size_t *size, void **state)
@@ -389,13 +409,13 @@ static enum MHD_Result on_access(void *unused, struct MHD_Connection *c, const c
     req *r = *state;
 
     (void)unused;
-    (void)c;
     (void)url;
     (void)version;
     if (!r)
         return MHD_NO;
     if (!r->started) {
         r->started = true;
+        keep_records_short(c);
         snprintf(r->method, sizeof r->method, "%s", method);
         route(r);
         fault_before(r);

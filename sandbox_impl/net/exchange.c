@@ -611,7 +611,7 @@ static int sbxi_exchange_send(sbxi_exchange *x)
 
 /* ---- receiving ------------------------------------------------------------ */
 
-#define SBXI_READS_A_RUN 32 /* then other operations get their turn */
+#define SBXI_READS_A_RUN SBX_LIMIT_(32, 2) /* then others get their turn, watchdogs too */
 
 static int sbxi_exchange_recv(sbxi_exchange *x)
 {

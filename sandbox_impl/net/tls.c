@@ -121,7 +121,7 @@ static void sbxi_tls_end(sbxi_tls_conn *c)
 #endif
 
 /* Of one call: bytes taken from the transport before the caller gets to look at its
-   clock, and rounds (a restartable computation of mbedTLS needs many). */
+   clock, and rounds. */
 #define SBXI_TLS_BURST 65536
 #define SBXI_TLS_TURNS 1000000
 #define SBXI_TLS_NO_RESULT 0xFFFFFFFFu /* mbedtls_ssl_get_verify_result() has none */
@@ -1114,8 +1114,22 @@ static bool sbxi_tls_is_13(const sbxi_tls_conn *c)
     return strcmp(mbedtls_ssl_get_version(&c->ssl), "TLSv1.3") == 0;
 }
 
+/* mbedTLS pauses a long computation (MBEDTLS_ECP_RESTARTABLE): the caller's loop gets its
+   turn. It comes back at once, as a transport can be written to in a handshake. */
+static bool sbxi_tls_computes(int code, int *want)
+{
+#ifdef MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS
+    *want = SBX_WANT_WRITE;
+    return code == MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS;
+#else
+    (void)code;
+    (void)want;
+    return false;
+#endif
+}
+
 /* mbedTLS stopped, but not for the transport: it took a session ticket or some
-   other message without data, or pauses a long computation. */
+   other message without data. */
 static bool sbxi_tls_go_on(sbxi_tls_conn *c, int code)
 {
 #ifdef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
@@ -1124,9 +1138,6 @@ static bool sbxi_tls_go_on(sbxi_tls_conn *c, int code)
         sbxi_tls_remember(c); /* in TLS 1.3 only now is there something to resume */
         return true;
     }
-#endif
-#ifdef MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS
-    if (code == MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS) return true;
 #endif
     return (code == MBEDTLS_ERR_SSL_WANT_READ || code == MBEDTLS_ERR_SSL_WANT_WRITE)
         && !c->blocked;
@@ -1225,6 +1236,7 @@ static int sbxi_tls_handshake(sbxi_tls_conn *c, int *want, sbx_error *error)
         c->blocked = 0;
         code = mbedtls_ssl_handshake(&c->ssl);
     } while (sbxi_tls_go_on(c, code) && ++turns < SBXI_TLS_TURNS);
+    if (sbxi_tls_computes(code, want)) return SBX_E_AGAIN;
     if (sbxi_tls_would_block(c, code, want)) return SBX_E_AGAIN;
     if (code != 0) return sbxi_tls_refused(c, code, error);
     /* Cannot be as this is configured. If it ever were, nobody was verified. */

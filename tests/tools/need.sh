@@ -3,7 +3,7 @@
 # with the system's package manager where it is not. Cheap when nothing is missing.
 # A name with ? after it is optional: without it some tests are skipped.
 #   mbedtls microhttpd zlib openssl python3   clang? arm? headers32? bsdtar?   curl? cjson? jsmn?
-#   simdjson?   cross-TARGET? (of make cross)
+#   simdjson?   cross-TARGET? (of make cross)   picolibc? qemu-arm? (of make bare-metal)
 # NEED=check installs nothing and only says what is missing.
 set -u
 CC=${CC:-cc}
@@ -26,6 +26,9 @@ have() {
                 ${CLANG:-clang} -fsanitize=fuzzer -x c -o /dev/null - >/dev/null 2>&1 ;;
     arm)        command -v arm-none-eabi-gcc >/dev/null 2>&1 &&
                 printf '#include <string.h>\n' | arm-none-eabi-gcc -E - >/dev/null 2>&1 ;;
+    picolibc)   echo 'int main(void) { return 0; }' | ${ARMCC:-arm-none-eabi-gcc} -mcpu=cortex-m3 -mthumb \
+                --specs=picolibc.specs --oslib=semihost -x c -o /dev/null - >/dev/null 2>&1 ;;
+    qemu-arm)   command -v qemu-system-arm >/dev/null 2>&1 ;;
     headers32)  [ "$(uname -m)" != x86_64 ] || headers32 gcc >/dev/null ;;
     cross-*)    target "${1#cross-}" && target_have ;;
     *)          command -v "$1" >/dev/null 2>&1 ;;
@@ -45,6 +48,8 @@ why() {
     clang)      echo "second compiler of the compile tests" ;;
     libfuzzer)  echo "fuzzing (make fuzz)" ;;
     arm)        echo "sizes and the freestanding build for Cortex-M3" ;;
+    picolibc)   echo "C library of a Cortex-M3 without a system" ;;
+    qemu-arm)   echo "emulator of a Cortex-M3 board" ;;
     headers32)  echo "C headers of 32 bits for the compile tests" ;;
     cross-*)    echo "compiler, C library and emulator of this target" ;;
     esac
@@ -60,6 +65,8 @@ package() { # MANAGER WHAT: the package's names there
     apk:libfuzzer)      echo compiler-rt ;;
     apt-get:bsdtar|apk:bsdtar) echo libarchive-tools ;;
     apt-get:arm)        echo gcc-arm-none-eabi libnewlib-arm-none-eabi ;;
+    apt-get:picolibc)   echo picolibc-arm-none-eabi ;;
+    apt-get:qemu-arm)   echo qemu-system-arm ;;
     apt-get:curl)       echo libcurl4-openssl-dev ;;
     apt-get:cjson|apt-get:jsmn|apt-get:simdjson) echo "lib$2-dev" ;;
     apt-get:headers32)  echo libc6-dev-i386-cross ;;
@@ -67,6 +74,8 @@ package() { # MANAGER WHAT: the package's names there
     apt-get:cross-*)    target "${2#cross-}" &&
                         echo "gcc-$triplet libc6-dev-$arch-cross qemu-user-static" ;;
     dnf:headers32)      echo glibc-devel.i686 ;;
+    dnf:qemu-arm)       echo qemu-system-arm-core ;;
+    apk:qemu-arm)       echo qemu-system-arm ;;
     dnf:curl)           echo libcurl-devel ;;
     dnf:cjson|dnf:simdjson) echo "$2-devel" ;;
     apk:curl)           echo curl-dev ;;

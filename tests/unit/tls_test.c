@@ -11,6 +11,7 @@ static struct {
     const void *buf;        /* of the write that blocked */
     size_t len, written;
     unsigned blocked, moved;
+    int pauses;             /* so many handshake calls have more to compute */
 } hook;
 
 #ifndef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
@@ -19,6 +20,9 @@ static struct {
 
 static int hook_handshake(mbedtls_ssl_context *ssl)
 {
+#ifdef MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS
+    if (hook.pauses > 0) return hook.pauses--, MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS;
+#endif
     if (hook.handshake-- > 0) return MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET;
     return mbedtls_ssl_handshake(ssl);
 }
@@ -1431,6 +1435,34 @@ TEST(tickets_in_every_call)
         CHECK(hook.handshake < 0 && hook.read < 0 && hook.write < 0);
     }
 }
+
+#ifdef MBEDTLS_ERR_SSL_CRYPTO_IN_PROGRESS
+/* Each pause of a long computation is a turn for the caller's loop, to come back at once. */
+TEST(pauses_of_a_computation)
+{
+    sbxi_tls_trust *t;
+    sbxi_tls_conn *c;
+    void *raw = NULL;
+    visit v;
+    int want = 0, rc, left;
+    NEED_PEER();
+    visit_init(&v, "localhost", echo_peer("localhost", "-tls1_2"));
+    REQUIRE(sbxi_tls_trust_open(&t, &heap, &v.net, &v.tls, NULL, &v.e) == SBX_OK);
+    while (v.s.real.open(v.s.real.ctx, &raw, "127.0.0.1", v.port, true) == SBX_E_AGAIN) {}
+    REQUIRE(sbxi_tls_start(&c, t, raw, "localhost", 1, &v.e) == SBX_OK);
+    hook.pauses = 3;
+    for (left = 2; left >= 0; left--) {
+        CHECK_INT(sbxi_tls_handshake(c, &want, &v.e), SBX_E_AGAIN);
+        CHECK_INT(want, SBX_WANT_WRITE);
+        CHECK_INT(hook.pauses, left);
+    }
+    while ((rc = sbxi_tls_handshake(c, &want, &v.e)) == SBX_E_AGAIN) visit_wait(&v, raw, want);
+    CHECK_INT(rc, SBX_OK);
+    sbxi_tls_end(c);
+    v.s.real.close(v.s.real.ctx, raw);
+    sbxi_tls_trust_close(t);
+}
+#endif
 
 static int letters_get(void *ctx, void *buf, size_t cap, size_t *got)
 {
