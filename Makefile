@@ -294,7 +294,7 @@ ci-targets: sandbox.h ## what CI runs beside the suite: other machines, no machi
 bare-metal: sandbox.h ## a whole client on an emulated Cortex-M3: lwIP or a UART, TLS, no heap
 	@sh tests/tools/bare_metal.sh $(VARIANTS)
 
-TARGETS ?= mips s390x armhf arm64 riscv64 i386 powerpc musl
+TARGETS ?= mips s390x armhf arm64 riscv64 i386 powerpc musl musl-arm
 cross: sandbox.h ## unit tests, recordings and a live run on emulated TARGETS; installs their tools
 	@sh tests/tools/cross.sh $(TARGETS)
 

@@ -523,7 +523,7 @@ static void sbxi_e2b_df_copy_all(sbxi_e2b_docker *e, const sbxi_e2b_df_copy *c)
     if (!json) sbxi_docker_words(d);
     if (d->words.status) return;
     if (d->word_count < 2) sbxi_e2b_df_wrong(e, SBXI_TEXT("at least two arguments are needed"));
-    if (e->wrong) return;
+    if (e->wrong || e->status) return;
     src = sbxi_docker_word(d, 0);
     dest = sbxi_docker_word(d, d->word_count - 1);
     for (i = 0; i + 1 < d->word_count;

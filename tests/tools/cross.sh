@@ -106,7 +106,7 @@ for t in "$@"; do
     if ! target_have; then
         command -v apt-get >/dev/null 2>&1 ||
             { echo "cross $t: skipped (its compiler is not here, and no apt-get)"; continue; }
-        timeout 600 sh tests/tools/need.sh "cross-$t?" >"$log" 2>&1
+        { timeout 600 sh tests/tools/need.sh "cross-$t?"; target_fetch; } >"$log" 2>&1
         target_have || { echo "cross $t: skipped (its tools cannot be installed: $log)"; continue; }
     fi
     one >"$log" 2>&1 </dev/null

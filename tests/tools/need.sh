@@ -71,6 +71,7 @@ package() { # MANAGER WHAT: the package's names there
     apt-get:cjson|apt-get:jsmn|apt-get:simdjson) echo "lib$2-dev" ;;
     apt-get:headers32)  echo libc6-dev-i386-cross ;;
     apt-get:cross-musl) echo musl-tools ;;
+    apt-get:cross-musl-arm) echo qemu-user-static python3-venv ;;
     apt-get:cross-*)    target "${2#cross-}" &&
                         echo "gcc-$triplet libc6-dev-$arch-cross qemu-user-static" ;;
     dnf:headers32)      echo glibc-devel.i686 ;;

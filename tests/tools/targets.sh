@@ -4,6 +4,7 @@
 #   target_cc       prints its compiler, which builds static programs
 #   target_ar       prints its archiver
 #   target_have     1: it is not here
+#   target_fetch    what no package of the system has: zig, a compiler for any musl
 #   headers32 CC    prints the flags by which CC finds C headers of 32 bits; 1: none here
 target() {
     case $1 in
@@ -15,18 +16,35 @@ target() {
     riscv64) set -- riscv64-linux-gnu riscv64 qemu-riscv64-static ;;
     i386)    set -- i686-linux-gnu i386 qemu-i386-static ;;
     musl)    set -- musl musl "" ;;
+    musl-arm) set -- arm-linux-musleabihf arm qemu-arm-static ;;
     *)       return 1 ;;
     esac
     triplet=$1 arch=$2 run=$3
 }
 
+zig="${BUILD:-build}/zig/bin/python -m ziglang"
+
 target_cc() {
-    if [ "$triplet" = musl ]; then echo "musl-gcc -static"
-    else echo "$triplet-gcc -static"; fi
+    case $triplet in
+    musl)   echo "musl-gcc -static" ;;
+    *-musl*) echo "$zig cc -target $triplet -static -fno-sanitize=undefined" ;;
+    *)      echo "$triplet-gcc -static" ;;
+    esac
 }
 
 target_ar() {
-    if [ "$triplet" = musl ]; then echo ar; else echo "$triplet-ar"; fi
+    case $triplet in
+    musl)   echo ar ;;
+    *-musl*) echo "$zig ar" ;;
+    *)      echo "$triplet-ar" ;;
+    esac
+}
+
+target_fetch() {
+    case $triplet in
+    *-musl*) [ -d "${BUILD:-build}/zig/lib" ] || python3 -m venv "${BUILD:-build}/zig"
+             "${zig%% *}" -m pip install -q --disable-pip-version-check ziglang ;;
+    esac
 }
 
 target_have() {

@@ -1729,6 +1729,31 @@ TEST(two_builds_at_once)
     rig_end(&r);
 }
 
+/* What a --chown is too long for ends the line there, with too few words or enough. */
+TEST(an_owner_that_is_too_long)
+{
+    static const char *const ends[] = { "", " a", " a b", " [\"a\"]" };
+    size_t i;
+    for (i = 0; i < sizeof ends / sizeof *ends; i++) {
+        rig r;
+        ptext file = { 0 };
+        sbx_template *t;
+        size_t n;
+        test_row = ends[i];
+        pt_put(&file, "FROM x\nCOPY --chown=");
+        for (n = 0; n < SBX_MAX_LINE; n++) pt_put(&file, "u");
+        pt_put(&file, ends[i]);
+        rig_start(&r);
+        rig_open(&r);
+        t = sbx_template_new(r.c);
+        CHECK_INT(sbx_template_from_dockerfile(t, file.p, file.len, NULL, NULL), SBX_E_TOO_LARGE);
+        sbx_template_release(t);
+        pt_free(&file);
+        rig_end(&r);
+    }
+    test_row = NULL;
+}
+
 /* Names without values take more room than their line. */
 TEST(more_words_than_there_is_room_for)
 {
