@@ -2,7 +2,8 @@
 # need.sh WHAT... - makes sure that what the build uses is there, and installs it
 # with the system's package manager where it is not. Cheap when nothing is missing.
 # A name with ? after it is optional: without it some tests are skipped.
-#   mbedtls microhttpd zlib openssl python3   clang? arm? headers32? bsdtar?   curl? cjson? jsmn?
+#   mbedtls microhttpd zlib openssl python3   clang? arm? headers32? bsdtar? cmake? pkg-config?
+#   curl? cjson? jsmn?
 #   simdjson?   cross-TARGET? (of make cross)
 # NEED=check installs nothing and only says what is missing.
 set -u
@@ -46,6 +47,7 @@ why() {
     libfuzzer)  echo "fuzzing (make fuzz)" ;;
     arm)        echo "sizes and the freestanding build for Cortex-M3" ;;
     headers32)  echo "C headers of 32 bits for the compile tests" ;;
+    cmake|pkg-config) echo "one of the ways programs find what is installed" ;;
     cross-*)    echo "compiler, C library and emulator of this target" ;;
     esac
 }
@@ -67,6 +69,8 @@ package() { # MANAGER WHAT: the package's names there
     apt-get:cross-*)    target "${2#cross-}" &&
                         echo "gcc-$triplet libc6-dev-$arch-cross qemu-user-static" ;;
     dnf:headers32)      echo glibc-devel.i686 ;;
+    dnf:pkg-config)     echo pkgconf-pkg-config ;;
+    apk:pkg-config)     echo pkgconf ;;
     dnf:curl)           echo libcurl-devel ;;
     dnf:cjson|dnf:simdjson) echo "$2-devel" ;;
     apk:curl)           echo curl-dev ;;
