@@ -314,9 +314,13 @@ budget: sandbox.h need-tls ## sizes, stack, memory and compile time against thei
 
 CI_TARGET ?= mips
 ci-targets: sandbox.h ## what CI runs beside the suite: other machines, mbedTLS 3.6
-	@$(NEED) 'arm?'
-	@$(TALLY) "sh tests/compile/ci_targets.sh" "sh tests/tools/cross.sh --quick $(CI_TARGET)" \
+	@$(NEED) 'arm?' 'avr?' 'int16?'
+	@$(TALLY) "sh tests/compile/ci_targets.sh" "sh tests/int16/run.sh" "sh tests/tools/cross.sh --quick $(CI_TARGET)" \
 	    "$(MAKE) -s tls-3.6"
+
+int16: sandbox.h ## int of 16 bits: compiled for AVR, a client run on an emulated machine
+	@$(NEED) 'avr?' 'int16?'
+	@sh tests/int16/run.sh
 
 TARGETS ?= mips s390x armhf arm64 riscv64 i386 powerpc musl
 cross: sandbox.h ## unit tests, recordings and a live run on emulated TARGETS; installs their tools
@@ -330,4 +334,4 @@ asan: need-test ## the whole suite with everything under ASan and UBSan
 .PHONY: all help check-header install uninstall library version clean layers exports public lint sandboxd examples \
     tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
     golden-ops coverage fuzz test-sdk soak bench budget ci-targets cross test-tls tls-3.6 asan \
-    tsan fault-all
+    tsan fault-all int16

@@ -372,7 +372,7 @@ static SBXI_MAYBE int sbxi_context_step(sbxi_context *c, uint32_t most)
 static int sbxi_context_get(void *ctx, void *buf, size_t cap, size_t *got)
 {
     sbxi_context *c = (sbxi_context *)ctx;
-    size_t n = (size_t)SBXI_MIN((int64_t)SBXI_MIN(cap, (size_t)1 << 30), c->size - c->sent);
+    size_t n = (size_t)SBXI_MIN((int64_t)SBXI_MIN(cap, SIZE_MAX / 4), c->size - c->sent);
     int rc = SBX_OK;
     *got = 0;
     if (n) rc = sbxi_context_pull(c, (unsigned char *)buf, n, got);

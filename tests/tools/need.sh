@@ -3,6 +3,7 @@
 # with the system's package manager where it is not. Cheap when nothing is missing.
 # A name with ? after it is optional: without it some tests are skipped.
 #   mbedtls microhttpd zlib openssl python3   clang? arm? headers32? bsdtar? cmake? pkg-config?
+#   avr? int16? tcc?
 #   curl? cjson? jsmn?
 #   simdjson?   cross-TARGET? (of make cross)
 # NEED=check installs nothing and only says what is missing.
@@ -28,6 +29,10 @@ have() {
     arm)        command -v arm-none-eabi-gcc >/dev/null 2>&1 &&
                 printf '#include <string.h>\n' | arm-none-eabi-gcc -E - >/dev/null 2>&1 ;;
     headers32)  [ "$(uname -m)" != x86_64 ] || headers32 gcc >/dev/null ;;
+    avr)        command -v avr-gcc >/dev/null 2>&1 &&
+                printf '#include <string.h>\n' | avr-gcc -E - >/dev/null 2>&1 ;;
+    int16)      command -v m68k-linux-gnu-gcc >/dev/null 2>&1 &&
+                command -v qemu-m68k-static >/dev/null 2>&1 ;;
     cross-*)    target "${1#cross-}" && target_have ;;
     *)          command -v "$1" >/dev/null 2>&1 ;;
     esac
@@ -47,6 +52,9 @@ why() {
     libfuzzer)  echo "fuzzing (make fuzz)" ;;
     arm)        echo "sizes and the freestanding build for Cortex-M3" ;;
     headers32)  echo "C headers of 32 bits for the compile tests" ;;
+    avr)        echo "a compiler whose int has 16 bits" ;;
+    int16)      echo "an emulated machine whose int has 16 bits" ;;
+    tcc)        echo "third compiler of the compile tests" ;;
     cmake|pkg-config) echo "one of the ways programs find what is installed" ;;
     cross-*)    echo "compiler, C library and emulator of this target" ;;
     esac
@@ -64,6 +72,10 @@ package() { # MANAGER WHAT: the package's names there
     apt-get:arm)        echo gcc-arm-none-eabi libnewlib-arm-none-eabi ;;
     apt-get:curl)       echo libcurl4-openssl-dev ;;
     apt-get:cjson|apt-get:jsmn|apt-get:simdjson) echo "lib$2-dev" ;;
+    apt-get:avr)        echo gcc-avr avr-libc ;;
+    apt-get:int16)      echo gcc-m68k-linux-gnu qemu-user-static ;;
+    dnf:avr)            echo avr-gcc avr-libc ;;
+    apk:avr)            echo gcc-avr avr-libc ;;
     apt-get:headers32)  echo libc6-dev-i386-cross ;;
     apt-get:cross-musl) echo musl-tools ;;
     apt-get:cross-*)    target "${2#cross-}" &&
