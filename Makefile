@@ -55,10 +55,35 @@ check-header: ## fails if sandbox.h is not what sandbox_impl/ makes
 	    { echo "sandbox.h is stale: edit sandbox_impl/, then run make"; exit 1; }
 	@echo "check-header: ok"
 
-install: sandbox.h ## copy sandbox.h to $(DESTDIR)$(PREFIX)/include
-	mkdir -p $(DESTDIR)$(PREFIX)/include
-	cp sandbox.h $(DESTDIR)$(PREFIX)/include/sandbox.h
-	chmod 644 $(DESTDIR)$(PREFIX)/include/sandbox.h
+# The only place of the version; the files in packaging/ get it here or are compared.
+VERSION = $(shell sed -n 's/^.define SBX_VERSION "\(.*\)"/\1/p' sandbox_impl/public.h)
+FILL = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|'
+ROOT = $(DESTDIR)$(PREFIX)
+CMAKE_DIR = $(ROOT)/share/cmake/sandbox
+INSTALLED = $(ROOT)/include/sandbox.h $(ROOT)/share/pkgconfig/sandbox.pc \
+    $(CMAKE_DIR)/sandbox-config.cmake $(CMAKE_DIR)/sandbox-config-version.cmake
+
+install: sandbox.h ## sandbox.h, pkg-config and CMake files to $(DESTDIR)$(PREFIX)
+	mkdir -p $(dir $(INSTALLED))
+	cp sandbox.h $(ROOT)/include/sandbox.h
+	$(FILL) packaging/sandbox.pc.in >$(ROOT)/share/pkgconfig/sandbox.pc
+	cp packaging/sandbox-config.cmake $(CMAKE_DIR)/sandbox-config.cmake
+	$(FILL) packaging/sandbox-config-version.cmake.in >$(CMAKE_DIR)/sandbox-config-version.cmake
+	chmod 644 $(INSTALLED)
+
+uninstall: ## remove what make install put there
+	rm -f $(INSTALLED)
+	-rmdir $(CMAKE_DIR) 2>/dev/null
+
+LIBRARY = $(BUILD)/library/sandbox-h
+library: sandbox.h ## build/library/sandbox-h: a library for Arduino and PlatformIO
+	rm -rf $(LIBRARY)
+	mkdir -p $(LIBRARY)/src
+	cp packaging/arduino/library.json packaging/arduino/library.properties LICENSE $(LIBRARY)
+	cp packaging/arduino/sandbox_arduino.h packaging/arduino/sandbox_arduino.c sandbox.h $(LIBRARY)/src
+
+version: ## put SBX_VERSION into the files that have to spell it
+	@sh tests/packaging/version.sh --set
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
@@ -185,10 +210,11 @@ demo: ## the main job on a local host: upload, compile, run, fetch
 
 # ---- tests ------------------------------------------------------------------
 
-SUITES = checks unit fuzz tsan fault golden tools live soak compile budget
+SUITES = checks unit fuzz tsan fault golden tools live soak compile packaging budget
 
 need-test:
-	@$(NEED) mbedtls microhttpd zlib openssl python3 'clang?' 'arm?' 'headers32?' 'bsdtar?'
+	@$(NEED) mbedtls microhttpd zlib openssl python3 'clang?' 'arm?' 'headers32?' 'bsdtar?' \
+	    'cmake?' 'pkg-config?'
 
 test: need-test ## the whole suite of a developer
 	@$(TALLY) $(foreach s,$(SUITES),"$(MAKE) -s test-$(s)")
@@ -254,6 +280,9 @@ tls-3.6: need-test ## the tests of TLS over mbedTLS 3.6: TLS 1.3, tickets
 test-compile: need-test sandbox.h
 	@sh tests/compile/run.sh
 
+test-packaging: need-test sandbox.h ## what is installed, components and README's recipes, used
+	@sh tests/packaging/run.sh
+
 test-budget: need-test
 	@$(TALLY) "$(MAKE) -s budget"
 
@@ -291,6 +320,10 @@ ci-targets: sandbox.h ## what CI runs beside the suite: other machines, no machi
 	@$(TALLY) "sh tests/compile/ci_targets.sh" "sh tests/tools/cross.sh --quick $(CI_TARGET)" \
 	    "$(MAKE) -s tls-3.6" "$(MAKE) -s bare-metal VARIANTS='lwip uart refuses'"
 
+int16: sandbox.h ## int of 16 bits: compiled for AVR, a client run on an emulated machine
+	@$(NEED) 'avr?' 'int16?'
+	@sh tests/int16/run.sh
+
 bare-metal: sandbox.h ## a whole client on an emulated Cortex-M3: lwIP or a UART, TLS, no heap
 	@sh tests/tools/bare_metal.sh $(VARIANTS)
 
@@ -303,7 +336,7 @@ asan: need-test ## the whole suite with everything under ASan and UBSan
 	@$(TALLY) "SBX_TEST_MIB=64 $(MAKE) -s test BUILD=$(BUILD)/asan BIG_SAN='$(SAN)' \
 	    EXAMPLE_FLAGS='-g $(SAN)' HOST_FLAGS='$(HOST_FLAGS) -g $(SAN)'"
 
-.PHONY: all help check-header install clean layers exports public lint sandboxd examples \
+.PHONY: all help check-header install uninstall library version clean layers exports public lint sandboxd examples \
     tools need-tls need-host need-test demo test $(addprefix test-,$(SUITES)) golden \
     golden-ops coverage fuzz test-sdk soak bench budget ci-targets cross test-tls tls-3.6 asan \
-    tsan fault-all bare-metal
+    tsan fault-all bare-metal int16

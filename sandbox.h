@@ -103,7 +103,7 @@
                           transport does TLS inside (SBX_NET_TLS_INSIDE)
    SBX_NO_PROXY     impl  no proxies: config.proxy is SBX_E_UNSUPPORTED, the
                           environment's are not looked at
-   SBX_NO_GZIP      impl  no gzip: sbx_files_options.gzip is passed over
+   SBX_NO_GZIP      impl  no gzip: sbx_files_options.gzip is passed over; so with a 16-bit size_t
    SBX_NO_REDIRECT  impl  no redirects: config.redirects is SBX_E_UNSUPPORTED
    SBX_NO_SWAR      impl  smaller, slower text scanning (small targets)
    SBX_NO_ERROR_TEXT impl no texts for people: sbx_strerror() and messages of
@@ -1994,6 +1994,11 @@ SBX_API int sbx_template_remove_tags(sbx_client *client, const char *name, sbx_s
 
 #include <string.h>
 
+/* Where no object can have the 32 KiB that gzip looks back. */
+#if SIZE_MAX <= 0xFFFF && !defined(SBX_NO_GZIP)
+#define SBX_NO_GZIP
+#endif
+
 #define SBXI_LEN(array) (sizeof(array) / sizeof((array)[0]))
 #define SBXI_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define SBXI_MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -2547,9 +2552,9 @@ static SBXI_MAYBE void sbxi_basic(sbxi_buf *b, const char *user, size_t len)
 /* Value of a letter, 64 if it is none. */
 static unsigned sbxi_base64_value(unsigned char c)
 {
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26u;
+    if (c >= 'a' && c <= 'z') return (unsigned)(c - 'a') + 26;
     if (c >= 'A' && c <= 'Z') return (unsigned)(c - 'A');
-    if (c >= '0' && c <= '9') return c - '0' + 52u;
+    if (c >= '0' && c <= '9') return (unsigned)(c - '0') + 52;
     if (c == '+' || c == '-') return 62;
     return c == '/' || c == '_' ? 63 : 64;
 }
@@ -3158,7 +3163,7 @@ static bool sbxi_z_need(sbxi_inflate *z, unsigned n)
 
 static unsigned sbxi_z_take(sbxi_inflate *z, unsigned n)
 {
-    unsigned v = z->bits & ((1u << n) - 1);
+    unsigned v = (unsigned)(z->bits & (((uint32_t)1 << n) - 1));
     z->bits >>= n;
     z->nbits = (uint8_t)(z->nbits - n);
     return v;
@@ -3167,7 +3172,7 @@ static unsigned sbxi_z_take(sbxi_inflate *z, unsigned n)
 /* Hands out what is in the window. */
 static int sbxi_z_flush(sbxi_inflate *z)
 {
-    size_t n = z->pos - z->flushed;
+    size_t n = (size_t)(z->pos - z->flushed);
     int rc = n ? z->put(z->ctx, z->window + z->flushed, n) : SBX_OK;
     if (rc != SBX_OK) return rc;
     z->crc = sbxi_crc32(z->crc, z->window + z->flushed, n);
@@ -3184,12 +3189,12 @@ static bool sbxi_z_code(sbxi_code *c, const uint8_t *lengths, unsigned n, bool f
 {
     uint16_t offset[16];
     unsigned i;
-    int left = 1;
+    int32_t left = 1;
     memset(c->count, 0, sizeof c->count);
     for (i = 0; i < n; i++) c->count[lengths[i]]++;
     offset[1] = 0;
     for (i = 1; i < 16; i++) {
-        left = left * 2 - c->count[i];
+        left = left * 2 - (int32_t)c->count[i];
         if (left < 0) return false;
         if (i < 15) offset[i + 1] = (uint16_t)(offset[i] + c->count[i]);
     }
@@ -3204,7 +3209,7 @@ static int sbxi_z_symbol(sbxi_inflate *z, const sbxi_code *c)
     unsigned word = 0, first = 0, index = 0, len;
     for (len = 1; len < 16; len++) {
         if (!sbxi_z_need(z, len)) return SBX_PENDING;
-        word |= z->bits >> (len - 1) & 1;
+        word |= (unsigned)(z->bits >> (len - 1)) & 1;
         if (word - first < c->count[len]) {
             z->symbol = c->symbol[index + word - first];
             (void)sbxi_z_take(z, len);
@@ -3312,7 +3317,8 @@ static int sbxi_z_block(sbxi_inflate *z)
 
 static int sbxi_z_stored(sbxi_inflate *z)
 {
-    size_t n = SBXI_MIN((size_t)(z->end - z->in), SBXI_MIN(z->left, SBXI_WINDOW - z->pos));
+    size_t room = (size_t)SBXI_MIN(z->left, SBXI_WINDOW - z->pos);
+    size_t n = SBXI_MIN((size_t)(z->end - z->in), room);
     if (!z->left) {
         z->state = SBXI_Z_BLOCK;
         return SBX_OK;
@@ -3437,7 +3443,7 @@ static int sbxi_z_part(sbxi_inflate *z)
         if (!sbxi_z_need(z, 16)) return SBX_PENDING;
         (void)sbxi_z_byte(z, &byte);
         (void)sbxi_z_byte(z, &other);
-        z->left = (uint16_t)(byte | other << 8);
+        z->left = (uint16_t)(byte | (unsigned)other << 8);
         z->state = SBXI_Z_EXTRA;
         return SBX_OK;
     } else if (state == SBXI_Z_EXTRA) {
@@ -5914,7 +5920,7 @@ static bool sbxi_http_framing(sbx_http_reader *r, const char *name, const char *
     if (r->flags_ & SBXI_HTTP_CUT) return false;
     if (bit == SBXI_HTTP_CONNECTION) return sbxi_http_connection(r, text);
     if (r->seen_ & bit) return false;
-    r->seen_ |= (uint8_t)bit;
+    r->seen_ = (uint8_t)(r->seen_ | bit);
     if (bit == SBXI_HTTP_LENGTH) {
         if (!sbxi_parse_u64(value, INT64_MAX, &length)) return false;
         h->length = (int64_t)length;
@@ -6515,7 +6521,8 @@ static void sbxi_tar_judge(sbxi_tar *t, const sbxi_span text[4])
     t->binary = false;
     for (i = 0; i < 4; i++) {
         bool slash = i == 0 && sbxi_tar_slash(&t->entry);
-        if (!sbxi_tar_plain(text[i], sbxi_tar_texts[i].len - slash)) t->needs |= (uint8_t)(1 << i);
+        if (!sbxi_tar_plain(text[i], sbxi_tar_texts[i].len - slash))
+            t->needs = (uint8_t)(t->needs | 1u << i);
         if (!sbxi_is_utf8(text[i])) t->binary = true;
     }
 }
@@ -7041,7 +7048,7 @@ static bool sbxi_ignore_rule(const sbxi_ignores *g, size_t *at, sbxi_ignoring *r
     r->flags = g->rules.data + *at;
     p = (const unsigned char *)r->flags;
     r->glob.p = r->flags + 3;
-    r->glob.len = (size_t)(p[1] | p[2] << 8);
+    r->glob.len = (size_t)(p[1] | (unsigned)p[2] << 8);
     r->glob.dialect = g->dialect;
     *at += 3 + r->glob.len;
     return true;
@@ -14390,9 +14397,10 @@ static void sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
         rc = sbxi_error_set(e, SBX_E_NOMEM, id);
         if (!s && !op->why) op->why = rc;
     } else {
-        e->http_status = f->number;
+        e->http_status = (int)f->number;
         sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
-        sbxi_error_set(e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
+        sbxi_error_set(e, sbxi_fault_status(op, f, e->http_status),
+            f->message[0] ? f->message : NULL);
     }
     rc = op->args.each.fork(op->args.ctx, s, s ? NULL : e);
     if (!op->why) op->why = sbxi_each_said(rc);
@@ -14914,7 +14922,7 @@ static int sbxi_reply_wake(sbx_op *op)
 static int sbxi_op_fault(sbx_op *op, const sbxi_fault *f, int http)
 {
     sbx_error *e = &op->error;
-    int status = sbxi_fault_status(op, f, f->number > 0 ? f->number : http);
+    int status = sbxi_fault_status(op, f, f->number > 0 ? (int)f->number : http);
     if (status > 0) return status;
     e->http_status = http;
     e->retry_after_ms = op->reply.retry_after_ms;
@@ -17527,7 +17535,7 @@ static void sbxi_e2b_df_copy_all(sbxi_e2b_docker *e, const sbxi_e2b_df_copy *c)
     if (!json) sbxi_docker_words(d);
     if (d->words.status) return;
     if (d->word_count < 2) sbxi_e2b_df_wrong(e, SBXI_TEXT("at least two arguments are needed"));
-    if (e->wrong) return;
+    if (e->wrong || e->status) return;
     src = sbxi_docker_word(d, 0);
     dest = sbxi_docker_word(d, d->word_count - 1);
     for (i = 0; i + 1 < d->word_count;

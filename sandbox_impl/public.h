@@ -103,7 +103,7 @@
                           transport does TLS inside (SBX_NET_TLS_INSIDE)
    SBX_NO_PROXY     impl  no proxies: config.proxy is SBX_E_UNSUPPORTED, the
                           environment's are not looked at
-   SBX_NO_GZIP      impl  no gzip: sbx_files_options.gzip is passed over
+   SBX_NO_GZIP      impl  no gzip: sbx_files_options.gzip is passed over; so with a 16-bit size_t
    SBX_NO_REDIRECT  impl  no redirects: config.redirects is SBX_E_UNSUPPORTED
    SBX_NO_SWAR      impl  smaller, slower text scanning (small targets)
    SBX_NO_ERROR_TEXT impl no texts for people: sbx_strerror() and messages of

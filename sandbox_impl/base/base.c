@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+/* Where no object can have the 32 KiB that gzip looks back. */
+#if SIZE_MAX <= 0xFFFF && !defined(SBX_NO_GZIP)
+#define SBX_NO_GZIP
+#endif
+
 #define SBXI_LEN(array) (sizeof(array) / sizeof((array)[0]))
 #define SBXI_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define SBXI_MAX(a, b) ((a) > (b) ? (a) : (b))

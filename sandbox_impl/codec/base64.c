@@ -34,9 +34,9 @@ static SBXI_MAYBE void sbxi_basic(sbxi_buf *b, const char *user, size_t len)
 /* Value of a letter, 64 if it is none. */
 static unsigned sbxi_base64_value(unsigned char c)
 {
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26u;
+    if (c >= 'a' && c <= 'z') return (unsigned)(c - 'a') + 26;
     if (c >= 'A' && c <= 'Z') return (unsigned)(c - 'A');
-    if (c >= '0' && c <= '9') return c - '0' + 52u;
+    if (c >= '0' && c <= '9') return (unsigned)(c - '0') + 52;
     if (c == '+' || c == '-') return 62;
     return c == '/' || c == '_' ? 63 : 64;
 }

@@ -60,7 +60,7 @@ static bool sbxi_z_need(sbxi_inflate *z, unsigned n)
 
 static unsigned sbxi_z_take(sbxi_inflate *z, unsigned n)
 {
-    unsigned v = z->bits & ((1u << n) - 1);
+    unsigned v = (unsigned)(z->bits & (((uint32_t)1 << n) - 1));
     z->bits >>= n;
     z->nbits = (uint8_t)(z->nbits - n);
     return v;
@@ -69,7 +69,7 @@ static unsigned sbxi_z_take(sbxi_inflate *z, unsigned n)
 /* Hands out what is in the window. */
 static int sbxi_z_flush(sbxi_inflate *z)
 {
-    size_t n = z->pos - z->flushed;
+    size_t n = (size_t)(z->pos - z->flushed);
     int rc = n ? z->put(z->ctx, z->window + z->flushed, n) : SBX_OK;
     if (rc != SBX_OK) return rc;
     z->crc = sbxi_crc32(z->crc, z->window + z->flushed, n);
@@ -86,12 +86,12 @@ static bool sbxi_z_code(sbxi_code *c, const uint8_t *lengths, unsigned n, bool f
 {
     uint16_t offset[16];
     unsigned i;
-    int left = 1;
+    int32_t left = 1;
     memset(c->count, 0, sizeof c->count);
     for (i = 0; i < n; i++) c->count[lengths[i]]++;
     offset[1] = 0;
     for (i = 1; i < 16; i++) {
-        left = left * 2 - c->count[i];
+        left = left * 2 - (int32_t)c->count[i];
         if (left < 0) return false;
         if (i < 15) offset[i + 1] = (uint16_t)(offset[i] + c->count[i]);
     }
@@ -106,7 +106,7 @@ static int sbxi_z_symbol(sbxi_inflate *z, const sbxi_code *c)
     unsigned word = 0, first = 0, index = 0, len;
     for (len = 1; len < 16; len++) {
         if (!sbxi_z_need(z, len)) return SBX_PENDING;
-        word |= z->bits >> (len - 1) & 1;
+        word |= (unsigned)(z->bits >> (len - 1)) & 1;
         if (word - first < c->count[len]) {
             z->symbol = c->symbol[index + word - first];
             (void)sbxi_z_take(z, len);
@@ -214,7 +214,8 @@ static int sbxi_z_block(sbxi_inflate *z)
 
 static int sbxi_z_stored(sbxi_inflate *z)
 {
-    size_t n = SBXI_MIN((size_t)(z->end - z->in), SBXI_MIN(z->left, SBXI_WINDOW - z->pos));
+    size_t room = (size_t)SBXI_MIN(z->left, SBXI_WINDOW - z->pos);
+    size_t n = SBXI_MIN((size_t)(z->end - z->in), room);
     if (!z->left) {
         z->state = SBXI_Z_BLOCK;
         return SBX_OK;
@@ -339,7 +340,7 @@ static int sbxi_z_part(sbxi_inflate *z)
         if (!sbxi_z_need(z, 16)) return SBX_PENDING;
         (void)sbxi_z_byte(z, &byte);
         (void)sbxi_z_byte(z, &other);
-        z->left = (uint16_t)(byte | other << 8);
+        z->left = (uint16_t)(byte | (unsigned)other << 8);
         z->state = SBXI_Z_EXTRA;
         return SBX_OK;
     } else if (state == SBXI_Z_EXTRA) {

@@ -144,7 +144,7 @@ static bool sbxi_http_framing(sbx_http_reader *r, const char *name, const char *
     if (r->flags_ & SBXI_HTTP_CUT) return false;
     if (bit == SBXI_HTTP_CONNECTION) return sbxi_http_connection(r, text);
     if (r->seen_ & bit) return false;
-    r->seen_ |= (uint8_t)bit;
+    r->seen_ = (uint8_t)(r->seen_ | bit);
     if (bit == SBXI_HTTP_LENGTH) {
         if (!sbxi_parse_u64(value, INT64_MAX, &length)) return false;
         h->length = (int64_t)length;

@@ -120,9 +120,10 @@ static void sbxi_op_forked(sbx_op *op, sbxi_fork_item *item)
         rc = sbxi_error_set(e, SBX_E_NOMEM, id);
         if (!s && !op->why) op->why = rc;
     } else {
-        e->http_status = f->number;
+        e->http_status = (int)f->number;
         sbxi_put_text(e->code, sizeof e->code, f->word, strlen(f->word));
-        sbxi_error_set(e, sbxi_fault_status(op, f, f->number), f->message[0] ? f->message : NULL);
+        sbxi_error_set(e, sbxi_fault_status(op, f, e->http_status),
+            f->message[0] ? f->message : NULL);
     }
     rc = op->args.each.fork(op->args.ctx, s, s ? NULL : e);
     if (!op->why) op->why = sbxi_each_said(rc);
@@ -644,7 +645,7 @@ static int sbxi_reply_wake(sbx_op *op)
 static int sbxi_op_fault(sbx_op *op, const sbxi_fault *f, int http)
 {
     sbx_error *e = &op->error;
-    int status = sbxi_fault_status(op, f, f->number > 0 ? f->number : http);
+    int status = sbxi_fault_status(op, f, f->number > 0 ? (int)f->number : http);
     if (status > 0) return status;
     e->http_status = http;
     e->retry_after_ms = op->reply.retry_after_ms;

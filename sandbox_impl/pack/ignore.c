@@ -37,7 +37,7 @@ static bool sbxi_ignore_rule(const sbxi_ignores *g, size_t *at, sbxi_ignoring *r
     r->flags = g->rules.data + *at;
     p = (const unsigned char *)r->flags;
     r->glob.p = r->flags + 3;
-    r->glob.len = (size_t)(p[1] | p[2] << 8);
+    r->glob.len = (size_t)(p[1] | (unsigned)p[2] << 8);
     r->glob.dialect = g->dialect;
     *at += 3 + r->glob.len;
     return true;

@@ -120,7 +120,8 @@ static void sbxi_tar_judge(sbxi_tar *t, const sbxi_span text[4])
     t->binary = false;
     for (i = 0; i < 4; i++) {
         bool slash = i == 0 && sbxi_tar_slash(&t->entry);
-        if (!sbxi_tar_plain(text[i], sbxi_tar_texts[i].len - slash)) t->needs |= (uint8_t)(1 << i);
+        if (!sbxi_tar_plain(text[i], sbxi_tar_texts[i].len - slash))
+            t->needs = (uint8_t)(t->needs | 1u << i);
         if (!sbxi_is_utf8(text[i])) t->binary = true;
     }
 }

@@ -11,13 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LINES 100000
+#define LINES 100000L /* more than 16 bits can count */
 
 /* The peer: one answer a request, told apart by how the request begins. */
 typedef struct peer {
     const char *text;
     size_t left;
-    unsigned lines;         /* still to come as messages */
+    uint32_t lines;         /* still to come as messages */
     char message[96];
     uint64_t now;
 } peer;
@@ -97,7 +97,7 @@ static uint64_t peer_now(void *ctx) { return ((peer *)ctx)->now; }
 static int count_put(void *ctx, const void *data, size_t len)
 {
     (void)data;
-    *(size_t *)ctx += len;
+    *(uint32_t *)ctx += (uint32_t)len;
     return SBX_OK;
 }
 
@@ -109,7 +109,7 @@ static int say(const char *what, int rc)
 
 int main(int argc, char **argv)
 {
-    static unsigned char memory[32768];
+    static unsigned char memory[16384];
     static peer p;
     sbx_fixed heap;
     sbx_config cfg;
@@ -117,7 +117,7 @@ int main(int argc, char **argv)
     sbx_sandbox *box;
     sbx_command_options o;
     sbx_command_result r;
-    size_t seen = 0;
+    uint32_t seen = 0;
     int rc;
     memset(&cfg, 0, sizeof cfg);
     memset(&o, 0, sizeof o);

@@ -10,7 +10,7 @@ set -u
 bad=$(mktemp "${TMPDIR:-/tmp}/lint.XXXXXX") || exit 1
 trap 'rm -f "$bad"' EXIT
 sources=$(find sandbox_impl -name '*.[ch]' | LC_ALL=C sort)
-ours="$sources $(find tests examples .ci Makefile README.md CHANGELOG.md -type f \
+ours="$sources $(find tests examples packaging .ci Makefile README.md CHANGELOG.md -type f \
     ! -path 'tests/data/*' ! -path 'tests/fuzz/corpus/*' ! -path 'tests/golden/*.jsonl' ! -path 'tests/golden/*.calls' \
     ! -path tests/tools/lint.sh 2>/dev/null | LC_ALL=C sort)"
 

@@ -2,8 +2,9 @@
 # need.sh WHAT... - makes sure that what the build uses is there, and installs it
 # with the system's package manager where it is not. Cheap when nothing is missing.
 # A name with ? after it is optional: without it some tests are skipped.
-#   mbedtls microhttpd zlib openssl python3   clang? arm? headers32? bsdtar?   curl? cjson? jsmn?
-#   simdjson?   cross-TARGET? (of make cross)   picolibc? qemu-arm? (of make bare-metal)
+#   mbedtls microhttpd zlib openssl python3   clang? arm? headers32? bsdtar? cmake?
+#   pkg-config? avr? int16? tcc?   curl? cjson? jsmn? simdjson?   cross-TARGET? (of make cross)
+#   picolibc? qemu-arm? (of make bare-metal)
 # NEED=check installs nothing and only says what is missing.
 set -u
 CC=${CC:-cc}
@@ -30,6 +31,10 @@ have() {
                 --specs=picolibc.specs --oslib=semihost -x c -o /dev/null - >/dev/null 2>&1 ;;
     qemu-arm)   command -v qemu-system-arm >/dev/null 2>&1 ;;
     headers32)  [ "$(uname -m)" != x86_64 ] || headers32 gcc >/dev/null ;;
+    avr)        command -v avr-gcc >/dev/null 2>&1 &&
+                printf '#include <string.h>\n' | avr-gcc -E - >/dev/null 2>&1 ;;
+    int16)      command -v m68k-linux-gnu-gcc >/dev/null 2>&1 &&
+                command -v qemu-m68k-static >/dev/null 2>&1 ;;
     cross-*)    target "${1#cross-}" && target_have ;;
     *)          command -v "$1" >/dev/null 2>&1 ;;
     esac
@@ -51,6 +56,10 @@ why() {
     picolibc)   echo "C library of a Cortex-M3 without a system" ;;
     qemu-arm)   echo "emulator of a Cortex-M3 board" ;;
     headers32)  echo "C headers of 32 bits for the compile tests" ;;
+    avr)        echo "a compiler whose int has 16 bits" ;;
+    int16)      echo "an emulated machine whose int has 16 bits" ;;
+    tcc)        echo "third compiler of the compile tests" ;;
+    cmake|pkg-config) echo "one of the ways programs find what is installed" ;;
     cross-*)    echo "compiler, C library and emulator of this target" ;;
     esac
 }
@@ -69,6 +78,10 @@ package() { # MANAGER WHAT: the package's names there
     apt-get:qemu-arm)   echo qemu-system-arm ;;
     apt-get:curl)       echo libcurl4-openssl-dev ;;
     apt-get:cjson|apt-get:jsmn|apt-get:simdjson) echo "lib$2-dev" ;;
+    apt-get:avr)        echo gcc-avr avr-libc ;;
+    apt-get:int16)      echo gcc-m68k-linux-gnu qemu-user-static ;;
+    dnf:avr)            echo avr-gcc avr-libc ;;
+    apk:avr)            echo gcc-avr avr-libc ;;
     apt-get:headers32)  echo libc6-dev-i386-cross ;;
     apt-get:cross-musl) echo musl-tools ;;
     apt-get:cross-musl-arm) echo qemu-user-static python3-venv ;;
@@ -77,6 +90,8 @@ package() { # MANAGER WHAT: the package's names there
     dnf:headers32)      echo glibc-devel.i686 ;;
     dnf:qemu-arm)       echo qemu-system-arm-core ;;
     apk:qemu-arm)       echo qemu-system-arm ;;
+    dnf:pkg-config)     echo pkgconf-pkg-config ;;
+    apk:pkg-config)     echo pkgconf ;;
     dnf:curl)           echo libcurl-devel ;;
     dnf:cjson|dnf:simdjson) echo "$2-devel" ;;
     apk:curl)           echo curl-dev ;;

@@ -1,0 +1,2 @@
+#define SANDBOX_IMPLEMENTATION
+#include "sandbox_arduino.h"
