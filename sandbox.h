@@ -7738,11 +7738,11 @@ static int sbxi_walk_step(sbxi_walk *w)
     return SBX_OK;
 }
 
-/* Whether the root itself is taken. */
+/* Whether the root itself is taken; of a source that is not empty. */
 static bool sbxi_walk_from_root(const sbxi_walk *w)
 {
     const sbxi_glob *g = &w->source;
-    return g->len && *g->p == '.' && (g->len == 1 || g->p[1] == '/');
+    return *g->p == '.' && (g->len == 1 || g->p[1] == '/');
 }
 
 /* The next entry that is taken: path, entry. SBX_PENDING: one was passed over, call
@@ -8086,13 +8086,11 @@ static int sbxi_context_block(sbxi_context *c)
         return SBX_OK;
     case SBXI_CONTEXT_FILE:
         return sbxi_context_file(c);
-    case SBXI_CONTEXT_END:
+    default: /* SBXI_CONTEXT_END */
         memset(c->block, 0, sizeof c->block);
         c->have = SBXI_TAR_BLOCK;
         c->left -= SBXI_TAR_BLOCK;
         if (c->left == 0) c->state = SBXI_CONTEXT_DONE;
-        return SBX_OK;
-    default:
         return SBX_OK;
     }
 }
@@ -8130,7 +8128,7 @@ static SBXI_APART int sbxi_context_pack(sbxi_context *c, sbxi_flow *io, bool las
 {
     bool finish = last && !io->in_len;
     int rc = finish ? sbxi_context_check(c) : SBX_OK;
-    if (rc == SBX_OK) c->done = sbxi_gzip_run(c->gzip, io, finish) && finish;
+    if (rc == SBX_OK) c->done = sbxi_gzip_run(c->gzip, io, finish);
     return rc;
 }
 
@@ -12722,7 +12720,7 @@ struct sbx_template {
     sbx_client *client;
     sbxi_step *first, *last;
     size_t count;
-    unsigned busy;          /* builds of it that run */
+    bool busy;              /* one builds it, or one of its own functions runs */
     bool released;          /* by the user, while it was busy */
     bool forced;            /* steps that follow are not from the cache */
     bool all_forced;        /* nor is the base */
@@ -12766,7 +12764,8 @@ static SBXI_MAYBE void sbxi_template_free(sbx_template *t)
 /* Whoever had made it busy is done with it. */
 static SBXI_MAYBE void sbxi_template_let_go(sbx_template *t)
 {
-    if (--t->busy == 0 && t->released) sbxi_template_free(t);
+    t->busy = false;
+    if (t->released) sbxi_template_free(t);
 }
 
 /* ---- adding ------------------------------------------------------------------ */
@@ -12796,12 +12795,18 @@ static void sbxi_step_lay(sbxi_cursor *c, const sbxi_step *plan)
     size_t i, n = plan->texts.count;
     sbxi_step spare, *s = (sbxi_step *)(void *)sbxi_cursor_put(c, plan, sizeof *plan, SBXI_ALIGN);
     const char *one, **list = (const char **)(void *)sbxi_cursor_put(c, plan->texts.items,
-        n <= SIZE_MAX / sizeof *list ? n * sizeof *list : SIZE_MAX, SBXI_ALIGN);
+        n * sizeof *list, SBXI_ALIGN);
     if (!s) s = &spare;
     for (i = 0; i < n; i++) sbxi_step_text(c, plan->texts.items[i], list ? &list[i] : &one);
     sbxi_step_text(c, plan->user, &s->user);
     sbxi_step_text(c, plan->extra, &s->extra);
     s->texts.items = list;
+}
+
+/* Room for a record; for a sum that did not fit there is none. */
+static sbxi_step *sbxi_step_room(const sbx_alloc *a, size_t size)
+{
+    return size == SIZE_MAX ? NULL : (sbxi_step *)sbxi_alloc_get(a, size);
 }
 
 /* Adds a copy of the plan. SBX_E_TOO_LARGE: there are SBX_MAX_STEPS; SBX_E_NOMEM. */
@@ -12811,8 +12816,7 @@ static SBXI_MAYBE int sbxi_step_add(sbx_template *t, const sbxi_step *plan)
     sbxi_step *s;
     if (t->count >= SBX_MAX_STEPS) return SBX_E_TOO_LARGE;
     sbxi_step_lay(&c, plan);
-    s = c.at == SIZE_MAX ? NULL
-        : (sbxi_step *)sbxi_alloc_get(&t->client->link.alloc, c.at);
+    s = sbxi_step_room(&t->client->link.alloc, c.at);
     if (!s) return SBX_E_NOMEM;
     c.data = (char *)s;
     s->size = c.at;
@@ -12920,9 +12924,7 @@ typedef struct sbxi_building {
 
 static SBXI_MAYBE void sbxi_building_free(sbxi_building *b)
 {
-    sbx_alloc alloc;
-    if (!b) return;
-    alloc = *b->alloc;
+    sbx_alloc alloc = *b->alloc;
     sbx_free(b->info);
     sbx_free(b->upload);
     sbxi_context_close(b->context);
@@ -13060,11 +13062,11 @@ static bool sbxi_docker_directive(sbxi_docker *d, sbxi_span s)
     return true;
 }
 
-/* Takes a continuation sign from the end of a line. */
+/* Takes a continuation sign from the end of a line that is not blank. */
 static bool sbxi_docker_goes_on(const sbxi_docker *d, sbxi_span *s)
 {
     sbxi_span cut = sbxi_trim_right(*s);
-    if (!cut.len || cut.ptr[cut.len - 1] != d->escape) return false;
+    if (cut.ptr[cut.len - 1] != d->escape) return false;
     if (cut.len > 1 && cut.ptr[cut.len - 2] == d->escape) return false;
     s->len = cut.len - 1;
     return true;
@@ -13176,12 +13178,11 @@ static SBXI_MAYBE void sbxi_docker_words(sbxi_docker *d)
     }
 }
 
-/* A JSON list of texts makes the words. */
+/* A JSON list of texts makes the words. That it is a list is known. */
 static int sbxi_docker_item(void *ctx, const sbx_json_event *ev)
 {
     sbxi_docker *d = (sbxi_docker *)ctx;
-    if (ev->depth == 0) return ev->type == SBX_JSON_ARRAY || ev->type == SBX_JSON_ARRAY_END
-        ? SBX_OK : SBX_E_BAD_JSON;
+    if (ev->depth == 0) return SBX_OK;
     if (ev->type != SBX_JSON_STRING || memchr(ev->text, 0, ev->len)) return SBX_E_BAD_JSON;
     sbxi_buf_add(&d->words, ev->text, ev->len);
     if (ev->flags & SBX_JSON_MORE) return SBX_OK;
@@ -20473,7 +20474,7 @@ static int sbxi_template_refused(const sbx_template *t)
    then, and no call may block. */
 static void sbxi_template_enter(sbx_template *t)
 {
-    t->busy++;
+    t->busy = true;
     t->client->callbacks++;
 }
 
@@ -21034,7 +21035,7 @@ static int sbxi_build_op(sbxi_call *k, sbx_op **op)
     b->alloc = alloc;
     sbxi_ignore_init(&b->ignores, SBXI_GLOB_DOCKER, alloc);
     b->t = t;
-    if (t) t->busy++;
+    if (t) t->busy = true;
     return SBX_OK;
 }
 

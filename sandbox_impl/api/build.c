@@ -33,7 +33,7 @@ static int sbxi_build_op(sbxi_call *k, sbx_op **op)
     b->alloc = alloc;
     sbxi_ignore_init(&b->ignores, SBXI_GLOB_DOCKER, alloc);
     b->t = t;
-    if (t) t->busy++;
+    if (t) t->busy = true;
     return SBX_OK;
 }
 

@@ -44,7 +44,7 @@ static int sbxi_template_refused(const sbx_template *t)
    then, and no call may block. */
 static void sbxi_template_enter(sbx_template *t)
 {
-    t->busy++;
+    t->busy = true;
     t->client->callbacks++;
 }
 

@@ -265,13 +265,11 @@ static int sbxi_context_block(sbxi_context *c)
         return SBX_OK;
     case SBXI_CONTEXT_FILE:
         return sbxi_context_file(c);
-    case SBXI_CONTEXT_END:
+    default: /* SBXI_CONTEXT_END */
         memset(c->block, 0, sizeof c->block);
         c->have = SBXI_TAR_BLOCK;
         c->left -= SBXI_TAR_BLOCK;
         if (c->left == 0) c->state = SBXI_CONTEXT_DONE;
-        return SBX_OK;
-    default:
         return SBX_OK;
     }
 }
@@ -309,7 +307,7 @@ static SBXI_APART int sbxi_context_pack(sbxi_context *c, sbxi_flow *io, bool las
 {
     bool finish = last && !io->in_len;
     int rc = finish ? sbxi_context_check(c) : SBX_OK;
-    if (rc == SBX_OK) c->done = sbxi_gzip_run(c->gzip, io, finish) && finish;
+    if (rc == SBX_OK) c->done = sbxi_gzip_run(c->gzip, io, finish);
     return rc;
 }
 

@@ -126,11 +126,11 @@ static bool sbxi_docker_directive(sbxi_docker *d, sbxi_span s)
     return true;
 }
 
-/* Takes a continuation sign from the end of a line. */
+/* Takes a continuation sign from the end of a line that is not blank. */
 static bool sbxi_docker_goes_on(const sbxi_docker *d, sbxi_span *s)
 {
     sbxi_span cut = sbxi_trim_right(*s);
-    if (!cut.len || cut.ptr[cut.len - 1] != d->escape) return false;
+    if (cut.ptr[cut.len - 1] != d->escape) return false;
     if (cut.len > 1 && cut.ptr[cut.len - 2] == d->escape) return false;
     s->len = cut.len - 1;
     return true;
@@ -242,12 +242,11 @@ static SBXI_MAYBE void sbxi_docker_words(sbxi_docker *d)
     }
 }
 
-/* A JSON list of texts makes the words. */
+/* A JSON list of texts makes the words. That it is a list is known. */
 static int sbxi_docker_item(void *ctx, const sbx_json_event *ev)
 {
     sbxi_docker *d = (sbxi_docker *)ctx;
-    if (ev->depth == 0) return ev->type == SBX_JSON_ARRAY || ev->type == SBX_JSON_ARRAY_END
-        ? SBX_OK : SBX_E_BAD_JSON;
+    if (ev->depth == 0) return SBX_OK;
     if (ev->type != SBX_JSON_STRING || memchr(ev->text, 0, ev->len)) return SBX_E_BAD_JSON;
     sbxi_buf_add(&d->words, ev->text, ev->len);
     if (ev->flags & SBX_JSON_MORE) return SBX_OK;

@@ -39,7 +39,7 @@ struct sbx_template {
     sbx_client *client;
     sbxi_step *first, *last;
     size_t count;
-    unsigned busy;          /* builds of it that run */
+    bool busy;              /* one builds it, or one of its own functions runs */
     bool released;          /* by the user, while it was busy */
     bool forced;            /* steps that follow are not from the cache */
     bool all_forced;        /* nor is the base */
@@ -83,7 +83,8 @@ static SBXI_MAYBE void sbxi_template_free(sbx_template *t)
 /* Whoever had made it busy is done with it. */
 static SBXI_MAYBE void sbxi_template_let_go(sbx_template *t)
 {
-    if (--t->busy == 0 && t->released) sbxi_template_free(t);
+    t->busy = false;
+    if (t->released) sbxi_template_free(t);
 }
 
 /* ---- adding ------------------------------------------------------------------ */
@@ -113,12 +114,18 @@ static void sbxi_step_lay(sbxi_cursor *c, const sbxi_step *plan)
     size_t i, n = plan->texts.count;
     sbxi_step spare, *s = (sbxi_step *)(void *)sbxi_cursor_put(c, plan, sizeof *plan, SBXI_ALIGN);
     const char *one, **list = (const char **)(void *)sbxi_cursor_put(c, plan->texts.items,
-        n <= SIZE_MAX / sizeof *list ? n * sizeof *list : SIZE_MAX, SBXI_ALIGN);
+        n * sizeof *list, SBXI_ALIGN);
     if (!s) s = &spare;
     for (i = 0; i < n; i++) sbxi_step_text(c, plan->texts.items[i], list ? &list[i] : &one);
     sbxi_step_text(c, plan->user, &s->user);
     sbxi_step_text(c, plan->extra, &s->extra);
     s->texts.items = list;
+}
+
+/* Room for a record; for a sum that did not fit there is none. */
+static sbxi_step *sbxi_step_room(const sbx_alloc *a, size_t size)
+{
+    return size == SIZE_MAX ? NULL : (sbxi_step *)sbxi_alloc_get(a, size);
 }
 
 /* Adds a copy of the plan. SBX_E_TOO_LARGE: there are SBX_MAX_STEPS; SBX_E_NOMEM. */
@@ -128,8 +135,7 @@ static SBXI_MAYBE int sbxi_step_add(sbx_template *t, const sbxi_step *plan)
     sbxi_step *s;
     if (t->count >= SBX_MAX_STEPS) return SBX_E_TOO_LARGE;
     sbxi_step_lay(&c, plan);
-    s = c.at == SIZE_MAX ? NULL
-        : (sbxi_step *)sbxi_alloc_get(&t->client->link.alloc, c.at);
+    s = sbxi_step_room(&t->client->link.alloc, c.at);
     if (!s) return SBX_E_NOMEM;
     c.data = (char *)s;
     s->size = c.at;
@@ -237,9 +243,7 @@ typedef struct sbxi_building {
 
 static SBXI_MAYBE void sbxi_building_free(sbxi_building *b)
 {
-    sbx_alloc alloc;
-    if (!b) return;
-    alloc = *b->alloc;
+    sbx_alloc alloc = *b->alloc;
     sbx_free(b->info);
     sbx_free(b->upload);
     sbxi_context_close(b->context);

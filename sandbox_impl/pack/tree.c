@@ -488,11 +488,11 @@ static int sbxi_walk_step(sbxi_walk *w)
     return SBX_OK;
 }
 
-/* Whether the root itself is taken. */
+/* Whether the root itself is taken; of a source that is not empty. */
 static bool sbxi_walk_from_root(const sbxi_walk *w)
 {
     const sbxi_glob *g = &w->source;
-    return g->len && *g->p == '.' && (g->len == 1 || g->p[1] == '/');
+    return *g->p == '.' && (g->len == 1 || g->p[1] == '/');
 }
 
 /* The next entry that is taken: path, entry. SBX_PENDING: one was passed over, call

@@ -231,6 +231,7 @@ TEST(selection)
     selected(&f, "a", "a/b\n!a/b/c.txt", false, false, "a a/- a/b/c.txt");
     selected(&f, ".", "*", false, false, ".");
     selected(&f, "[.z]*", "**/to*", false, false, ".d .d/\xC3\xA9 z z/lost");
+    selected(&f, ".d", "", false, false, ".d .d/\xC3\xA9"); /* not the root */
     tear_down(&f);
 }
 
@@ -249,6 +250,103 @@ TEST(sources_that_are_none)
         test_row = p.src;
         CHECK_INT(sbxi_context_open(&c, &p), i ? SBX_E_ARG : SBX_E_TOO_LARGE);
         CHECK(c == NULL && strstr(error.message, i ? "a source is a path" : "at most 511 bytes"));
+    }
+    test_row = NULL;
+}
+
+/* A name that is no pattern has no / at its end either. */
+TEST(a_plain_name_with_a_slash)
+{
+    sbx_memory_tree m = { many, MANY, 0, 0, "" };
+    sbx_tree tree = sbx_tree_memory(&m);
+    sbxi_plan p = plan_of(&tree, "a0/", "/");
+    sbxi_context *c;
+    p.dialect = SBXI_GLOB_PLAIN;
+    REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
+    CHECK_INT(finish(c), SBX_OK);
+    CHECK_INT(c->entries, 1);
+    sbxi_context_close(c);
+}
+
+/* ---- the tree in memory ---------------------------------------------------------- */
+
+static int nothing_to_get(void *ctx, void *buf, size_t cap, size_t *got)
+{
+    (void)ctx; (void)buf; (void)cap;
+    return *got = 0, SBX_OK;
+}
+
+#define LINK_MAX_ (sizeof ((sbx_memory_tree *)0)->path_ - 2) /* of a target, at the root */
+static char longest[LINK_MAX_ + 1], too_long[LINK_MAX_ + 2];
+static const sbx_source no_way_back = { nothing_to_get, NULL, NULL, 0 };
+
+static const sbx_tree_file few[] = {
+    { .path = "", .mode = 0700 }, { .path = "d/", .mode = 0711 },
+    { .path = "d/f", .data = "x", .len = 1 }, { .path = "d/n", .from = &no_way_back },
+    { .path = "l", .link = "d" }, { .path = "e", .link = "" }, { .path = "abs", .link = "/d" },
+    { .path = "far", .link = longest }, { .path = "farther", .link = too_long },
+    { .path = "up", .link = "d/.." }, { .path = "a", .link = "b" }, { .path = "b", .link = "a" },
+    { .path = "u/x", .data = "", .mode = 0600 } };
+
+TEST(looks_at_a_tree_in_memory)
+{
+    static const struct { const char *path; bool follow; int rc, type; uint32_t mode; int64_t size; }
+    rows[] = {
+        { "", false, SBX_OK, SBX_FILE_DIR, 0700, 0 }, { "d", false, SBX_OK, SBX_FILE_DIR, 0711, 0 },
+        { "d/f", false, SBX_OK, SBX_FILE_REGULAR, 0644, 1 },
+        { "l", false, SBX_OK, SBX_FILE_SYMLINK, 0777, 1 },
+        { "l", true, SBX_OK, SBX_FILE_DIR, 0711, 0 },
+        { "l/f", false, SBX_OK, SBX_FILE_REGULAR, 0644, 1 },
+        { "up", true, SBX_OK, SBX_FILE_DIR, 0700, 0 },
+        { "up/u/x", true, SBX_OK, SBX_FILE_REGULAR, 0600, 0 },
+        { "u", false, SBX_OK, SBX_FILE_DIR, 0755, 0 },
+        { "far", true, SBX_OK, SBX_FILE_DIR, 0711, 0 },
+        { "farther", true, SBX_E_NOT_FOUND, 0, 0, 0 }, { "e", true, SBX_E_NOT_FOUND, 0, 0, 0 },
+        { "abs", true, SBX_E_NOT_FOUND, 0, 0, 0 }, { "a", true, SBX_E_NOT_FOUND, 0, 0, 0 },
+        { "none", false, SBX_E_NOT_FOUND, 0, 0, 0 }, { "d/f/x", false, SBX_E_NOT_FOUND, 0, 0, 0 } };
+    sbx_memory_tree m = { few, sizeof few / sizeof *few, 0, 0, "" };
+    sbx_tree t = sbx_tree_memory(&m);
+    size_t i;
+    for (i = 0; i < LINK_MAX_; i += 2) memcpy(longest + i, "./", 3);
+    memcpy(longest + LINK_MAX_ - 2, "/d", 3);
+    snprintf(too_long, sizeof too_long, "%s/", longest);
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        sbx_tree_entry e;
+        test_row = rows[i].path;
+        CHECK_INT(t.stat(t.ctx, rows[i].path, rows[i].follow, &e), rows[i].rc);
+        CHECK_INT(e.type, rows[i].type);
+        CHECK_INT(e.mode, rows[i].mode);
+        CHECK_INT(e.size, rows[i].size);
+    }
+    test_row = NULL;
+}
+
+enum { NEXT, LINK, OPEN };
+TEST(what_a_tree_in_memory_tells)
+{
+    static const struct { int what; const char *path; size_t cap; int rc; const char *told; } rows[] = {
+        { NEXT, "", 2, SBX_OK, "a" }, { NEXT, "", 1, SBX_E_TOO_LARGE, NULL },
+        { NEXT, "l", 9, SBX_OK, "f" }, { NEXT, "none", 9, SBX_E_NOT_FOUND, NULL },
+        { NEXT, "d/f", 9, SBX_E_NOT_FOUND, NULL }, { LINK, "l", 2, SBX_OK, "d" },
+        { LINK, "l", 1, SBX_E_TOO_LARGE, NULL }, { LINK, "none", 9, SBX_E_NOT_FOUND, NULL },
+        { LINK, "u", 9, SBX_E_NOT_FOUND, NULL }, { LINK, "d/f", 9, SBX_E_NOT_FOUND, NULL },
+        { OPEN, "l/f", 0, SBX_OK, NULL }, { OPEN, "d", 0, SBX_E_NOT_A_FILE, NULL },
+        { OPEN, "u", 0, SBX_E_NOT_A_FILE, NULL }, { OPEN, "none", 0, SBX_E_NOT_FOUND, NULL },
+        { OPEN, "d/n", 0, SBX_E_ARG, NULL } };
+    sbx_memory_tree m = { few, sizeof few / sizeof *few, 0, 0, "" };
+    sbx_tree t = sbx_tree_memory(&m);
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *name = malloc(rows[i].cap ? rows[i].cap : 1); /* a byte too many is seen */
+        void *file;
+        int rc;
+        test_row = rows[i].path;
+        rc = rows[i].what == NEXT ? t.next(t.ctx, rows[i].path, "", name, rows[i].cap)
+            : rows[i].what == LINK ? t.link(t.ctx, rows[i].path, name, rows[i].cap)
+            : t.open(t.ctx, rows[i].path, &file);
+        CHECK_INT(rc, rows[i].rc);
+        if (rows[i].told) CHECK_STR(name, rows[i].told);
+        free(name);
     }
     test_row = NULL;
 }
@@ -466,8 +564,8 @@ TEST(changed_between_passes)
 }
 
 /* A tree whose files are not what they are said to be. */
-typedef struct odd { int stat, open, read, next; int64_t more; sbx_file_type type;
-    const char *second; } odd;
+typedef struct odd { int stat, open, read, next; int64_t more, size; sbx_file_type type;
+    const char *second; int follow; sbx_file_type leads; } odd; /* follow, leads: of what a link is to */
 enum { READS_ON = 1, READS_LESS, READS_LIE };
 
 static int odd_next(void *ctx, const char *dir, const char *after, char *name, size_t cap)
@@ -482,12 +580,11 @@ static int odd_next(void *ctx, const char *dir, const char *after, char *name, s
 static int odd_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *out)
 {
     odd *o = ctx;
-    (void)follow;
     memset(out, 0, sizeof *out);
-    out->type = *path ? o->type : SBX_FILE_DIR;
-    out->size = 1000;
+    out->type = !*path ? SBX_FILE_DIR : follow ? o->leads : o->type;
+    out->size = o->size ? o->size : 1000;
     out->mode = 0xFFFFFFFF;
-    return *path ? o->stat : SBX_OK;
+    return !*path ? SBX_OK : follow ? o->follow : o->stat;
 }
 
 static int odd_open(void *ctx, const char *path, void **file)
@@ -512,12 +609,6 @@ static int odd_read(void *ctx, void *file, void *buf, size_t cap, size_t *got)
 }
 
 static void odd_close(void *ctx, void *file) { (void)ctx; (void)file; }
-
-static int denied_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *out)
-{
-    int rc = odd_stat(ctx, path, follow, out);
-    return follow ? SBX_E_DENIED : rc;
-}
 
 static int wide_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *out)
 {
@@ -558,6 +649,7 @@ TEST(odd_trees)
         { { .type = SBX_FILE_SYMLINK }, SBX_E_CHANGED, "file: " }, /* no link() */
         { { .type = SBX_FILE_REGULAR, .next = SBX_E_SOURCE }, SBX_E_SOURCE, ".: " },
         { { .type = (sbx_file_type)4 }, SBX_E_SOURCE, "file: " },
+        { { .type = SBX_FILE_REGULAR, .size = -1 }, SBX_E_ARG, "file: " },
         /* no status of a tree is positive, SBX_PENDING included */
         { { .type = SBX_FILE_REGULAR, .next = SBX_PENDING }, SBX_E_SOURCE, ".: " },
         { { .type = SBX_FILE_REGULAR, .stat = SBX_PENDING }, SBX_E_SOURCE, "file: " },
@@ -570,16 +662,16 @@ TEST(odd_trees)
         { { .type = SBX_FILE_REGULAR, .second = "g/h" }, SBX_E_SOURCE, "file: next()" },
         { { .type = SBX_FILE_REGULAR, .second = ".." }, SBX_E_SOURCE, "file: next()" } };
     size_t i;
-    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
-        odd o = rows[i].o;
+    for (i = 0; i < 2 * (sizeof rows / sizeof *rows); i++) { /* each in both passes */
+        odd o = rows[i / 2].o;
         sbx_tree t = { odd_next, odd_stat, NULL, odd_open, odd_read, odd_close, &o };
         sbxi_plan p = plan_of(&t, ".", "/");
         sbxi_context *c;
-        test_row = rows[i].has;
-        p.archive_hash = true;
+        test_row = rows[i / 2].has;
+        p.archive_hash = i & 1;
         REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
-        CHECK_INT(finish(c), rows[i].want);
-        CHECK(strncmp(error.message, rows[i].has, strlen(rows[i].has)) == 0);
+        CHECK_INT(finish(c), rows[i / 2].want);
+        CHECK(strncmp(error.message, rows[i / 2].has, strlen(rows[i / 2].has)) == 0);
         sbxi_context_close(c);
     }
     test_row = NULL;
@@ -605,7 +697,7 @@ TEST(names_of_odd_trees)
 {
     odd o = { .type = SBX_FILE_REGULAR };
     sbx_tree t = { endless_next, odd_stat, NULL, odd_open, odd_read, odd_close, &o };
-    sbx_tree dots = { dots_next, odd_stat, NULL, odd_open, odd_read, odd_close, "." };
+    sbx_tree dots = { dots_next, wide_stat, NULL, wide_open, wide_read, odd_close, "." };
     sbxi_plan p = plan_of(&t, ".", "/");
     sbxi_context *c;
     REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
@@ -624,19 +716,121 @@ TEST(names_of_odd_trees)
     sbxi_context_close(c);
 }
 
-/* A link that cannot be looked through is no broken link, in no pass. */
-TEST(links_that_are_denied)
+static int odd_link(void *ctx, const char *path, char *target, size_t cap)
 {
-    odd o = { .type = SBX_FILE_SYMLINK };
-    sbx_tree t = { odd_next, denied_stat, NULL, odd_open, odd_read, odd_close, &o };
-    sbxi_plan p = plan_of(&t, ".", "/");
-    sbxi_context *c;
-    p.follow = true;
-    REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
-    CHECK_INT(finish(c), SBX_E_DENIED);
-    CHECK_INT(sbxi_context_begin(c, SBXI_PASS_COUNT), SBX_OK);
-    CHECK_INT(finish(c), SBX_E_DENIED);
-    sbxi_context_close(c);
+    (void)ctx; (void)path; (void)cap;
+    return strcpy(target, "where"), SBX_OK;
+}
+
+/* A link that cannot be looked through is no broken link, in no pass; one that leads to
+   a pipe is. */
+TEST(links_that_lead_to_no_file)
+{
+    static const struct { int follow; sbx_file_type leads; int hash, count; } rows[] = {
+        { SBX_E_DENIED, SBX_FILE_REGULAR, SBX_E_DENIED, SBX_E_DENIED },
+        { SBX_OK, SBX_FILE_UNKNOWN, SBX_OK, SBX_E_NOT_FOUND },
+        { SBX_E_NOT_FOUND, SBX_FILE_REGULAR, SBX_OK, SBX_E_NOT_FOUND },
+        { SBX_OK, SBX_FILE_REGULAR, SBX_OK, SBX_OK } };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        odd o = { .type = SBX_FILE_SYMLINK, .follow = rows[i].follow, .leads = rows[i].leads };
+        sbx_tree t = { odd_next, odd_stat, odd_link, odd_open, odd_read, odd_close, &o };
+        sbxi_plan p = plan_of(&t, ".", "/");
+        sbxi_context *c;
+        p.follow = true;
+        REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
+        CHECK_INT(finish(c), rows[i].hash);
+        CHECK_INT(sbxi_context_begin(c, SBXI_PASS_COUNT), SBX_OK);
+        CHECK_INT(finish(c), rows[i].count);
+        sbxi_context_close(c);
+    }
+}
+
+/* Directories in each other without end: names of `len` bytes, `last` in the last one. */
+typedef struct deep { unsigned len, last, levels; } deep;
+
+static int deep_next(void *ctx, const char *dir, const char *after, char *name, size_t cap)
+{
+    deep *d = ctx;
+    unsigned level = ((unsigned)strlen(dir) + 1) / (d->len + 1);
+    (void)cap;
+    if (*after) return SBX_E_NOT_FOUND;
+    memset(name, 'n', 256);
+    name[level < d->levels ? d->len : d->last] = 0;
+    return SBX_OK;
+}
+
+static int deep_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *out)
+{
+    (void)ctx; (void)path; (void)follow;
+    memset(out, 0, sizeof *out);
+    out->type = SBX_FILE_DIR;
+    return SBX_OK;
+}
+
+/* A path is SBX_MAX_PATH - 1 bytes at most, with the / behind a directory. */
+TEST(paths_that_are_too_long)
+{
+    static const struct { deep d; unsigned len; char end; } rows[] = {
+        { { 255, 255, 15 }, 4095, 'n' }, { { 255, 254, 15 }, 4095, '/' },
+        { { 200, 75, 20 }, 4095, 'n' }, { { 200, 76, 20 }, 4020, '/' } };
+    size_t i;
+    for (i = 0; i < 2 * (sizeof rows / sizeof *rows); i++) {
+        deep d = rows[i / 2].d;
+        sbx_tree t = { deep_next, deep_stat, NULL, odd_open, odd_read, odd_close, &d };
+        sbxi_plan p = plan_of(&t, ".", "/");
+        sbxi_context *c;
+        p.by_name = i & 1;
+        REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
+        CHECK_INT(finish(c), SBX_E_TOO_LARGE);
+        CHECK_INT(strlen(c->walk.path), rows[i / 2].len);
+        CHECK_INT(c->walk.path[rows[i / 2].len - 1], rows[i / 2].end);
+        sbxi_context_close(c);
+    }
+}
+
+/* "a", a directory or a link to one, and "a.b": each further look at "a" comes when its
+   content is due, and behind a link's when that is done. The n-th fails. */
+typedef struct late { sbx_file_type type; unsigned looks, fail_at; int rc; } late;
+
+static int late_next(void *ctx, const char *dir, const char *after, char *name, size_t cap)
+{
+    (void)ctx; (void)cap;
+    if (*dir || strcmp(after, "a.b") >= 0) return SBX_E_NOT_FOUND;
+    return strcpy(name, *after ? "a.b" : "a"), SBX_OK;
+}
+
+static int late_stat(void *ctx, const char *path, bool follow, sbx_tree_entry *out)
+{
+    late *l = ctx;
+    memset(out, 0, sizeof *out);
+    out->type = strcmp(path, "a") != 0 ? *path ? SBX_FILE_REGULAR : SBX_FILE_DIR
+        : follow ? SBX_FILE_DIR : l->type;
+    return strcmp(path, "a") == 0 && !follow && ++l->looks == l->fail_at ? l->rc : SBX_OK;
+}
+
+TEST(directories_that_go_meanwhile)
+{
+    static const struct { late l; int want; } rows[] = {
+        { { SBX_FILE_DIR, 0, 0, 0 }, SBX_OK }, { { SBX_FILE_SYMLINK, 0, 0, 0 }, SBX_OK },
+        { { SBX_FILE_DIR, 0, 1, SBX_E_NOT_FOUND }, SBX_E_CHANGED },
+        { { SBX_FILE_DIR, 0, 2, SBX_E_DENIED }, SBX_E_DENIED },
+        { { SBX_FILE_SYMLINK, 0, 2, SBX_E_DENIED }, SBX_E_DENIED },
+        { { SBX_FILE_SYMLINK, 0, 3, SBX_E_DENIED }, SBX_E_DENIED },
+        { { SBX_FILE_SYMLINK, 0, 3, SBX_E_NOT_FOUND }, SBX_E_CHANGED } };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        late l = rows[i].l;
+        sbx_tree t = { late_next, late_stat, NULL, wide_open, wide_read, odd_close, &l };
+        sbxi_plan p = plan_of(&t, ".", "/");
+        sbxi_context *c;
+        p.follow = p.links = true;
+        REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
+        CHECK_INT(finish(c), rows[i].want);
+        if (rows[i].want == SBX_OK) CHECK_INT(c->entries, 3);
+        else CHECK(strncmp(error.message, "a: ", 3) == 0);
+        sbxi_context_close(c);
+    }
 }
 
 /* Names that nothing takes are passed over a few at a time. */
@@ -707,6 +901,46 @@ TEST(pipes_are_named)
     sbxi_context_close(c);
     sbxi_ignore_free(&g);
     tear_down(&f);
+}
+
+TEST(contexts_without_memory)
+{
+    static uint64_t heap[8192];
+    static const struct { size_t size; int open, count; } rows[] = {
+        { sizeof(sbxi_context), SBX_E_NOMEM, 0 }, { sizeof(sbxi_context) + 256, SBX_OK, SBX_E_NOMEM },
+        { sizeof heap, SBX_OK, SBX_OK } };
+    sbx_memory_tree m = { many, MANY, 0, 0, "" };
+    sbx_tree tree = sbx_tree_memory(&m);
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        sbxi_plan p = plan_of(&tree, "a", "/");
+        sbx_fixed state;
+        sbx_alloc alloc = sbx_alloc_fixed(&state, heap, rows[i].size);
+        sbxi_context *c;
+        p.alloc = &alloc;
+        p.level = 6;
+        CHECK_INT(sbxi_context_open(&c, &p), rows[i].open);
+        CHECK((c != NULL) == (rows[i].open == SBX_OK));
+        if (c) CHECK_INT(sbxi_context_begin(c, SBXI_PASS_COUNT), rows[i].count);
+        CHECK_INT(error.status, rows[i].open ? rows[i].open : rows[i].count);
+        sbxi_context_close(c);
+        CHECK_INT(state.used, 0);
+    }
+}
+
+TEST(as_many_as_were_counted)
+{
+    sbx_memory_tree m = { many, MANY, 0, 0, "" };
+    sbx_tree tree = sbx_tree_memory(&m);
+    sbxi_plan p = plan_of(&tree, "a", "/");
+    sbxi_context *c;
+    REQUIRE(sbxi_context_open(&c, &p) == SBX_OK);
+    CHECK_INT(sbxi_context_begin(c, SBXI_PASS_COUNT), SBX_OK);
+    CHECK_INT(finish(c), SBX_OK);
+    CHECK_INT(fetch(sbxi_context_source(c), NULL), c->size);
+    c->known_entries++; /* as if other files had the same checksum */
+    CHECK_INT(fetch(sbxi_context_source(c), NULL), SBX_E_CHANGED);
+    sbxi_context_close(c);
 }
 
 /* ---- size ----------------------------------------------------------------------- */

@@ -230,8 +230,9 @@ typedef struct spring { /* a source */
     const unsigned char *p;
     size_t len, pos, piece;
     unsigned refuse, left;
-    int end;
+    int end;                /* returned where it ends; LIES: more is said to be there than was asked for */
 } spring;
+enum { LIES = 1000 };
 
 static int spring_get(void *ctx, void *buf, size_t cap, size_t *got)
 {
@@ -242,6 +243,7 @@ static int spring_get(void *ctx, void *buf, size_t cap, size_t *got)
         return SBX_E_AGAIN;
     }
     s->left = s->refuse;
+    if (n == 0 && s->end == LIES) return *got = cap + 1, SBX_OK;
     if (n == 0 && s->end) return s->end;
     if (n > cap) n = cap;
     if (s->piece && n > s->piece) n = s->piece;
@@ -347,6 +349,8 @@ TEST(sources_that_lie_to_it)
         { 1, 0, 0, SBX_E_SOURCE }, { 10, 11, SBX_E_CANCELLED, SBX_E_CANCELLED },
         { 10, -1, SBX_E_CANCELLED, SBX_E_CANCELLED }, { 10, 11, 1, SBX_E_SOURCE },
         { 10, INT64_MAX, 0, SBX_E_ARG }, { 10, 10, 0, SBX_OK }, { 10, 10, SBX_E_AGAIN, SBX_OK },
+        { 10, 10, SBX_E_CANCELLED, SBX_E_CANCELLED }, { 10, -1, LIES, SBX_E_SOURCE },
+        { 10, 11, LIES, SBX_E_SOURCE },
     };
     size_t i;
     for (i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -355,4 +359,30 @@ TEST(sources_that_lie_to_it)
         CHECK_INT(pack(&s, rows[i].size, 6000, &t, false), rows[i].rc);
         free(t.data);
     }
+}
+
+/* What does not even hold the next part is refused; nothing of it is lost. */
+TEST(room_for_a_part_at_least)
+{
+    static const size_t needs[] = { 10, 6, 8 }; /* head; head of a block and its byte; tail */
+    spring s = { (const unsigned char *)"x", 1, 0, 0, 0, 0, 0 };
+    sbx_source from = { spring_get, spring_rewind, &s, 1 }, out;
+    sbxi_deflate z;
+    taker packed = { 0 }, plain = { 0 };
+    unsigned char buf[16];
+    size_t i, got;
+    REQUIRE(sbxi_deflate_init(&z, &from, &out));
+    for (i = 0; i < sizeof needs / sizeof *needs; i++) {
+        CHECK_INT(out.get(out.ctx, buf, needs[i] - 1, &got), SBX_E_TOO_LARGE);
+        CHECK_INT(got, 0);
+        CHECK_INT(out.get(out.ctx, buf, needs[i], &got), SBX_OK);
+        if (got) take(&packed, buf, got);
+    }
+    CHECK_INT(packed.len, out.size);
+    CHECK_INT(out.get(out.ctx, buf, sizeof buf, &got), SBX_OK);
+    CHECK_INT(got, 0);
+    CHECK_INT(unpack(packed.data, packed.len, packed.len, 1, &plain), SBX_OK);
+    CHECK_MEM(plain.data, plain.len, "x", 1);
+    free(packed.data);
+    free(plain.data);
 }

@@ -176,9 +176,26 @@ TEST(rules_are_bounded)
     sbxi_ignore_free(&g);
 }
 
+TEST(no_memory_for_a_rule)
+{
+    uint64_t memory[8];
+    sbx_fixed state;
+    sbx_alloc alloc = sbx_alloc_fixed(&state, memory, sizeof memory);
+    sbxi_ignores g;
+    sbx_error e;
+    sbxi_error_clear(&e);
+    sbxi_ignore_init(&g, SBXI_GLOB_DOCKER, &alloc);
+    CHECK_INT(sbxi_ignore_add(&g, sbxi_span_of("a-rule-that-is-longer-than-there-is-room-for/it"), &e),
+        SBX_E_NOMEM);
+    CHECK_INT(e.status, SBX_E_NOMEM);
+    CHECK(strstr(e.message, "is no rule") == NULL);
+    sbxi_ignore_free(&g);
+    CHECK_INT(state.used, 0);
+}
+
 /* A tree of one file of rules that cannot be opened, or read. */
 typedef struct broken { int open, read, pieces; } broken;
-enum { LIES = 1 }; /* as read: more bytes are said to be there than there was room for */
+enum { LIES = 1000 }; /* as read: more bytes are said to be there than there was room for */
 
 static int broken_open(void *ctx, const char *path, void **file)
 {
@@ -205,7 +222,8 @@ TEST(rules_of_a_file)
         { { SBX_E_NOT_FOUND, 0, 0 }, SBX_OK }, { { SBX_E_DENIED, 0, 0 }, SBX_E_DENIED },
         { { 0, SBX_E_SOURCE, 2 }, SBX_E_SOURCE }, { { 0, 0, 1000 }, SBX_E_TOO_LARGE },
         { { 0, SBX_E_AGAIN, 2 }, SBX_E_SOURCE }, { { 0, SBX_E_NOT_FOUND, 2 }, SBX_E_SOURCE },
-        { { 0, LIES, 2 }, SBX_E_SOURCE } };
+        { { 0, LIES, 2 }, SBX_E_SOURCE }, { { SBX_PENDING, 0, 0 }, SBX_E_SOURCE },
+        { { 0, SBX_PENDING, 2 }, SBX_E_SOURCE } };
     size_t i;
     for (i = 0; i < sizeof rows / sizeof *rows; i++) {
         broken b = rows[i].b;

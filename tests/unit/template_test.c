@@ -508,6 +508,23 @@ TEST(no_memory)
     CHECK(failed > 15);
 }
 
+/* Sizes that do not fit are not asked for. */
+static void *giving_resize(void *ctx, void *ptr, size_t old_size, size_t new_size)
+{
+    (void)old_size;
+    if (!ptr && new_size < 100) return ctx;
+    CHECK_INT(new_size, 0);
+    return NULL;
+}
+
+TEST(room_for_a_step)
+{
+    static uint64_t room[20];
+    sbx_alloc a = { giving_resize, room };
+    CHECK(sbxi_step_room(&a, SIZE_MAX) == NULL);
+    CHECK(sbxi_step_room(&a, 99) == (void *)room);
+}
+
 TEST(too_many_steps)
 {
     rig r;
@@ -1363,6 +1380,21 @@ TEST(texts_that_are_no_utf8)
     }
 }
 
+/* But of what is left out nothing is sent: names of files are bytes. */
+TEST(patterns_that_are_no_utf8)
+{
+    sbx_memory_tree memory = { 0 };
+    sbx_tree tree = sbx_tree_memory(&memory);
+    rig r;
+    sbx_template *t;
+    rig_start(&r);
+    rig_open(&r);
+    t = sbx_template_new(r.c);
+    CHECK_INT(sbx_template_context(t, &tree, &LIST("a\xFF")), SBX_OK);
+    sbx_template_release(t);
+    rig_end(&r);
+}
+
 /* More than a request can hold is found before anything is sent, and says so. */
 TEST(more_than_a_request_holds)
 {
@@ -1669,7 +1701,11 @@ TEST(dockerfiles_without_memory)
     for (i = 0; i < 300; i++) pt_put(&file, " and more of it \\\n");
     pt_put(&file, "end\nENV LONG=");
     for (i = 0; i < 3000; i++) pt_put(&file, "xy");
-    pt_put(&file, "\nARG MODE=0640\nCOPY --chmod=$MODE d /e\nCMD x\nENTRYPOINT [\"y\"]\n");
+    pt_put(&file, "\nRUN --mount="); /* longer than all words before it */
+    for (i = 0; i < 5000; i++) pt_put(&file, "xy");
+    pt_put(&file, " [\"a\", \"");
+    for (i = 0; i < 12000; i++) pt_put(&file, "xy");
+    pt_put(&file, "\"]\nARG MODE=0640\nCOPY --chmod=$MODE d /e\nCMD x\nENTRYPOINT [\"y\"]\n");
     for (on = 0; on < 2; on++) for (n = 1, last = 1; last; n++) {
         rig r;
         ptext got = { 0 };
