@@ -119,7 +119,7 @@ ifndef SAN
 SAN = $$(cat $(BUILD)/san)
 endif
 
-TEST_CFLAGS = -std=gnu99 -g -O1 -Wall -Wextra -Wno-unused-function -I. -Itests $(SAN)
+TEST_CFLAGS = -std=gnu99 -g1 -Og -Wall -Wextra -Wno-unused-function -I. -Itests $(SAN)
 UNIT = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 FAULT = $(patsubst tests/fault/%.c,$(BUILD)/fault/%,$(sort $(wildcard tests/fault/*_test.c)))
 LIVE = $(patsubst tests/live/%.c,$(BUILD)/live/%,$(sort $(wildcard tests/live/*_test.c)))

@@ -28,10 +28,11 @@ prepare() {
         no_host="sandboxd does not run here: $build/host.log"
 }
 
-mbedtls() { # as small as can be; the usual configuration
+mbedtls() { # as small as can be; the usual configuration. Files as our header has them: the
+    # emulator hands places in a directory of 64 bits to readdir()
     mkdir -p "$dir/mbedtls"
     for file in "$source"/library/*.c; do basename "$file" .c; done | xargs -P "$jobs" -I% \
-        $cc -Os -I"$source/include" -I"$source/library" \
+        $cc -Os -D_FILE_OFFSET_BITS=64 -I"$source/include" -I"$source/library" \
         -c -o "$dir/mbedtls/%.o" "$source/library/%.c" &&
         $(target_ar) cr "$libs.new" "$dir"/mbedtls/*.o && mv "$libs.new" "$libs"
 }

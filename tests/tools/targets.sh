@@ -27,7 +27,8 @@ zig="${BUILD:-build}/zig/bin/python -m ziglang"
 target_cc() {
     case $triplet in
     musl)   echo "musl-gcc -static" ;;
-    *-musl*) echo "$zig cc -target $triplet -static -fno-sanitize=undefined" ;;
+    *-musl*) echo "$zig cc -target $triplet -static -fno-sanitize=undefined" \
+                  "-Wno-unused-command-line-argument" ;;
     *)      echo "$triplet-gcc -static" ;;
     esac
 }
