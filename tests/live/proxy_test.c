@@ -145,22 +145,24 @@ static void run_left(run *r)
     live_close(asks);
 }
 
-/* What spoils a run does it once: the second of two calls is as if nothing had been. */
+/* What spoils a run does it once: of the calls after it one may fail at most. */
 static void run_after(run *r)
 {
     sbx_pair pair = { "proxy-test", "of nobody" };
     sbx_sandbox_query q;
-    int found = 0, i, rc = SBX_OK;
+    int found = 0, i, rc = SBX_OK, bad = 0;
     void *ctx[2] = { NULL, &found };
     memset(&q, 0, sizeof q);
     q.metadata.items = &pair;
     q.metadata.count = 1;
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < 2 || (i < 3 && rc != SBX_OK); i++) {
         double t = live_now();
         rc = sbx_sandbox_list(r->client, &q, NULL, count_one, ctx, NULL);
         (void)sane(r, "list", rc, t);
+        bad += rc != SBX_OK;
     }
     CHECK_INT(rc, SBX_OK);
+    CHECK(bad <= 1);
     CHECK_INT(found, 0);
 }
 

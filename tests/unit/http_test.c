@@ -925,6 +925,35 @@ TEST(http_llhttp_cases)
     CHECK_INT(strict, 77);
 }
 
+/* ---- readers of one's own ---- */
+static int too_much(void *ctx, const char *data, size_t len, size_t *took)
+{
+    (void)ctx;
+    (void)data;
+    *took = len + 1;
+    return SBX_E_AGAIN;
+}
+
+/* Without a callback a body is passed over; one that took more than there was is not
+   believed. */
+TEST(bodies_that_nobody_or_a_liar_takes)
+{
+    static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    sbx_http_events events;
+    sbx_http_reader r;
+    char line[SBX_MAX_LINE];
+    size_t used;
+    memset(&events, 0, sizeof events);
+    sbx_http_init(&r, line, sizeof line, false, &events, NULL);
+    CHECK_INT(sbx_http_feed(&r, text, sizeof text - 1, &used), SBX_OK);
+    CHECK_INT(used, sizeof text - 1);
+    CHECK_INT(sbx_http_end(&r), SBX_OK);
+    events.body = too_much;
+    sbx_http_init(&r, line, sizeof line, false, &events, NULL);
+    CHECK_INT(sbx_http_feed(&r, text, sizeof text - 1, &used), SBX_E_AGAIN);
+    CHECK_INT(used, sizeof text - 1);
+}
+
 /* ---- multipart ---- */
 static void *heap(void *ctx, void *ptr, size_t old_size, size_t new_size)
 {
