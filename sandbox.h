@@ -2455,11 +2455,14 @@ static void sbxi_buf_free(sbxi_buf *b)
 }
 /* error - texts of the statuses, and filling sbx_error. */
 
-/* A message for people; SBX_NO_ERROR_TEXT leaves them all out. */
-#ifdef SBX_NO_ERROR_TEXT
+/* A message for people; SBX_NO_ERROR_TEXT leaves them all out. What checks templates
+   answers with the message itself, so there it is empty instead of none. */
+#ifndef SBX_NO_ERROR_TEXT
+#define SBXI_TEXT(text) text
+#elif defined(SBX_NO_TEMPLATE)
 #define SBXI_TEXT(text) NULL
 #else
-#define SBXI_TEXT(text) text
+#define SBXI_TEXT(text) ""
 #endif
 
 /* The statuses count down from -1 without a gap, so a row is found by index. */
