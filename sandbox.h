@@ -1596,10 +1596,10 @@ extern "C" {
 
 /* ---- 18. Files of a build ---------------------------------------------------
 
-   Where they come from: a read-only tree of files, be it a directory of the host system,
-   an array in memory, or functions of your own, so that a device without files can
-   build too. Paths are relative to the root, bytes with / between, without . or ..; "" is the root.
-   Nothing is kept of a tree but where one stands in it. */
+   Where they come from: a read-only tree of files, be it a directory of the host
+   system, an array in memory, or functions of your own, so that a device without
+   files can build too. Paths are relative to the root, bytes with / between, without
+   . or ..; "" is the root. Nothing is kept of a tree but where one stands in it. */
 typedef struct sbx_tree_entry {
     sbx_file_type type;     /* SBX_FILE_UNKNOWN: neither file, directory nor link */
     uint32_t mode;          /* permission bits, 07777 */
@@ -1621,9 +1621,9 @@ typedef struct sbx_tree {
     int (*stat)(void *ctx, const char *path, bool follow, sbx_tree_entry *out);
     /* The target of a link, NUL-terminated. NULL: there are no links. */
     int (*link)(void *ctx, const char *path, char *target, size_t cap);
-    /* The content of a file, links followed, from its beginning to *got 0. Where an
-       files are hashed or packed, read() may answer SBX_E_AGAIN and is asked again 10 ms later;
-       a Dockerfile or .dockerignore must be there at once, or it is SBX_E_SOURCE. */
+    /* The content of a file, links followed, from its beginning to *got 0. While a
+       build hashes or packs it, read() may answer SBX_E_AGAIN and is asked again 10 ms
+       later; a Dockerfile or .dockerignore must be there at once: SBX_E_SOURCE. */
     int (*open)(void *ctx, const char *path, void **file);
     int (*read)(void *ctx, void *file, void *buf, size_t cap, size_t *got);
     void (*close)(void *ctx, void *file);
@@ -1763,7 +1763,8 @@ SBX_API int sbx_template_context(sbx_template *t, const sbx_tree *tree,
     const sbx_strings *ignore);
 
 /* Files of the context: src is a path in it, or a pattern (* ? [] **), of at most 511
-   bytes; a directory comes with all below it. Heeds user, mode, resolve_symlinks, force_upload. */
+   bytes; a directory comes with all below it. Heeds user, mode, resolve_symlinks,
+   force_upload. */
 SBX_API int sbx_template_copy(sbx_template *t, const char *src, const char *dest,
     const sbx_step_options *options);
 /* The same for some sources, a step each. */
@@ -6713,8 +6714,8 @@ static SBXI_MAYBE bool sbxi_gzip_run(sbxi_gzip *g, sbxi_flow *io, bool finish)
    A pattern is read as it stands: all places in it where the text so far can lead are
    followed at once, as bits of a set. So nothing is compiled, nothing is tried twice,
    and the time is bounded by the product of both lengths, of a class of characters
-   ([) once more by its own. Characters are UTF-8; a byte
-   that is not is a character of its own. */
+   ([) once more by its own. Characters are UTF-8; a byte that is not is a character of
+   its own. */
 
 #ifndef SBX_NO_TEMPLATE
 
@@ -12792,7 +12793,7 @@ static void sbxi_step_text(sbxi_cursor *c, const char *text, const char **out)
 }
 
 /* Lays the record out behind itself, copies of all texts in the end; without a place
-   it only counts. */
+   it only counts. The list of texts stands in memory, so its size is no overflow. */
 static void sbxi_step_lay(sbxi_cursor *c, const sbxi_step *plan)
 {
     size_t i, n = plan->texts.count;
@@ -15588,9 +15589,20 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
 
 /* ---- running -------------------------------------------------------------- */
 
+/* The provider's part of a step. Trees and logs of a build are the user's: they may
+   cancel the operation, which then must not vanish under it. */
+static int sbxi_op_advance(sbx_op *op)
+{
+    sbx_client *c = op->client;
+    int rc;
+    c->callbacks += SBXI_HAS_TEMPLATE;
+    rc = c->provider->step(op);
+    c->callbacks -= SBXI_HAS_TEMPLATE;
+    return SBXI_HAS_TEMPLATE && op->cancelled && !op->detached ? SBX_E_CANCELLED : rc;
+}
+
 static SBXI_APART void sbxi_op_step(sbx_op *op)
 {
-    const sbx_provider *p = op->client->provider;
     bool in_sandbox = sbxi_op_route(op, op->feature)->host != SBXI_HOST_CONTROL;
     int rc;
     if (op->step == SBXI_STEP_ACCESS) {
@@ -15605,12 +15617,8 @@ static SBXI_APART void sbxi_op_step(sbx_op *op)
     if (op->step == SBXI_STEP_START && in_sandbox && op->feature != SBXI_ROUTE_HEALTH
         && !op->sandbox->known)
         rc = sbxi_ask(op, SBXI_ROUTE_ACCESS, SBXI_STEP_ACCESS);
-    else {
-        op->client->callbacks += SBXI_HAS_TEMPLATE; /* trees and logs are the user's */
-        rc = p->step(op);
-        op->client->callbacks -= SBXI_HAS_TEMPLATE;
-        if (SBXI_HAS_TEMPLATE && op->cancelled && !op->detached) rc = SBX_E_CANCELLED;
-    }
+    else
+        rc = sbxi_op_advance(op);
     if (rc != SBX_PENDING) sbxi_op_finish(op, rc);
 }
 
@@ -15645,8 +15653,7 @@ static void sbxi_op_answered(sbx_op *op, int rc)
 static void sbxi_op_ping(sbx_op *op)
 {
     op->woken = true;
-    if (!SBXI_HAS_TEMPLATE || op->route->send == SBXI_SEND_INPUT)
-        op->args.of.process.ping = true;
+    if (op->route->send == SBXI_SEND_INPUT) op->args.of.process.ping = true;
 }
 
 /* False: blocked for now. */
@@ -21072,13 +21079,9 @@ static SBXI_APART int sbxi_build_new(sbx_template *t, unsigned feature,
     if (options) a->o = *options;
     k.args.each.build_log = a->o.log;
     k.args.ctx = a->o.ctx;
-    if (t->error.status) {
-        k.status = t->error.status;
-        k.message = t->error.message;
-    } else if (t->busy) { /* two would share the tree, and the hashes */
-        k.status = SBX_E_REENTRANT;
-        k.message = SBXI_TEXT("a build of this template runs, or a function of it");
-    }
+    k.status = sbxi_template_refused(t); /* two builds would share the tree, and the hashes */
+    k.message = k.status == SBX_E_REENTRANT
+        ? SBXI_TEXT("a build of this template runs, or a function of it") : t->error.message;
     sbxi_need(&k, a->o.name && a->o.name[0], SBXI_TEXT("options.name is NULL or empty"));
     sbxi_need_tags(&k, &a->o.tags);
     sbxi_need(&k, a->o.cpu_count >= 0 && a->o.memory_mib >= 0 && a->o.disk_mib >= 0,

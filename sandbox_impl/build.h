@@ -88,7 +88,8 @@ SBX_API int sbx_template_context(sbx_template *t, const sbx_tree *tree,
     const sbx_strings *ignore);
 
 /* Files of the context: src is a path in it, or a pattern (* ? [] **), of at most 511
-   bytes; a directory comes with all below it. Heeds user, mode, resolve_symlinks, force_upload. */
+   bytes; a directory comes with all below it. Heeds user, mode, resolve_symlinks,
+   force_upload. */
 SBX_API int sbx_template_copy(sbx_template *t, const char *src, const char *dest,
     const sbx_step_options *options);
 /* The same for some sources, a step each. */

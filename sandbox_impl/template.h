@@ -16,10 +16,10 @@ extern "C" {
 
 /* ---- 18. Files of a build ---------------------------------------------------
 
-   Where they come from: a read-only tree of files, be it a directory of the host system,
-   an array in memory, or functions of your own, so that a device without files can
-   build too. Paths are relative to the root, bytes with / between, without . or ..; "" is the root.
-   Nothing is kept of a tree but where one stands in it. */
+   Where they come from: a read-only tree of files, be it a directory of the host
+   system, an array in memory, or functions of your own, so that a device without
+   files can build too. Paths are relative to the root, bytes with / between, without
+   . or ..; "" is the root. Nothing is kept of a tree but where one stands in it. */
 typedef struct sbx_tree_entry {
     sbx_file_type type;     /* SBX_FILE_UNKNOWN: neither file, directory nor link */
     uint32_t mode;          /* permission bits, 07777 */
@@ -41,9 +41,9 @@ typedef struct sbx_tree {
     int (*stat)(void *ctx, const char *path, bool follow, sbx_tree_entry *out);
     /* The target of a link, NUL-terminated. NULL: there are no links. */
     int (*link)(void *ctx, const char *path, char *target, size_t cap);
-    /* The content of a file, links followed, from its beginning to *got 0. Where an
-       files are hashed or packed, read() may answer SBX_E_AGAIN and is asked again 10 ms later;
-       a Dockerfile or .dockerignore must be there at once, or it is SBX_E_SOURCE. */
+    /* The content of a file, links followed, from its beginning to *got 0. While a
+       build hashes or packs it, read() may answer SBX_E_AGAIN and is asked again 10 ms
+       later; a Dockerfile or .dockerignore must be there at once: SBX_E_SOURCE. */
     int (*open)(void *ctx, const char *path, void **file);
     int (*read)(void *ctx, void *file, void *buf, size_t cap, size_t *got);
     void (*close)(void *ctx, void *file);

@@ -67,13 +67,9 @@ static SBXI_APART int sbxi_build_new(sbx_template *t, unsigned feature,
     if (options) a->o = *options;
     k.args.each.build_log = a->o.log;
     k.args.ctx = a->o.ctx;
-    if (t->error.status) {
-        k.status = t->error.status;
-        k.message = t->error.message;
-    } else if (t->busy) { /* two would share the tree, and the hashes */
-        k.status = SBX_E_REENTRANT;
-        k.message = SBXI_TEXT("a build of this template runs, or a function of it");
-    }
+    k.status = sbxi_template_refused(t); /* two builds would share the tree, and the hashes */
+    k.message = k.status == SBX_E_REENTRANT
+        ? SBXI_TEXT("a build of this template runs, or a function of it") : t->error.message;
     sbxi_need(&k, a->o.name && a->o.name[0], SBXI_TEXT("options.name is NULL or empty"));
     sbxi_need_tags(&k, &a->o.tags);
     sbxi_need(&k, a->o.cpu_count >= 0 && a->o.memory_mib >= 0 && a->o.disk_mib >= 0,

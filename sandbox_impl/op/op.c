@@ -489,9 +489,20 @@ static uint32_t sbxi_op_due(const sbx_op *op, uint32_t now)
 
 /* ---- running -------------------------------------------------------------- */
 
+/* The provider's part of a step. Trees and logs of a build are the user's: they may
+   cancel the operation, which then must not vanish under it. */
+static int sbxi_op_advance(sbx_op *op)
+{
+    sbx_client *c = op->client;
+    int rc;
+    c->callbacks += SBXI_HAS_TEMPLATE;
+    rc = c->provider->step(op);
+    c->callbacks -= SBXI_HAS_TEMPLATE;
+    return SBXI_HAS_TEMPLATE && op->cancelled && !op->detached ? SBX_E_CANCELLED : rc;
+}
+
 static SBXI_APART void sbxi_op_step(sbx_op *op)
 {
-    const sbx_provider *p = op->client->provider;
     bool in_sandbox = sbxi_op_route(op, op->feature)->host != SBXI_HOST_CONTROL;
     int rc;
     if (op->step == SBXI_STEP_ACCESS) {
@@ -506,12 +517,8 @@ static SBXI_APART void sbxi_op_step(sbx_op *op)
     if (op->step == SBXI_STEP_START && in_sandbox && op->feature != SBXI_ROUTE_HEALTH
         && !op->sandbox->known)
         rc = sbxi_ask(op, SBXI_ROUTE_ACCESS, SBXI_STEP_ACCESS);
-    else {
-        op->client->callbacks += SBXI_HAS_TEMPLATE; /* trees and logs are the user's */
-        rc = p->step(op);
-        op->client->callbacks -= SBXI_HAS_TEMPLATE;
-        if (SBXI_HAS_TEMPLATE && op->cancelled && !op->detached) rc = SBX_E_CANCELLED;
-    }
+    else
+        rc = sbxi_op_advance(op);
     if (rc != SBX_PENDING) sbxi_op_finish(op, rc);
 }
 
@@ -546,8 +553,7 @@ static void sbxi_op_answered(sbx_op *op, int rc)
 static void sbxi_op_ping(sbx_op *op)
 {
     op->woken = true;
-    if (!SBXI_HAS_TEMPLATE || op->route->send == SBXI_SEND_INPUT)
-        op->args.of.process.ping = true;
+    if (op->route->send == SBXI_SEND_INPUT) op->args.of.process.ping = true;
 }
 
 /* False: blocked for now. */

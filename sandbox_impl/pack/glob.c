@@ -4,8 +4,8 @@
    A pattern is read as it stands: all places in it where the text so far can lead are
    followed at once, as bits of a set. So nothing is compiled, nothing is tried twice,
    and the time is bounded by the product of both lengths, of a class of characters
-   ([) once more by its own. Characters are UTF-8; a byte
-   that is not is a character of its own. */
+   ([) once more by its own. Characters are UTF-8; a byte that is not is a character of
+   its own. */
 
 #ifndef SBX_NO_TEMPLATE
 

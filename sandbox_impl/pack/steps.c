@@ -108,7 +108,7 @@ static void sbxi_step_text(sbxi_cursor *c, const char *text, const char **out)
 }
 
 /* Lays the record out behind itself, copies of all texts in the end; without a place
-   it only counts. */
+   it only counts. The list of texts stands in memory, so its size is no overflow. */
 static void sbxi_step_lay(sbxi_cursor *c, const sbxi_step *plan)
 {
     size_t i, n = plan->texts.count;
