@@ -153,6 +153,12 @@ static void copies(sbx_template *t)
     sbx_template_copy(t, "a", "/b", OPT(.user = "u:g", .mode = 0644));
     sbx_template_copy_all(t, LIST("./c", "d/../e"), "/f/", OPT(.force_upload = SBX_YES));
 }
+static void plain_options(sbx_template *t)
+{
+    sbx_template_git_clone(t, "u", NULL, NULL);
+    sbx_template_git_clone(t, "u", "/d", OPT(.depth = 2));
+    sbx_template_make_dir(t, LIST("/d"), NULL);
+}
 static void ready_url(sbx_template *t)
 {
     sbx_readiness u = { .kind = SBX_READY_URL, .text = "http://localhost:1/x?y",
@@ -216,6 +222,8 @@ static const shape shapes[] = {
         "\"force\":false},{\"forceUpload\":true,\"type\":\"COPY\",\"args\":[\"./c\",\"/f/\",\"\","
         "\"\"],\"force\":true},{\"forceUpload\":true,\"type\":\"COPY\",\"args\":[\"d/../e\","
         "\"/f/\",\"\",\"\"],\"force\":true}]}" },
+    { "plain_options", plain_options, BASE RUN("git clone u", "") "," RUN("git clone u --depth 2 /d", "")
+        "," RUN("mkdir -p /d", "") "]}" },
     { "ready_url", ready_url, BASE "],\"readyCmd\":\"curl -s -o /dev/null -w "
         "\\\"%{http_code}\\\" 'http://localhost:1/x?y' | grep -q \\\"204\\\"\"}" },
     { "ready_process", ready_process, BASE "],\"readyCmd\":\"pgrep 'my srv' > /dev/null\"}" },
