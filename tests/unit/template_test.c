@@ -153,6 +153,10 @@ static void copies(sbx_template *t)
     sbx_template_copy(t, "a", "/b", OPT(.user = "u:g", .mode = 0644));
     sbx_template_copy_all(t, LIST("./c", "d/../e"), "/f/", OPT(.force_upload = SBX_YES));
 }
+static void names_with_dots(sbx_template *t)
+{
+    sbx_template_copy_all(t, LIST("a.", ".b", "...", "./c/.."), "/", NULL);
+}
 static void plain_options(sbx_template *t)
 {
     sbx_template_git_clone(t, "u", NULL, NULL);
@@ -222,6 +226,9 @@ static const shape shapes[] = {
         "\"force\":false},{\"forceUpload\":true,\"type\":\"COPY\",\"args\":[\"./c\",\"/f/\",\"\","
         "\"\"],\"force\":true},{\"forceUpload\":true,\"type\":\"COPY\",\"args\":[\"d/../e\","
         "\"/f/\",\"\",\"\"],\"force\":true}]}" },
+#define COPY(src) "{\"type\":\"COPY\",\"args\":[\"" src "\",\"/\",\"\",\"\"],\"force\":false}"
+    { "names_with_dots", names_with_dots, BASE COPY("a.") "," COPY(".b") "," COPY("...") ","
+        COPY("./c/..") "]}" },
     { "plain_options", plain_options, BASE RUN("git clone u", "") "," RUN("git clone u --depth 2 /d", "")
         "," RUN("mkdir -p /d", "") "]}" },
     { "ready_url", ready_url, BASE "],\"readyCmd\":\"curl -s -o /dev/null -w "
