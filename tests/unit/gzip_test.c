@@ -168,7 +168,8 @@ TEST(bad_streams)
         { "hello", 5 },
         ROW("\x07"),                        /* a block of the kind that does not exist */
         ROW("\x01\x01\0\xff\xff"),          /* a stored length against its complement */
-        ROW("\x05\xff\xff\xff\xff"),        /* 288 and 32 codes */
+        ROW("\x05\xff\xff\xff\xff"),        /* 257 and 32 codes */
+        ROW("\xfd\0\0\0\0"),              /* 288 and 1 */
         ROW("\x05\0\0\0\0\0\0\0\0"),        /* no code for the lengths */
         ROW("\x05\0\x92\x04"), /* too many */
         ROW("\x03\x02\0\0"),                /* a distance before the beginning */
