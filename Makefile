@@ -1,5 +1,5 @@
 # sandbox.h - build, checks and tests; `make help` lists what there is.
-# GNU make and a POSIX shell. CC, CXX, CLANG, ARMCC, BUILD and PREFIX may be set.
+# GNU make and a POSIX shell. CC, CXX, CLANG, ARMCC, BUILD, JOBS and PREFIX may be set.
 
 CLANG ?= clang
 ARMCC ?= arm-none-eabi-gcc
@@ -23,8 +23,9 @@ TLS_LIBS := $(foreach d,$(tls-libs),-L$(d) -Wl,-rpath,$(d)) $(TLS_LIBS)
 export C_INCLUDE_PATH := $(tls-dir)/include
 endif
 BUILD ?= build
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-export CC CXX CLANG ARMCC BUILD TLS_LIBS
+export CC CXX CLANG ARMCC BUILD JOBS TLS_LIBS
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory
@@ -119,6 +120,7 @@ ifndef SAN
 SAN = $$(cat $(BUILD)/san)
 endif
 
+# Lines for the sanitizers' stacks, and no more: half the time to build of -g -O1.
 TEST_CFLAGS = -std=gnu99 -g1 -Og -Wall -Wextra -Wno-unused-function -I. -Itests $(SAN)
 UNIT = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 FAULT = $(patsubst tests/fault/%.c,$(BUILD)/fault/%,$(sort $(wildcard tests/fault/*_test.c)))
@@ -152,10 +154,10 @@ $(BUILD)/golden: $(wildcard tests/golden/*.[ch]) sandbox.h $(BUILD)/san
 	@mkdir -p $(@D)
 	$(CC) $(TEST_CFLAGS) -o $@ $(wildcard tests/golden/*.c) $(TLS_LIBS)
 
-# As a user would build them, with the warnings of a strict user.
+# With the warnings of a strict user. The demo, like a server, has -O2.
 $(BUILD)/examples/%: examples/%.c sandbox.h
 	@mkdir -p $(@D)
-	$(CC) -std=c99 -O2 $(WARN) -I. $(EXAMPLE_FLAGS) -o $@ $< $(TLS_LIBS) -lpthread
+	$(CC) -std=c99 -O1 $(WARN) -I. $(EXAMPLE_FLAGS) -o $@ $< $(TLS_LIBS) -lpthread
 
 # What has threads, watched by ThreadSanitizer; flags is empty where there is none.
 TSAN_CFLAGS = -g -O1 -I. -Itests $$(cat $(BUILD)/tsan/flags)
@@ -223,7 +225,7 @@ test-checks:
 	@$(TALLY) $(foreach t,check-header layers exports public lint check-matrix,"$(MAKE) -s $(t)")
 
 test-unit: need-test
-	@$(MAKE) -s -j2 -k $(UNIT); $(TALLY) -t 300 $(UNIT)
+	@$(MAKE) -s -j$(JOBS) -k $(UNIT); $(TALLY) -t 300 -p $(JOBS) $(UNIT)
 
 tsan: need-tls ## clients in several threads at once, under ThreadSanitizer
 	@$(MAKE) -s $(BUILD)/tsan/threads_test
@@ -235,10 +237,10 @@ test-tsan: need-test
 
 FAULT_PROGRAMS = $(FAULT) $(BUILD)/golden $(BUILD)/fault/live $(BUILD)/sandboxd
 fault: need-tls need-host ## a sample of all that can fail, fails: chosen by SEED, which is printed
-	@$(MAKE) -s -k $(FAULT_PROGRAMS); sh tests/tools/fault.sh "$(or $(SEED),$$(date +%s))"
+	@$(MAKE) -s -j$(JOBS) -k $(FAULT_PROGRAMS); sh tests/tools/fault.sh "$(or $(SEED),$$(date +%s))"
 
 fault-all: need-tls need-host ## every allocation, call of the transport and byte of a reply fails in turn
-	@$(MAKE) -s -k $(FAULT_PROGRAMS); sh tests/tools/fault.sh all
+	@$(MAKE) -s -j$(JOBS) -k $(FAULT_PROGRAMS); sh tests/tools/fault.sh all
 
 test-fault: need-test
 	@$(TALLY) -t 300 "$(MAKE) -s fault"
@@ -257,14 +259,14 @@ test-tools: need-test
 	@$(TALLY) -t 120 "$(MAKE) -s tools && sh tests/tools/verdict_test.sh"
 
 test-live: need-test
-	@$(MAKE) -s -j2 -k $(BUILD)/sandboxd $(BUILD)/demo $(BUILD)/proxy $(BUILD)/tls_server $(LIVE) $(EXAMPLES) \
+	@$(MAKE) -s -j$(JOBS) -k $(BUILD)/sandboxd $(BUILD)/demo $(BUILD)/proxy $(BUILD)/tls_server $(LIVE) $(EXAMPLES) \
 	    $(BUILD)/tsan/two_threads; \
 	    sh tests/live/run.sh $(LIVE)
 
 # What a version of mbedTLS can change.
 TLS_UNIT = $(patsubst %,$(BUILD)/unit/%_test,tls limbo net proxy)
 test-tls: need-test ## the tests of TLS alone [MBEDTLS_DIR=dir]
-	@$(MAKE) -s -j2 -k $(TLS_UNIT) $(BUILD)/sandboxd $(BUILD)/proxy $(LIVE) $(BUILD)/tsan/two_threads
+	@$(MAKE) -s -j$(JOBS) -k $(TLS_UNIT) $(BUILD)/sandboxd $(BUILD)/proxy $(LIVE) $(BUILD)/tsan/two_threads
 	@echo '#include <mbedtls/version.h>' | $(CC) -E -dM - | \
 	    awk '$$2 == "MBEDTLS_VERSION_STRING_FULL" { print "over " $$3, $$4, $$5 }'
 	@$(TALLY) -t 900 $(TLS_UNIT) "SBX_LIVE=tls sh tests/live/run.sh $(LIVE)"

@@ -6,6 +6,7 @@
    Each TEST() is one count in the last line "N passed, N failed, N skipped".
    A failed CHECK is reported and the test goes on; a failed REQUIRE ends it.
    test_row names the row of a table being tested; it is printed with a failure.
+   A test that takes a second or more says so.
    argv[1] runs only the tests whose name contains it. */
 #ifndef SBX_TEST_H
 #define SBX_TEST_H
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define TEST_UNUSED __attribute__((unused)) /* tests are built by gcc or clang */
 
@@ -109,6 +111,14 @@ static TEST_UNUSED bool test_check_str(const char *file, int line, const char *e
     return false;
 }
 
+/* 0 to 32767, the same in every run. */
+static TEST_UNUSED unsigned test_random(void)
+{
+    static unsigned seed = 1;
+    seed = seed * 1103515245u + 12345u;
+    return seed >> 16 & 0x7FFF;
+}
+
 #define CHECK(expr) test_check(__FILE__, __LINE__, (expr), #expr)
 #define CHECK_INT(got, want) \
     test_check_int(__FILE__, __LINE__, #got, (int64_t)(got), (int64_t)(want))
@@ -118,10 +128,18 @@ static TEST_UNUSED bool test_check_str(const char *file, int line, const char *e
 #define REQUIRE(expr) do { if (!CHECK(expr)) return; } while (0)
 #define SKIP(why) do { test_skipped = (why); return; } while (0)
 
+static double test_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 int main(int argc, char **argv)
 {
     unsigned long passed = 0, failed = 0, skipped = 0;
     test_case *c;
+    double began;
     setvbuf(stdout, NULL, _IOLBF, 0); /* a crash must not lose the lines before it */
     for (c = test_first; c; c = c->next) {
         if (argc > 1 && !strstr(c->name, argv[1]))
@@ -129,7 +147,9 @@ int main(int argc, char **argv)
         test_now = c->name;
         test_row = test_skipped = NULL;
         test_failures = 0;
+        began = test_clock();
         c->run();
+        if (test_clock() - began >= 1) printf("%s: %.1f s\n", c->name, test_clock() - began);
         if (test_failures) {
             failed++;
             printf("FAILED %s\n", c->name);

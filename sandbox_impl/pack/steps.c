@@ -138,7 +138,6 @@ static SBXI_MAYBE int sbxi_step_add(sbx_template *t, const sbxi_step *plan)
     s = sbxi_step_room(&t->client->link.alloc, c.at);
     if (!s) return SBX_E_NOMEM;
     c.data = (char *)s;
-    s->size = c.at;
     c.at = 0;
     sbxi_step_lay(&c, plan);
     s->size = c.at;

@@ -1,5 +1,5 @@
-/* compare - when a sent request equals a recorded one (DESIGN section 9), and
-   when a result equals what was expected. */
+/* compare - when a sent request equals a recorded one, and when a result equals what
+   was expected. */
 #include "golden.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* golden - runs recorded exchanges against the library (DESIGN section 9).
+/* golden - runs recorded exchanges against the library.
 
      golden GOLDEN.jsonl CALLS.calls [--only NAME] [--verbose]
      golden --fault SEED|all [--many N] [--pairs] GOLDEN.jsonl CALLS.calls

@@ -34,7 +34,7 @@ for t in tests/unit/*_test.c tests/fault/*_test.c; do
 done
 build golden "$dir"/tests/golden/*.c
 echo "coverage: building $(wc -l <"$commands") programs"
-xargs -P 2 -I{} sh -c '{}' <"$commands" || { echo "coverage: a program does not build"; exit 1; }
+xargs -P "${JOBS:-2}" -I{} sh -c '{}' <"$commands" || { echo "coverage: a program does not build"; exit 1; }
 
 bad=
 for run in "$dir"/bin/*/run; do

@@ -3,12 +3,13 @@
 #                          corpus; what it finds stays in $BUILD/fuzz/ (needs clang)
 # fuzz.sh replay         - the corpora under this compiler's sanitizers
 # fuzz.sh minimize       - what was found in runs, cut down, becomes the corpora
-# FUZZ=json names one target; two run at a time.
+# FUZZ=json names one target; JOBS run at a time.
 set -u
 dir=${BUILD:-build}/fuzz
 targets=${FUZZ:-$(for f in tests/fuzz/*_fuzz.c; do basename "$f" _fuzz.c; done)}
+jobs=${JOBS:-2}
 wrap=-Wl,--wrap=__sanitizer_cov_trace_pc
-common="-std=gnu99 -g -w -I. $wrap"
+common="-std=gnu99 -w -I. $wrap"
 mkdir -p "$dir"
 
 build_fuzzers() {
@@ -17,8 +18,8 @@ build_fuzzers() {
     echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return !p && n; }' >"$dir/probe.c"
     $clang $san -o "$dir/probe" "$dir/probe.c" 2>/dev/null || return 1
     for t in $targets; do
-        echo "$clang $common -O1 $san -fsanitize-coverage=trace-pc -o $dir/$t tests/fuzz/${t}_fuzz.c"
-    done | xargs -P 2 -I{} sh -c '{}'
+        echo "$clang $common -g -O1 $san -fsanitize-coverage=trace-pc -o $dir/$t tests/fuzz/${t}_fuzz.c"
+    done | xargs -P "$jobs" -I{} sh -c '{}'
 }
 
 case ${1:-} in
@@ -27,7 +28,7 @@ run)
     for t in $targets; do
         mkdir -p "$dir/new/$t" "tests/fuzz/corpus/$t"
         echo "$t"
-    done | xargs -P 2 -I{} sh -c "$dir/{} -max_total_time=$2 -timeout=20 -rss_limit_mb=2048 \
+    done | xargs -P "$jobs" -I{} sh -c "$dir/{} -max_total_time=$2 -timeout=20 -rss_limit_mb=2048 \
         -max_len=4096 -artifact_prefix=$dir/crash-{}- $dir/new/{} tests/fuzz/corpus/{} \
         >$dir/{}.log 2>&1 || echo {} >>$dir/failed.tmp"
     for t in $targets; do
@@ -44,9 +45,9 @@ replay)
     echo 'void __wrap___sanitizer_cov_trace_pc(void) {} int main(void) { return 0; }' >"$dir/probe.c"
     steps=-fsanitize-coverage=trace-pc
     ${CC:-cc} $steps $wrap -o "$dir/probe" "$dir/probe.c" 2>/dev/null || steps=
-    for t in $targets; do
-        echo "${CC:-cc} $common -O1 $san $steps -DFUZZ_REPLAY -o $dir/$t.replay tests/fuzz/${t}_fuzz.c"
-    done | xargs -P 2 -I{} sh -c '{}' || exit 1
+    for t in $targets; do # to build them takes longer than to run them
+        echo "${CC:-cc} $common -g1 -O0 $san $steps -DFUZZ_REPLAY -o $dir/$t.replay tests/fuzz/${t}_fuzz.c"
+    done | xargs -P "$jobs" -I{} sh -c '{}' || exit 1
     rc=0
     for t in $targets; do
         if out=$(timeout 120 "$dir/$t.replay" tests/fuzz/corpus/"$t"/* 2>&1); then

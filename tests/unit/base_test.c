@@ -3,13 +3,6 @@
 #include "../../sandbox_impl/sandbox_all.h"
 #include "../test.h"
 
-static unsigned seed = 1;
-static unsigned next_random(void)
-{
-    seed = seed * 1103515245u + 12345u;
-    return seed >> 16 & 0x7FFF;
-}
-
 TEST(base_print_and_parse_numbers)
 {
     uint64_t v = 0, back;
@@ -24,7 +17,7 @@ TEST(base_print_and_parse_numbers)
         CHECK(v == UINT64_MAX || sbxi_parse_u64(s, v, &back));
         CHECK(v == 0 || !sbxi_parse_u64(s, v - 1, &back));
         v = k < 20 ? (uint64_t)k : k == 20 ? UINT64_MAX : k < 41 ? v / 10 :
-            (uint64_t)next_random() << (next_random() % 50) ^ next_random();
+            (uint64_t)test_random() << (test_random() % 50) ^ test_random();
     }
 }
 
@@ -127,7 +120,7 @@ TEST(fixed_random_blocks_never_meet)
         size_t i;
         memset(b, 0, sizeof b);
         for (round = 0; round < 20000; round++) {
-            size_t k = next_random() % SBXI_LEN(b), n = next_random() % 4 ? next_random() % 900 : 0;
+            size_t k = test_random() % SBXI_LEN(b), n = test_random() % 4 ? test_random() % 900 : 0;
             unsigned char *p = (unsigned char *)a.resize(a.ctx, b[k].p, b[k].n, n);
             if (!p && n) {
                 fails++; /* the old block must be as it was */
@@ -141,7 +134,7 @@ TEST(fixed_random_blocks_never_meet)
                 REQUIRE(!p || (p >= memory + skew && p + n <= memory + skew + 8192));
                 b[k].p = p;
                 b[k].n = n;
-                b[k].fill = (unsigned char)next_random();
+                b[k].fill = (unsigned char)test_random();
                 if (p) memset(p, b[k].fill, n);
             }
             for (i = 0; i < SBXI_LEN(b); i++) /* ends of all blocks untouched */
@@ -233,7 +226,7 @@ TEST(buf_grows_to_its_limit_and_remembers)
         sbxi_buf b;
         sbxi_buf_init(&b, &a, max);
         for (i = 0; i < max; i++) {
-            char c = want[i] = (char)next_random();
+            char c = want[i] = (char)test_random();
             CHECK_INT(sbxi_buf_add(&b, &c, 1), SBX_OK);
             CHECK(b.cap <= max);
         }

@@ -56,13 +56,6 @@ static int nothing(void *ctx, const sbx_file_info *info)
     return SBX_OK;
 }
 
-static int no_sandbox(void *ctx, const sbx_sandbox_info *info)
-{
-    (void)ctx;
-    (void)info;
-    return SBX_OK;
-}
-
 static int do_create(rig *r, const char *s)
 {
     sbx_sandbox_options o;

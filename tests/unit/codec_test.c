@@ -3,13 +3,6 @@
 #include "../../sandbox_impl/sandbox_all.h"
 #include "../test.h"
 
-static unsigned seed = 1;
-static unsigned next_random(void)
-{
-    seed = seed * 1103515245u + 12345u;
-    return seed >> 16 & 0x7FFF;
-}
-
 /* ---- base64 --------------------------------------------------------------- */
 
 static const struct { const char *plain, *text; } rfc4648[] = {
@@ -59,13 +52,13 @@ TEST(base64_round_trip)
     static char text[1000];
     size_t n, i;
     for (n = 0; n < sizeof in; n += 1 + n / 9) {
-        for (i = 0; i < n; i++) in[i] = (unsigned char)next_random();
+        for (i = 0; i < n; i++) in[i] = (unsigned char)test_random();
         i = sbx_base64_encode(text, in, n);
         text[i] = 0;
         CHECK_INT(i, SBX_BASE64_LEN(n));
-        CHECK_MEM(out, (size_t)decode(text, 1 + next_random() % 40, out), in, n);
+        CHECK_MEM(out, (size_t)decode(text, 1 + test_random() % 40, out), in, n);
         while (i && text[i - 1] == '=') text[--i] = 0; /* padding is optional */
-        CHECK_MEM(out, (size_t)decode(text, 1 + next_random() % 40, out), in, n);
+        CHECK_MEM(out, (size_t)decode(text, 1 + test_random() % 40, out), in, n);
     }
 }
 
@@ -274,7 +267,7 @@ TEST(time_printed_is_read_back)
         CHECK_INT(sbxi_print_time(text, rows[k].ms), strlen(rows[k].text));
         CHECK_STR(text, rows[k].text);
     }
-    for (at = 0; at < 253402300799999; at += 86399999u * 991) {
+    for (at = 0; at < 253402300799999; at += 86399999 * INT64_C(307)) {
         sbxi_print_time(text, at);
         REQUIRE(sbxi_parse_time(text, &ms));
         CHECK(ms <= at && at - ms < 1000);

@@ -14,12 +14,6 @@
 
 typedef void visit(rig *r, const char *name, const ptext *file, void *ctx);
 
-static int text_put(void *ctx, const void *data, size_t len)
-{
-    pt_add(ctx, data, len);
-    return SBX_OK;
-}
-
 static bool read_file(const char *name, ptext *to)
 {
     char path[512];

@@ -10,17 +10,6 @@
 #define HAS(r, i, text) CHECK(strstr((r).p->request[i].head, text) != NULL)
 #define LACKS(r, i, text) CHECK(strstr((r).p->request[i].head, text) == NULL)
 
-/* A handle for a daemon of this version. */
-static void rig_version(rig *r, const char *version)
-{
-    sbx_sandbox_access a;
-    memset(&a, 0, sizeof a);
-    a.access_token = "tok";
-    a.daemon_version = version;
-    sbx_sandbox_release(r->s);
-    CHECK_INT(sbx_sandbox_attach(r->c, "box1", &a, &r->s), SBX_OK);
-}
-
 /* ---- parts of files ------------------------------------------------------------ */
 
 typedef struct part_row {
@@ -389,7 +378,7 @@ TEST(no_memory_for_the_window)
     sbx_files_options o = { .gzip = SBX_YES };
     unsigned long at;
     unsigned failed = 0;
-    int rc;
+    int rc = SBX_OK;
     BEGIN(&r, turns);
     for (at = 1; at < 50 && (at == 1 || r.p->heap.calls >= at - 1); at++) {
         picky k = { 0 };

@@ -24,14 +24,6 @@ static bool has(const rig *r, size_t i, const char *text)
     return strstr(r->p->request[i].head, text) != NULL;
 }
 
-/* Another handle of the same id, for a daemon of this version; NULL: not known. */
-static void rig_version(rig *r, const char *version)
-{
-    sbx_sandbox_access a = { .access_token = "tok", .daemon_version = version };
-    sbx_sandbox_release(r->s);
-    CHECK_INT(sbx_sandbox_attach(r->c, "box1", &a, &r->s), SBX_OK);
-}
-
 static int no_file(void *ctx, const sbx_file_info *info)
 {
     (void)ctx;
@@ -960,13 +952,6 @@ TEST(form_of_a_written_file)
 }
 
 /* ---- lists, logs ----------------------------------------------------------------------------------- */
-
-static int no_sandbox(void *ctx, const sbx_sandbox_info *info)
-{
-    (void)ctx;
-    (void)info;
-    return SBX_OK;
-}
 
 TEST(states_of_a_list)
 {

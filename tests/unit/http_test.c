@@ -955,17 +955,7 @@ TEST(bodies_that_nobody_or_a_liar_takes)
 }
 
 /* ---- multipart ---- */
-static void *heap(void *ctx, void *ptr, size_t old_size, size_t new_size)
-{
-    (void)ctx;
-    (void)old_size;
-    if (new_size == 0) {
-        free(ptr);
-        return NULL;
-    }
-    return realloc(ptr, new_size);
-}
-static const sbx_alloc heap_alloc = { heap, NULL };
+static const sbx_alloc heap_alloc = { sbxi_std_resize, NULL };
 
 #define B32 "0123456789abcdef0123456789abcdef"
 

@@ -7,13 +7,6 @@
 /* Events as text: pieces of a string are joined, the flags of its last count. */
 typedef struct events { char text[20000]; size_t len; bool open; int rc, at_end; unsigned pauses; } events;
 
-static unsigned seed = 1;
-static unsigned next_random(void)
-{
-    seed = seed * 1103515245u + 12345u;
-    return seed >> 16 & 0x7FFF;
-}
-
 static void log_add(events *e, const char *text, size_t len)
 {
     if (e->len + len >= sizeof e->text) abort();
@@ -33,7 +26,7 @@ static int on_event(void *ctx, const sbx_json_event *ev)
             ev->flags & SBX_JSON_LONE ? "!lone" : "", ev->depth);
         log_add(e, tail, strlen(tail));
     }
-    if (e->pauses && next_random() % e->pauses == 0) return SBX_PENDING;
+    if (e->pauses && test_random() % e->pauses == 0) return SBX_PENDING;
     return e->rc;
 }
 
@@ -47,7 +40,7 @@ static int read_json(events *e, const char *json, size_t n, size_t step, unsigne
     e->pauses = pauses;
     sbx_json_init(&r, on_event, e);
     for (i = 0; i < n && rc >= 0; i += used) {
-        size_t want = step ? step : 1 + next_random() % 40;
+        size_t want = step ? step : 1 + test_random() % 40;
         char *piece;
         if (want > n - i) want = n - i;
         piece = (char *)malloc(want);
@@ -189,12 +182,12 @@ TEST(json_any_split_and_pause_is_the_same)
     for (round = 0; round < 20000; round++) {
         char json[8192];
         size_t n = 0;
-        unsigned k = next_random() % 24;
+        unsigned k = test_random() % 24;
         int rc;
         if (round & 1) json[n++] = '[';
         if (round & 2) json[n++] = '"';
         while (k--) {
-            const char *part = parts[next_random() % SBXI_LEN(parts)];
+            const char *part = parts[test_random() % SBXI_LEN(parts)];
             memcpy(json + n, part, strlen(part));
             n += strlen(part);
         }
@@ -257,15 +250,15 @@ TEST(json_wide_loops_judge_as_the_state_machine)
         unsigned k;
         int rc;
         json[n++] = '{';
-        for (k = 1 + next_random() % 12; k > 0; k--) {
-            const char *gap = gaps[next_random() % SBXI_LEN(gaps)], *colon = next_random() % 3 ? ": " : gap[0] ? " :" : ":";
-            n += (size_t)sprintf(json + n, "%s\"key%.*s\"%s%s%s%s", gap, (int)(next_random() % 70),
+        for (k = 1 + test_random() % 12; k > 0; k--) {
+            const char *gap = gaps[test_random() % SBXI_LEN(gaps)], *colon = test_random() % 3 ? ": " : gap[0] ? " :" : ":";
+            n += (size_t)sprintf(json + n, "%s\"key%.*s\"%s%s%s%s", gap, (int)(test_random() % 70),
                 "the name of a member, which may be longer than what fits the token of it", colon,
-                values[next_random() % SBXI_LEN(values)], gap, k > 1 ? "," : "}");
+                values[test_random() % SBXI_LEN(values)], gap, k > 1 ? "," : "}");
         }
         memset(json + n, ' ', 60); /* room ahead for all of it */
         n += 60;
-        for (k = next_random() % 3; k > 0; k--) json[next_random() % (n - 50)] = (char)wrong[next_random() % SBXI_LEN(wrong)];
+        for (k = test_random() % 3; k > 0; k--) json[test_random() % (n - 50)] = (char)wrong[test_random() % SBXI_LEN(wrong)];
         rc = read_json(&one, json, n, 100000, 0);
         if (rc == SBX_OK) good++;
         else bad++;
@@ -419,7 +412,7 @@ TEST(json_write_base64_of_any_length)
     for (n = 0; n < sizeof data; n++) {
         sbx_json_writer w = writer(sizeof out);
         size_t len;
-        data[n] = (char)next_random();
+        data[n] = (char)test_random();
         sbx_json_base64(&w, data, n);
         want[0] = '"';
         len = 1 + sbx_base64_encode(want + 1, data, n);

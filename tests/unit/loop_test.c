@@ -651,15 +651,6 @@ TEST(callbacks_may_do_it)
 enum { BY_CANCEL, BY_RELEASE, BY_CLOSE, BY_WAYS };
 enum { PLAIN, FETCHING, NAPPING, PROBING, ASLEEP, SCENES };
 
-static unsigned requests_of(const peer *p, const char *line)
-{
-    unsigned n = 0;
-    size_t i;
-    for (i = 0; i < p->requests; i++)
-        if (strncmp(p->request[i].head, line, strlen(line)) == 0) n++;
-    return n;
-}
-
 /* Whether the scene makes sense for the kind, and the turn it begins with. */
 static bool scene_turn(int scene, int kind, turn *t)
 {

@@ -246,4 +246,38 @@ static void stream_of(ptext *t, const char *const *outs, size_t n)
 #define CREATED "{\"sandboxID\":\"new1\",\"envdVersion\":\"0.6.4\",\"envdAccessToken\":\"t1\"}"
 #define WRITTEN "[{\"name\":\"f\",\"path\":\"/f\",\"type\":\"file\"}]"
 
+/* ---- what several tests ask --------------------------------------------------- */
+
+/* Another handle of the same id, for a daemon of this version; NULL: not known. */
+static void rig_version(rig *r, const char *version)
+{
+    sbx_sandbox_access a = { .access_token = "tok", .daemon_version = version };
+    sbx_sandbox_release(r->s);
+    CHECK_INT(sbx_sandbox_attach(r->c, "box1", &a, &r->s), SBX_OK);
+}
+
+/* Requests whose head begins so. */
+static unsigned requests_of(const peer *p, const char *line)
+{
+    unsigned n = 0;
+    size_t i;
+    for (i = 0; i < p->requests; i++)
+        if (strncmp(p->request[i].head, line, strlen(line)) == 0) n++;
+    return n;
+}
+
+/* A sink into a text. */
+static int text_put(void *ctx, const void *data, size_t len)
+{
+    pt_add(ctx, data, len);
+    return SBX_OK;
+}
+
+static int no_sandbox(void *ctx, const sbx_sandbox_info *info)
+{
+    (void)ctx;
+    (void)info;
+    return SBX_OK;
+}
+
 #endif

@@ -3,17 +3,7 @@
 #include "../../sandbox_impl/sandbox_all.h"
 #include "../test.h"
 
-static void *heap(void *ctx, void *ptr, size_t old_size, size_t new_size)
-{
-    (void)ctx;
-    (void)old_size;
-    if (new_size == 0) {
-        free(ptr);
-        return NULL;
-    }
-    return realloc(ptr, new_size);
-}
-static const sbx_alloc heap_alloc = { heap, NULL };
+static const sbx_alloc heap_alloc = { sbxi_std_resize, NULL };
 
 /* A copy that ends where the text ends, so that ASan sees every overread. */
 static char *exact_copy(const char *text, size_t len)

@@ -57,15 +57,6 @@ static void rig_done(rig *r, ptext *raw)
     pt_free(raw);
 }
 
-static unsigned requests_of(const peer *p, const char *line)
-{
-    unsigned n = 0;
-    size_t i;
-    for (i = 0; i < p->requests; i++)
-        if (strncmp(p->request[i].head, line, strlen(line)) == 0) n++;
-    return n;
-}
-
 /* How a stream can end, and what becomes of the calls that follow it. */
 typedef struct ending {
     const char *name, *messages;

@@ -15,12 +15,6 @@
     sizeof((const sbx_pair[]){ __VA_ARGS__ }) / sizeof(sbx_pair) })
 #define OPT(...) (&(sbx_step_options){ __VA_ARGS__ })
 
-static int text_put(void *ctx, const void *data, size_t len)
-{
-    pt_add(ctx, data, len);
-    return SBX_OK;
-}
-
 static sbx_sink text_sink(ptext *t)
 {
     sbx_sink s = { text_put, t };
@@ -159,6 +153,16 @@ static void copies(sbx_template *t)
     sbx_template_copy(t, "a", "/b", OPT(.user = "u:g", .mode = 0644));
     sbx_template_copy_all(t, LIST("./c", "d/../e"), "/f/", OPT(.force_upload = SBX_YES));
 }
+static void names_with_dots(sbx_template *t)
+{
+    sbx_template_copy_all(t, LIST("a.", ".b", "...", "./c/.."), "/", NULL);
+}
+static void plain_options(sbx_template *t)
+{
+    sbx_template_git_clone(t, "u", NULL, NULL);
+    sbx_template_git_clone(t, "u", "/d", OPT(.depth = 2));
+    sbx_template_make_dir(t, LIST("/d"), NULL);
+}
 static void ready_url(sbx_template *t)
 {
     sbx_readiness u = { .kind = SBX_READY_URL, .text = "http://localhost:1/x?y",
@@ -222,6 +226,11 @@ static const shape shapes[] = {
         "\"force\":false},{\"forceUpload\":true,\"type\":\"COPY\",\"args\":[\"./c\",\"/f/\",\"\","
         "\"\"],\"force\":true},{\"forceUpload\":true,\"type\":\"COPY\",\"args\":[\"d/../e\","
         "\"/f/\",\"\",\"\"],\"force\":true}]}" },
+#define COPY(src) "{\"type\":\"COPY\",\"args\":[\"" src "\",\"/\",\"\",\"\"],\"force\":false}"
+    { "names_with_dots", names_with_dots, BASE COPY("a.") "," COPY(".b") "," COPY("...") ","
+        COPY("./c/..") "]}" },
+    { "plain_options", plain_options, BASE RUN("git clone u", "") "," RUN("git clone u --depth 2 /d", "")
+        "," RUN("mkdir -p /d", "") "]}" },
     { "ready_url", ready_url, BASE "],\"readyCmd\":\"curl -s -o /dev/null -w "
         "\\\"%{http_code}\\\" 'http://localhost:1/x?y' | grep -q \\\"204\\\"\"}" },
     { "ready_process", ready_process, BASE "],\"readyCmd\":\"pgrep 'my srv' > /dev/null\"}" },
@@ -525,6 +534,24 @@ TEST(room_for_a_step)
     CHECK(sbxi_step_room(&a, 99) == (void *)room);
 }
 
+/* No more texts than it was given; a list of nothing is no step. */
+TEST(texts_of_a_step)
+{
+    rig r;
+    sbx_template *t;
+    rig_start(&r);
+    rig_open(&r);
+    t = sbx_template_new(r.c);
+    CHECK_INT(sbx_template_copy_all(t, (sbx_strings){ 0 }, "b", NULL), SBX_OK);
+    CHECK_INT(t->count, 0);
+    CHECK_INT(sbx_template_copy(t, "a", "b", NULL), SBX_OK);
+    CHECK_INT(t->last->texts.count, 2);
+    CHECK_INT(sbx_template_workdir(t, "a"), SBX_OK);
+    CHECK_INT(t->last->texts.count, 1);
+    sbx_template_release(t);
+    rig_end(&r);
+}
+
 TEST(too_many_steps)
 {
     rig r;
@@ -722,6 +749,35 @@ TEST(replies_that_lack_something)
     test_row = NULL;
 }
 
+/* Nothing is sent for what is wrong with a call. */
+TEST(options_of_a_build)
+{
+    static const struct { sbx_build_options o; int rc; const char *message; } rows[] = {
+        { { .name = NULL }, SBX_E_ARG, "options.name" }, { { .name = "" }, SBX_E_ARG, "options.name" },
+        { { .name = "t", .tags = { NULL, 1 } }, SBX_E_ARG, "a tag is" },
+        { { .name = "t", .cpu_count = -1 }, SBX_E_ARG, "cpu_count" },
+        { { .name = "t", .memory_mib = -1 }, SBX_E_ARG, "cpu_count" },
+        { { .name = "t", .disk_mib = -1 }, SBX_E_ARG, "cpu_count" },
+        { { .name = "t", .level = SBX_NEVER - 1 }, SBX_E_ARG, "level is" },
+        { { .name = "t", .level = 10 }, SBX_E_ARG, "level is" },
+        { { .name = "t", .level = SBX_NEVER }, SBX_OK, "" }, { { .name = "t", .level = 9 }, SBX_OK, "" } };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        turn turns[] = { { ASKED, 202, 0, MADE }, { START, 202, 0, "" } };
+        rig r;
+        sbx_template *t;
+        rig_start(&r);
+        peer_script(r.p, turns, rows[i].rc ? 0 : 2);
+        rig_open(&r);
+        t = sbx_template_new(r.c);
+        CHECK_INT(sbx_template_build_start(t, &rows[i].o, NULL, NULL), rows[i].rc);
+        CHECK_INT(r.p->requests, rows[i].rc ? 0 : 2);
+        CHECK(strstr(sbx_client_error(r.c)->message, rows[i].message) != NULL);
+        sbx_template_release(t);
+        rig_end(&r);
+    }
+}
+
 TEST(a_build_is_started_only)
 {
     turn turns[] = { { ASKED, 202, 0, MADE }, { START, 202, 0, "" } };
@@ -812,6 +868,10 @@ TEST(the_printer)
     CHECK_INT(sbx_build_print(&p, &lines[0]), SBX_OK);
     CHECK_STR(got.p, "d\n");
     CHECK_INT(sbx_build_print(NULL, &lines[0]), SBX_E_ARG);
+    CHECK_INT(sbx_build_print(&p, NULL), SBX_E_ARG);
+    CHECK_INT(sbx_build_print(&p, &(sbx_build_log){ 0, "info", NULL, "1" }), SBX_E_ARG);
+    p.to.put = NULL;
+    CHECK_INT(sbx_build_print(&p, &lines[0]), SBX_E_ARG);
     pt_free(&got);
 }
 
@@ -1304,7 +1364,7 @@ TEST(callbacks_that_act)
 /* Given up from outside after every number of turns: cancelled, released, closed. */
 TEST(given_up_anywhere)
 {
-    unsigned way, n, left;
+    unsigned way, n;
     for (way = 0; way < 4; way++) for (n = 0; n < 60; n++) {
         turn turns[] = { { ASKED, 202, 0, MADE }, { ASK_FILES, 201, 0, GOES_TO(SIGNED) },
             { "PUT /up", 200, 0, "" }, { START, 202, 0, "" },
@@ -1336,9 +1396,7 @@ TEST(given_up_anywhere)
             until_end(&r, s.op);
             CHECK(sbx_op_status(s.op) != SBX_PENDING);
             sbx_op_release(s.op);
-        }
-        left = way == 3;
-        if (left && info == NULL) { /* closed in the middle */ }
+        } /* way 3: closed in the middle */
         for (k = 0; k < 6; k++) turns[k].used = 1;
         sbx_free(info);
         rig_end(&r);
@@ -1606,6 +1664,7 @@ TEST(dockerfiles_that_end_early)
             "line 2: ?: unknown instruction"),
         FILE_("FROM x\nAAAAAAAABBBBBBBBCCCCCCCCDDDDDDDDE y\n", "line 2: ?: unknown instruction"),
         FILE_("FROM x\nRUN <<A\n", "line 2: RUN: unterminated heredoc"),
+        FILE_("\xEF\xBB\xBF", "a Dockerfile needs a FROM"),
         FILE_("", "a Dockerfile needs a FROM")
 #undef FILE_
     };
@@ -1641,6 +1700,7 @@ static const struct { const char *text; size_t len; int rc; const char *has; } l
     FILE_("FROM x\nENV A=b\\\\\\\n", SBX_OK, "\"A\",\"b\\\\\\\\\""),
     FILE_("FROM x\nENV A='a\\b' B=\"a\\\"b\\$c\\\\d\\e\" C=a\\ b\n", SBX_OK,
         "\"A\",\"a\\\\b\",\"B\",\"a\\\"b$c\\\\d\\\\e\",\"C\",\"a b\""),
+    FILE_("FROM x\nENV A=\"\\\\x\"\n", SBX_OK, "\"A\",\"\\\\x\""),
     FILE_("FROM x\nRUN [1]\n", SBX_OK, "\"[1]\""),
     FILE_("FROM x\nRUN [\"a\\u0000\"]\n", SBX_OK, "\"[\\\"a\\\\u0000\\\"]\""),
     FILE_("FROM x\nRUN [] []\n", SBX_OK, "\"[] []\""),
