@@ -390,8 +390,8 @@ SBX_API sbx_source sbx_source_fd(int fd);
    The ways out of the library. A zeroed sbx_net is sockets with mbedTLS over
    them (absent with SBX_NO_POSIX). Give your own for another IP stack, a modem,
    or a test. Every function gets `ctx`. now_ms is required when open is given;
-   fill in what else you use. Nothing may block except wait(); the built-in
-   open() blocks while it looks a name up (getaddrinfo), a custom one need not. */
+   fill in what else you use. Nothing may block except wait(). The built-in open()
+   does while it looks a name up (getaddrinfo), and recv() in place of wait(). */
 typedef struct sbx_wait {
     void *conn;             /* as open() made it */
     int want;               /* SBX_WANT_READ | SBX_WANT_WRITE */
@@ -589,7 +589,7 @@ SBX_API int sbx_waits(const sbx_client *client, sbx_wait *out, size_t cap,
 SBX_API int sbx_ready(sbx_client *client, const sbx_wait *waits, size_t n);
 
 #ifndef SBX_NO_POSIX
-/* The file descriptor behind sbx_wait.conn of the built-in transport. */
+/* The file descriptor behind sbx_wait.conn of the built-in transport: to poll, only. */
 SBX_API int sbx_wait_fd(const sbx_wait *wait);
 #endif
 
